@@ -1,0 +1,1 @@
+"""Readers and caches. Nothing here knows a task or the engine."""

@@ -1,0 +1,76 @@
+"""Name -> object, imported on first use.
+
+A registry is a table of strings: listing the names for `--help` imports nothing, and a component is found by its
+name behind one line. Aliases let people write what they wrote before (`bn`, `inbuilt`).
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from normlab.errors import UserError, did_you_mean
+
+
+class Registry:
+    """A lazy table of components.
+
+    Args:
+        kind: what an entry is, for messages ("norm", "task").
+        entries: canonical name -> "module:attribute".
+        aliases: other accepted name -> canonical name.
+    """
+
+    def __init__(self, kind: str, entries: Mapping[str, str], aliases: Mapping[str, str] | None = None) -> None:
+        self.kind = kind
+        self._entries: dict[str, Any] = dict(entries)
+        self._aliases = dict(aliases or {})
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries or name in self._aliases
+
+    def names(self) -> list[str]:
+        """Return the canonical names, in the order of registration."""
+        return list(self._entries)
+
+    def aliases(self, name: str) -> list[str]:
+        """Return the other names under which `name` is accepted."""
+        return [alias for alias, target in self._aliases.items() if target == name]
+
+    def resolve(self, name: str) -> str:
+        """Return the canonical name; raise `UserError` with the nearest one if there is none."""
+        key = self._aliases.get(name, name)
+        if key not in self._entries:
+            raise UserError(f"unknown {self.kind} '{name}': {did_you_mean(name, self._entries)}")
+        return key
+
+    def get(self, name: str) -> Any:
+        """Return the object, importing its module on first use."""
+        key = self.resolve(name)
+        entry = self._entries[key]
+        if isinstance(entry, str):
+            module, _, attribute = entry.partition(":")
+            entry = self._entries[key] = getattr(importlib.import_module(module), attribute)
+        return entry
+
+    def create(self, name: str, *args: Any, **options: Any) -> Any:
+        """Call the object of that name, e.g. `NORMS.create("group", 16, groups=4)`."""
+        return self.get(name)(*args, **options)
+
+    def register(self, name: str, entry: Any, *, aliases: tuple[str, ...] = ()) -> None:
+        """Add a component at run time: an object, or a "module:attribute" string.
+
+        Raises: ValueError if the name or an alias is taken.
+        """
+        for taken in (name, *aliases):
+            if taken in self:
+                raise ValueError(f"{self.kind} '{taken}' is registered already")
+        self._entries[name] = entry
+        self._aliases.update(dict.fromkeys(aliases, name))

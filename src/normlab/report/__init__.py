@@ -1,0 +1,1 @@
+"""Runs and studies -> one offline HTML file. Imports no torch."""

@@ -1,0 +1,26 @@
+"""Shared fixtures: where the real data lie, when they do."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+SHARED = REPOSITORY.parent / "shared"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Two threads are what the smallest supported machine has; results of a test must not depend on the host.
+    torch.set_num_threads(1 if os.environ.get("PYTEST_XDIST_WORKER") else 2)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder with the real data sets; the test is skipped where it is absent."""
+    folder = Path(os.environ.get("NORMLAB_TEST_DATA", SHARED / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"real data not present at {folder}")
+    return folder
