@@ -1,0 +1,189 @@
+"""Strict, typed, frozen configuration: YAML <-> object, command-line strings, and the hash of what matters.
+
+A task subclasses `TrainConfig` with its own fields. Every field carries a description, which is also the help of
+its command-line flag. Unknown keys are refused with the nearest known name, and `config_hash` covers exactly the
+fields that can change a result: where the files lie or how loud the log is does not make another experiment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails, PydanticUndefined
+
+from normlab.errors import UserError, did_you_mean
+
+
+def option(default: Any = PydanticUndefined, help: str = "", *, affects_result: bool = True, **limits: Any) -> Any:  # noqa: A002
+    """Declare a configuration field: its default, its help, and its limits (`gt`, `ge`, `le`, ...).
+
+    `affects_result=False` keeps a field (a path, the device, the log) out of `config_hash`.
+    """
+    return Field(default, description=help, json_schema_extra={"affects_result": affects_result}, **limits)
+
+
+class Config(BaseModel):
+    """A frozen set of named values that refuses what it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), validate_default=True)
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any], where: str) -> Self:
+        """Build from plain values; `where` is the place named in an error ("study.yaml", "command line").
+
+        Raises: UserError with the first problem in one line.
+        """
+        try:
+            return cls.model_validate(dict(values))
+        except ValidationError as error:
+            raise UserError(cls._explain(error.errors()[0], where)) from None
+
+    @classmethod
+    def _explain(cls, problem: ErrorDetails, where: str) -> str:
+        key = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            return f"{where}: unknown key '{key}': {did_you_mean(key, cls.model_fields)}"
+        if problem["type"] == "missing":
+            return f"{where}: key '{key}' is missing: {cls.model_fields[key].description}"
+        message = problem["msg"].removeprefix("Value error, ")
+        place = f"{where}: {key}" if key else where
+        return f"{place}: {message[0].lower() + message[1:]}, got {problem['input']!r}"
+
+    @classmethod
+    def from_strings(cls, values: Mapping[str, str]) -> dict[str, Any]:
+        """Turn command-line strings into plain values: text stays text, everything else is read as YAML.
+
+        An optional field takes the word `none`.
+        """
+        plain: dict[str, Any] = {}
+        for key, text in values.items():
+            kinds = _kinds(cls.model_fields[key].annotation) if key in cls.model_fields else {str}
+            if type(None) in kinds and text.lower() == "none":
+                plain[key] = None
+            else:
+                plain[key] = text if str in kinds else parse_yaml(text, f"--{key.replace('_', '-')}")
+        return plain
+
+    def with_values(self, where: str, **changes: Any) -> Self:
+        """Return a validated copy with some values changed."""
+        return self.parse({**self.model_dump(), **changes}, where)
+
+    def to_yaml(self) -> str:
+        """Return YAML that `from_yaml` reads back to an equal object."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+    @classmethod
+    def from_yaml(cls, path: Path) -> Self:
+        """Read a file; raise `UserError` naming it."""
+        return cls.parse(read_yaml(path), str(path))
+
+
+class TrainConfig(Config):
+    """What the engine's training loop needs to know, whatever the task."""
+
+    seed: int = option(0, "seed of every random stream of the run", ge=0)
+    data: str = option("", "name of a built-in data set, or a path", affects_result=False)
+    epochs: int = option(10, "passes over the training part", ge=1)
+    batch_size: int = option(128, "examples in one step", ge=1)
+    eval_batch_size: int = option(500, "examples in one evaluation step", ge=1, affects_result=False)
+    limit_train: int | None = option(None, "use only so many training examples, drawn by seed", ge=1)
+
+    optimizer: Literal["sgd", "adam", "adamw", "adadelta", "adagrad", "rmsprop"] = option("sgd", "update rule")
+    lr: float = option(0.1, "peak learning rate", gt=0)
+    momentum: float = option(0.9, "momentum of SGD and RMSprop", ge=0, lt=1)
+    nesterov: bool = option(False, "Nesterov's form of momentum (SGD)")
+    weight_decay: float = option(1e-4, "L2 penalty; decoupled in AdamW", ge=0)
+    clip_norm: float | None = option(None, "clip the gradient's global norm to this", gt=0)
+
+    schedule: Literal["constant", "step", "multistep", "cosine", "one_cycle"] = option(
+        "multistep", "how the learning rate moves over the run"
+    )
+    lr_milestones: tuple[float, ...] = option((0.5, 0.75), "multistep: drop at these fractions of the run")
+    lr_step: float = option(0.25, "step: drop after each such fraction of the run", gt=0)
+    lr_gamma: float = option(0.1, "step, multistep: factor of each drop", gt=0, le=1)
+    warmup_epochs: float = option(0.0, "linear warm-up from zero, in epochs", ge=0)
+    one_cycle_peak: float = option(0.3, "one_cycle: fraction of the run at which lr peaks", gt=0, lt=1)
+
+    monitor: str = option("", "validation metric that picks the best epoch; empty: the task's own")
+    select: Literal["best", "last"] = option("best", "which weights are tested: best epoch by `monitor`, or last")
+    patience: int | None = option(None, "stop after so many epochs without progress", ge=1)
+    min_delta: float = option(0.0, "smallest change of `monitor` that counts as progress", ge=0)
+    train_metrics: Literal["every_epoch", "end"] = option(
+        "every_epoch", "when the training part is measured in evaluation mode", affects_result=False
+    )
+
+    precision: Literal["auto", "float32", "bfloat16"] = option("auto", "auto: bfloat16 where the machine has it")
+    compile: bool = option(False, "run the model through torch.compile")
+    device: str = option("auto", "auto, cpu, cuda, cuda:1, mps", affects_result=False)
+    threads: int | None = option(None, "CPU threads; none: all cores", ge=1, affects_result=False)
+
+
+def config_hash(config: Config) -> str:
+    """Return 12 hex digits over the fields that can change a result."""
+    kept = {
+        name: value
+        for name, value in config.model_dump(mode="json").items()
+        if affects_result(type(config), name)
+    }
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def affects_result(config_class: type[Config], name: str) -> bool:
+    """Say whether a field is part of `config_hash`."""
+    extra = config_class.model_fields[name].json_schema_extra
+    return not isinstance(extra, dict) or extra.get("affects_result", True) is not False
+
+
+def _kinds(annotation: Any) -> set[type]:
+    """Return the plain types that an annotation admits; the choices of a Literal count by their type."""
+    if isinstance(annotation, type):
+        return {annotation}
+    parts = get_args(annotation)
+    return {kind for part in parts for kind in (_kinds(part) if _is_annotation(part) else {type(part)})}
+
+
+def _is_annotation(part: Any) -> bool:
+    return isinstance(part, type) or bool(get_args(part))
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML in which `1e-3` is a number, as every person who writes one means it."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d[\d_]*\.?[\d_]*|\.\d+)([eE][-+]?\d+)$"),
+    list("-+0123456789."),
+)
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """Read YAML text; raise `UserError` with place and line."""
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{where}:{mark.line + 1}" if mark else where
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise UserError(f"{place}: not valid YAML: {problem}") from None
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a file that must hold a mapping."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 text (byte {error.start}): save it as UTF-8") from None
+    value = parse_yaml(text, str(path))
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: expected `key: value` lines at the top level, found {type(value).__name__}")
+    return value

@@ -1,0 +1,134 @@
+"""The names that people import: `train`, `load_run`, and the `Run` that both return."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from normlab.config import TrainConfig
+from normlab.engine.checkpoint import load_weights
+from normlab.engine.device import choose_placement
+from normlab.engine.loop import train_run
+from normlab.engine.splits import measure, write_columns
+from normlab.errors import UserError, did_you_mean
+from normlab.runs import RunFolder
+from normlab.tasks import TASKS
+from normlab.tasks.base import Placement, Task
+
+
+class Run:
+    """A run on disk with its model at hand.
+
+    Attributes:
+        folder: the run folder (`.path`, `.metrics()`, `.environment()`).
+        config: the task's configuration object.
+    """
+
+    def __init__(self, folder: RunFolder, *, device: str | None = None) -> None:
+        self.folder = folder
+        values = folder.config()
+        name = values.pop("task", None)
+        if name is None:
+            raise UserError(f"{folder.path / 'config.yaml'}: key 'task' is missing: add `task: image`, say")
+        self.task: Task = TASKS.get(name)
+        config = self.task.config_class.parse(values, str(folder.path / "config.yaml"))
+        self.config: TrainConfig = config if device is None else config.with_values("device", device=device)
+
+    @property
+    def path(self) -> Path:
+        """Where the run lies."""
+        return self.folder.path
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The final result; `UserError` if the run is not done."""
+        return self.folder.result()
+
+    @property
+    def metrics(self) -> list[dict[str, Any]]:
+        """One record per epoch."""
+        return self.folder.metrics()
+
+    @cached_property
+    def placement(self) -> Placement:
+        """Where and in which precision the model computes here."""
+        return choose_placement(self.config)
+
+    @cached_property
+    def model(self) -> nn.Module:
+        """The trained network, in evaluation mode, with the weights that validation chose."""
+        if not self.folder.card():
+            raise UserError(f"{self.path}: has not been trained yet: `normlab resume {self.path}`")
+        model = self.task.build(self.config, self.folder.card())
+        load_weights(self.folder.checkpoints / "model.safetensors", model)
+        return model.to(self.placement.device).eval()
+
+    def predict(self, source: Any) -> Iterator[dict[str, Any]]:
+        """Yield one record per input, in order; the task says what a record holds (an image: class, probabilities)."""
+        return self.task.predict(self.model, source, self.config, self.folder.card(), self.placement)
+
+    def predict_to(self, source: Any, out: Path, form: str = "auto") -> int:
+        """Predict into a file; return the number of records."""
+        return self.task.write_predictions(self.predict(source), out, form, source)
+
+    def evaluate(self, split: str) -> dict[str, Any]:
+        """Measure a split with the trained weights; returns {"metrics": ..., "tables": ...}."""
+        data = self.task.prepare(self.config)
+        if split not in data.sizes:
+            raise UserError(f"unknown split '{split}': {did_you_mean(split, data.sizes)}")
+        found = measure(self.task, self.model, data, split, self.config, self.placement, final=True)
+        write_columns(self.folder, split, found.predictions)
+        return {"metrics": found.metrics, "tables": found.tables}
+
+
+def train(
+    task: str, *, out: Path | str | None = None, preset: str | None = None, quiet: bool = True, **config: Any
+) -> Run:
+    """Train a model and return its run.
+
+    Args:
+        task: a name of `TASKS`.
+        out: the run folder; default `runs/TASK-TIME`.
+        preset: named changes to the defaults (`smoke`, `demo`, `full`, ...).
+        quiet: write to the run's log only.
+        config: fields of the task's configuration.
+    Raises: UserError for a wrong name, value or file.
+    """
+    chosen: Task = TASKS.get(task)
+    full = make_config(chosen, preset, config, "train")
+    folder = RunFolder.create(out or default_folder(task), full, chosen.name)
+    train_run(chosen, full, folder, quiet=quiet)
+    return Run(folder)
+
+
+def resume(path: Path | str, *, quiet: bool = True) -> Run:
+    """Go on with a run from its last checkpoint, to the same bits as if it had never stopped."""
+    run = load_run(path)
+    train_run(run.task, run.config, run.folder, quiet=quiet)
+    return run
+
+
+def load_run(path: Path | str, *, device: str | None = None) -> Run:
+    """Open a run folder; raise `UserError` if it is none."""
+    return Run(RunFolder.open(path), device=device)
+
+
+def make_config(task: Task, preset: str | None, changes: Mapping[str, Any], where: str) -> TrainConfig:
+    """Return a task's configuration: defaults, then a preset, then changes."""
+    presets = task.presets()
+    if preset is not None and preset not in presets:
+        raise UserError(f"unknown preset '{preset}' of task {task.name}: {did_you_mean(preset, presets)}")
+    base = presets[preset] if preset else {}
+    return task.config_class.parse({**base, **changes}, where)
+
+
+def default_folder(task: str) -> Path:
+    """Return a new place below `runs/`, named by task and time."""
+    stem = Path("runs") / f"{task}-{time.strftime('%Y%m%d-%H%M%S')}"
+    candidates = (stem if n == 1 else stem.with_name(f"{stem.name}-{n}") for n in range(1, 1000))
+    return next(path for path in candidates if not path.exists())

@@ -1,0 +1,85 @@
+"""Weights and training state on disk, as safetensors: one file, replaced atomically, never unpickled.
+
+`model.safetensors` holds the weights of the chosen epoch, a copy on disk that later steps cannot touch.
+`last.safetensors` holds model, optimiser and counters; its plain values travel as JSON in the file's metadata.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from normlab.errors import UserError
+from normlab.runs.atomic import write_bytes
+
+
+def save_weights(path: Path, model: nn.Module) -> None:
+    """Write a model's state dict."""
+    write_bytes(path, save(_plain_tensors(model.state_dict())))
+
+
+def load_weights(path: Path, model: nn.Module) -> None:
+    """Read weights into a model of the same shape.
+
+    Raises: UserError if the file is missing, damaged, or of another model.
+    """
+    tensors, _ = _read(path)
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise UserError(f"{path}: weights of another model ({reason}): use the config.yaml they were made with") from None
+
+
+def save_training(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, counters: dict[str, Any]) -> None:
+    """Write all that resuming needs."""
+    tensors = {f"model.{name}": value for name, value in _plain_tensors(model.state_dict()).items()}
+    plain: dict[str, dict[str, Any]] = {}
+    for index, state in optimizer.state_dict()["state"].items():
+        for name, value in state.items():
+            if isinstance(value, Tensor):
+                tensors[f"optimizer.{index}.{name}"] = value.detach().cpu().contiguous()
+            else:
+                plain.setdefault(str(index), {})[name] = value
+    metadata = {"counters": json.dumps(counters), "optimizer": json.dumps(plain)}
+    write_bytes(path, save(tensors, metadata=metadata))
+
+
+def load_training(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """Restore model and optimiser; return the counters."""
+    tensors, metadata = _read(path)
+    model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
+    state: dict[int, dict[str, Any]] = {int(i): dict(values) for i, values in json.loads(metadata["optimizer"]).items()}
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    for key, value in tensors.items():
+        if key.startswith("optimizer."):
+            _, index, name = key.split(".", 2)
+            state.setdefault(int(index), {})[name] = _laid_out_like(parameters[int(index)], value)
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    return json.loads(metadata["counters"])
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such checkpoint: train first, or give another run") from None
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path}: not a readable safetensors file ({error}): delete it and resume, or train again") from None
+
+
+def _laid_out_like(parameter: nn.Parameter, value: Tensor) -> Tensor:
+    """Give a momentum buffer its parameter's memory format, as it had before it was saved."""
+    return torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
+
+
+def _plain_tensors(state: dict[str, Any]) -> dict[str, Tensor]:
+    """Detach and copy: safetensors refuses tensors that share memory or are laid out out of order."""
+    return {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}

@@ -1,0 +1,88 @@
+"""Which device, which precision, how many threads: chosen once, before anything is built."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from normlab.config import TrainConfig
+from normlab.errors import UserError
+from normlab.tasks.base import Placement
+
+
+def choose_placement(config: TrainConfig) -> Placement:
+    """Resolve `device` and `precision`, and set the thread count.
+
+    Raises: UserError if the device does not exist here.
+    """
+    device = choose_device(config.device)
+    torch.set_num_threads(config.threads or available_cores())
+    precision = config.precision
+    if precision == "auto":
+        precision = "bfloat16" if has_fast_bfloat16(device) else "float32"
+    return Placement(device, precision)
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device of that name; `auto` takes the GPU if there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UserError(f"unknown device '{name}': use auto, cpu, cuda, cuda:1 or mps") from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(f"device '{name}': {torch.cuda.device_count()} CUDA devices here: use --device cpu")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise UserError("device 'mps': not available on this machine: use --device cpu")
+    return device
+
+
+def available_cores() -> int:
+    """Return the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def has_fast_bfloat16(device: torch.device) -> bool:
+    """Say whether bfloat16 products run in hardware. Emulated ones are slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu":
+        return False
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+class PeakMemory:
+    """Peak memory of a stretch of work in MiB: of the device on a GPU, of the process on a CPU."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+        else:
+            _reset_resident_peak()
+
+    def mib(self) -> float | None:
+        """Return the peak since construction, or None where the system does not tell."""
+        if self.device.type == "cuda":
+            return round(torch.cuda.max_memory_allocated(self.device) / 2**20, 1)
+        return _resident_peak()
+
+
+def _reset_resident_peak() -> None:
+    try:
+        with open("/proc/self/clear_refs", "w") as file:  # 5 resets VmHWM (proc(5))
+            file.write("5")
+    except OSError:
+        pass
+
+
+def _resident_peak() -> float | None:
+    try:
+        with open("/proc/self/status") as file:
+            lines = dict(line.split(":", 1) for line in file if ":" in line)
+        return round(int(lines["VmHWM"].split()[0]) / 1024, 1)
+    except (OSError, KeyError, ValueError):
+        return None

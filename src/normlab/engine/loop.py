@@ -1,0 +1,182 @@
+"""The one training loop, as one straight story.
+
+Nothing in a step waits for a GPU: sums stay on the device and are read once per epoch. A loss that is not finite ends
+the run as "diverged", which is a result. The test split is read once, after training, with the weights that
+validation chose. Everything random is a function of (seed, epoch), so a resumed run continues with the same bits.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from normlab.config import TrainConfig, config_hash
+from normlab.engine.checkpoint import load_training, load_weights, save_training, save_weights
+from normlab.engine.counters import Counters
+from normlab.engine.device import PeakMemory, choose_placement
+from normlab.engine.divergence import DivergedError, FiniteWatch
+from normlab.engine.optim import build_optimizer, learning_rate, set_learning_rate
+from normlab.engine.progress import Progress
+from normlab.engine.rng import initialise, seed_stream
+from normlab.engine.scalars import ScalarLog
+from normlab.engine.splits import measure, measure_final
+from normlab.runs import RunFolder
+from normlab.tasks.base import Task
+
+
+def train_run(task: Task, config: TrainConfig, folder: RunFolder, *, quiet: bool = False) -> dict[str, Any]:
+    """Train in a folder, from its last checkpoint if there is one, and return what `result.json` holds.
+
+    Raises: UserError for a mistake in configuration or data, or if another process writes to the folder.
+    """
+    with folder:
+        if folder.done:
+            return folder.result()
+        folder.set_status("running")
+        try:
+            result = Training(task, config, folder, Progress(folder, quiet=quiet)).run()
+        except BaseException as error:
+            state = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+            folder.set_status(state, error=f"{type(error).__name__}: {error}")
+            raise
+        folder.finish(result)
+        return result
+
+
+class Training:
+    """A model, its data and its optimiser, and the loop that moves them."""
+
+    def __init__(self, task: Task, config: TrainConfig, folder: RunFolder, progress: Progress) -> None:
+        self.task, self.config, self.folder, self.progress = task, config, folder, progress
+        self.placement = choose_placement(config)
+        self.memory = PeakMemory(self.placement.device)
+        self.data = task.prepare(config)
+        folder.write_card(self.data.card)
+        seed_stream(config.seed, "build")
+        self.model = task.build(config, self.data.card)
+        initialise(self.model, config.seed)
+        self.model.to(self.placement.device)
+        self.stepped_model: nn.Module = torch.compile(self.model) if config.compile else self.model  # type: ignore[assignment]
+        self.optimizer = build_optimizer(self.model, config)
+        self.monitor = config.monitor or task.monitor
+        self.counters = self._restore()
+        self.scalars = ScalarLog(folder.path)
+
+    def run(self) -> dict[str, Any]:
+        """Train to the end, measure every split, and return the result."""
+        diverged = None
+        final: dict[str, Any] = {"metrics": {}, "tables": {}}
+        try:
+            while self.counters.wants_more(self.config):
+                self.run_epoch()
+            if self.config.select == "best":
+                load_weights(self.folder.checkpoints / "model.safetensors", self.model)
+            final = measure_final(self.task, self.model, self.data, self.config, self.placement, self.folder)
+        except DivergedError as error:
+            self.progress.say(f"diverged: {error}")
+            diverged = {"epoch": error.epoch, "step": error.step, "reason": str(error)}
+        self.scalars.close(final["metrics"], self.counters.epoch)
+        return self._result(final, diverged)
+
+    def run_epoch(self) -> None:
+        """Train one epoch, measure it, and save where we stand."""
+        counters, config, checkpoints = self.counters, self.config, self.folder.checkpoints
+        started = time.perf_counter()
+        record = self._train_steps()
+        trained = time.perf_counter() - started
+        record |= self._measure_epoch()
+        counters.epoch += 1
+        seconds = time.perf_counter() - started
+        counters.seconds += seconds
+        record = {"epoch": counters.epoch, "step": counters.step, **record, "seconds": seconds}
+        record |= {"train_seconds": trained, "examples_per_second": self.data.sizes["train"] / trained}
+        improved = counters.judge(record, self.monitor, config.min_delta)
+        if improved or config.select == "last":
+            save_weights(checkpoints / "model.safetensors", self.model)
+        self.folder.append_metrics(record)
+        save_training(checkpoints / "last.safetensors", self.model, self.optimizer, asdict(counters))
+        self.scalars.add(record)
+        self.progress.epoch(record, config.epochs, self.monitor, best=improved)
+
+    def _train_steps(self) -> dict[str, float]:
+        """Run an epoch's steps; return the means over its examples, as the weights moved."""
+        task, config, counters, placement = self.task, self.config, self.counters, self.placement
+        self.model.train()
+        seed_stream(config.seed, "dropout", counters.epoch)
+        steps = task.steps_per_epoch(config, self.data)
+        watch = FiniteWatch(placement.device, counters.epoch + 1)
+        batches = task.train_batches(config, self.data, counters.epoch, placement)
+        count, sums, lr = 0, dict[str, Tensor](), 0.0
+        for batch in self.progress.steps(batches, steps, f"epoch {counters.epoch + 1}/{config.epochs}"):
+            lr = learning_rate(config, counters.step, steps)
+            set_learning_rate(self.optimizer, lr)
+            with placement.autocast():
+                output = task.loss(self.stepped_model, batch, config)
+            self.optimizer.zero_grad(set_to_none=True)
+            output.loss.backward()
+            if config.clip_norm is not None:
+                nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
+            self.optimizer.step()
+            counters.step += 1
+            loss = output.loss.detach()
+            watch.look(loss, counters.step)
+            count += output.count
+            for name, value in {"loss": loss * output.count, **output.sums}.items():
+                sums[name] = sums[name] + value if name in sums else value
+        watch.settle()
+        return {"lr": lr, **{f"train/online_{name}": float(value) / count for name, value in sums.items()}}
+
+    def _measure_epoch(self) -> dict[str, float]:
+        splits = ("train", "val") if self.config.train_metrics == "every_epoch" else ("val",)
+        metrics: dict[str, float] = {}
+        for split in splits:
+            metrics |= measure(self.task, self.model, self.data, split, self.config, self.placement).metrics
+        if not math.isfinite(metrics.get("val/loss", 0.0)):
+            raise DivergedError("the validation loss", self.counters.epoch + 1, self.counters.step)
+        return metrics
+
+    def _restore(self) -> Counters:
+        last = self.folder.checkpoints / "last.safetensors"
+        if not last.exists():
+            self.folder.keep_metrics(0)
+            return Counters()
+        counters = Counters(**load_training(last, self.model, self.optimizer))
+        self.folder.keep_metrics(counters.epoch)
+        self.progress.say(f"resuming after epoch {counters.epoch}")
+        return counters
+
+    def _result(self, final: dict[str, Any], diverged: dict[str, Any] | None) -> dict[str, Any]:
+        counters, device = self.counters, self.placement.device
+        records = self.folder.metrics()
+        speeds = {
+            name: statistics.median(record[key] for record in records)
+            for name, key in (("seconds_per_epoch", "seconds"), ("examples_per_second", "examples_per_second"))
+            if records
+        }
+        return {
+            "state": "diverged" if diverged else "finished",
+            "task": self.task.name,
+            "headline": self.task.headline,
+            **final,
+            "diverged": diverged,
+            "epochs": counters.epoch,
+            "steps": counters.step,
+            "best_epoch": counters.best_epoch,
+            "stopped_early": diverged is None and counters.epoch < self.config.epochs,
+            "parameters": sum(p.numel() for p in self.model.parameters() if p.requires_grad),
+            "sizes": dict(self.data.sizes),
+            "config_hash": config_hash(self.config),
+            "data_fingerprint": self.data.fingerprint,
+            "precision": self.placement.precision,
+            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+            "threads": torch.get_num_threads(),
+            "peak_memory_mib": self.memory.mib(),
+            "seconds": counters.seconds,
+            **speeds,
+        }

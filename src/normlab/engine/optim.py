@@ -1,0 +1,90 @@
+"""The optimiser and the learning rate of each step."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from typing import Any
+
+import torch
+from torch import nn
+
+from normlab.config import TrainConfig
+
+
+def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """Return the optimiser over `parameter_groups`."""
+    groups = parameter_groups(model, config)
+    shared = {"lr": config.lr, "weight_decay": config.weight_decay}
+    match config.optimizer:
+        case "sgd":
+            return torch.optim.SGD(groups, **shared, momentum=config.momentum, nesterov=config.nesterov, fused=True)
+        case "adam":
+            return torch.optim.Adam(groups, **shared, fused=True)
+        case "adamw":
+            return torch.optim.AdamW(groups, **shared, fused=True)
+        case "adadelta":
+            return torch.optim.Adadelta(groups, **shared)
+        case "adagrad":
+            return torch.optim.Adagrad(groups, **shared)
+        case "rmsprop":
+            return torch.optim.RMSprop(groups, **shared, momentum=config.momentum)
+
+
+def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
+    """Group the trainable parameters by what their module declares for them.
+
+    A module may define `parameter_options()`, own parameter name -> {"lr_scale": ..., "weight_decay": ...}; the gate
+    of batch-instance norm asks for ten times the learning rate and no decay that way.
+    """
+    members: dict[tuple[float, float], list[nn.Parameter]] = defaultdict(list)
+    seen: set[int] = set()
+    for module in model.modules():
+        declared = module.parameter_options() if hasattr(module, "parameter_options") else {}
+        for name, parameter in module.named_parameters(recurse=False):
+            if not parameter.requires_grad or id(parameter) in seen:
+                continue
+            seen.add(id(parameter))
+            options = declared.get(name, {})
+            key = (options.get("lr_scale", 1.0), options.get("weight_decay", config.weight_decay))
+            members[key].append(parameter)
+    return [
+        {"params": params, "lr_scale": lr_scale, "weight_decay": decay}
+        for (lr_scale, decay), params in members.items()
+    ]
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Give every group its learning rate, in proportion to its `lr_scale`."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group["lr_scale"]
+
+
+def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int) -> float:
+    """Return the learning rate of a step (counted from 0 over the whole run): a pure function, nothing to resume."""
+    total = config.epochs * steps_per_epoch
+    progress = step / total
+    warmup = config.warmup_epochs * steps_per_epoch
+    ramp = min(1.0, (step + 1) / warmup) if warmup > 0 else 1.0
+    return config.lr * ramp * _SCHEDULES[config.schedule](config, progress)
+
+
+def _multistep(config: TrainConfig, progress: float) -> float:
+    return config.lr_gamma ** sum(progress >= milestone for milestone in config.lr_milestones)
+
+
+def _one_cycle(config: TrainConfig, progress: float) -> float:
+    """Up in a straight line from 1/25 to the peak, down along a cosine (Smith 2018, arXiv 1803.09820)."""
+    peak = config.one_cycle_peak
+    if progress < peak:
+        return 0.04 + 0.96 * progress / peak
+    return 0.5 * (1 + math.cos(math.pi * (progress - peak) / (1 - peak)))
+
+
+_SCHEDULES = {
+    "constant": lambda config, progress: 1.0,
+    "step": lambda config, progress: config.lr_gamma ** math.floor(progress / config.lr_step),
+    "multistep": _multistep,
+    "cosine": lambda config, progress: 0.5 * (1 + math.cos(math.pi * progress)),
+    "one_cycle": _one_cycle,
+}

@@ -1,0 +1,55 @@
+"""Measuring the splits of a run: during training without tables, at its end with them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from normlab.config import TrainConfig
+from normlab.runs import RunFolder
+from normlab.runs.atomic import write_text
+from normlab.tasks.base import Evaluation, Placement, Task
+
+
+def measure(
+    task: Task, model: nn.Module, data: Any, split: str, config: TrainConfig, placement: Placement, *, final: bool = False
+) -> Evaluation:
+    """Evaluate a split in evaluation mode; metric names get the split's prefix, except those with one of their own."""
+    was_training = model.training
+    model.eval()
+    with torch.inference_mode():
+        found = task.evaluate(model, data, split, config, placement, final=final)
+    model.train(was_training)
+    metrics = {name if "/" in name else f"{split}/{name}": value for name, value in found.metrics.items()}
+    return Evaluation(metrics, found.tables, found.predictions)
+
+
+def measure_final(
+    task: Task, model: nn.Module, data: Any, config: TrainConfig, placement: Placement, folder: RunFolder
+) -> dict[str, Any]:
+    """Evaluate every split with the chosen weights, the test split last; write the predictions."""
+    metrics: dict[str, float] = {}
+    tables: dict[str, Any] = {}
+    for split in data.sizes:
+        found = measure(task, model, data, split, config, placement, final=True)
+        metrics |= found.metrics
+        tables[split] = found.tables
+        if split != "train":
+            write_columns(folder, split, found.predictions)
+    return {"metrics": metrics, "tables": tables}
+
+
+def write_columns(folder: RunFolder, split: str, columns: dict[str, np.ndarray]) -> None:
+    """Write per-example columns as predictions/SPLIT.csv: what paired tests between two models start from."""
+    if not columns:
+        return
+    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+    lines = [",".join(columns), *(",".join(_cell(value) for value in row) for row in rows)]
+    write_text(folder.predictions / f"{split}.csv", "\n".join(lines) + "\n")
+
+
+def _cell(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,146 @@
+"""A study: one question, asked of every combination of some settings under the same seeds.
+
+A study file is YAML: `title`, `question`, `task`, `base` (settings of every cell), `axes` (setting -> values),
+`seeds`, `scales` (name -> preset, seeds, further settings), `published` and `claims`. A plan is that file resolved
+for one scale: a list of cells, each a full configuration with a hash.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from normlab.config import Config, TrainConfig, config_hash, option, read_yaml
+from normlab.errors import UserError, did_you_mean
+from normlab.tasks import TASKS
+
+
+class Scale(Config):
+    """How a study shrinks or grows: a preset of its task, a number of seeds, and changes."""
+
+    preset: str | None = option(None, "the task's preset that cells start from")
+    seeds: int | None = option(None, "number of paired seeds, instead of the study's", ge=1)
+    base: dict[str, Any] = option({}, "settings of every cell at this scale")
+    axes: dict[str, list[Any]] = option({}, "axes that replace the study's at this scale")
+
+
+class StudyFile(Config):
+    """What a study's YAML may say."""
+
+    title: str = option(help="one line for people")
+    question: str = option(help="what the study answers, in a sentence or two")
+    task: str = option(help="which task it trains")
+    base: dict[str, Any] = option({}, "settings of every cell")
+    axes: dict[str, list[Any]] = option(help="setting -> the values to compare; their product makes the cells")
+    seeds: int = option(1, "number of paired seeds: 0, 1, ...", ge=1)
+    scales: dict[str, Scale] = option({}, "smoke, demo, full: how big")
+    published: list[str] = option([], "tables of published results to print beside ours")
+    claims: list[dict[str, Any]] = option([], "statements that the report answers with a verdict")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training of a study."""
+
+    name: str  # also its folder's name
+    values: dict[str, Any]  # axis -> value
+    seed: int
+    config: TrainConfig
+
+    @property
+    def hash(self) -> str:
+        """The configuration's hash: a finished cell of another hash is another experiment."""
+        return config_hash(self.config)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study file resolved for one scale."""
+
+    name: str
+    file: StudyFile
+    scale: str
+    axes: dict[str, list[Any]]
+    cells: list[Cell] = field(repr=False)
+
+
+def shipped_studies() -> dict[str, Path]:
+    """Return the studies that come with the package: name -> file."""
+    packaged = Path(str(resources.files("normlab.studies") / "shipped"))
+    checkout = Path(__file__).parents[3] / "studies"
+    folder = packaged if packaged.is_dir() else checkout
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def find_study(path_or_name: str | Path) -> Path:
+    """Return the file of a study given by path or by the name of a shipped one."""
+    path = Path(path_or_name)
+    if path.suffix in {".yaml", ".yml"} or path.is_file():
+        return path
+    shipped = shipped_studies()
+    if str(path_or_name) not in shipped:
+        raise UserError(f"unknown study '{path_or_name}': {did_you_mean(str(path_or_name), shipped)}; or give a .yaml file")
+    return shipped[str(path_or_name)]
+
+
+def make_plan(
+    path_or_name: str | Path, *, scale: str = "demo", seeds: int | None = None, **changes: Any
+) -> Plan:
+    """Resolve a study into cells. `changes` are settings that override those of every cell.
+
+    Raises: UserError naming the file and the wrong key, value or scale.
+    """
+    path = find_study(path_or_name)
+    study = StudyFile.from_yaml(path)
+    chosen = _choose_scale(study, scale, path)
+    task = TASKS.get(study.task)
+    presets = task.presets()
+    preset = chosen.preset or scale
+    if preset not in presets:
+        raise UserError(f"{path}: unknown preset '{preset}' of task {study.task}: {did_you_mean(preset, presets)}")
+    axes = {**study.axes, **chosen.axes}
+    base = {**presets[preset], **study.base, **chosen.base, **changes}
+    for axis in [*axes, *base]:
+        if axis not in task.config_class.model_fields:
+            raise UserError(f"{path}: unknown setting '{axis}': {did_you_mean(axis, task.config_class.model_fields)}")
+    cells = [
+        _make_cell(task.config_class, base, values, seed, str(path))
+        for values in _combinations(axes)
+        for seed in range(seeds or chosen.seeds or study.seeds)
+    ]
+    _refuse_twins(cells, path)
+    return Plan(path.stem, study, scale, axes, cells)
+
+
+def _choose_scale(study: StudyFile, scale: str, path: Path) -> Scale:
+    if scale in study.scales:
+        return study.scales[scale]
+    if study.scales:
+        raise UserError(f"{path}: unknown scale '{scale}': {did_you_mean(scale, study.scales)}")
+    return Scale()
+
+
+def _combinations(axes: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
+    return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+
+
+def _make_cell(
+    config_class: type[TrainConfig], base: Mapping[str, Any], values: Mapping[str, Any], seed: int, where: str
+) -> Cell:
+    config = config_class.parse({**base, **values, "seed": seed}, where)
+    canonical = {axis: getattr(config, axis) for axis in values}
+    name = "_".join([*(f"{axis}-{value}" for axis, value in canonical.items()), f"seed-{seed}"])
+    return Cell(name.replace("/", "-"), canonical, seed, config)
+
+
+def _refuse_twins(cells: list[Cell], path: Path) -> None:
+    """Two spellings of one value (`bn`, `batch`) would make one folder of two cells."""
+    names: set[str] = set()
+    for cell in cells:
+        if cell.name in names:
+            raise UserError(f"{path}: axes name the cell {cell.name} twice: remove one of the two spellings")
+        names.add(cell.name)

@@ -1,0 +1,125 @@
+"""The images of a run: splits, constants of the training part, and batches that are functions of (seed, epoch).
+
+Pixels stay uint8, on the device if it is a GPU. What an image meets in an epoch (its crop, its mirror) depends on
+seed, epoch and image alone, so runs that differ in scheme or in batch size still see the same pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from normlab.data.augment import Augmentation, apply, draw, normalise
+from normlab.data.batching import epoch_order
+from normlab.data.images import ImageDataset, load_images
+from normlab.data.split import channel_statistics, train_validation_split
+from normlab.errors import UserError
+from normlab.tasks.base import Placement
+from normlab.tasks.image.config import ImageConfig
+
+
+class Batch(NamedTuple):
+    """Images (N, C, H, W), normalised, and labels (N,) int64."""
+
+    images: Tensor
+    labels: Tensor
+
+
+@dataclass(frozen=True)
+class ImageData:
+    """What `prepare` returns: pixels and labels by source, and which rows make which split."""
+
+    card: dict[str, Any]
+    fingerprint: str
+    sizes: dict[str, int]
+    images: dict[str, Tensor]
+    labels: dict[str, Tensor]
+    rows: dict[str, tuple[str, Tensor]]  # split -> (source, row numbers)
+
+    def take(self, split: str, chosen: Tensor | slice, placement: Placement) -> tuple[Tensor, Tensor]:
+        """Return uint8 images and labels of a split's members, on the device."""
+        source, rows = self.rows[split]
+        index = rows[chosen]
+        images, labels = self.images[source][index], self.labels[source][index]
+        return images.to(placement.device, non_blocking=True), labels.to(placement.device, non_blocking=True)
+
+
+def prepare(config: ImageConfig) -> ImageData:
+    """Read the data set and cut it into splits; the test split is only looked at after training."""
+    dataset = load_images(config.data, size=config.image_size)
+    train_rows, val_rows = _split(dataset, config)
+    mean, std = channel_statistics(dataset.images["train"], train_rows)
+    rows = {"train": ("train", train_rows), "val": ("train", val_rows)}
+    if "test" in dataset.images:
+        rows["test"] = ("test", np.arange(len(dataset.labels["test"])))
+    height, width = dataset.images["train"].shape[2:]
+    return ImageData(
+        card={
+            "data": dataset.name,
+            "classes": list(dataset.classes),
+            "image_size": [height, width],
+            "mean": [float(value) for value in mean],
+            "std": [float(value) for value in std],
+        },
+        fingerprint=dataset.fingerprint,
+        sizes={split: len(numbers) for split, (_, numbers) in rows.items()},
+        images={split: torch.from_numpy(pixels) for split, pixels in dataset.images.items()},
+        labels={split: torch.from_numpy(labels) for split, labels in dataset.labels.items()},
+        rows={split: (source, torch.from_numpy(numbers)) for split, (source, numbers) in rows.items()},
+    )
+
+
+def training_batches(config: ImageConfig, data: ImageData, epoch: int, placement: Placement) -> Iterator[Batch]:
+    """Yield an epoch's augmented batches; the last one may be smaller."""
+    count = data.sizes["train"]
+    order = torch.from_numpy(epoch_order(count, config.seed, epoch))
+    settings = augmentation(config)
+    draws = draw(count, settings, config.seed, epoch)
+    for start in range(0, count, config.batch_size):
+        chosen = order[start : start + config.batch_size]
+        images, labels = data.take("train", chosen, placement)
+        images = apply(images, draws.take(chosen, placement.device), settings)
+        yield Batch(to_network(images, data.card, placement), labels)
+
+
+def evaluation_batches(config: ImageConfig, data: ImageData, split: str, placement: Placement) -> Iterator[Batch]:
+    """Yield a split in order, not augmented."""
+    for start in range(0, data.sizes[split], config.eval_batch_size):
+        images, labels = data.take(split, slice(start, start + config.eval_batch_size), placement)
+        yield Batch(to_network(images, data.card, placement), labels)
+
+
+def to_network(images: Tensor, card: dict[str, Any], placement: Placement) -> Tensor:
+    """Turn uint8 (N, 3, H, W) into what the network reads: normalised, channels last."""
+    normal = normalise(images, card["mean"], card["std"], placement.dtype)
+    return normal.contiguous(memory_format=torch.channels_last)
+
+
+def augmentation(config: ImageConfig) -> Augmentation:
+    """Return the settings of the random changes."""
+    return Augmentation(
+        pad=4 if config.crop else 0,
+        horizontal_flip=config.flip,
+        vertical_flip=config.vertical_flip,
+        rotation=config.rotation,
+    )
+
+
+def _split(dataset: ImageDataset, config: ImageConfig) -> tuple[np.ndarray, np.ndarray]:
+    total = len(dataset.labels["train"])
+    validation = round(config.validation * total) if config.validation < 1 else int(config.validation)
+    if not 0 < validation < total:
+        raise UserError(
+            f"validation: {config.validation:g} of {total} training images leaves {total - validation} to train on: "
+            "give a fraction below 1 or a smaller count"
+        )
+    train_rows, val_rows = train_validation_split(total, validation, config.seed)
+    if config.limit_train is not None and config.limit_train < len(train_rows):
+        kept = epoch_order(len(train_rows), config.seed, "limit_train")[: config.limit_train]
+        train_rows = np.sort(train_rows[kept])
+    return train_rows, val_rows

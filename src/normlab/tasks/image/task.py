@@ -1,0 +1,141 @@
+"""The image task as the engine sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import batched
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from normlab.data.images import read_images_for_prediction
+from normlab.nn.resnet import ResNet
+from normlab.norms.options import norm_options
+from normlab.tasks.base import Evaluation, Placement, StepOutput
+from normlab.tasks.image.config import PRESETS, ImageConfig
+from normlab.tasks.image.data import Batch, ImageData, evaluation_batches, prepare, to_network, training_batches
+from normlab.tasks.image.metrics import classification_metrics, confusion_matrix, percentiles
+from normlab.tasks.image.predictions import write_predictions
+
+FEATURE_PERCENTILES = (1, 20, 80, 99)
+
+
+class ImageTask:
+    """See `normlab.tasks.base.Task`; every method is a pure function of its arguments."""
+
+    name = "image"
+    headline = "test/accuracy"
+    monitor = "val/accuracy"
+    config_class = ImageConfig
+
+    def presets(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return smoke, demo, quick and full."""
+        return PRESETS
+
+    def prepare(self, config: ImageConfig) -> ImageData:
+        """Read the images and cut the splits."""
+        return prepare(config)
+
+    def build(self, config: ImageConfig, card: Mapping[str, Any]) -> ResNet:
+        """Make the residual network for the card's classes."""
+        options = norm_options(
+            config.norm,
+            groups=config.groups,
+            channels_per_group=config.channels_per_group,
+            eps=config.eps,
+            momentum=config.norm_momentum,
+        )
+        return ResNet(config.n, len(card["classes"]), config.norm, **options)
+
+    def steps_per_epoch(self, config: ImageConfig, data: ImageData) -> int:
+        """Return the number of batches; the last may be smaller."""
+        return -(-data.sizes["train"] // config.batch_size)
+
+    def train_batches(
+        self, config: ImageConfig, data: ImageData, epoch: int, placement: Placement
+    ) -> Iterator[Batch]:
+        """Yield an epoch's augmented batches."""
+        return training_batches(config, data, epoch, placement)
+
+    def loss(self, model: nn.Module, batch: Batch, config: ImageConfig) -> StepOutput:
+        """Return the mean cross-entropy and the number of correct images."""
+        logits = model(batch.images).float()
+        loss = F.cross_entropy(logits, batch.labels, label_smoothing=config.label_smoothing)
+        correct = (logits.detach().argmax(1) == batch.labels).sum()
+        return StepOutput(loss, len(batch.labels), {"accuracy": correct})
+
+    def evaluate(
+        self, model: nn.Module, data: ImageData, split: str, config: ImageConfig, placement: Placement, *, final: bool
+    ) -> Evaluation:
+        """Measure loss, accuracy and F1 on a split; on validation the percentiles of the penultimate features too."""
+        assert isinstance(model, ResNet)
+        labels, features, logits = [], [], []
+        for batch in evaluation_batches(config, data, split, placement):
+            with placement.autocast():
+                features.append(model.features(batch.images))
+                logits.append(model.head(features[-1]).float())
+            labels.append(batch.labels)
+        return _evaluation(torch.cat(labels), torch.cat(logits), torch.cat(features), split, final=final)
+
+    @torch.inference_mode()
+    def _probabilities(
+        self, model: nn.Module, images: np.ndarray, card: Mapping[str, Any], placement: Placement
+    ) -> list[list[float]]:
+        batch = to_network(torch.from_numpy(images).to(placement.device), card, placement)
+        with placement.autocast():
+            logits = model(batch).float()
+        return logits.softmax(1).tolist()
+
+    def predict(
+        self, model: nn.Module, source: Any, config: ImageConfig, card: Mapping[str, Any], placement: Placement
+    ) -> Iterator[dict[str, Any]]:
+        """Yield {"name", "class", "index", "probability", "probabilities"} for each image of a CSV, file or folder.
+
+        Args:
+            source: a path, or a uint8 array (N, 3, H, W) of the size that the model was trained on.
+        """
+        classes = card["classes"]
+        for chunk in batched(_named_images(source, tuple(card["image_size"])), config.eval_batch_size):
+            names, images = zip(*chunk, strict=True)
+            for name, row in zip(names, self._probabilities(model, np.stack(images), card, placement), strict=True):
+                best = max(range(len(row)), key=row.__getitem__)
+                yield {
+                    "name": name,
+                    "class": classes[best],
+                    "index": best,
+                    "probability": row[best],
+                    "probabilities": dict(zip(classes, row, strict=True)),
+                }
+
+    def write_predictions(self, records: Iterator[dict[str, Any]], out: Path, form: str, source: Any) -> int:
+        """Write records as csv, jsonl, or the course's one class number a line; `auto` goes by the suffix."""
+        return write_predictions(records, out, form)
+
+
+def _evaluation(labels: Tensor, logits: Tensor, features: Tensor, split: str, *, final: bool) -> Evaluation:
+    predictions = logits.argmax(1)
+    confusion = confusion_matrix(labels, predictions, logits.shape[1])
+    metrics = {"loss": float(F.cross_entropy(logits, labels)), **classification_metrics(confusion)}
+    if split == "val":
+        found = percentiles(features, FEATURE_PERCENTILES)
+        metrics |= {f"features/{level}": value for level, value in found.items()}
+    if not final:
+        return Evaluation(metrics)
+    confidence = logits.softmax(1).amax(1)
+    columns = {"label": labels, "prediction": predictions, "probability": confidence}
+    return Evaluation(
+        metrics,
+        {"confusion": confusion.tolist()},
+        {name: column.cpu().numpy() for name, column in columns.items()},
+    )
+
+
+def _named_images(source: Any, size: tuple[int, int]) -> Iterator[tuple[str, np.ndarray]]:
+    if isinstance(source, np.ndarray):
+        yield from ((str(index), image) for index, image in enumerate(source))
+    else:
+        yield from read_images_for_prediction(Path(source), size=size[0])
