@@ -1,0 +1,75 @@
+"""A study on disk: `study.json` (what was planned) and one run folder per cell. Reads without torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from normlab.errors import UserError
+from normlab.runs import RunFolder
+
+
+@dataclass(frozen=True)
+class StudyCell:
+    """One training of a study, as planned and as far as it has come."""
+
+    name: str
+    values: dict[str, Any]  # axis -> value
+    seed: int
+    hash: str  # of its configuration, as planned
+    folder: RunFolder
+
+    @property
+    def state(self) -> str:
+        """One of: waiting, created, running, interrupted, failed, finished, diverged."""
+        return self.folder.status()["state"] if (self.folder.path / "config.yaml").exists() else "waiting"
+
+
+@dataclass(frozen=True)
+class Study:
+    """A planned study and its cells.
+
+    Attributes:
+        axes: setting -> the values compared; the cells are their product, times the seeds.
+        published: names of published tables (`normlab.studies.published`) that stand beside ours.
+        claims: the study file's claims, as plain values.
+    """
+
+    path: Path
+    name: str
+    title: str
+    question: str
+    task: str
+    scale: str
+    axes: dict[str, list[Any]]
+    published: list[str]
+    claims: list[dict[str, Any]]
+    cells: list[StudyCell]
+
+    @classmethod
+    def open(cls, path: Path | str) -> Self:
+        """Read a study folder; raise `UserError` if it is none."""
+        folder = Path(path)
+        try:
+            plan = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise UserError(f"{folder}: not a study (no study.json): give what `normlab study run --out` made") from None
+        except ValueError:
+            raise UserError(f"{folder / 'study.json'}: not valid JSON: restore it, or run the study again") from None
+        cells = [StudyCell(**cell, folder=RunFolder(folder / "cells" / cell["name"])) for cell in plan.pop("cells")]
+        plan.pop("version", None)
+        return cls(path=folder, cells=cells, **plan)
+
+    def finished(self) -> Iterator[StudyCell]:
+        """Yield the cells that have a result, diverged ones included."""
+        return (cell for cell in self.cells if cell.folder.done)
+
+    def groups(self) -> list[tuple[dict[str, Any], list[StudyCell]]]:
+        """Return the cells by axis values, seeds together, in the order of the plan."""
+        found: dict[str, tuple[dict[str, Any], list[StudyCell]]] = {}
+        for cell in self.cells:
+            found.setdefault(json.dumps(cell.values), (cell.values, []))[1].append(cell)
+        return list(found.values())
