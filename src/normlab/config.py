@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
@@ -123,6 +124,29 @@ class TrainConfig(Config):
     compile: bool = option(False, "run the model through torch.compile")
     device: str = option("auto", "auto, cpu, cuda, cuda:1, mps", affects_result=False)
     threads: int | None = option(None, "CPU threads; none: all cores", ge=1, affects_result=False)
+
+
+@dataclass(frozen=True)
+class TaskSettings:
+    """How a task is configured: its class of configurations, and named sets of changes to the defaults.
+
+    The presets hold at least the three scales: smoke (seconds), demo (minutes), full (the published protocol).
+    """
+
+    config_class: type[TrainConfig]
+    presets: Mapping[str, Mapping[str, Any]]
+
+    def make(self, preset: str | None, changes: Mapping[str, Any], where: str) -> TrainConfig:
+        """Return the defaults, changed by a preset, then by `changes`; `where` is their place in an error."""
+        return self.config_class.parse({**self.preset(preset, where), **changes}, where)
+
+    def preset(self, name: str | None, where: str) -> Mapping[str, Any]:
+        """Return a preset's changes; none for None. Raises: UserError with the nearest name."""
+        if name is None:
+            return {}
+        if name not in self.presets:
+            raise UserError(f"{where}: unknown preset '{name}': {did_you_mean(name, self.presets)}")
+        return self.presets[name]
 
 
 def config_hash(config: Config) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from normlab.engine.loop import train_run
 from normlab.engine.splits import measure, write_columns
 from normlab.errors import UserError, did_you_mean
 from normlab.runs import RunFolder
-from normlab.tasks import TASKS
+from normlab.tasks import TASKS, task_settings
 from normlab.tasks.base import Placement, Task
 
 
@@ -32,11 +32,12 @@ class Run:
     def __init__(self, folder: RunFolder, *, device: str | None = None) -> None:
         self.folder = folder
         values = folder.config()
+        place = str(folder.path / "config.yaml")
         name = values.pop("task", None)
         if name is None:
-            raise UserError(f"{folder.path / 'config.yaml'}: key 'task' is missing: add `task: image`, say")
+            raise UserError(f"{place}: key 'task' is missing: add `task: image`, say")
         self.task: Task = TASKS.get(name)
-        config = self.task.config_class.parse(values, str(folder.path / "config.yaml"))
+        config = task_settings(name).make(None, values, place)
         self.config: TrainConfig = config if device is None else config.with_values("device", device=device)
 
     @property
@@ -99,10 +100,9 @@ def train(
         config: fields of the task's configuration.
     Raises: UserError for a wrong name, value or file.
     """
-    chosen: Task = TASKS.get(task)
-    full = make_config(chosen, preset, config, "train")
-    folder = RunFolder.create(out or default_folder(task), full, chosen.name)
-    train_run(chosen, full, folder, quiet=quiet)
+    full = task_settings(task).make(preset, config, "train")
+    folder = RunFolder.create(out or default_folder(task), full, task)
+    train_run(TASKS.get(task), full, folder, quiet=quiet)
     return Run(folder)
 
 
@@ -116,15 +116,6 @@ def resume(path: Path | str, *, quiet: bool = True) -> Run:
 def load_run(path: Path | str, *, device: str | None = None) -> Run:
     """Open a run folder; raise `UserError` if it is none."""
     return Run(RunFolder.open(path), device=device)
-
-
-def make_config(task: Task, preset: str | None, changes: Mapping[str, Any], where: str) -> TrainConfig:
-    """Return a task's configuration: defaults, then a preset, then changes."""
-    presets = task.presets()
-    if preset is not None and preset not in presets:
-        raise UserError(f"unknown preset '{preset}' of task {task.name}: {did_you_mean(preset, presets)}")
-    base = presets[preset] if preset else {}
-    return task.config_class.parse({**base, **changes}, where)
 
 
 def default_folder(task: str) -> Path:

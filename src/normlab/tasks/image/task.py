@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import batched
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from normlab.data.images import read_images_for_prediction
 from normlab.nn.resnet import ResNet
 from normlab.norms.options import norm_options
 from normlab.tasks.base import Evaluation, Placement, StepOutput
-from normlab.tasks.image.config import PRESETS, ImageConfig
+from normlab.tasks.image.config import ImageConfig
 from normlab.tasks.image.data import Batch, ImageData, evaluation_batches, prepare, to_network, training_batches
 from normlab.tasks.image.metrics import classification_metrics, confusion_matrix, percentiles
 from normlab.tasks.image.predictions import write_predictions
@@ -30,11 +30,6 @@ class ImageTask:
     name = "image"
     headline = "test/accuracy"
     monitor = "val/accuracy"
-    config_class = ImageConfig
-
-    def presets(self) -> Mapping[str, Mapping[str, Any]]:
-        """Return smoke, demo, quick and full."""
-        return PRESETS
 
     def prepare(self, config: ImageConfig) -> ImageData:
         """Read the images and cut the splits."""
@@ -81,27 +76,19 @@ class ImageTask:
             labels.append(batch.labels)
         return _evaluation(torch.cat(labels), torch.cat(logits), torch.cat(features), split, final=final)
 
-    @torch.inference_mode()
-    def _probabilities(
-        self, model: nn.Module, images: np.ndarray, card: Mapping[str, Any], placement: Placement
-    ) -> list[list[float]]:
-        batch = to_network(torch.from_numpy(images).to(placement.device), card, placement)
-        with placement.autocast():
-            logits = model(batch).float()
-        return logits.softmax(1).tolist()
-
     def predict(
         self, model: nn.Module, source: Any, config: ImageConfig, card: Mapping[str, Any], placement: Placement
     ) -> Iterator[dict[str, Any]]:
-        """Yield {"name", "class", "index", "probability", "probabilities"} for each image of a CSV, file or folder.
+        """Yield {"name", "class", "index", "probability", "probabilities"} for each image.
 
         Args:
-            source: a path, or a uint8 array (N, 3, H, W) of the size that the model was trained on.
+            source: a CSV, an image or a folder of them, or a uint8 array (N, 3, H, W) of the size that the model was trained on.
         """
         classes = card["classes"]
-        for chunk in batched(_named_images(source, tuple(card["image_size"])), config.eval_batch_size):
-            names, images = zip(*chunk, strict=True)
-            for name, row in zip(names, self._probabilities(model, np.stack(images), card, placement), strict=True):
+        images = _named_images(source, card["image_size"][0])
+        while chunk := list(islice(images, config.eval_batch_size)):
+            rows = _probabilities(model, np.stack([pixels for _, pixels in chunk]), card, placement)
+            for (name, _), row in zip(chunk, rows, strict=True):
                 best = max(range(len(row)), key=row.__getitem__)
                 yield {
                     "name": name,
@@ -134,8 +121,23 @@ def _evaluation(labels: Tensor, logits: Tensor, features: Tensor, split: str, *,
     )
 
 
-def _named_images(source: Any, size: tuple[int, int]) -> Iterator[tuple[str, np.ndarray]]:
+@torch.inference_mode()
+def _probabilities(
+    model: nn.Module, images: np.ndarray, card: Mapping[str, Any], placement: Placement
+) -> list[list[float]]:
+    """Return a row of class probabilities for each of uint8 images (N, 3, H, W)."""
+    batch = to_network(torch.from_numpy(images).to(placement.device), card, placement)
+    with placement.autocast():
+        logits = model(batch).float()
+    rows: list[list[float]] = logits.softmax(1).tolist()
+    return rows
+
+
+def _named_images(source: Any, size: int) -> Iterator[tuple[str, np.ndarray]]:
     if isinstance(source, np.ndarray):
         yield from ((str(index), image) for index, image in enumerate(source))
     else:
-        yield from read_images_for_prediction(Path(source), size=size[0])
+        yield from read_images_for_prediction(Path(source), size=size)
+
+
+TASK = ImageTask()
