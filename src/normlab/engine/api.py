@@ -102,15 +102,15 @@ def train(
     """
     full = task_settings(task).make(preset, config, "train")
     folder = RunFolder.create(out or default_folder(task), full, task)
-    train_run(TASKS.get(task), full, folder, quiet=quiet)
+    train_folder(folder, quiet=quiet)
     return Run(folder)
 
 
-def resume(path: Path | str, *, quiet: bool = True) -> Run:
-    """Go on with a run from its last checkpoint, to the same bits as if it had never stopped."""
-    run = load_run(path)
-    train_run(run.task, run.config, run.folder, quiet=quiet)
-    return run
+def train_folder(folder: RunFolder, *, quiet: bool = True) -> dict[str, Any]:
+    """Train what a run folder's configuration asks for, from its last checkpoint on, to the same bits as without a
+    stop; return the result. A finished run returns at once."""
+    run = Run(folder)
+    return train_run(run.task, run.config, folder, quiet=quiet)
 
 
 def load_run(path: Path | str, *, device: str | None = None) -> Run:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import statistics
 import time
+import traceback
 from dataclasses import asdict
 from typing import Any
 
@@ -41,9 +42,12 @@ def train_run(task: Task, config: TrainConfig, folder: RunFolder, *, quiet: bool
         folder.set_status("running")
         try:
             result = Training(task, config, folder, Progress(folder, quiet=quiet)).run()
-        except BaseException as error:
-            state = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-            folder.set_status(state, error=f"{type(error).__name__}: {error}")
+        except KeyboardInterrupt:
+            folder.set_status("interrupted")
+            raise
+        except Exception as error:
+            folder.log(traceback.format_exc())
+            folder.set_status("failed", error=f"{type(error).__name__}: {error}")
             raise
         folder.finish(result)
         return result

@@ -16,6 +16,7 @@ a reader ignores a torn last line of a log.
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -140,8 +141,9 @@ class RunFolder:
 
     def append_metrics(self, record: Mapping[str, Any]) -> None:
         """Add one epoch's record, on disk before this returns."""
+        finite = {name: value if _is_json(value) else None for name, value in record.items()}
         with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+            file.write(json.dumps(finite) + "\n")
             file.flush()
             os.fsync(file.fileno())
 
@@ -180,6 +182,11 @@ def list_runs(root: Path | str) -> list[RunFolder]:
         for path in found
         if not any(part.startswith(".") for part in path.relative_to(root).parts)
     ]
+
+
+def _is_json(value: Any) -> bool:
+    """JSON knows neither NaN nor infinity."""
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def _read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
