@@ -22,7 +22,7 @@ from pydantic_core import ErrorDetails, PydanticUndefined
 from normlab.errors import UserError, did_you_mean
 
 
-def option(default: Any = PydanticUndefined, help: str = "", *, affects_result: bool = True, **limits: Any) -> Any:  # noqa: A002
+def option(default: Any = PydanticUndefined, help: str = "", *, affects_result: bool = True, **limits: Any) -> Any:
     """Declare a configuration field: its default, its help, and its limits (`gt`, `ge`, `le`, ...).
 
     `affects_result=False` keeps a field (a path, the device, the log) out of `config_hash`.
@@ -151,11 +151,7 @@ class TaskSettings:
 
 def config_hash(config: Config) -> str:
     """Return 12 hex digits over the fields that can change a result."""
-    kept = {
-        name: value
-        for name, value in config.model_dump(mode="json").items()
-        if affects_result(type(config), name)
-    }
+    kept = {name: value for name, value in config.model_dump(mode="json").items() if affects_result(type(config), name)}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:12]
 
 

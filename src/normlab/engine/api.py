@@ -13,7 +13,7 @@ from torch import nn
 from normlab.config import TrainConfig
 from normlab.engine.checkpoint import load_weights
 from normlab.engine.device import choose_placement
-from normlab.engine.loop import train_run
+from normlab.engine.loop import refuse_other_data, train_run
 from normlab.engine.splits import measure, write_columns
 from normlab.errors import UserError, did_you_mean
 from normlab.runs import RunFolder
@@ -77,12 +77,20 @@ class Run:
         """Predict into a file; return the number of records."""
         return self.task.write_predictions(self.predict(source), out, form, source)
 
-    def evaluate(self, split: str) -> dict[str, Any]:
-        """Measure a split with the trained weights; returns {"metrics": ..., "tables": ...}."""
-        data = self.task.prepare(self.config)
-        if split not in data.sizes:
-            raise UserError(f"unknown split '{split}': {did_you_mean(split, data.sizes)}")
-        found = measure(self.task, self.model, data, split, self.config, self.placement, final=True)
+    def evaluate(self, split: str, *, data: str | None = None) -> dict[str, Any]:
+        """Measure a split with the trained weights; returns {"metrics": ..., "tables": ...}.
+
+        Args:
+            split: train, val or test.
+            data: where the data lie now, if they have moved since training.
+        Raises: UserError if there is no such split, or the data are not those of the training.
+        """
+        config = self.config if data is None else self.config.with_values("data", data=data)
+        data_set = self.task.prepare(config)
+        refuse_other_data(self.folder, data_set)
+        if split not in data_set.sizes:
+            raise UserError(f"unknown split '{split}': {did_you_mean(split, data_set.sizes)}")
+        found = measure(self.task, self.model, data_set, split, config, self.placement, final=True)
         write_columns(self.folder, split, found.predictions)
         return {"metrics": found.metrics, "tables": found.tables}
 

@@ -92,9 +92,7 @@ class Norm(nn.Module):
 
     def _check_input(self, x: Tensor) -> None:
         if x.dim() != 4 or x.shape[1] != self.num_channels:
-            raise ValueError(
-                f"{type(self).__name__} needs (N, {self.num_channels}, H, W), got {tuple(x.shape)}"
-            )
+            raise ValueError(f"{type(self).__name__} needs (N, {self.num_channels}, H, W), got {tuple(x.shape)}")
 
     def extra_repr(self) -> str:
         """Show the options that the scheme was built with."""

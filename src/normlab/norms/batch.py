@@ -42,9 +42,7 @@ class BatchNorm(RunningNorm):
         when_to_use="Convolutional classifiers trained with batches of about 16 images or more.",
     )
 
-    def __init__(
-        self, num_channels: int, *, eps: float = 1e-5, momentum: Momentum = 0.1, affine: bool = True
-    ) -> None:
+    def __init__(self, num_channels: int, *, eps: float = 1e-5, momentum: Momentum = 0.1, affine: bool = True) -> None:
         super().__init__()
         self._start(num_channels, eps, affine)
         self._start_running(num_channels, momentum)

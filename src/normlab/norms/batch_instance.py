@@ -46,9 +46,7 @@ class BatchInstanceNorm(RunningNorm):
     )
     gate: nn.Parameter
 
-    def __init__(
-        self, num_channels: int, *, eps: float = 1e-5, momentum: Momentum = 0.1, affine: bool = True
-    ) -> None:
+    def __init__(self, num_channels: int, *, eps: float = 1e-5, momentum: Momentum = 0.1, affine: bool = True) -> None:
         super().__init__()
         self._start(num_channels, eps, affine)
         self.gate = nn.Parameter(torch.empty(num_channels))

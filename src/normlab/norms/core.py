@@ -247,12 +247,8 @@ def _combine(grad: Tensor, scale: Tensor, centred: Tensor, slope: Tensor, level:
     return d_x.sub_(centred.mul_(planes(slope))).sub_(planes(level))
 
 
-def _gradients(
-    ctx: Any, y: Tensor, inputs: tuple[Tensor | None, ...], grad: Tensor
-) -> tuple[Tensor | None, ...]:
+def _gradients(ctx: Any, y: Tensor, inputs: tuple[Tensor | None, ...], grad: Tensor) -> tuple[Tensor | None, ...]:
     """Differentiate y by those inputs that need it, keeping the graph; None for the others."""
     wanted = [t for t, needed in zip(inputs, ctx.needs_input_grad, strict=False) if needed and t is not None]
     found = iter(torch.autograd.grad(y, wanted, grad, create_graph=True))
-    return tuple(
-        next(found) if needed else None for _, needed in zip(inputs, ctx.needs_input_grad, strict=False)
-    )
+    return tuple(next(found) if needed else None for _, needed in zip(inputs, ctx.needs_input_grad, strict=False))

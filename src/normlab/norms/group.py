@@ -68,15 +68,11 @@ class GroupNorm(Norm):
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (N, C, H, W)."""
         self._check_input(x)
-        return normalize(
-            x, index_set="group", groups=self.groups, weight=self.weight, bias=self.bias, eps=self.eps
-        )[0]
+        return normalize(x, index_set="group", groups=self.groups, weight=self.weight, bias=self.bias, eps=self.eps)[0]
 
     def torch_equivalent(self) -> nn.Module:
         """Return a `nn.GroupNorm` in the same state."""
-        return self._in_my_state(
-            nn.GroupNorm(self.groups, self.num_channels, eps=self.eps, affine=self.affine)
-        )
+        return self._in_my_state(nn.GroupNorm(self.groups, self.num_channels, eps=self.eps, affine=self.affine))
 
     def extra_repr(self) -> str:
         """Show the options that the scheme was built with."""
@@ -95,7 +91,6 @@ def _count_groups(num_channels: int, groups: int | None, channels_per_group: int
         below = [str(d) for d in divisors if d < value][-1:]
         above = [str(d) for d in divisors if d > value][:1]
         raise UserError(
-            f"group norm: {name}={value} does not divide {num_channels} channels, "
-            f"use {' or '.join(below + above)}"
+            f"group norm: {name}={value} does not divide {num_channels} channels, use {' or '.join(below + above)}"
         )
     return value if groups is not None else num_channels // value

@@ -35,8 +35,7 @@ class InstanceNorm(Norm):
         paper="Ulyanov, Vedaldi and Lempitsky: Instance Normalization: The Missing Ingredient for Fast "
         "Stylization. 2016. arXiv:1607.08022",
         year=2016,
-        limits="Discards each channel's strength in an image, which a classifier may need; a 1x1 map carries "
-        "nothing.",
+        limits="Discards each channel's strength in an image, which a classifier may need; a 1x1 map carries nothing.",
         when_to_use="Style transfer and image generation, where an image's contrast is a nuisance.",
     )
 
@@ -52,6 +51,4 @@ class InstanceNorm(Norm):
 
     def torch_equivalent(self) -> nn.Module:
         """Return a `nn.GroupNorm` of C groups: unlike `nn.InstanceNorm2d` it takes 1x1 maps."""
-        return self._in_my_state(
-            nn.GroupNorm(self.num_channels, self.num_channels, eps=self.eps, affine=self.affine)
-        )
+        return self._in_my_state(nn.GroupNorm(self.num_channels, self.num_channels, eps=self.eps, affine=self.affine))

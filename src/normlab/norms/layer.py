@@ -52,9 +52,7 @@ class LayerNorm(Norm):
     ) -> None:
         super().__init__()
         if over not in ("sample", "channel"):
-            raise UserError(
-                f"layer norm: over='{over}' is unknown, write 'sample' for (C,H,W) or 'channel' for (C)"
-            )
+            raise UserError(f"layer norm: over='{over}' is unknown, write 'sample' for (C,H,W) or 'channel' for (C)")
         self.over = over
         if over == "channel":
             self.pools_over = frozenset("C")

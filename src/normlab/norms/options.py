@@ -30,11 +30,7 @@ def norm_options(name: str, **options: Any) -> dict[str, Any]:
     {'groups': 8}
     """
     accepted = accepted_options(name)
-    return {
-        key: value
-        for key, value in options.items()
-        if value is not None and (accepted is None or key in accepted)
-    }
+    return {key: value for key, value in options.items() if value is not None and (accepted is None or key in accepted)}
 
 
 def create_norm(name: str, num_channels: int, **options: Any) -> Norm:

@@ -49,9 +49,7 @@ class RunningNorm(Norm):
         """Return how many values a channel has; one alone has no variance."""
         count = x.numel() // x.shape[1]
         if count < 2:
-            raise ValueError(
-                f"Expected more than 1 value per channel when training, got input size {x.shape}"
-            )
+            raise ValueError(f"Expected more than 1 value per channel when training, got input size {x.shape}")
         return count
 
     @torch.no_grad()

@@ -37,12 +37,8 @@ class TorchBatchNorm(nn.BatchNorm2d, Norm):  # type: ignore[misc]
         when_to_use="As the reference against which the batch norm from scratch is held.",
     )
 
-    def __init__(
-        self, num_channels: int, *, eps: float = 1e-5, momentum: Momentum = 0.1, affine: bool = True
-    ) -> None:
-        super().__init__(
-            num_channels, eps=eps, momentum=None if momentum == "cumulative" else momentum, affine=affine
-        )
+    def __init__(self, num_channels: int, *, eps: float = 1e-5, momentum: Momentum = 0.1, affine: bool = True) -> None:
+        super().__init__(num_channels, eps=eps, momentum=None if momentum == "cumulative" else momentum, affine=affine)
         self.num_channels = num_channels
 
     def forward(self, x: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from normlab.config import Config, config_hash, read_yaml
+from normlab.config import Config, read_yaml
 from normlab.errors import UserError
 from normlab.runs.atomic import write_json, write_text
 from normlab.runs.environment import describe_environment
@@ -47,12 +47,14 @@ class RunFolder:
         folder = cls(path)
         if (folder.path / "config.yaml").exists():
             raise UserError(
-                f"{folder.path}: holds a run already: go on with `normlab resume {folder.path}`, or choose another --out"
+                f"{folder.path}: holds a run: go on with `normlab resume {folder.path}`, or choose another --out"
             )
         try:
             folder.path.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError, PermissionError) as error:
-            raise UserError(f"{folder.path}: cannot make the run folder ({error.strerror}): choose another --out") from None
+            raise UserError(
+                f"{folder.path}: cannot make the run folder ({error.strerror}): choose another --out"
+            ) from None
         with folder:
             write_json(folder.path / "environment.json", describe_environment())
             folder.set_status("created")
@@ -171,7 +173,9 @@ class RunFolder:
                 return default
             raise UserError(f"{path}: missing: the run folder is incomplete; train again with another --out") from None
         except ValueError:
-            raise UserError(f"{path}: not valid JSON: the file was edited or damaged; restore it or train again") from None
+            raise UserError(
+                f"{path}: not valid JSON: the file was edited or damaged; restore it or train again"
+            ) from None
 
 
 def list_runs(root: Path | str) -> list[RunFolder]:

@@ -14,7 +14,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from normlab.config import Config, TrainConfig, config_hash, option, read_yaml
+from normlab.config import Config, TrainConfig, config_hash, option
 from normlab.errors import UserError, did_you_mean
 from normlab.tasks import task_settings
 
@@ -83,13 +83,13 @@ def find_study(path_or_name: str | Path) -> Path:
         return path
     shipped = shipped_studies()
     if str(path_or_name) not in shipped:
-        raise UserError(f"unknown study '{path_or_name}': {did_you_mean(str(path_or_name), shipped)}; or give a .yaml file")
+        raise UserError(
+            f"unknown study '{path_or_name}': {did_you_mean(str(path_or_name), shipped)}; or give a .yaml file"
+        )
     return shipped[str(path_or_name)]
 
 
-def make_plan(
-    path_or_name: str | Path, *, scale: str = "demo", seeds: int | None = None, **changes: Any
-) -> Plan:
+def make_plan(path_or_name: str | Path, *, scale: str = "demo", seeds: int | None = None, **changes: Any) -> Plan:
     """Resolve a study into cells. `changes` are settings that override those of every cell.
 
     Raises: UserError naming the file and the wrong key, value or scale.

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+
 @dataclass(frozen=True)
 class Placement:
     """Where and in which precision a model computes."""

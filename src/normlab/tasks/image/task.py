@@ -17,7 +17,14 @@ from normlab.nn.resnet import ResNet
 from normlab.norms.options import norm_options
 from normlab.tasks.base import Evaluation, Placement, StepOutput
 from normlab.tasks.image.config import ImageConfig
-from normlab.tasks.image.data import Batch, ImageData, evaluation_batches, prepare, to_network, training_batches
+from normlab.tasks.image.data import (
+    Batch,
+    ImageData,
+    evaluation_batches,
+    prepare,
+    to_network,
+    training_batches,
+)
 from normlab.tasks.image.metrics import classification_metrics, confusion_matrix, percentiles
 from normlab.tasks.image.predictions import write_predictions
 
@@ -50,9 +57,7 @@ class ImageTask:
         """Return the number of batches; the last may be smaller."""
         return -(-data.sizes["train"] // config.batch_size)
 
-    def train_batches(
-        self, config: ImageConfig, data: ImageData, epoch: int, placement: Placement
-    ) -> Iterator[Batch]:
+    def train_batches(self, config: ImageConfig, data: ImageData, epoch: int, placement: Placement) -> Iterator[Batch]:
         """Yield an epoch's augmented batches."""
         return training_batches(config, data, epoch, placement)
 
@@ -64,7 +69,14 @@ class ImageTask:
         return StepOutput(loss, len(batch.labels), {"accuracy": correct})
 
     def evaluate(
-        self, model: nn.Module, data: ImageData, split: str, config: ImageConfig, placement: Placement, *, final: bool
+        self,
+        model: nn.Module,
+        data: ImageData,
+        split: str,
+        config: ImageConfig,
+        placement: Placement,
+        *,
+        final: bool,
     ) -> Evaluation:
         """Measure loss, accuracy and F1 on a split; on validation the percentiles of the penultimate features too."""
         assert isinstance(model, ResNet)
@@ -72,17 +84,22 @@ class ImageTask:
         for batch in evaluation_batches(config, data, split, placement):
             with placement.autocast():
                 features.append(model.features(batch.images))
-                logits.append(model.head(features[-1]).float())
+                logits.append(model.linear(features[-1]).float())
             labels.append(batch.labels)
         return _evaluation(torch.cat(labels), torch.cat(logits), torch.cat(features), split, final=final)
 
     def predict(
-        self, model: nn.Module, source: Any, config: ImageConfig, card: Mapping[str, Any], placement: Placement
+        self,
+        model: nn.Module,
+        source: Any,
+        config: ImageConfig,
+        card: Mapping[str, Any],
+        placement: Placement,
     ) -> Iterator[dict[str, Any]]:
         """Yield {"name", "class", "index", "probability", "probabilities"} for each image.
 
         Args:
-            source: a CSV, an image or a folder of them, or a uint8 array (N, 3, H, W) of the size that the model was trained on.
+            source: a CSV, an image or a folder of them, or a uint8 array (N, 3, H, W) of the model's image size.
         """
         classes = card["classes"]
         images = _named_images(source, card["image_size"][0])
