@@ -15,7 +15,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from normlab.norms.reference import IndexSet, mixed_reference, normalize_reference, planes, pool, spread, wide
+from normlab.norms.maps import combined, plane_means, plane_products, plane_square_means, scaled
+from normlab.norms.reference import (
+    IndexSet,
+    mixed_reference,
+    normalize_reference,
+    planes,
+    pool,
+    spread,
+    wide,
+    wide_type,
+)
 
 
 def normalize(
@@ -71,7 +81,7 @@ def normalize_mixed(
     """
     if torch.compiler.is_compiling():
         return mixed_reference(x_nchw, gate, weight, bias, eps)
-    return _NormalizeMixed.apply(x_nchw, gate, weight, bias, eps)
+    return _NormalizeMixed.apply(x_nchw, gate, weight, bias, eps)[:3]
 
 
 def scale_shift(
@@ -98,35 +108,30 @@ def _normalize_each_position(
     return y_nchw, mean.view(N, H, W), var.view(N, H, W)
 
 
-def _centre(x_nchw: Tensor, mean_planes: Tensor) -> Tensor:
-    """Return x - mean as a new tensor of the accumulation type, which the caller may overwrite."""
-    x = wide(x_nchw)
-    return x - mean_planes if x is x_nchw else x.sub_(mean_planes)
-
-
-def _plane_mean(x: Tensor) -> Tensor:
-    return x.mean((2, 3))
-
-
 class _Normalize(torch.autograd.Function):
     """`normalize` with a written-out backward. With u = weight * grad and averages over the index set:
 
-    dx = rstd * (u - avg(u) - xhat * avg(u * xhat))                  (Ioffe & Szegedy 2015, sec. 3, collected)
+    dx = rstd * (u - avg(u) - xhat * avg(u * xhat))                   (Ioffe & Szegedy 2015, sec. 3, collected)
     """
 
     @staticmethod
     def forward(
-        x: Tensor, weight: Tensor | None, bias: Tensor | None, index_set: IndexSet, groups: int, eps: float
+        x: Tensor,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        index_set: IndexSet,
+        groups: int,
+        eps: float,
     ) -> tuple[Tensor, Tensor, Tensor]:
         C = x.shape[1]
-        mean = pool(_plane_mean(wide(x)), index_set, groups)
-        y = _centre(x, planes(spread(mean, index_set, C)))
-        var = pool(_plane_mean(y.square()), index_set, groups)
+        mean = pool(plane_means(x, wide_type(x)), index_set, groups)
+        mean_rows = spread(mean, index_set, C)
+        var = pool(plane_square_means(x, mean_rows), index_set, groups)
         scale = spread(torch.rsqrt(var + eps), index_set, C)
-        y.mul_(planes(scale if weight is None else scale * weight))
-        if bias is not None:
-            y.add_(planes(bias.to(y.dtype)))
-        return y.to(x.dtype), mean, var
+        if weight is not None:
+            scale = scale * weight.to(mean.dtype)
+        y = scaled(x, mean_rows, scale, None if bias is None else bias.to(mean.dtype)[None])
+        return y, mean, var
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
@@ -140,111 +145,98 @@ class _Normalize(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         x, weight, bias, mean, var = ctx.saved_tensors
         index_set, groups, eps = ctx.options
-        if grads[0] is None:
+        grad = grads[0]
+        if grad is None:
             return (None,) * 6
         if torch.is_grad_enabled():  # a second derivative was asked for: let autograd see the formula
-            inputs = (x, weight, bias)
             y = normalize_reference(x, index_set, groups, weight, bias, eps)[0]
-            return (*_gradients(ctx, y, inputs, grads[0]), None, None, None)
+            return (*_gradients(ctx, y, (x, weight, bias), grad), None, None, None)
 
         C, size = x.shape[1], x.shape[2] * x.shape[3]
-        rstd = torch.rsqrt(var + eps)
-        rstd_nc = spread(rstd, index_set, C)
-        centred = _centre(x, planes(spread(mean, index_set, C)))
-        grad = wide(grads[0])
-        grad_nc = _plane_mean(grad)
-        grad_centred_nc = _plane_mean(grad * centred)
+        mean_rows, rstd = spread(mean, index_set, C), torch.rsqrt(var + eps)
+        rstd_rows = spread(rstd, index_set, C)
+        grad_nc, product_nc = plane_products(x, mean_rows, grad)
+        w = torch.ones_like(grad_nc[0]) if weight is None else weight.to(mean.dtype)
 
-        d_weight = d_bias = d_x = None
+        d_x = d_weight = d_bias = None
+        if ctx.needs_input_grad[0]:
+            slope = spread(rstd.pow(3) * pool(product_nc * w, index_set, groups), index_set, C)
+            level = spread(rstd * pool(grad_nc * w, index_set, groups), index_set, C)
+            d_x = combined(x, mean_rows, grad, rstd_rows * w, slope, level)
         if ctx.needs_input_grad[1]:
-            d_weight = (grad_centred_nc * rstd_nc).sum(0).mul_(size).to(weight.dtype)
+            d_weight = (product_nc * rstd_rows).sum(0).mul_(size).to(weight.dtype)
         if ctx.needs_input_grad[2]:
             d_bias = grad_nc.sum(0).mul_(size).to(bias.dtype)
-        if ctx.needs_input_grad[0]:
-            w = 1.0 if weight is None else weight.to(grad.dtype)
-            slope = spread(rstd.pow(3) * pool(grad_centred_nc * w, index_set, groups), index_set, C)
-            level = spread(rstd * pool(grad_nc * w, index_set, groups), index_set, C)
-            d_x = _combine(grad, rstd_nc * w, centred, slope, level).to(x.dtype)
         return d_x, d_weight, d_bias, None, None, None
 
 
 class _NormalizeMixed(torch.autograd.Function):
     """`normalize_mixed` with a written-out backward.
 
-    Both halves are affine in x - mean_nc, so one pass over the map serves both: with delta = mean_nc -
-    mean_c, the batch half is x - mean_c = (x - mean_nc) + delta, and var_c = avg_n(var_nc + delta^2) (Chan et
-    al. 1979, eq. 2.1).
+    Both halves are affine in x - mean_nc, so the same passes serve both: with delta = mean_nc - mean_c, the batch
+    half is x - mean_c = (x - mean_nc) + delta, and var_c = avg_n(var_nc + delta^2).
     """
 
     @staticmethod
     def forward(
         x: Tensor, gate: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        mean_nc = _plane_mean(wide(x))
-        y = _centre(x, planes(mean_nc))
-        var_nc = _plane_mean(y.square())
-        mean_c = mean_nc.mean(0)
-        delta = mean_nc - mean_c
-        var_c = (var_nc + delta.square()).mean(0)
-        batch = gate * torch.rsqrt(var_c + eps)
-        instance = (1 - gate) * torch.rsqrt(var_nc + eps)
-        w = torch.ones_like(mean_c) if weight is None else weight.to(y.dtype)
-        shift = w * batch * delta
-        y.mul_(planes(w * (batch + instance)))
-        y.add_(planes(shift if bias is None else shift + bias))
-        return y.to(x.dtype), mean_c, var_c
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        mean_nc = plane_means(x, wide_type(x))
+        var_nc = plane_square_means(x, mean_nc)
+        mean = mean_nc.mean(0)
+        delta = mean_nc - mean
+        var = (var_nc + delta.square()).mean(0)
+        batch, instance = _mixed_scales(gate, weight, var, var_nc, eps)
+        shift = batch * delta if bias is None else batch * delta + bias.to(mean.dtype)
+        return scaled(x, mean_nc, batch + instance, shift), mean, var, mean_nc, var_nc
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
         x, gate, weight, bias, ctx.eps = inputs
-        _, mean, var = output
-        ctx.mark_non_differentiable(mean, var)
+        ctx.mark_non_differentiable(*output[1:])
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(x, gate, weight, bias, mean, var)
+        ctx.save_for_backward(x, gate, weight, bias, *output[1:])
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        x, gate, weight, bias, mean_c, var_c = ctx.saved_tensors
-        if grads[0] is None:
+        x, gate, weight, bias, mean, var, mean_nc, var_nc = ctx.saved_tensors
+        grad = grads[0]
+        if grad is None:
             return (None,) * 5
         if torch.is_grad_enabled():
             y = mixed_reference(x, gate, weight, bias, ctx.eps)[0]
-            return (*_gradients(ctx, y, (x, gate, weight, bias), grads[0]), None)
+            return (*_gradients(ctx, y, (x, gate, weight, bias), grad), None)
 
-        size = x.shape[2] * x.shape[3]
-        mean_nc = _plane_mean(wide(x))
-        centred = _centre(x, planes(mean_nc))
-        var_nc = _plane_mean(centred.square())
-        delta = mean_nc - mean_c
-        rstd_c, rstd_nc = torch.rsqrt(var_c + ctx.eps), torch.rsqrt(var_nc + ctx.eps)
-        grad = wide(grads[0])
-        g = gate.to(grad.dtype)
-        w = torch.ones_like(mean_c) if weight is None else weight.to(grad.dtype)
-        grad_nc = _plane_mean(grad)
-        instance_nc = _plane_mean(grad * centred)  # avg of grad * (x - mean_nc) over each plane
-        batch_nc = instance_nc + delta * grad_nc  # avg of grad * (x - mean_c) over each plane
+        size, delta = x.shape[2] * x.shape[3], mean_nc - mean
+        rstd, rstd_nc = torch.rsqrt(var + ctx.eps), torch.rsqrt(var_nc + ctx.eps)
+        grad_nc, by_instance_nc = plane_products(x, mean_nc, grad)
+        by_batch_nc = by_instance_nc + delta * grad_nc  # the mean of grad * (x - mean_c) over each plane
 
         d_x = d_gate = d_weight = d_bias = None
         if ctx.needs_input_grad[0]:
-            batch, instance = w * g * rstd_c, w * (1 - g) * rstd_nc
-            batch_slope = batch * rstd_c.square() * batch_nc.mean(0)
-            slope = batch_slope + instance * rstd_nc.square() * instance_nc
+            batch, instance = _mixed_scales(gate, weight, var, var_nc, ctx.eps)
+            batch_slope = batch * rstd.square() * by_batch_nc.mean(0)
+            slope = batch_slope + instance * rstd_nc.square() * by_instance_nc
             level = batch * grad_nc.mean(0) + instance * grad_nc + delta * batch_slope
-            d_x = _combine(grad, batch + instance, centred, slope, level).to(x.dtype)
-        by_batch, by_instance = (rstd_c * batch_nc).sum(0) * size, (rstd_nc * instance_nc).sum(0) * size
+            d_x = combined(x, mean_nc, grad, batch + instance, slope, level)
+        by_batch, by_instance = (rstd * by_batch_nc).sum(0) * size, (rstd_nc * by_instance_nc).sum(0) * size
         if ctx.needs_input_grad[1]:
-            d_gate = (w * (by_batch - by_instance)).to(gate.dtype)
+            difference = by_batch - by_instance
+            d_gate = (difference if weight is None else difference * weight).to(gate.dtype)
         if ctx.needs_input_grad[2]:
-            d_weight = (g * by_batch + (1 - g) * by_instance).to(weight.dtype)
+            d_weight = (gate * by_batch + (1 - gate) * by_instance).to(weight.dtype)
         if ctx.needs_input_grad[3]:
             d_bias = grad_nc.sum(0).mul_(size).to(bias.dtype)
         return d_x, d_gate, d_weight, d_bias, None
 
 
-def _combine(grad: Tensor, scale: Tensor, centred: Tensor, slope: Tensor, level: Tensor) -> Tensor:
-    """Return grad * scale - centred * slope - level; overwrites `centred`, coefficients per plane."""
-    d_x = grad * planes(scale)
-    return d_x.sub_(centred.mul_(planes(slope))).sub_(planes(level))
+def _mixed_scales(
+    gate: Tensor, weight: Tensor | None, var: Tensor, var_nc: Tensor, eps: float
+) -> tuple[Tensor, Tensor]:
+    """Return what multiplies x - mean in the batch half, (C,), and in the instance half, (N, C)."""
+    g = gate.to(var.dtype)
+    w = torch.ones_like(g) if weight is None else weight.to(var.dtype)
+    return w * g * torch.rsqrt(var + eps), w * (1 - g) * torch.rsqrt(var_nc + eps)
 
 
 def _gradients(ctx: Any, y: Tensor, inputs: tuple[Tensor | None, ...], grad: Tensor) -> tuple[Tensor | None, ...]:

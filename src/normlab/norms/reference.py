@@ -38,9 +38,14 @@ def mixed_reference(
     return _affine(g * by_batch + (1 - g) * by_instance, weight, bias).to(x_nchw.dtype), mean, var
 
 
+def wide_type(x: Tensor) -> torch.dtype:
+    """Return the type in which statistics are taken: float64 stays, all else becomes float32."""
+    return torch.float64 if x.dtype == torch.float64 else torch.float32
+
+
 def wide(x: Tensor) -> Tensor:
-    """Return x in the type in which statistics are taken: float64 stays, all else becomes float32."""
-    return x if x.dtype in (torch.float32, torch.float64) else x.float()
+    """Return x in the type in which statistics are taken."""
+    return x.to(wide_type(x))
 
 
 def pool(values_nc: Tensor, index_set: IndexSet, groups: int) -> Tensor:
