@@ -1,0 +1,106 @@
+"""From a study's folder to numbers by axis values: what tables, figures and claims all start from.
+
+Cells that diverged, failed or wait are counted in every row; pairs are made of the seeds that
+finished on both sides.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from normlab.studies.statistics import Interval, mean_interval
+from normlab.studies.study import Study, StudyCell
+
+Values = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One combination of axis values, all seeds together.
+
+    Attributes:
+        label: the values for a person, e.g. "batch, batch_size 8".
+        n: planned seeds; `finished` + `diverged` + `failed` + those still waiting or running.
+        metrics: metric -> interval over the finished seeds, None if none of them has it.
+    """
+
+    values: dict[str, Any]
+    label: str
+    n: int
+    finished: int
+    diverged: int
+    failed: int
+    metrics: dict[str, Interval | None]
+
+
+def study_table(study: Study, metrics: Iterable[str]) -> list[Row]:
+    """Return a row per combination of axis values, in the plan's order."""
+    names = list(metrics)
+    return [_row(values, cells, names) for values, cells in study.groups()]
+
+
+def metric_by_seed(study: Study, values: Values, metric: str) -> dict[int, float]:
+    """Return seed -> final value over the finished cells with exactly these axis values.
+
+    `metric` is a name in a result's `metrics` ("test/accuracy") or one of its other numbers ("seconds").
+    Diverged and unfinished cells have none; `study_table` counts them.
+    Raises: ValueError if `values` leaves an axis open, so that a seed has several cells.
+    """
+    return _by_seed(cells_with(study, values), metric)
+
+
+def paired_values(
+    study: Study, values_a: Values, values_b: Values, metric: str
+) -> tuple[list[float], list[float]]:
+    """Return the metric of two combinations over the seeds that finished in both, sorted by seed."""
+    a, b = metric_by_seed(study, values_a, metric), metric_by_seed(study, values_b, metric)
+    seeds = sorted(a.keys() & b.keys())
+    return [a[seed] for seed in seeds], [b[seed] for seed in seeds]
+
+
+def cells_with(study: Study, values: Values) -> list[StudyCell]:
+    """Return the cells whose axis values agree with `values`; ValueError if a seed occurs twice."""
+    found = [
+        cell for cell in study.cells if all(cell.values.get(axis) == value for axis, value in values.items())
+    ]
+    if len({cell.seed for cell in found}) < len(found):
+        open_axes = ", ".join(axis for axis in study.axes if axis not in values)
+        raise ValueError(f"{dict(values)} names several combinations: give a value for {open_axes}")
+    return found
+
+
+def final_value(cell: StudyCell, metric: str) -> float | None:
+    """Return a finished cell's number; None if it is unfinished, diverged, or lacks a finite value."""
+    if not cell.folder.done:
+        return None
+    result = cell.folder.result()
+    if result["state"] != "finished":
+        return None
+    value = result["metrics"].get(metric, result.get(metric))
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and math.isfinite(value) else None
+
+
+def label_of(values: Values) -> str:
+    """Return axis values for a person: the norm by its bare name, other axes with theirs."""
+    parts = [str(value) if axis == "norm" else f"{axis} {value}" for axis, value in values.items()]
+    return ", ".join(parts) or "all"
+
+
+def _row(values: dict[str, Any], cells: list[StudyCell], metrics: list[str]) -> Row:
+    states = [cell.state for cell in cells]
+    intervals = {metric: _interval(_by_seed(cells, metric)) for metric in metrics}
+    counts = {state: states.count(state) for state in ("finished", "diverged", "failed")}
+    return Row(values, label_of(values), len(cells), metrics=intervals, **counts)
+
+
+def _by_seed(cells: Iterable[StudyCell], metric: str) -> dict[int, float]:
+    found = ((cell.seed, final_value(cell, metric)) for cell in cells)
+    return {seed: value for seed, value in found if value is not None}
+
+
+def _interval(by_seed: Mapping[int, float]) -> Interval | None:
+    return mean_interval(list(by_seed.values())) if by_seed else None
