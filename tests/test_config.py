@@ -54,7 +54,10 @@ def test_hash_of_the_defaults_is_stable_across_processes() -> None:
     import subprocess
     import sys
 
-    code = "from normlab.config import config_hash; from normlab.tasks.image.config import ImageConfig as C; print(config_hash(C()))"
+    code = (
+        "from normlab.config import config_hash; from normlab.tasks.image.config import ImageConfig;"
+        "print(config_hash(ImageConfig()))"
+    )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == config_hash(ImageConfig())
 
@@ -68,7 +71,7 @@ def test_command_line_strings_become_typed_values() -> None:
 
 
 def test_text_for_a_number_is_one_line() -> None:
-    with pytest.raises(UserError, match="command line: epochs: .*got 'many'"):
+    with pytest.raises(UserError, match=r"command line: epochs: .*got 'many'"):
         ImageConfig.parse(ImageConfig.from_strings({"epochs": "many"}), "command line")
 
 

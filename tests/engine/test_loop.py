@@ -112,7 +112,7 @@ def test_the_smaller_last_batch_weighs_by_its_size(toy: Toy, tmp_path: Path, mon
 
 
 def test_an_unknown_monitor_names_what_is_measured(toy: Toy, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="monitor: 'val/acuracy' is not measured.*did you mean 'val/accuracy'"):
+    with pytest.raises(UserError, match=r"monitor: 'val/acuracy' is not measured.*did you mean 'val/accuracy'"):
         run(toy, tmp_path / "run", monitor="val/acuracy")
     assert RunFolder(tmp_path / "run").status()["state"] == "failed"
 
