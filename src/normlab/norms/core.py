@@ -111,7 +111,7 @@ def _normalize_each_position(
 class _Normalize(torch.autograd.Function):
     """`normalize` with a written-out backward. With u = weight * grad and averages over the index set:
 
-    dx = rstd * (u - avg(u) - xhat * avg(u * xhat))                   (Ioffe & Szegedy 2015, sec. 3, collected)
+    dx = rstd * (u - avg(u) - xhat * avg(u * xhat))                  (Ioffe & Szegedy 2015, sec. 3, collected)
     """
 
     @staticmethod
@@ -173,8 +173,8 @@ class _Normalize(torch.autograd.Function):
 class _NormalizeMixed(torch.autograd.Function):
     """`normalize_mixed` with a written-out backward.
 
-    Both halves are affine in x - mean_nc, so the same passes serve both: with delta = mean_nc - mean_c, the batch
-    half is x - mean_c = (x - mean_nc) + delta, and var_c = avg_n(var_nc + delta^2).
+    Both halves are affine in x - mean_nc, so the same passes serve both: with delta = mean_nc - mean_c, the
+    batch half is x - mean_c = (x - mean_nc) + delta, and var_c = avg_n(var_nc + delta^2).
     """
 
     @staticmethod

@@ -1,9 +1,9 @@
 """The four passes over a feature map of which every norm is made; all else is algebra on small tables.
 
 On a CPU each pass walks the samples in blocks that stay in the second-level cache, so that its temporary maps
-cost no memory traffic and no fresh pages; on other devices a pass is one block. A table of per-plane coefficients
-has shape (N, C), (N, 1) or (1, C) and meets the map by broadcasting. Maps are (N, C, H, W) of any type and memory
-format; arithmetic is in the tables' type, float32 or float64.
+cost no memory traffic and no fresh pages; on other devices a pass is one block. A table of per-plane
+coefficients has shape (N, C), (N, 1) or (1, C) and meets the map by broadcasting. Maps are (N, C, H, W) of
+any type and memory format; arithmetic is in the tables' type, float32 or float64.
 """
 
 from __future__ import annotations
