@@ -66,9 +66,10 @@ class Norm(nn.Module):
     def fused(self, x: Tensor, *, residual: Tensor | None = None, relu: bool = False) -> Tensor:
         """Return relu(self(x) + residual), each part where asked for: the one place for a fused kernel."""
         y = self(x)
-        if residual is not None:
-            y = y + residual
-        return torch.relu(y) if relu else y
+        if residual is None:
+            return torch.relu(y) if relu else y  # not in place: a forward hook may keep y
+        y = y + residual
+        return y.relu_() if relu else y
 
     def torch_equivalent(self) -> nn.Module | None:
         """Return a new layer of torch's own that computes the same from the same state dict, or None."""

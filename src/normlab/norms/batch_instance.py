@@ -67,7 +67,8 @@ class BatchInstanceNorm(RunningNorm):
     def project_gate(self) -> None:
         """Put the gate back into [0, 1], in place."""
         # Through .data: a layer used twice in one step must not find its saved gate marked as modified.
-        # Projecting twice changes nothing, so the saved values stay right. self.gate.data.clamp_(0, 1)
+        # Projecting twice changes nothing, so the saved values stay right.
+        self.gate.data.clamp_(0, 1)
 
     def gates_at_bounds(self) -> tuple[int, int]:
         """Return how many gates stand at 0 and how many at 1."""
