@@ -98,7 +98,9 @@ def test_an_unknown_verb_is_one_line(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_groups_that_do_not_divide_name_those_that_do(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    line = fails(capsys, "train", "image", "--scale", "smoke", "--norm", "group", "--groups", "5", "--out", tmp_path / "r")
+    line = fails(
+        capsys, "train", "image", "--scale", "smoke", "--norm", "group", "--groups", "5", "--out", tmp_path / "r"
+    )
     assert "16" in line
     assert "4" in line
 

@@ -63,9 +63,9 @@ class PoolsTooMuch(InstanceNorm):
     """Declares (H, W), pools (C, H, W)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.nn.functional.group_norm(
-            x, 1, self.weight.to(x.dtype), self.bias.to(x.dtype)
-        ).contiguous(memory_format=torch.channels_last if x.stride(1) == 1 else torch.contiguous_format)
+        return torch.nn.functional.group_norm(x, 1, self.weight.to(x.dtype), self.bias.to(x.dtype)).contiguous(
+            memory_format=torch.channels_last if x.stride(1) == 1 else torch.contiguous_format
+        )
 
 
 class BiasedRunningVariance(BatchNorm):

@@ -111,9 +111,7 @@ def test_statistics_are_float32_for_narrow_input(index_set: IndexSet) -> None:
 @settings(max_examples=25, deadline=None)
 @given(shape=shapes)
 def test_group_norm_of_one_group_is_layer_norm(shape: tuple[int, ...]) -> None:
-    assert_same_function(
-        NORMS.create("group", shape[1], groups=1), NORMS.create("layer", shape[1]), torch.randn(shape)
-    )
+    assert_same_function(NORMS.create("group", shape[1], groups=1), NORMS.create("layer", shape[1]), torch.randn(shape))
 
 
 @settings(max_examples=25, deadline=None)

@@ -74,9 +74,7 @@ def test_default_number_of_groups_fits_every_width(num_channels: int, groups: in
         ({"groups": 4, "channels_per_group": 4}, "not both"),
     ],
 )
-def test_groups_that_do_not_fit_are_refused_with_the_nearest_that_do(
-    options: dict[str, int], message: str
-) -> None:
+def test_groups_that_do_not_fit_are_refused_with_the_nearest_that_do(options: dict[str, int], message: str) -> None:
     with pytest.raises(UserError, match=message):
         NORMS.create("group", 16, **options)
 

@@ -12,7 +12,9 @@ from sklearn import metrics as sk
 from normlab.tasks.image.metrics import classification_metrics, confusion_matrix, percentiles
 
 labels_and_predictions = st.integers(2, 6).flatmap(
-    lambda classes: st.lists(st.tuples(st.integers(0, classes - 1), st.integers(0, classes - 1)), min_size=1, max_size=60)
+    lambda classes: st.lists(
+        st.tuples(st.integers(0, classes - 1), st.integers(0, classes - 1)), min_size=1, max_size=60
+    )
 )
 
 
