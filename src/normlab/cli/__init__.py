@@ -20,7 +20,7 @@ from normlab.errors import UserError
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; return the exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    arguments = [_with_dashes(word) for word in (sys.argv[1:] if argv is None else argv)]
     try:
         options = _parser(arguments).parse_args(arguments)
         exit_code: int = options.run(options)
@@ -51,6 +51,12 @@ _SYSTEM_MENDS = {
     errno.EACCES: "choose a place that you may write to, with --out",
     errno.EROFS: "choose a place that can be written to, with --out",
 }
+
+
+def _with_dashes(word: str) -> str:
+    """Accept `--batch_size`, the name of the setting, for `--batch-size`."""
+    flag, equals, value = word.partition("=")
+    return flag.replace("_", "-") + equals + value if flag.startswith("--") else word
 
 
 def _parser(arguments: list[str]) -> Parser:

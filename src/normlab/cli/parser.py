@@ -16,12 +16,12 @@ class Parser(argparse.ArgumentParser):
         """Turn argparse's complaint into a `UserError`."""
         raise UserError(f"{message}; see `{self.prog} --help`")
 
-    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse, and name the nearest flag for an unknown one."""
-        options, unknown = self.parse_known_args(args, namespace)
-        if unknown:
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # type: ignore[override]
+        """Parse; the verb at the end of the line refuses what it does not know, with its own nearest flag."""
+        options, unknown = super().parse_known_args(args, namespace)
+        if unknown and self._subparsers is None:
             self._refuse(unknown[0])
-        return options
+        return options, unknown
 
     def _refuse(self, word: str) -> NoReturn:
         if not word.startswith("--"):
@@ -50,7 +50,6 @@ def add_fields(parser: argparse.ArgumentParser, config_class: Any) -> None:
     for name, field in config_class.model_fields.items():
         group.add_argument(
             f"--{name.replace('_', '-')}",
-            *([f"--{name}"] if "_" in name else []),
             dest=f"field_{name}",
             metavar="VALUE",
             help=f"{field.description} [{field.default}]".replace("%", "%%"),
