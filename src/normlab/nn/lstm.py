@@ -1,10 +1,10 @@
 """A layer-normalised LSTM that takes the place of `nn.LSTM`.
 
 Parameters bear nn.LSTM's names (`weight_ih_l0`, `bias_hh_l1_reverse`, gates in the order i, f, g, o), so that
-state dicts go both ways; layer norm adds `gain_ih`, `gain_hh`, `gain_c` and `bias_c` per layer and direction.
-With `lengths` a sentence's result depends on nothing but itself: states stand still in padding, so the backward
-direction starts at the sentence's last word and the final states are those at its true ends. The input product of
-all steps is one matrix product; only the recurrent part is a loop (`lstm_reference`).
+state dicts go both ways; layer norm adds `gain_ih`, `gain_hh`, `gain_c`, `bias_c` per layer and direction.
+With `lengths` a sentence's result depends on nothing but itself: states stand still in padding, so the
+backward direction starts at the sentence's last word and the final states are those at its true ends. The
+input product of all steps is one matrix product; only the recurrent part is a loop (`lstm_reference`).
 
 Letters: T steps, B sentences, D input size, H hidden size, G = 4 H gate sums.
 """

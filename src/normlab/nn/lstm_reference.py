@@ -1,6 +1,7 @@
 """The (layer-normalised) LSTM's definition in plain PyTorch: one direction of one layer.
 
-Any type, any device: what a compiled twin must equal. Letters as in `lstm`: T steps, B sentences, D input size, H hidden size.
+Any type, any device: what a compiled twin must equal. Letters as in `lstm`: T steps, B sentences, D input
+size, H hidden size.
 """
 
 from __future__ import annotations
