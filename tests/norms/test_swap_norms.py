@@ -156,3 +156,8 @@ def test_a_mistake_leaves_the_model_as_it_was(name: str, options: dict[str, int]
     with pytest.raises(UserError):
         swap_norms(net, name, **options)
     assert all(a is b for a, b in zip(before, net.modules(), strict=True))
+
+
+def test_unknown_name_is_refused_even_where_there_is_nothing_to_replace() -> None:
+    with pytest.raises(UserError, match="did you mean 'group'"):
+        swap_norms(nn.Sequential(nn.ReLU()), "grop")

@@ -20,17 +20,15 @@ STAGE_CHANNELS = (16, 32, 64)
 
 
 class ResNet(nn.Module):
-    """ResNet with 6n + 2 layers: one convolution, three stages of n residual blocks, mean pool, one linear
-    layer.
+    """ResNet with 6n + 2 layers: a convolution, three stages of n blocks, mean pool, a linear layer.
 
     A norm follows each convolution. With "none" the convolutions have a bias instead, as nothing else would
-    supply a
-    shift: C parameters a convolution where an affine norm has 2C. With affine norms and 10 classes there are
-        172,506 parameters at n = 2 and 269,722 at n = 3.
+    supply a shift: C parameters a convolution where an affine norm has 2C. With affine norms and 10 classes
+    there are 172,506 parameters at n = 2 and 269,722 at n = 3.
 
-    Without a norm the residual sums add up, by about sqrt(2) a block: on inputs of unit variance the features start
-    with a standard deviation of about 1 at n = 2, 3 at n = 3 and in the thousands at n = 9. So small n trains from
-    this start, with a smaller learning rate, and large n shows why norms were wanted.
+    Without a norm the residual sums add up, by about sqrt(2) a block: on inputs of unit variance the features
+    start with a standard deviation of about 1 at n = 2, 3 at n = 3 and in the thousands at n = 9. So small n
+    trains from this start, with a smaller learning rate, and large n shows why norms were wanted.
 
     Args:
         n: residual blocks a stage; the network has 6n + 2 layers.

@@ -10,8 +10,7 @@ from normlab.norms.running import Momentum, RunningNorm
 
 
 class BatchNorm(RunningNorm):
-    """Batch normalization: in training, statistics over (N, H, W) of each channel; in evaluation, their
-    averages.
+    """Batch normalization: in training, statistics over (N, H, W); in evaluation, their averages.
 
     y = (x - mean_c) / sqrt(var_c + eps) * weight_c + bias_c        (Ioffe & Szegedy 2015, algorithms 1 and 2)
 

@@ -16,7 +16,7 @@ DEFAULT_GROUPS = 4
 class GroupNorm(Norm):
     """Group normalization: statistics over (C/G, H, W) of each sample.
 
-    y = (x - mean_g) / sqrt(var_g + eps) * weight_c + bias_c                        (Wu & He 2018, eq. 1-3, 6)
+    y = (x - mean_g) / sqrt(var_g + eps) * weight_c + bias_c                        (Wu & He 2018, sec. 3.1)
 
     Args:
         num_channels: C, the size of axis 1.

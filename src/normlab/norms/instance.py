@@ -9,13 +9,12 @@ from normlab.norms.core import normalize
 
 
 class InstanceNorm(Norm):
-    """Instance normalization: statistics over (H, W) of each channel of each sample, in training and
-    evaluation alike.
+    """Instance normalization: statistics over (H, W) of each channel of each sample, in both modes.
 
-    y = (x - mean_nc) / sqrt(var_nc + eps) * weight_c + bias_c                    (Ulyanov et al. 2016, eq. 4)
+    y = (x - mean_nc) / sqrt(var_nc + eps) * weight_c + bias_c                   (Ulyanov et al. 2016, sec. 2)
 
-    No running state is kept. A map of one position has variance 0 and comes out as `bias`: the scheme needs H
-    * W > 1 to carry anything.
+    No running state is kept. A map of one position has variance 0 and comes out as `bias`: the scheme needs
+    H * W > 1 to carry anything.
 
     Args:
         num_channels: C, the size of axis 1.

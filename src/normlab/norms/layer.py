@@ -14,7 +14,7 @@ from normlab.norms.core import normalize
 class LayerNorm(Norm):
     """Layer normalization: statistics over (C, H, W) of each sample, weight and bias per channel.
 
-    y = (x - mean_n) / sqrt(var_n + eps) * weight_c + bias_c                           (Ba et al. 2016, eq. 4)
+    y = (x - mean_n) / sqrt(var_n + eps) * weight_c + bias_c                           (Ba et al. 2016, eq. 3)
 
     On maps the name has two meanings. `over="sample"` is the paper's, group norm of one group.
     `over="channel"` pools over C at each position, as ConvNeXt (Liu et al. 2022) and others do, often with

@@ -49,10 +49,11 @@ def swap_norms(model: nn.Module, name: str, **options: Any) -> list[str]:
     Returns: the qualified names of the replaced layers, as `model.named_modules()` gives them.
     Raises: UserError if `model` itself is a norm layer, or the name or an option is unknown or does not fit.
     """
+    name = NORMS.resolve(name)
     if _num_channels(model) is not None:
         raise UserError(
             f"swap_norms: the model is itself a {type(model).__name__} and cannot be replaced in place; "
-            f"build one with NORMS.create('{NORMS.resolve(name)}', num_channels)"
+            f"build one with NORMS.create('{name}', num_channels)"
         )
     found = {path: module for path, module in model.named_modules() if _num_channels(module) is not None}
     fallback = next((t for t in model.parameters() if t.is_floating_point()), torch.empty(0))
