@@ -63,7 +63,7 @@ def cached(source: ImageSource, cache_dir: str | os.PathLike[str] | None = None)
     try:
         with atomic_folder(folder, replace=True) as temporary:
             _build(source, temporary)
-    except PermissionError as error:
+    except (PermissionError, NotADirectoryError, FileExistsError) as error:
         raise UserError(f"cannot write the cache {folder.parent}: set NORMLAB_CACHE to another folder") from error
     entry = _open(folder)
     if entry is None:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from normlab.errors import UserError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+_MAGIC = {b"\x89PNG": ("PNG",), b"\xff\xd8\xff": ("JPEG",), b"RIFF": ("WEBP",)}
 _MODES = {1: "L", 3: "RGB"}
 
 
@@ -32,7 +33,7 @@ def decode_image(content: bytes, place: str, *, size: int, channels: int = 3) ->
     """
     pillow = require("PIL.Image", "reading images")
     try:
-        with pillow.open(io.BytesIO(content)) as image:
+        with pillow.open(io.BytesIO(content), formats=_formats(content)) as image:
             # Transparent and 16-bit images too become plain 8-bit ones.
             converted = image.convert(_MODES[channels])
     except (OSError, SyntaxError, ValueError, pillow.DecompressionBombError) as error:
@@ -42,6 +43,11 @@ def decode_image(content: bytes, place: str, *, size: int, channels: int = 3) ->
         converted = converted.resize((size, size), pillow.Resampling.BILINEAR)
     pixels = np.asarray(converted, dtype=np.uint8).reshape(size, size, channels)
     return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def _formats(content: bytes) -> tuple[str, ...] | None:
+    """Name the format by its first bytes, None for the rarer ones: trying all of them takes longer than decoding."""
+    return next((formats for magic, formats in _MAGIC.items() if content.startswith(magic)), None)
 
 
 def decode_file(path: Path, *, size: int, channels: int = 3) -> npt.NDArray[np.uint8]:
