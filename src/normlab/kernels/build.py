@@ -25,7 +25,7 @@ import torch
 
 SOURCES = Path(__file__).parent
 # -ffast-math is left out: it would reorder the compensated steps of the statistics.
-FLAGS = ("-std=c++17", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-fopenmp")
+FLAGS = ("-std=c++20", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-fopenmp")
 
 _reasons: dict[str, str] = {}  # kernel -> why it is off, in one line
 _said: set[str] = set()
