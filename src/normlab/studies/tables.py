@@ -16,6 +16,8 @@ from normlab.studies.study import Study, StudyCell
 
 Values = Mapping[str, Any]
 
+_LOWER_IS_BETTER = {"loss", "error", "perplexity", "seconds", "seconds_per_epoch", "peak_memory_mib", "parameters"}
+
 
 @dataclass(frozen=True)
 class Row:
@@ -76,8 +78,30 @@ def final_value(cell: StudyCell, metric: str) -> float | None:
     if result["state"] != "finished":
         return None
     value = result["metrics"].get(metric, result.get(metric))
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and math.isfinite(value) else None
+    return float(value) if _is_number(value) and math.isfinite(value) else None
+
+
+def known_metrics(study: Study) -> tuple[set[str], set[str]]:
+    """Return the names that finished cells have: in their results, and in their epochs' records."""
+    finals: set[str] = set()
+    epochs: set[str] = set()
+    for cell in study.finished():
+        result = cell.folder.result()
+        if result["state"] == "finished":
+            finals |= set(result["metrics"]) | {name for name, value in result.items() if _is_number(value)}
+            epochs |= {name for record in cell.folder.metrics()[:1] for name in record}
+    return finals, epochs
+
+
+def higher_is_better(metric: str) -> bool:
+    """Say which way a metric points: losses, times, sizes and memory are better when small."""
+    return metric.rpartition("/")[2].removeprefix("online_") not in _LOWER_IS_BETTER
+
+
+def is_fraction(metric: str) -> bool:
+    """Say whether a person reads the metric as a percentage: accuracies, F1 and match rates."""
+    name = metric.rpartition("/")[2].removeprefix("online_")
+    return name.endswith(("accuracy", "f1", "precision", "recall", "match"))
 
 
 def label_of(values: Values) -> str:
@@ -96,6 +120,10 @@ def _row(values: dict[str, Any], cells: list[StudyCell], metrics: list[str]) -> 
 def _by_seed(cells: Iterable[StudyCell], metric: str) -> dict[int, float]:
     found = ((cell.seed, final_value(cell, metric)) for cell in cells)
     return {seed: value for seed, value in found if value is not None}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _interval(by_seed: Mapping[int, float]) -> Interval | None:

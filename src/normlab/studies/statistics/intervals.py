@@ -60,7 +60,7 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval:
     return Interval(mean, mean - half, mean + half, n, std, level)
 
 
-def finite_vector(values: Sequence[float]) -> np.ndarray:
+def finite_vector(values: Sequence[float] | np.ndarray) -> np.ndarray:
     """Return values as float64 (n,); ValueError if there are none or one is not finite."""
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1 or array.size == 0:
