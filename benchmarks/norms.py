@@ -32,9 +32,7 @@ def main() -> None:
     options = arguments()
     torch.set_num_threads(options.threads)
     rows = []
-    for dtype, batch, shape, channels_last in itertools.product(
-        options.types, options.batches, SHAPES, (False, True)
-    ):
+    for dtype, batch, shape, channels_last in itertools.product(options.types, options.batches, SHAPES, (False, True)):
         for scheme, fused in itertools.product(options.schemes, (False, True)):
             pair = steps(scheme, fused, (batch, *shape), getattr(torch, dtype), channels_last)
             row = {"scheme": scheme, "add_relu": fused, "shape": [batch, *shape], "type": dtype}

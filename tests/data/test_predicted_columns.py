@@ -10,9 +10,7 @@ from normlab.data.conll import ColumnFile
 from normlab.data.predicted_columns import write_predicted_columns
 from normlab.errors import UserError
 
-LINES = st.sampled_from(
-    ["a NN a O", "b\tB-x", "c O  ", " d  O", "é\u00a0 \u0085 O", "", " ", "\t", "-DOCSTART- -X- O"]
-)
+LINES = st.sampled_from(["a NN a O", "b\tB-x", "c O  ", " d  O", "é\u00a0 \u0085 O", "", " ", "\t", "-DOCSTART- -X- O"])
 
 
 def words_per_sentence(lines):
@@ -63,9 +61,7 @@ def test_a_file_without_tags_gets_a_column_only_when_asked(tmp_path):
     assert source.read_bytes() == b"a O\r\nb B-x "
 
 
-@pytest.mark.parametrize(
-    "tags", [[["O"], ["O"]], [["O", "O", "O"], ["O"]], [["O", "O"]], [["O", "O"], ["O"], ["O"]]]
-)
+@pytest.mark.parametrize("tags", [[["O"], ["O"]], [["O", "O", "O"], ["O"]], [["O", "O"]], [["O", "O"], ["O"], ["O"]]])
 def test_tags_that_do_not_fit_the_file_are_refused(tmp_path, tags):
     (tmp_path / "in.txt").write_text("a O\nb O\n\nc O\n")
     with pytest.raises((ValueError, IndexError)):

@@ -65,9 +65,7 @@ def test_concurrent_processes_build_once(sources: Path) -> None:
         ({"CXX": "/bin/false"}, "false failed on probe.cpp"),
     ],
 )
-def test_a_kernel_that_cannot_be_had_costs_one_line(
-    sources: Path, environment: dict[str, str], reason: str
-) -> None:
+def test_a_kernel_that_cannot_be_had_costs_one_line(sources: Path, environment: dict[str, str], reason: str) -> None:
     out, err = start_probe(sources, **environment).communicate(timeout=120)
     lines = [line for line in err.splitlines() if "compiling" not in line]
     assert out.strip() == "None"

@@ -30,9 +30,7 @@ def problems(draw, constrained=None):
     for parameter in crf.parameters():
         parameter.data = 3 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
     emissions = 3 * torch.randn(B, T, K, generator=generator, dtype=torch.float64)
-    mask = torch.tensor(
-        draw(st.lists(st.lists(st.booleans(), min_size=T, max_size=T), min_size=B, max_size=B))
-    )
+    mask = torch.tensor(draw(st.lists(st.lists(st.booleans(), min_size=T, max_size=T), min_size=B, max_size=B)))
     return crf, emissions, mask
 
 
@@ -74,9 +72,7 @@ def test_partition_likelihood_and_entropy_equal_enumeration(problem):
                 torch.special.entr(scores.softmax(0)).sum(),
             )
         )
-    expected_z, expected_nll, expected_entropy = (
-        torch.stack(values) for values in zip(*expected, strict=True)
-    )
+    expected_z, expected_nll, expected_entropy = (torch.stack(values) for values in zip(*expected, strict=True))
     torch.testing.assert_close(log_z.detach(), expected_z)
     torch.testing.assert_close(entropy.detach(), expected_entropy)
     nll = crf.nll(emissions, tags, mask, reduction="none").detach()

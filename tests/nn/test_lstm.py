@@ -31,9 +31,7 @@ def test_without_layer_norm_it_equals_torchs_lstm(num_layers, bidirectional, bat
     states = torch.randn(2, num_layers * ours.num_directions, 5 if batch_first else 6, 4, dtype=torch.float64)
     for hx in (None, (states[0], states[1])):
         output, final = ours(x, hx)
-        torch.testing.assert_close(
-            (output, *final), (theirs(x, hx)[0], *theirs(x, hx)[1]), rtol=1e-12, atol=1e-13
-        )
+        torch.testing.assert_close((output, *final), (theirs(x, hx)[0], *theirs(x, hx)[1]), rtol=1e-12, atol=1e-13)
 
 
 def test_the_same_seed_draws_torchs_weights():

@@ -198,8 +198,7 @@ def test_insensitive_compares_all_values_of_the_axis(sized):
 
 
 def test_an_operand_inherits_what_only_the_other_names(sized):
-    found = ask(sized, kind="equal", a={"norm": "batch", "batch_size": 8}, b={"norm": "group"}, margin=0.01
-    )
+    found = ask(sized, kind="equal", a={"norm": "batch", "batch_size": 8}, b={"norm": "group"}, margin=0.01)
     assert "batch, batch_size 8 minus group, batch_size 8" in found.sentence
 
 
@@ -273,4 +272,3 @@ def test_a_missing_source_is_refused(tmp_path):
 def test_metrics_cannot_be_checked_before_a_cell_is_done(tmp_path):
     found = verdict_of(tmp_path, lambda values, seed: WAITING, metric="test/rouge", **BETTER)
     assert found.kind == "undecided"
-

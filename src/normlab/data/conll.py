@@ -43,9 +43,7 @@ class ColumnFile(SentenceFile):
         **options: as in `SentenceFile`.
     """
 
-    def __init__(
-        self, path: str | Path, *, columns: str | Sequence[str] | None = None, **options: Any
-    ) -> None:
+    def __init__(self, path: str | Path, *, columns: str | Sequence[str] | None = None, **options: Any) -> None:
         super().__init__(path, **options)
         self.columns = None if columns is None else _column_names(columns)
 

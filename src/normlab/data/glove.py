@@ -126,9 +126,7 @@ def _entries(path: Path, dimension: int | None, wanted: set[bytes] | None) -> It
 
 def _checked_size(path: Path, line: int, size: int, dimension: int | None) -> int:
     if size < 1 or (dimension is not None and size != dimension):
-        raise UserError(
-            f"{path}:{line}: {size} numbers after the word, expected {dimension or 'a word vector'}"
-        )
+        raise UserError(f"{path}:{line}: {size} numbers after the word, expected {dimension or 'a word vector'}")
     return size
 
 

@@ -44,17 +44,13 @@ class GmbCsv(SentenceFile):
         rows = csv.reader(text for _, text in text_lines(self.path, self.encoding))
         header = [name.strip().lower() for name in next(rows, [])]
         if header != _COLUMNS:
-            raise UserError(
-                f"{self.path}:1: the header must be 'Sentence #,Word,POS,Tag', got '{','.join(header)}'"
-            )
+            raise UserError(f"{self.path}:1: the header must be 'Sentence #,Word,POS,Tag', got '{','.join(header)}'")
         try:
             for row in rows:
                 if len(row) != len(_COLUMNS):
                     if not row:
                         continue
-                    raise UserError(
-                        f"{self.path}:{rows.line_num}: {len(row)} fields, expected {len(_COLUMNS)}"
-                    )
+                    raise UserError(f"{self.path}:{rows.line_num}: {len(row)} fields, expected {len(_COLUMNS)}")
                 if not row[1]:
                     raise UserError(f"{self.path}:{rows.line_num}: the word is empty")
                 yield rows.line_num, row

@@ -20,9 +20,7 @@ _LAST_FIELD = re.compile(rb"(?s)(.*[ \t])([^ \t\r\n]+)([ \t]*\r?\n?)")
 _ONLY_FIELD = re.compile(rb"(?s)([^ \t\r\n]+)()([ \t]*\r?\n?)")
 
 
-def write_predicted_columns(
-    source: Path, target: Path, tags: Iterable[Sequence[str]], *, append: bool = False
-) -> int:
+def write_predicted_columns(source: Path, target: Path, tags: Iterable[Sequence[str]], *, append: bool = False) -> int:
     """Write `source` with each word's last column replaced to `target`; return the number of sentences.
 
     Args:

@@ -35,9 +35,7 @@ class SentenceJsonLines(SentenceFile):
             raise UserError(f'{place}: expected an object with "tokens", a list of strings that is not empty')
         tags = entry.get("tags")
         if tags is not None and (not _is_words(tags) or len(tags) != len(entry["tokens"])):
-            raise UserError(
-                f'{place}: "tags" must be a list of {len(entry["tokens"])} strings, one per token'
-            )
+            raise UserError(f'{place}: "tags" must be a list of {len(entry["tokens"])} strings, one per token')
         return entry
 
 

@@ -29,9 +29,7 @@ def raw_lines(path: Path) -> Iterator[tuple[int, bytes]]:
         while raw := file.readline(LONGEST_LINE + 1):
             number += 1
             if b"\0" in raw:
-                raise UserError(
-                    f"{path}:{number}: holds a NUL byte: not a text file, or UTF-16; save it as UTF-8"
-                )
+                raise UserError(f"{path}:{number}: holds a NUL byte: not a text file, or UTF-16; save it as UTF-8")
             if len(raw) > LONGEST_LINE:
                 raise UserError(f"{path}:{number}: the line is longer than 16 MiB: break it into lines")
             yield number, raw
@@ -45,11 +43,7 @@ def decode(raw: bytes, encoding: str, place: str) -> str:
     try:
         return body.decode(encoding)
     except UnicodeDecodeError as error:
-        mend = (
-            "if it is a Windows file, give the encoding cp1252"
-            if encoding == "utf-8"
-            else "give its encoding"
-        )
+        mend = "if it is a Windows file, give the encoding cp1252" if encoding == "utf-8" else "give its encoding"
         byte = f"byte 0x{body[error.start]:02x} at column {error.start + 1}"
         raise UserError(f"{place}: not {encoding} ({byte}); {mend}") from None
 

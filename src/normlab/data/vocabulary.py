@@ -42,9 +42,7 @@ class Vocabulary:
         counted = Counter(words)
         for name in SPECIAL:
             del counted[name]
-        kept = sorted(
-            (word for word in counted if counted[word] >= min_count), key=lambda w: (-counted[w], w)
-        )
+        kept = sorted((word for word in counted if counted[word] >= min_count), key=lambda w: (-counted[w], w))
         return cls(kept, [counted[word] for word in kept])
 
     def __len__(self) -> int:

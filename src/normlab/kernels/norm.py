@@ -173,9 +173,7 @@ class _Norm(torch.autograd.Function):
             grad = grad if y is None else grad * (y > 0)
             inputs = (x, weight, bias, gate)
             return (*_plain_gradients(inputs, needed, (mean, var), ctx.scheme, grad), grad, None, None, None)
-        dx, dweight, dbias, dgate, dresidual = run_backward(
-            grad, x, y, weight, gate, stats, ctx.scheme, needed[4]
-        )
+        dx, dweight, dbias, dgate, dresidual = run_backward(grad, x, y, weight, gate, stats, ctx.scheme, needed[4])
         return (
             dx,
             dweight.to(weight.dtype) if needed[1] else None,

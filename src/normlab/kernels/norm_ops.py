@@ -78,9 +78,7 @@ def norm_backward_op(
     y is given where a ReLU follows.
     """
     scheme = Scheme(kind, groups, given, eps, y is not None)
-    dx, dweight, dbias, dgate, dresidual = run_backward(
-        grad, x, y, weight, gate, stats, scheme, with_residual
-    )
+    dx, dweight, dbias, dgate, dresidual = run_backward(grad, x, y, weight, gate, stats, scheme, with_residual)
     rows = torch.stack([dweight, dbias, torch.zeros_like(dbias) if dgate is None else dgate])
     return dx, rows, grad.new_empty(0) if dresidual is None else dresidual
 

@@ -46,9 +46,7 @@ class LinearChainCRF(nn.Module):
         self.start_transitions = nn.Parameter(torch.empty(num_tags))
         self.end_transitions = nn.Parameter(torch.empty(num_tags))
         self.transitions = nn.Parameter(torch.empty(num_tags, num_tags))
-        for name, legal in zip(
-            ("start", "transitions", "end"), _legal_triple(allowed, num_tags), strict=True
-        ):
+        for name, legal in zip(("start", "transitions", "end"), _legal_triple(allowed, num_tags), strict=True):
             self.register_buffer(f"allowed_{name}", legal, persistent=False)
         self.reset_parameters()
 
@@ -61,9 +59,7 @@ class LinearChainCRF(nn.Module):
         """Show the number of tags, and whether transitions are constrained."""
         return f"{self.num_tags}, constrained={self.allowed_transitions is not None}"
 
-    def nll(
-        self, emissions: Tensor, tags: Tensor, mask: Tensor | None = None, reduction: Reduction = "mean"
-    ) -> Tensor:
+    def nll(self, emissions: Tensor, tags: Tensor, mask: Tensor | None = None, reduction: Reduction = "mean") -> Tensor:
         """Return the negative log-likelihood -log p(tags | emissions) of gold sequences.
 
         Args:
@@ -167,14 +163,8 @@ class LinearChainCRF(nn.Module):
         if tags.shape[1] == 0:
             return lattice.emissions.new_zeros(tags.shape[0])
         front = tags.gather(1, order).masked_fill(~lattice.mask, 0)
-        if (
-            front.device.type == "cpu"
-            and front.numel()
-            and not 0 <= front.min() <= front.max() < self.num_tags
-        ):
-            raise ValueError(
-                f"tags must lie in 0..{self.num_tags - 1}, got {int(front.min())}..{int(front.max())}"
-            )
+        if front.device.type == "cpu" and front.numel() and not 0 <= front.min() <= front.max() < self.num_tags:
+            raise ValueError(f"tags must lie in 0..{self.num_tags - 1}, got {int(front.min())}..{int(front.max())}")
         return crf_lattice.path_score(lattice, front)
 
     def _check(self, emissions: Tensor, mask: Tensor | None) -> Tensor:

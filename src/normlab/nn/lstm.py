@@ -118,13 +118,9 @@ class LayerNormLSTM(nn.Module):
     def extra_repr(self) -> str:
         """Show the settings that differ from the defaults of `nn.LSTM`."""
         shown = ("num_layers", "batch_first", "dropout", "bidirectional", "layer_norm")
-        return ", ".join(
-            [f"{self.input_size}, {self.hidden_size}", *(f"{n}={getattr(self, n)}" for n in shown)]
-        )
+        return ", ".join([f"{self.input_size}, {self.hidden_size}", *(f"{n}={getattr(self, n)}" for n in shown)])
 
-    def _run_layers(
-        self, x: Tensor, h_0: Tensor, c_0: Tensor, lengths: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def _run_layers(self, x: Tensor, h_0: Tensor, c_0: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         run = ReferenceRunner(x, lengths)
         finals: list[State] = []
         for layer in range(self.num_layers):
@@ -193,9 +189,7 @@ def _check_lengths(lengths: Tensor | Sequence[int] | None, x_tbd: Tensor) -> Ten
     checked = torch.as_tensor(lengths)
     T, B = x_tbd.shape[:2]
     if checked.shape != (B,) or checked.is_floating_point():
-        raise ValueError(
-            f"lengths must be {B} whole numbers, got {checked.dtype} of shape {tuple(checked.shape)}"
-        )
+        raise ValueError(f"lengths must be {B} whole numbers, got {checked.dtype} of shape {tuple(checked.shape)}")
     # On an accelerator looking at the values would wait for the device.
     if checked.device.type == "cpu" and B and not 0 <= int(checked.min()) <= int(checked.max()) <= T:
         raise ValueError(f"lengths must lie in 0..{T}, got {int(checked.min())}..{int(checked.max())}")

@@ -69,9 +69,7 @@ def _cell(input_sum: Tensor, h: Tensor, c: Tensor, weights: LSTMWeights, eps: fl
     a = input_sum + _gate_sums(h, weights.weight_hh, weights.gain_hh, weights.bias_hh, eps)
     i, f, g, o = a.chunk(4, dim=-1)
     c = f.sigmoid() * c + i.sigmoid() * g.tanh()
-    shown = (
-        c if weights.gain_c is None else F.layer_norm(c, c.shape[-1:], weights.gain_c, weights.bias_c, eps)
-    )
+    shown = c if weights.gain_c is None else F.layer_norm(c, c.shape[-1:], weights.gain_c, weights.bias_c, eps)
     return o.sigmoid() * shown.tanh(), c
 
 
