@@ -7,10 +7,12 @@ The declarations are not decoration: `check_norm` measures that the statistics a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+
+from normlab.norms.reference import finish
 
 
 @dataclass(frozen=True)
@@ -60,16 +62,29 @@ class Norm(nn.Module):
     running_state: bool = False
     channel_groups: int = 1
     num_channels: int
+    eps: float
     weight: nn.Parameter | None
     bias: nn.Parameter | None
 
+    def transform(self, x: Tensor, residual: Tensor | None = None, relu: bool = False) -> Tensor:
+        """Return relu?(norm(x) + residual?): what a scheme defines, in one pass where a kernel can.
+
+        A scheme that has only `forward` gets the plain composition.
+        """
+        return finish(self.forward(x), residual, relu)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise (N, C, H, W); in training, schemes with running state move their estimates too."""
+        return self.transform(x)
+
     def fused(self, x: Tensor, *, residual: Tensor | None = None, relu: bool = False) -> Tensor:
-        """Return relu(self(x) + residual), each part where asked for: the one place for a fused kernel."""
-        y = self(x)
-        if residual is None:
-            return torch.relu(y) if relu else y  # not in place: a forward hook may keep y
-        y = y + residual
-        return y.relu_() if relu else y
+        """Return relu(self(x) + residual), each part where asked for.
+
+        It is `transform`, unless somebody hangs on the layer with a hook, who must see the norm's own output.
+        """
+        if self._forward_hooks or self._forward_pre_hooks or self._backward_hooks or self._backward_pre_hooks:
+            return finish(self(x), residual, relu)
+        return self.transform(x, residual, relu)
 
     def torch_equivalent(self) -> nn.Module | None:
         """Return a new layer of torch's own that computes the same from the same state dict, or None."""
@@ -85,6 +100,10 @@ class Norm(nn.Module):
         self.num_channels, self.eps, self.affine = num_channels, eps, affine
         for name in ("weight", "bias"):
             self.register_parameter(name, nn.Parameter(torch.empty(num_channels)) if affine else None)
+
+    def _options(self, residual: Tensor | None, relu: bool) -> dict[str, Any]:
+        """Return what `norms.core` wants to know of every scheme."""
+        return {"weight": self.weight, "bias": self.bias, "eps": self.eps, "residual": residual, "relu": relu}
 
     def _in_my_state(self, layer: nn.Module) -> nn.Module:
         state = self.state_dict()

@@ -47,13 +47,14 @@ class BatchNorm(RunningNorm):
         self._start_running(num_channels, momentum)
         self.reset_parameters()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise (N, C, H, W); in training also move the running estimates."""
+    def transform(self, x: Tensor, residual: Tensor | None = None, relu: bool = False) -> Tensor:
+        """Return relu?(norm(x) + residual?); in training also move the running estimates."""
         self._check_input(x)
+        options = self._options(residual, relu)
         if not self.training:
-            return scale_shift(x, self.running_mean, self.running_var, self.weight, self.bias, self.eps)
+            return scale_shift(x, self.running_mean, self.running_var, **options)
         count = self._check_count(x)
-        y, mean, var = normalize(x, index_set="batch", weight=self.weight, bias=self.bias, eps=self.eps)
+        y, mean, var = normalize(x, index_set="batch", **options)
         self._track(mean, var, count)
         return y
 

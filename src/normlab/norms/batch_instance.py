@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from normlab.norms.base import NormCard
-from normlab.norms.core import normalize, normalize_mixed, scale_shift
-from normlab.norms.reference import wide
+from normlab.norms.core import normalize_mixed
 from normlab.norms.running import Momentum, RunningNorm
 
 
@@ -53,14 +52,15 @@ class BatchInstanceNorm(RunningNorm):
         self._start_running(num_channels, momentum)
         self.reset_parameters()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise (N, C, H, W); in training also move the running estimates."""
+    def transform(self, x: Tensor, residual: Tensor | None = None, relu: bool = False) -> Tensor:
+        """Return relu?(norm(x) + residual?); in training also move the running estimates."""
         self._check_input(x)
         gate = self._projected_gate()
+        options = self._options(residual, relu)
         if not self.training:
-            return self._evaluate(x, gate)
+            return normalize_mixed(x, gate=gate, running=(self.running_mean, self.running_var), **options)[0]
         count = self._check_count(x)
-        y, mean, var = normalize_mixed(x, gate=gate, weight=self.weight, bias=self.bias, eps=self.eps)
+        y, mean, var = normalize_mixed(x, gate=gate, **options)
         self._track(mean, var, count)
         return y
 
@@ -93,12 +93,6 @@ class BatchInstanceNorm(RunningNorm):
         else:
             self.project_gate()
         return self.gate
-
-    def _evaluate(self, x_nchw: Tensor, gate: Tensor) -> Tensor:
-        x, weight = wide(x_nchw), 1.0 if self.weight is None else self.weight
-        by_batch = scale_shift(x, self.running_mean, self.running_var, gate * weight, self.bias, self.eps)
-        by_instance = normalize(x, index_set="instance", weight=(1 - gate) * weight, eps=self.eps)[0]
-        return (by_batch + by_instance).to(x_nchw.dtype)
 
     def _save_to_state_dict(self, *args: Any, **kwargs: Any) -> None:
         self.project_gate()

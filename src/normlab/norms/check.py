@@ -27,7 +27,8 @@ def check_norm(norm: str | Callable[..., Norm], num_channels: int = 16, **option
     Checked: shape, type and memory format kept, statistics in float32 at least; mean 0 and variance 1 over
         exactly `pools_over`; no dependence on batch mates unless declared, and never in evaluation; training
         equal to evaluation unless `running_state`; gradients in float64; a batch of one and 1x1 maps; large
-        offsets; the state dict; torch.export; step-by-step equality with `torch_equivalent()`.
+        offsets; the state dict; torch.export; step-by-step equality with `torch_equivalent()`; `fused()` equal to
+        the norm followed by sum and ReLU.
 
     Args:
         norm: a name in `NORMS`, or what builds the layer from `num_channels` and `options`, e.g. the class.
@@ -52,6 +53,7 @@ def check_norm(norm: str | Callable[..., Norm], num_channels: int = 16, **option
             _restores_its_state,
             _exports,
             _equals_torch,
+            _fuses_what_follows,
         ):
             torch.manual_seed(0)
             clause(build)
@@ -200,6 +202,15 @@ def _equals_torch(build: Build) -> None:
         _close(layer.state_dict()[key], value, 1e-5, f"{key} differs from torch's {type(twin).__name__}")
     layer.eval(), twin.eval()
     _close(layer(x), twin(x), 1e-5, f"in evaluation the output differs from torch's {type(twin).__name__}")
+
+
+def _fuses_what_follows(build: Build) -> None:
+    for training in (True, False):
+        layer = build().train(training)
+        x, residual = _input(layer), _input(layer)
+        fused = layer.fused(x, residual=residual, relu=True)
+        plain = torch.relu(layer(x) + residual)  # the same batch again; in training only running estimates moved
+        _close(fused, plain, 1e-4, "fused() differs from relu(norm(x) + residual)")
 
 
 def _input(layer: Norm) -> Tensor:

@@ -4,8 +4,9 @@ A scheme is a choice of index set. Each set is a union of whole planes (n, c), s
 plane means: one reduction over H, W serves batch, instance, layer and group norm, and pooling the small (N,
 C) table does the rest. Statistics are two-pass, never E[x^2] - E[x]^2, in float32 (float64 for float64
 input). The backward pass is written out by hand: it keeps the input and two small statistics where autograd
-would keep whole maps. Under torch.compile and torch.export the plain operations of `reference.py` are traced,
-which those tools fuse themselves.
+would keep whole maps. Where the C++ kernel takes the map (`kernels.norm.available`), it does all of this in
+one visit, residual sum and ReLU included. Under torch.compile and torch.export the plain operations of
+`reference.py` are traced, which those tools fuse themselves.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from normlab.kernels.norm import available, fused_batch_instance, fused_norm, fused_scale_shift
 from normlab.norms.maps import combined, plane_means, plane_products, plane_square_means, scaled
 from normlab.norms.reference import (
     IndexSet,
+    finish,
     mixed_reference,
     normalize_reference,
     planes,
@@ -36,8 +39,10 @@ def normalize(
     weight: Tensor | None = None,
     bias: Tensor | None = None,
     eps: float = 1e-5,
+    residual: Tensor | None = None,
+    relu: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Normalise over an index set: y = (x - mean) / sqrt(var + eps) * weight_c + bias_c.
+    """Normalise over an index set: y = relu?((x - mean) / sqrt(var + eps) * weight_c + bias_c + residual?).
 
     Args:
         x_nchw: (N, C, H, W), any floating type, any memory format.
@@ -47,6 +52,8 @@ def normalize(
         weight: (C,) or None for 1.
         bias: (C,) or None for 0.
         eps: added to the variance.
+        residual: added after the norm; like x.
+        relu: whether a ReLU comes last.
 
     Returns:
         y with x's shape, type and memory format, then the mean and the biased variance, both without
@@ -54,10 +61,15 @@ def normalize(
         the order above.
     """
     if index_set == "channel":
-        return _normalize_each_position(x_nchw, weight, bias, eps)
-    if torch.compiler.is_compiling():
-        return normalize_reference(x_nchw, index_set, groups, weight, bias, eps)
-    return _Normalize.apply(x_nchw, weight, bias, index_set, groups, eps)
+        y, mean, var = _normalize_each_position(x_nchw, weight, bias, eps)
+    elif available(x_nchw, residual):
+        options: Any = {"index_set": index_set, "groups": groups, "eps": eps, "residual": residual, "relu": relu}
+        return fused_norm(x_nchw, weight, bias, **options)
+    elif torch.compiler.is_compiling():
+        y, mean, var = normalize_reference(x_nchw, index_set, groups, weight, bias, eps)
+    else:
+        y, mean, var = _Normalize.apply(x_nchw, weight, bias, index_set, groups, eps)
+    return finish(y, residual, relu), mean, var
 
 
 def normalize_mixed(
@@ -67,8 +79,13 @@ def normalize_mixed(
     weight: Tensor | None = None,
     bias: Tensor | None = None,
     eps: float = 1e-5,
+    residual: Tensor | None = None,
+    relu: bool = False,
+    running: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Mix batch and instance norm: y = (gate_c * x_batch + (1 - gate_c) * x_instance) * weight_c + bias_c.
+    """Mix batch and instance norm.
+
+    y = relu?((gate_c * x_batch + (1 - gate_c) * x_instance) * weight_c + bias_c + residual?)
 
     Args:
         x_nchw: (N, C, H, W).
@@ -76,23 +93,57 @@ def normalize_mixed(
         weight: (C,) or None for 1.
         bias: (C,) or None for 0.
         eps: added to both variances.
+        residual: added after the norm; like x.
+        relu: whether a ReLU comes last.
+        running: mean and variance (C,) for the batch half instead of the batch's own, as in evaluation.
 
-    Returns: y, and the batch's mean (C,) and biased variance (C,), as `normalize` does for "batch".
+    Returns: y, and the batch half's mean (C,) and biased variance (C,), as `normalize` does for "batch".
     """
-    if torch.compiler.is_compiling():
-        return mixed_reference(x_nchw, gate, weight, bias, eps)
-    return _NormalizeMixed.apply(x_nchw, gate, weight, bias, eps)[:3]
+    if available(x_nchw, residual):
+        options: Any = {"eps": eps, "residual": residual, "relu": relu, "running": running}
+        return fused_batch_instance(x_nchw, gate, weight, bias, **options)
+    if running is not None:
+        y, mean, var = _mixed_with_given(x_nchw, gate, weight, bias, eps, running), *running
+    elif torch.compiler.is_compiling():
+        y, mean, var = mixed_reference(x_nchw, gate, weight, bias, eps)
+    else:
+        y, mean, var, *_ = _NormalizeMixed.apply(x_nchw, gate, weight, bias, eps)
+    return finish(y, residual, relu), mean, var
 
 
 def scale_shift(
-    x_nchw: Tensor, mean: Tensor, var: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
+    x_nchw: Tensor,
+    mean: Tensor,
+    var: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    eps: float,
+    residual: Tensor | None = None,
+    relu: bool = False,
 ) -> Tensor:
     """Normalise by given per-channel statistics (C,): batch norm in evaluation. Differentiable."""
+    if available(x_nchw, residual):
+        return fused_scale_shift(x_nchw, mean, var, weight, bias, eps=eps, residual=residual, relu=relu)
     x = wide(x_nchw)
     scale = torch.rsqrt(var.to(x.dtype) + eps)
     scale = scale if weight is None else scale * weight
     shift = -mean * scale if bias is None else bias - mean * scale
-    return (x * planes(scale) + planes(shift)).to(x_nchw.dtype)
+    return finish((x * planes(scale) + planes(shift)).to(x_nchw.dtype), residual, relu)
+
+
+def _mixed_with_given(
+    x_nchw: Tensor,
+    gate: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    eps: float,
+    running: tuple[Tensor, Tensor],
+) -> Tensor:
+    """Mix batch norm by given statistics with the image's own instance norm."""
+    x, scale = wide(x_nchw), torch.ones_like(gate) if weight is None else weight
+    by_batch = scale_shift(x, *running, gate * scale, bias, eps)
+    by_instance = normalize(x, index_set="instance", weight=(1 - gate) * scale, eps=eps)[0]
+    return (by_batch + by_instance).to(x_nchw.dtype)
 
 
 def _normalize_each_position(

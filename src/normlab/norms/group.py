@@ -65,10 +65,10 @@ class GroupNorm(Norm):
             return "layer"
         return "instance" if self.groups == self.num_channels else None
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise (N, C, H, W)."""
+    def transform(self, x: Tensor, residual: Tensor | None = None, relu: bool = False) -> Tensor:
+        """Return relu?(norm(x) + residual?)."""
         self._check_input(x)
-        return normalize(x, index_set="group", groups=self.groups, weight=self.weight, bias=self.bias, eps=self.eps)[0]
+        return normalize(x, index_set="group", groups=self.groups, **self._options(residual, relu))[0]
 
     def torch_equivalent(self) -> nn.Module:
         """Return a `nn.GroupNorm` in the same state."""

@@ -43,10 +43,10 @@ class InstanceNorm(Norm):
         self._start(num_channels, eps, affine)
         self.reset_parameters()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise (N, C, H, W)."""
+    def transform(self, x: Tensor, residual: Tensor | None = None, relu: bool = False) -> Tensor:
+        """Return relu?(norm(x) + residual?)."""
         self._check_input(x)
-        return normalize(x, index_set="instance", weight=self.weight, bias=self.bias, eps=self.eps)[0]
+        return normalize(x, index_set="instance", **self._options(residual, relu))[0]
 
     def torch_equivalent(self) -> nn.Module:
         """Return a `nn.GroupNorm` of C groups: unlike `nn.InstanceNorm2d` it takes 1x1 maps."""

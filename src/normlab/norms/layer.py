@@ -59,11 +59,11 @@ class LayerNorm(Norm):
         self._start(num_channels, eps, affine)
         self.reset_parameters()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise (N, C, H, W)."""
+    def transform(self, x: Tensor, residual: Tensor | None = None, relu: bool = False) -> Tensor:
+        """Return relu?(norm(x) + residual?)."""
         self._check_input(x)
         index_set: Literal["layer", "channel"] = "layer" if self.over == "sample" else "channel"
-        return normalize(x, index_set=index_set, weight=self.weight, bias=self.bias, eps=self.eps)[0]
+        return normalize(x, index_set=index_set, **self._options(residual, relu))[0]
 
     def torch_equivalent(self) -> nn.Module | None:
         """Return a `nn.GroupNorm` of one group; None for `over="channel"`, which torch has not for NCHW."""

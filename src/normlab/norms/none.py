@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from normlab.norms.base import Norm, NormCard
+from normlab.norms.reference import finish
 
 
 class NoNorm(Norm):
@@ -36,9 +37,9 @@ class NoNorm(Norm):
         super().__init__()
         self.num_channels = num_channels
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return x."""
-        return x
+    def transform(self, x: Tensor, residual: Tensor | None = None, relu: bool = False) -> Tensor:
+        """Return relu?(x + residual?); x itself if neither follows."""
+        return finish(x, residual, relu)
 
     def extra_repr(self) -> str:
         """Show the number of channels."""

@@ -79,3 +79,10 @@ def _affine(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
     if weight is not None:
         x = x * planes(weight.to(x.dtype))
     return x if bias is None else x + planes(bias.to(x.dtype))
+
+
+def finish(y: Tensor, residual: Tensor | None, relu: bool) -> Tensor:
+    """Return relu?(y + residual?): what follows a norm in a residual block."""
+    if residual is not None:
+        y = y + residual
+    return torch.relu(y) if relu else y

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from normlab.norms.base import Norm
 from normlab.norms.batch import BatchNorm
+from normlab.norms.reference import finish
 from normlab.norms.running import Momentum
 
 
@@ -44,6 +45,10 @@ class TorchBatchNorm(nn.BatchNorm2d, Norm):  # type: ignore[misc]
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (N, C, H, W) as `nn.BatchNorm2d` does."""
         return nn.BatchNorm2d.forward(self, x)
+
+    def transform(self, x: Tensor, residual: Tensor | None = None, relu: bool = False) -> Tensor:
+        """Return relu?(norm(x) + residual?), each as torch does it."""
+        return finish(self.forward(x), residual, relu)
 
     def torch_equivalent(self) -> nn.Module:
         """Return a plain `nn.BatchNorm2d` in the same state."""
