@@ -31,92 +31,101 @@ struct Problem {
     int set, groups;
     bool given;  // the batch's statistics are given (evaluation) and not taken from x
     double eps;
-    const float *weight, *bias, *gate;  // each may be null
+    const float *weight, *bias, *gate;  // gate may be null
     // For each row (BATCH: 1, GROUPS: N, MIX: 1 + N, the batch first): C means, then C reciprocal deviations.
     double* stats;
 
-    float w(int64_t c) const { return weight ? weight[c] : 1.0f; }
-    float b(int64_t c) const { return bias ? bias[c] : 0.0f; }
     double* row(int64_t n) const { return stats + 2 * C * (set == GROUPS ? n : set == MIX ? n + 1 : 0); }
 };
 
 // How a map lies in memory: `spans` a sample, each with `channels` interleaved channels.
 struct Layout {
-    int64_t spans, length, sample;
+    int64_t spans, length, sample;  // length of a span and of a sample, in elements
     int channels, vectors;
+    int64_t step, block;  // positions in a period, and in the block that is worked in the cache
     Layout(const Problem& p, bool nhwc)
         : spans(nhwc ? 1 : p.C), length(nhwc ? p.S * p.C : p.S), sample(p.S * p.C), channels(nhwc ? p.C : 1) {
         const int shortest = channels / std::gcd(channels, LANES);
         vectors = shortest * ((shortest + 3) / shortest);
+        step = vectors * LANES / channels;
+        block = std::max<int64_t>(1, BLOCK / p.C / step) * step;
     }
 };
 
-// One thread's tables: a period of each coefficient, sums of a period, and rows of one number a channel.
+// One thread's tables: rows of one coefficient a channel, the same rows unrolled to a period, and memory for sums.
 struct Scratch {
+    std::vector<float> rows[4];  // forward: m, A, B; backward: m, P, Q, R
+    std::vector<double> first, second;
     std::unique_ptr<float, decltype(&std::free)> memory{nullptr, &std::free};
-    float* period[4];
-    vf* sums[2];
-    std::vector<float> mean, scale, slope, shift;
-    std::vector<double> first, second, block_first, block_second;
-    Scratch(const Problem& p, const Layout& layout) {
+    float* periods[4];
+    float* sums;
+    Scratch(const Problem& p, const Layout& layout) : first(p.C), second(p.C) {
         const size_t size = layout.vectors * LANES;
         memory.reset(static_cast<float*>(std::aligned_alloc(64, 6 * size * sizeof(float))));
-        for (int i = 0; i < 4; ++i) period[i] = memory.get() + i * size;
-        for (int i = 0; i < 2; ++i) sums[i] = reinterpret_cast<vf*>(memory.get() + (4 + i) * size);
-        for (auto* row : {&mean, &scale, &slope, &shift}) row->resize(p.C);
-        for (auto* row : {&first, &second, &block_first, &block_second}) row->resize(p.C);
+        for (int i = 0; i < 4; ++i) {
+            rows[i].resize(p.C);
+            periods[i] = memory.get() + i * size;
+        }
+        sums = memory.get() + 4 * size;
+    }
+    // Unroll the first `count` rows for span s; one channel needs no more than its number.
+    void unroll(int64_t s, int count, const Layout& layout) {
+        for (int i = 0; i < count; ++i) {
+            if (layout.channels == 1) {
+                *periods[i] = rows[i][s];
+                continue;
+            }
+            for (int start = 0; start < layout.vectors * LANES; start += layout.channels)
+                std::memcpy(periods[i] + start, rows[i].data(), layout.channels * sizeof(float));
+        }
+    }
+    Span span(int64_t positions, const Layout& layout) const {
+        return {positions * layout.channels, layout.vectors, layout.channels, sums};
     }
 };
 
-// Repeat a row of coefficients until it fills a period.
-inline void unroll(const float* values, const Layout& layout, float* period) {
-    if (layout.channels == 1) {
-        *period = *values;
-        return;
-    }
-    for (int start = 0; start < layout.vectors * LANES; start += layout.channels)
-        std::memcpy(period + start, values, layout.channels * sizeof(float));
-}
-
-// Mean and variance of each channel of one span.
+// Mean and variance of each channel of one sample, block by block.
+//
+// A block's values are centred by the mean of its first eighth (or more), so that one more pass gives both sums.
+// Nothing is lost by it: if K is the mean of a share f of the values, var >= f * (K - mean)^2, so that the sum of
+// squares about K is at most 1 + 1/f times that about the mean, and so is the rounding error.
 template <int K, class Table, class T>
-void span_moments(const T* x, const Layout& layout, Scratch& scratch, double* mean, double* var) {
-    const int channels = layout.channels, vectors = layout.vectors;
-    const int64_t period = vectors * LANES, block = std::max<int64_t>(1, BLOCK / period) * period;
-    double* block_mean = scratch.block_first.data();
-    double* block_square = scratch.block_second.data();
-    std::vector<float>& center = scratch.slope;
-    int64_t seen = 0;
-    for (int64_t start = 0; start < layout.length; start += block) {
-        const int64_t length = std::min(block, layout.length - start), count = length / channels;
-        sum_values<K>(x + start, length, vectors, scratch.sums[0]);
-        fold(scratch.sums[0], vectors, channels, block_mean);
-        for (int c = 0; c < channels; ++c) center[c] = float(block_mean[c] / count);
-        unroll(center.data(), layout, scratch.period[0]);
-        sum_deviations<K, Table>(x + start, scratch.period[0], length, vectors, scratch.sums[0], scratch.sums[1]);
-        fold(scratch.sums[0], vectors, channels, block_mean);
-        fold(scratch.sums[1], vectors, channels, block_square);
-        const double share = double(count) / (seen + count), one = 1.0 / count;
-        for (int c = 0; c < channels; ++c) {
-            const double rest = block_mean[c] * one;  // what rounding the mean to float32 lost
-            const double m = center[c] + rest, v = std::max(block_square[c] * one - rest * rest, 0.0);
-            if (!seen) {
-                mean[c] = m;
-                var[c] = v;
-            } else {
-                const double step = m - mean[c];
-                mean[c] += share * step;
-                var[c] += share * (v - var[c]) + share * (1 - share) * step * step;
-            }
+void sample_moments(const T* x, int64_t S, const Layout& layout, Scratch& scratch, double* mean, double* var) {
+    const int64_t C = layout.spans * layout.channels;
+    double *sums = scratch.first.data(), *squares = scratch.second.data();
+    float* center = scratch.rows[0].data();
+    for (int64_t start = 0; start < S; start += layout.block) {
+        const int64_t count = std::min(layout.block, S - start);
+        const int64_t some = std::min(count, (count / 8 + layout.step - 1) / layout.step * layout.step + layout.step);
+        std::fill(sums, sums + C, 0.0);
+        for (int64_t s = 0; s < layout.spans; ++s)
+            sum_values<K, Table>(x + s * layout.length + start * layout.channels, scratch.span(some, layout), sums + s);
+        const double each = 1.0 / some, one = 1.0 / count, share = double(count) / (start + count);
+        for (int64_t c = 0; c < C; ++c) {
+            center[c] = float(sums[c] * each);
+            sums[c] = squares[c] = 0;
         }
-        seen += count;
+        for (int64_t s = 0; s < layout.spans; ++s) {
+            scratch.unroll(s, 1, layout);
+            sum_deviations<K, Table>(x + s * layout.length + start * layout.channels, scratch.periods[0],
+                                     scratch.span(count, layout), sums + s, squares + s);
+        }
+        for (int64_t c = 0; c < C; ++c) {
+            const double rest = sums[c] * one, square = squares[c] * one - rest * rest;
+            sums[c] = center[c] + rest;
+            squares[c] = square > 0 || square != square ? square : 0;
+        }
+        if (!start) {
+            std::copy(sums, sums + C, mean);
+            std::copy(squares, squares + C, var);
+            continue;
+        }
+        for (int64_t c = 0; c < C; ++c) {
+            const double step = sums[c] - mean[c];
+            mean[c] += share * step;
+            var[c] += share * (squares[c] - var[c]) + share * (1 - share) * step * step;
+        }
     }
-}
-
-template <int K, class Table, class T>
-void sample_moments(const T* x, const Layout& layout, Scratch& scratch, double* mean, double* var) {
-    for (int64_t s = 0; s < layout.spans; ++s)
-        span_moments<K, Table>(x + s * layout.length, layout, scratch, mean + s, var + s);
 }
 
 inline void reciprocal_deviations(const double* var, int64_t count, double eps, double* rstd) {
@@ -176,37 +185,38 @@ inline void pool_batch(const Problem& p, const double* table, float* mean_out, f
 inline void forward_coefficients(const Problem& p, int64_t n, Scratch& scratch) {
     const int64_t C = p.C;
     const double *mean = p.row(n), *rstd = mean + C, *batch_mean = p.stats, *batch_rstd = batch_mean + C;
-    float *m = scratch.mean.data(), *scale = scratch.scale.data(), *shift = scratch.shift.data();
+    float *m = scratch.rows[0].data(), *scale = scratch.rows[1].data(), *shift = scratch.rows[2].data();
     for (int64_t c = 0; c < C; ++c) {
         m[c] = float(mean[c]);
-        double slope = rstd[c] * p.w(c), level = p.b(c);
-        if (p.set == MIX) {
-            const double by_batch = p.gate[c] * batch_rstd[c] * p.w(c);
-            slope = by_batch + (1 - p.gate[c]) * slope;
-            level += by_batch * (mean[c] - batch_mean[c]);
-        }
+        scale[c] = float(rstd[c]) * p.weight[c];
+        shift[c] = float(p.bias[c] - (mean[c] - m[c]) * scale[c]);
+    }
+    if (p.set != MIX) return;
+    for (int64_t c = 0; c < C; ++c) {
+        const double by_batch = p.gate[c] * batch_rstd[c] * p.weight[c];
+        const double slope = by_batch + (1 - p.gate[c]) * rstd[c] * p.weight[c];
         scale[c] = float(slope);
-        shift[c] = float(level - (mean[c] - m[c]) * slope);
+        shift[c] = float(p.bias[c] + by_batch * (mean[c] - batch_mean[c]) - (mean[c] - m[c]) * slope);
     }
 }
 
 template <int K, class Table, class T>
-void apply_sample(const T* x, const T* residual, T* y, bool relu, const Layout& layout, Scratch& scratch) {
+void apply_sample(const T* x, const T* residual, T* y, bool relu, const Problem& p, const Layout& layout,
+                  Scratch& scratch) {
+    const Span span = scratch.span(p.S, layout);
+    auto* run = residual ? (relu ? &apply<K, Table, true, true, T> : &apply<K, Table, true, false, T>)
+                         : (relu ? &apply<K, Table, false, true, T> : &apply<K, Table, false, false, T>);
     for (int64_t s = 0; s < layout.spans; ++s) {
         const int64_t at = s * layout.length;
-        unroll(&scratch.mean[s], layout, scratch.period[0]);
-        unroll(&scratch.scale[s], layout, scratch.period[1]);
-        unroll(&scratch.shift[s], layout, scratch.period[2]);
-        auto* run = residual ? (relu ? &apply<K, Table, true, true, T> : &apply<K, Table, true, false, T>)
-                             : (relu ? &apply<K, Table, false, true, T> : &apply<K, Table, false, false, T>);
-        run(x + at, residual ? residual + at : nullptr, y + at, scratch.period[0], scratch.period[1],
-            scratch.period[2], layout.length, layout.vectors);
+        scratch.unroll(s, 3, layout);
+        run(x + at, residual + (residual ? at : 0), y + at, scratch.periods, span);
     }
 }
 
-inline int team_size(const Problem& p, int threads) {
-    const int64_t worth = p.N * p.C * p.S / WORK_PER_THREAD;
-    return int(std::max<int64_t>(1, std::min({int64_t(threads), worth, p.N})));
+// As many threads as torch uses, whose OpenMP this is, or fewer where there is little to do.
+inline int team_size(const Problem& p) {
+    const int64_t threads = omp_get_max_threads(), worth = p.N * p.C * p.S / WORK_PER_THREAD;
+    return int(std::max<int64_t>(1, std::min({threads, worth, p.N})));
 }
 
 // Samples [first, second) are this thread's.
@@ -216,7 +226,7 @@ inline std::pair<int64_t, int64_t> own_samples(int64_t N) {
 }
 
 template <int K, class Table, class T>
-void forward(const Problem& p, const Layout& layout, int threads, const T* x, const T* residual, bool relu, T* y,
+void forward(const Problem& p, const Layout& layout, const T* x, const T* residual, bool relu, T* y,
              float* mean_out, float* var_out) {
     const int64_t C = p.C;
     const bool takes_batch = p.set != GROUPS && !p.given;
@@ -227,14 +237,14 @@ void forward(const Problem& p, const Layout& layout, int threads, const T* x, co
             p.stats[C + c] = 1.0f / std::sqrt(float(var_out[c] + p.eps));
         }
     }
-#pragma omp parallel num_threads(team_size(p, threads))
+#pragma omp parallel num_threads(team_size(p))
     {
         Scratch scratch(p, layout);
         const auto [begin, end] = own_samples(p.N);
         if (takes_batch) {
             for (int64_t n = begin; n < end; ++n) {
                 double* mean = table.data() + 2 * n * C;
-                sample_moments<K, Table>(x + n * layout.sample, layout, scratch, mean, mean + C);
+                sample_moments<K, Table>(x + n * layout.sample, p.S, layout, scratch, mean, mean + C);
                 if (p.set == MIX) {
                     std::copy(mean, mean + C, p.row(n));
                     reciprocal_deviations(mean + C, C, p.eps, p.row(n) + C);
@@ -248,15 +258,15 @@ void forward(const Problem& p, const Layout& layout, int threads, const T* x, co
         for (int64_t n = end; n-- > begin;) {  // backwards: the sample read last is still in the cache
             const int64_t at = n * layout.sample;
             if (!takes_batch && p.set != BATCH) {
-                double *mean = p.row(n), *var = scratch.second.data();
-                sample_moments<K, Table>(x + at, layout, scratch, mean, var);
+                double *mean = p.row(n), *var = mean + C;
+                sample_moments<K, Table>(x + at, p.S, layout, scratch, mean, var);
                 const bool outputs = p.set == GROUPS;
                 pool_groups(C, outputs ? p.groups : C, mean, var, outputs ? mean_out + n * p.groups : nullptr,
                             outputs ? var_out + n * p.groups : nullptr);
-                reciprocal_deviations(var, C, p.eps, mean + C);
+                reciprocal_deviations(var, C, p.eps, var);
             }
             if (p.set != BATCH) forward_coefficients(p, n, scratch);
-            apply_sample<K, Table>(x + at, residual ? residual + at : nullptr, y + at, relu, layout, scratch);
+            apply_sample<K, Table>(x + at, residual ? residual + at : nullptr, y + at, relu, p, layout, scratch);
         }
     }
 }
@@ -266,27 +276,21 @@ template <int K, class Table, class T>
 void sample_gradients(const Problem& p, int64_t n, const T* x, const T* grad, const T* y, T* masked,
                       const Layout& layout, Scratch& scratch, double* sums, double* products) {
     const double* mean = p.row(n);
-    for (int64_t c = 0; c < p.C; ++c) scratch.mean[c] = float(mean[c]);
-    std::fill(sums, sums + p.C, 0.0);
-    std::fill(products, products + p.C, 0.0);
-    double *block_sum = scratch.block_first.data(), *block_product = scratch.block_second.data();
-    const int64_t period = layout.vectors * LANES, block = std::max<int64_t>(1, BLOCK / period) * period;
+    float* center = scratch.rows[0].data();
+    for (int64_t c = 0; c < p.C; ++c) {
+        center[c] = float(mean[c]);
+        sums[c] = products[c] = 0;
+    }
     auto* run = y ? &sum_gradients<K, Table, true, T> : &sum_gradients<K, Table, false, T>;
     for (int64_t s = 0; s < layout.spans; ++s) {
-        unroll(&scratch.mean[s], layout, scratch.period[0]);
-        for (int64_t start = 0; start < layout.length; start += block) {
-            const int64_t at = s * layout.length + start, length = std::min(block, layout.length - start);
-            run(x + at, grad + at, y ? y + at : nullptr, masked ? masked + at : nullptr, scratch.period[0], length,
-                layout.vectors, scratch.sums[0], scratch.sums[1]);
-            fold(scratch.sums[0], layout.vectors, layout.channels, block_sum);
-            fold(scratch.sums[1], layout.vectors, layout.channels, block_product);
-            for (int c = 0; c < layout.channels; ++c) {
-                sums[s + c] += block_sum[c];
-                products[s + c] += block_product[c];
-            }
+        scratch.unroll(s, 1, layout);
+        for (int64_t start = 0; start < p.S; start += layout.block) {
+            const int64_t at = s * layout.length + start * layout.channels;
+            run(x + at, grad + at, y + (y ? at : 0), masked + (masked ? at : 0), scratch.periods[0],
+                scratch.span(std::min(layout.block, p.S - start), layout), sums + s, products + s);
         }
     }
-    for (int64_t c = 0; c < p.C; ++c) products[c] -= (mean[c] - scratch.mean[c]) * sums[c];
+    for (int64_t c = 0; c < p.C; ++c) products[c] -= (mean[c] - center[c]) * sums[c];
 }
 
 // What the samples share in the backward pass: averages over the batch (0 where statistics are given).
@@ -315,7 +319,7 @@ inline BatchAverages reduce(const Problem& p, const double* table, float* dweigh
         if (p.set == MIX) {
             const double by_batch = batch_rstd[c] * average.product[c];
             dweight[c] = float(p.gate[c] * by_batch + (1 - p.gate[c]) * by_set[c]);
-            dgate[c] = float(p.w(c) * (by_batch - by_set[c]));
+            dgate[c] = float(p.weight[c] * (by_batch - by_set[c]));
         }
         const double share = p.given ? 0 : 1.0 / (double(p.N) * p.S);
         average.grad[c] *= share;
@@ -330,9 +334,12 @@ inline void backward_coefficients(const Problem& p, int64_t n, const double* sum
     const int64_t C = p.C, size = p.set == GROUPS ? C / p.groups : 1;
     const double *mean = p.row(n), *rstd = mean + C, *batch_mean = p.stats, *batch_rstd = batch_mean + C;
     double *level = scratch.first.data(), *tilt = scratch.second.data();
+    const double* grad_sums = p.set == BATCH ? average.grad.data() : sums;
+    const double* product_sums = p.set == BATCH ? average.product.data() : products;
+    const double share = p.set == BATCH ? 1.0 : 1.0 / p.S;
     for (int64_t c = 0; c < C; ++c) {
-        level[c] = p.w(c) * (p.set == BATCH ? average.grad[c] : sums[c] / p.S);
-        tilt[c] = p.w(c) * (p.set == BATCH ? average.product[c] : products[c] / p.S);
+        level[c] = p.weight[c] * grad_sums[c] * share;
+        tilt[c] = p.weight[c] * product_sums[c] * share;
     }
     for (int64_t start = 0; start < C && size > 1; start += size) {
         average_in_place(level + start, size);
@@ -340,45 +347,45 @@ inline void backward_coefficients(const Problem& p, int64_t n, const double* sum
     }
     // A lone value is its own mean: its output is constant, and rounding must not make that a small gradient.
     const bool alone = p.S * (p.set != BATCH ? size : p.given ? 2 : p.N) == 1;
-    float *m = scratch.mean.data(), *by_grad = scratch.scale.data(), *by_x = scratch.slope.data();
+    const double live = alone ? 0 : 1;
+    float *m = scratch.rows[0].data(), *by_grad = scratch.rows[1].data(), *by_x = scratch.rows[2].data();
+    float* shift = scratch.rows[3].data();
     for (int64_t c = 0; c < C; ++c) {
-        double P = rstd[c] * p.w(c), Q = -rstd[c] * rstd[c] * rstd[c] * tilt[c], R = -rstd[c] * level[c];
-        if (alone) P = Q = R = 0;
+        const double r = live * rstd[c];
+        double P = r * p.weight[c], Q = -r * r * r * tilt[c], R = -r * level[c];
         if (p.set == MIX) {
-            const double gate = p.gate[c], r = batch_rstd[c], slope = -gate * p.w(c) * r * r * r * average.product[c];
-            P = gate * r * p.w(c) + (1 - gate) * P;
+            const double gate = p.gate[c], b = batch_rstd[c], w = gate * p.weight[c];
+            const double slope = -w * b * b * b * average.product[c];
+            P = w * b + (1 - gate) * P;
             Q = slope + (1 - gate) * Q;
-            R = -gate * p.w(c) * r * average.grad[c] + (1 - gate) * R + slope * (mean[c] - batch_mean[c]);
+            R = -w * b * average.grad[c] + (1 - gate) * R + slope * (mean[c] - batch_mean[c]);
         }
         m[c] = float(mean[c]);
         by_grad[c] = float(P);
         by_x[c] = float(Q);
-        scratch.shift[c] = float(R - (mean[c] - m[c]) * Q);
+        shift[c] = float(R - (mean[c] - m[c]) * Q);
     }
 }
 
 template <int K, class Table, class T>
-void combine_sample(const T* x, const T* grad, T* dx, const Layout& layout, Scratch& scratch) {
+void combine_sample(const T* x, const T* grad, T* dx, const Problem& p, const Layout& layout, Scratch& scratch) {
+    const Span span = scratch.span(p.S, layout);
     for (int64_t s = 0; s < layout.spans; ++s) {
         const int64_t at = s * layout.length;
-        unroll(&scratch.mean[s], layout, scratch.period[0]);
-        unroll(&scratch.scale[s], layout, scratch.period[1]);
-        unroll(&scratch.slope[s], layout, scratch.period[2]);
-        unroll(&scratch.shift[s], layout, scratch.period[3]);
-        combine<K, Table>(x + at, grad + at, dx + at, scratch.period[0], scratch.period[1], scratch.period[2],
-                          scratch.period[3], layout.length, layout.vectors);
+        scratch.unroll(s, 4, layout);
+        combine<K, Table>(x + at, grad + at, dx + at, scratch.periods, span);
     }
 }
 
 template <int K, class Table, class T>
-void backward(const Problem& p, const Layout& layout, int threads, const T* x, const T* grad, const T* y, T* dx,
+void backward(const Problem& p, const Layout& layout, const T* x, const T* grad, const T* y, T* dx,
               T* dresidual, float* dweight, float* dbias, float* dgate) {
     const int64_t C = p.C;
     std::vector<double> table(2 * p.N * C);
     BatchAverages averages;
     T* masked = !y ? nullptr : dresidual ? dresidual : dx;
     const T* g = y ? masked : grad;
-#pragma omp parallel num_threads(team_size(p, threads))
+#pragma omp parallel num_threads(team_size(p))
     {
         Scratch scratch(p, layout);
         const auto [begin, end] = own_samples(p.N);
@@ -386,7 +393,7 @@ void backward(const Problem& p, const Layout& layout, int threads, const T* x, c
             const double* sums = table.data() + 2 * n * C;
             const int64_t at = n * layout.sample;
             if (p.set != BATCH || n == end - 1) backward_coefficients(p, n, sums, sums + C, averages, scratch);
-            combine_sample<K, Table>(x + at, g + at, dx + at, layout, scratch);
+            combine_sample<K, Table>(x + at, g + at, dx + at, p, layout, scratch);
         };
         for (int64_t n = begin; n < end; ++n) {
             double* sums = table.data() + 2 * n * C;
@@ -425,26 +432,31 @@ using namespace normlab;
 
 // mean and var are read where statistics are given, else written. Null: residual, weight, bias, gate.
 extern "C" void norm_forward(int64_t N, int64_t C, int64_t S, int is_bf16, int nhwc, int set, int groups, int given,
-                             int relu, int threads, double eps, const void* x, const void* residual,
+                             int relu, double eps, const void* x, const void* residual,
                              const float* weight, const float* bias, const float* gate, void* y, double* stats,
                              float* mean, float* var) {
+    const std::vector<float> ones(weight ? 0 : C, 1.0f), zeros(bias ? 0 : C, 0.0f);
+    if (!weight) weight = ones.data();
+    if (!bias) bias = zeros.data();
     const Problem p{N, C, S, set, groups, bool(given), eps, weight, bias, gate, stats};
     const Layout layout(p, nhwc);
     dispatch(is_bf16, nhwc, layout.vectors, [&]<int K, class Table, class T>() {
-        forward<K, Table>(p, layout, threads, static_cast<const T*>(x), static_cast<const T*>(residual), relu,
+        forward<K, Table>(p, layout, static_cast<const T*>(x), static_cast<const T*>(residual), relu,
                           static_cast<T*>(y), mean, var);
     });
 }
 
 // y is the output of a ReLU, or null where there was none. dresidual is written only with y; else it is grad.
 extern "C" void norm_backward(int64_t N, int64_t C, int64_t S, int is_bf16, int nhwc, int set, int groups, int given,
-                              int threads, const void* x, const void* grad, const void* y, const float* weight,
+                              const void* x, const void* grad, const void* y, const float* weight,
                               const float* gate, double* stats, void* dx, void* dresidual, float* dweight,
                               float* dbias, float* dgate) {
+    const std::vector<float> ones(weight ? 0 : C, 1.0f);
+    if (!weight) weight = ones.data();
     const Problem p{N, C, S, set, groups, bool(given), 0.0, weight, nullptr, gate, stats};
     const Layout layout(p, nhwc);
     dispatch(is_bf16, nhwc, layout.vectors, [&]<int K, class Table, class T>() {
-        backward<K, Table>(p, layout, threads, static_cast<const T*>(x), static_cast<const T*>(grad),
+        backward<K, Table>(p, layout, static_cast<const T*>(x), static_cast<const T*>(grad),
                            static_cast<const T*>(y), static_cast<T*>(dx), static_cast<T*>(dresidual), dweight,
                            dbias, dgate);
     });

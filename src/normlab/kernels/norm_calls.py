@@ -43,8 +43,8 @@ def library() -> Any:
     loaded = load("norm")
     if loaded is not None:
         sizes, flags = [_INTEGERS] * 3, [ctypes.c_int]
-        loaded.norm_forward.argtypes = [*sizes, *flags * 7, ctypes.c_double, *[_POINTERS] * 9]
-        loaded.norm_backward.argtypes = [*sizes, *flags * 6, *[_POINTERS] * 11]
+        loaded.norm_forward.argtypes = [*sizes, *flags * 6, ctypes.c_double, *[_POINTERS] * 9]
+        loaded.norm_backward.argtypes = [*sizes, *flags * 5, *[_POINTERS] * 11]
         loaded.norm_forward.restype = loaded.norm_backward.restype = None
     return loaded
 
@@ -85,7 +85,6 @@ def run_forward(
         scheme.groups,
         scheme.given,
         scheme.relu,
-        torch.get_num_threads(),
         scheme.eps,
         x.data_ptr(),
         _pointer(residual),
@@ -117,8 +116,8 @@ def run_backward(
     N, C, H, W = x.shape
     nhwc = _is_nhwc(x)
     grad, weight, gate = _like(grad, nhwc), _row(weight), _row(gate)
-    dx, rows = torch.empty_like(x), x.new_empty((3, C), dtype=torch.float32)
-    dweight, dbias, dgate = rows.unbind()
+    dx, dweight, dbias = torch.empty_like(x), torch.empty(C), torch.empty(C)
+    dgate = torch.empty(C) if scheme.kind == MIX else None
     dresidual = torch.empty_like(x) if with_residual and scheme.relu else None
     library().norm_backward(
         N,
@@ -129,7 +128,6 @@ def run_backward(
         scheme.kind,
         scheme.groups,
         scheme.given,
-        torch.get_num_threads(),
         x.data_ptr(),
         grad.data_ptr(),
         _pointer(y if scheme.relu else None),
@@ -140,9 +138,9 @@ def run_backward(
         _pointer(dresidual),
         dweight.data_ptr(),
         dbias.data_ptr(),
-        dgate.data_ptr(),
+        _pointer(dgate),
     )
-    return dx, dweight, dbias, dgate if scheme.kind == MIX else None, dresidual
+    return dx, dweight, dbias, dgate, dresidual
 
 
 def stats_shape(N: int, C: int, kind: int) -> tuple[int, int, int]:
@@ -160,7 +158,9 @@ def _like(x: Tensor, nhwc: bool) -> Tensor:
 
 
 def _row(values: Tensor | None) -> Tensor | None:
-    return None if values is None else values.detach().float().contiguous()
+    if values is None or (values.dtype == torch.float32 and values.is_contiguous()):
+        return values
+    return values.detach().float().contiguous()
 
 
 def _pointer(tensor: Tensor | None) -> int | None:

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 namespace normlab {
 
@@ -96,6 +97,7 @@ NORMLAB_INLINE void sweep(int64_t length, int vectors, Body body) {
 #pragma GCC unroll 4
         for (int k = 0; k < count; ++k) body(i + k * LANES, k, Full{});
     }
+    if (i == length) return;
 #pragma GCC unroll 4
     for (int k = 0; k < count; ++k) {
         if (i + LANES <= length)
@@ -106,55 +108,95 @@ NORMLAB_INLINE void sweep(int64_t length, int vectors, Body body) {
     }
 }
 
-// K running sums a lane: in registers, or for K = 0 in the given memory.
-template <int K>
+// The sum of all lanes.
+NORMLAB_INLINE float total_of(vf v) {
+    typedef float v8 __attribute__((vector_size(32)));
+    typedef float v4 __attribute__((vector_size(16)));
+    const v8 a = __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7) +
+                 __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
+    const v4 b = __builtin_shufflevector(a, a, 0, 1, 2, 3) + __builtin_shufflevector(a, a, 4, 5, 6, 7);
+    return (b[0] + b[2]) + (b[1] + b[3]);
+}
+
+// Adds the lanes of a period up by channel: out[c] += sum over the lanes j with j % channels = c.
+inline void fold(const float* lanes, int vectors, int channels, double* out) {
+    for (int start = 0; start < vectors * LANES; start += channels)
+        for (int c = 0; c < channels; ++c) out[c] += lanes[start + c];
+}
+
+// K running sums a lane: in registers, or for K = 0 in the given memory. add_to folds them into one a channel.
+template <int K, class Table>
 struct Sums {
     vf values[K] = {};
-    Sums(vf*, int) {}
+    Sums(float*, int) {}
     NORMLAB_INLINE vf& operator[](int k) { return values[k]; }
-    NORMLAB_INLINE void save(vf* memory) const { std::memcpy(memory, values, sizeof values); }
+    NORMLAB_INLINE void add_to(double* out, int channels) const {
+        if (std::is_same_v<Table, Splat>) {
+            vf v = values[0];
+            for (int k = 1; k < K; ++k) v += values[k];
+            *out += total_of(v);
+        } else {
+            float lanes[K * LANES];
+            std::memcpy(lanes, values, sizeof values);
+            fold(lanes, K, channels, out);
+        }
+    }
 };
 
-template <>
-struct Sums<0> {
+template <class Table>
+struct Sums<0, Table> {
     vf* values;
-    Sums(vf* memory, int vectors) : values(memory) { std::memset(memory, 0, vectors * sizeof(vf)); }
+    int vectors;
+    Sums(float* memory, int vectors) : values(reinterpret_cast<vf*>(memory)), vectors(vectors) {
+        std::memset(memory, 0, vectors * sizeof(vf));
+    }
     NORMLAB_INLINE vf& operator[](int k) { return values[k]; }
-    NORMLAB_INLINE void save(vf*) const {}
+    NORMLAB_INLINE void add_to(double* out, int channels) const {
+        fold(reinterpret_cast<const float*>(values), vectors, channels, out);
+    }
 };
 
 #define NORMLAB_BODY __attribute__((always_inline))
 
-// sums = sum of x
-template <int K, class T>
-void sum_values(const T* x, int64_t length, int vectors, vf* sums) {
-    Sums<K> total(sums, vectors);
-    sweep<K>(length, vectors, [&](int64_t i, int k, auto size) NORMLAB_BODY { total[k] += load(x + i, size); });
-    total.save(sums);
+// The span that a sweep reads, and memory for two periods of sums.
+struct Span {
+    int64_t length;
+    int vectors, channels;
+    float* memory;
+    float* second() const { return memory + vectors * LANES; }
+};
+
+// sums += sum of x
+template <int K, class Table, class T>
+void sum_values(const T* x, const Span& span, double* sums) {
+    Sums<K, Table> total(span.memory, span.vectors);
+    sweep<K>(span.length, span.vectors,
+             [&](int64_t i, int k, auto size) NORMLAB_BODY { total[k] += load(x + i, size); });
+    total.add_to(sums, span.channels);
 }
 
-// sums = sum of (x - mean), squares = sum of (x - mean)^2
+// sums += sum of (x - center), squares += sum of (x - center)^2
 template <int K, class Table, class T>
-void sum_deviations(const T* x, const float* mean, int64_t length, int vectors, vf* sums, vf* squares) {
-    Sums<K> total(sums, vectors), total_square(squares, vectors);
-    const Table center{mean};
-    sweep<K>(length, vectors, [&](int64_t i, int k, auto size) NORMLAB_BODY {
+void sum_deviations(const T* x, const float* centers, const Span& span, double* sums, double* squares) {
+    Sums<K, Table> total(span.memory, span.vectors), total_square(span.second(), span.vectors);
+    const Table center{centers};
+    sweep<K>(span.length, span.vectors, [&](int64_t i, int k, auto size) NORMLAB_BODY {
         const vf deviation = keep(load(x + i, size) - center[k], size);
         total[k] += deviation;
         total_square[k] += deviation * deviation;
     });
-    total.save(sums);
-    total_square.save(squares);
+    total.add_to(sums, span.channels);
+    total_square.add_to(squares, span.channels);
 }
 
-// grads = sum of g, products = sum of g * (x - mean). With y, the output of a ReLU, g is grad where y > 0, and
+// grads += sum of g, products += sum of g * (x - center). With y, the output of a ReLU, g is grad where y > 0, and
 // is written to masked; else g is grad.
 template <int K, class Table, bool RELU, class T>
-void sum_gradients(const T* x, const T* grad, const T* y, T* masked, const float* mean, int64_t length,
-                   int vectors, vf* grads, vf* products) {
-    Sums<K> total(grads, vectors), total_product(products, vectors);
-    const Table center{mean};
-    sweep<K>(length, vectors, [&](int64_t i, int k, auto size) NORMLAB_BODY {
+void sum_gradients(const T* x, const T* grad, const T* y, T* masked, const float* centers, const Span& span,
+                   double* grads, double* products) {
+    Sums<K, Table> total(span.memory, span.vectors), total_product(span.second(), span.vectors);
+    const Table center{centers};
+    sweep<K>(span.length, span.vectors, [&](int64_t i, int k, auto size) NORMLAB_BODY {
         vf g = load(grad + i, size);
         if (RELU) {
             g = (load(y + i, size) <= vf{}) ? vf{} : g;
@@ -163,50 +205,30 @@ void sum_gradients(const T* x, const T* grad, const T* y, T* masked, const float
         total[k] += g;
         total_product[k] += keep(g * (load(x + i, size) - center[k]), size);
     });
-    total.save(grads);
-    total_product.save(products);
+    total.add_to(grads, span.channels);
+    total_product.add_to(products, span.channels);
 }
 
-// y = relu?((x - mean) * scale + shift + residual?); a NaN stays one.
+// y = relu?((x - center) * scale + shift + residual?); a NaN stays one.
 template <int K, class Table, bool RESIDUAL, bool RELU, class T>
-void apply(const T* x, const T* residual, T* y, const float* mean, const float* scale, const float* shift,
-           int64_t length, int vectors) {
-    const Table center{mean}, slope{scale}, level{shift};
-    sweep<K>(length, vectors, [&](int64_t i, int k, auto size) NORMLAB_BODY {
-        vf value = (load(x + i, size) - center[k]) * slope[k] + level[k];
+void apply(const T* x, const T* residual, T* y, const float* const* periods, const Span& span) {
+    const Table center{periods[0]}, scale{periods[1]}, shift{periods[2]};
+    sweep<K>(span.length, span.vectors, [&](int64_t i, int k, auto size) NORMLAB_BODY {
+        vf value = (load(x + i, size) - center[k]) * scale[k] + shift[k];
         if (RESIDUAL) value += load(residual + i, size);
         if (RELU) value = (value < vf{}) ? vf{} : value;
         store(y + i, value, size);
     });
 }
 
-// dx = grad * by_grad + (x - mean) * by_x + shift; dx may be grad itself.
+// dx = grad * by_grad + (x - center) * by_x + shift; dx may be grad itself.
 template <int K, class Table, class T>
-void combine(const T* x, const T* grad, T* dx, const float* mean, const float* by_grad, const float* by_x,
-             const float* shift, int64_t length, int vectors) {
-    const Table center{mean}, grad_slope{by_grad}, x_slope{by_x}, level{shift};
-    sweep<K>(length, vectors, [&](int64_t i, int k, auto size) NORMLAB_BODY {
+void combine(const T* x, const T* grad, T* dx, const float* const* periods, const Span& span) {
+    const Table center{periods[0]}, by_grad{periods[1]}, by_x{periods[2]}, shift{periods[3]};
+    sweep<K>(span.length, span.vectors, [&](int64_t i, int k, auto size) NORMLAB_BODY {
         const vf deviation = load(x + i, size) - center[k];
-        store(dx + i, load(grad + i, size) * grad_slope[k] + (deviation * x_slope[k] + level[k]), size);
+        store(dx + i, load(grad + i, size) * by_grad[k] + (deviation * by_x[k] + shift[k]), size);
     });
-}
-
-// Adds the lanes of a period up by channel: out[c] = sum over the lanes j with j % channels = c.
-inline void fold(const vf* sums, int vectors, int channels, double* out) {
-    if (channels == 1) {
-        vf v = sums[0];
-        for (int k = 1; k < vectors; ++k) v += sums[k];
-        float lanes[LANES];
-        std::memcpy(lanes, &v, sizeof v);
-        for (int half = LANES / 2; half; half /= 2)
-            for (int j = 0; j < half; ++j) lanes[j] += lanes[j + half];
-        out[0] = lanes[0];
-        return;
-    }
-    const float* lanes = reinterpret_cast<const float*>(sums);
-    for (int c = 0; c < channels; ++c) out[c] = lanes[c];
-    for (int start = channels; start < vectors * LANES; start += channels)
-        for (int c = 0; c < channels; ++c) out[c] += lanes[start + c];
 }
 
 }  // namespace normlab
