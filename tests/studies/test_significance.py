@@ -22,9 +22,7 @@ from normlab.studies.statistics import (
 def test_holm_agrees_with_the_definition_by_closed_testing():
     p = [0.012, 0.04, 0.001, 0.3, 0.012]
     expected = []
-    for i in range(
-        len(p)
-    ):  # Bonferroni of every subset that holds hypothesis i; the worst one is Holm's value
+    for i in range(len(p)):  # Bonferroni of every subset that holds hypothesis i; the worst one is Holm's value
         subsets = (s for s in range(1, 2 ** len(p)) if s >> i & 1)
         worst = 0.0
         for subset in subsets:
@@ -60,9 +58,7 @@ def test_friedman_equals_its_formula_and_scipys_p_value():
     n, k = matrix.shape
     mean_ranks = np.mean([[1 + np.sum(row > value) for value in row] for row in matrix], axis=0)
     assert found.mean_ranks == pytest.approx(mean_ranks.tolist())
-    assert found.statistic == pytest.approx(
-        12 * n / (k * (k + 1)) * (np.sum(mean_ranks**2) - k * (k + 1) ** 2 / 4)
-    )
+    assert found.statistic == pytest.approx(12 * n / (k * (k + 1)) * (np.sum(mean_ranks**2) - k * (k + 1) ** 2 / 4))
     assert found.p_value == pytest.approx(stats.friedmanchisquare(*matrix.T).pvalue)
 
 

@@ -63,9 +63,7 @@ def metric_by_seed(study: Study, values: Values, metric: str) -> dict[int, float
     return _by_seed(cells_with(study, values), metric)
 
 
-def paired_values(
-    study: Study, values_a: Values, values_b: Values, metric: str
-) -> tuple[list[float], list[float]]:
+def paired_values(study: Study, values_a: Values, values_b: Values, metric: str) -> tuple[list[float], list[float]]:
     """Return the metric of two combinations over the seeds that finished in both, sorted by seed."""
     a, b = metric_by_seed(study, values_a, metric), metric_by_seed(study, values_b, metric)
     seeds = sorted(a.keys() & b.keys())
@@ -74,9 +72,7 @@ def paired_values(
 
 def cells_with(study: Study, values: Values) -> list[StudyCell]:
     """Return the cells whose axis values agree with `values`; ValueError if a seed occurs twice."""
-    found = [
-        cell for cell in study.cells if all(cell.values.get(axis) == value for axis, value in values.items())
-    ]
+    found = [cell for cell in study.cells if all(cell.values.get(axis) == value for axis, value in values.items())]
     if len({cell.seed for cell in found}) < len(found):
         open_axes = ", ".join(axis for axis in study.axes if axis not in values)
         raise ValueError(f"{dict(values)} names several combinations: give a value for {open_axes}")
