@@ -39,7 +39,14 @@ def make_study(
             cells.append({"name": name, "values": values, "seed": seed, "hash": "0" * 12})
             with mock.patch("os.fsync"):  # nobody pulls the plug on a test
                 write_cell(path / "cells" / name, seed, outcome(values, seed), epochs(values, seed))
-    plan = {"name": "made", "title": "Made", "question": "?", "task": "image", "scale": "smoke", "published": []}
+    plan = {
+        "name": "made",
+        "title": "Made",
+        "question": "?",
+        "task": "image",
+        "scale": "smoke",
+        "published": [],
+    }
     plan |= {"version": "0", "axes": {axis: list(found) for axis, found in axes.items()}, "cells": cells}
     path.mkdir(parents=True, exist_ok=True)
     (path / "study.json").write_text(json.dumps({**plan, "claims": list(claims)}), encoding="utf-8")
@@ -57,6 +64,12 @@ def write_cell(path: Path, seed: int, outcome: Any, epochs: Sequence[Mapping[str
         if outcome == FAILED:
             folder.set_status("failed", error="out of memory")
             return
-        metrics = {} if outcome == DIVERGED else outcome if isinstance(outcome, dict) else {"test/accuracy": outcome}
+        metrics = (
+            {}
+            if outcome == DIVERGED
+            else outcome
+            if isinstance(outcome, dict)
+            else {"test/accuracy": outcome}
+        )
         state = "diverged" if outcome == DIVERGED else "finished"
         folder.finish({"state": state, "headline": "test/accuracy", "metrics": metrics, "seconds": 12.5})

@@ -15,7 +15,12 @@ from normlab.studies.claims import judge, parse_claims
 
 NORMS = ["batch", "torch_batch", "group", "none"]
 NOISE = [0.003, -0.002, 0.001, -0.001, 0.002, -0.003]  # of a seed, shared by all schemes
-OWN = {"batch": [2, 1, 0, 1, 0, 2], "torch_batch": [1, 2, 1, 0, 0, 1], "group": [0, 1, 2, 0, 1, 0], "none": [1] * 6}
+OWN = {
+    "batch": [2, 1, 0, 1, 0, 2],
+    "torch_batch": [1, 2, 1, 0, 0, 1],
+    "group": [0, 1, 2, 0, 1, 0],
+    "none": [1] * 6,
+}
 MEANS = {"batch": 0.90, "torch_batch": 0.90, "group": 0.87, "none": 0.80}
 
 
@@ -103,7 +108,9 @@ def test_one_seed_decides_nothing(tmp_path):
 
 
 def test_equal_differences_of_few_seeds_show_no_spread_and_decide_nothing(tmp_path):
-    found = verdict_of(tmp_path, lambda values, seed: 0.5 if values["norm"] == "batch" else 0.25, seeds=3, **BETTER)
+    found = verdict_of(
+        tmp_path, lambda values, seed: 0.5 if values["norm"] == "batch" else 0.25, seeds=3, **BETTER
+    )
     assert found.kind == "undecided"
 
 
@@ -151,9 +158,16 @@ def test_cells_that_wait_leave_the_claim_open(tmp_path):
 
 
 def test_diverges_or_lags_is_confirmed_by_either(tmp_path, settled):
-    claim = {"kind": "diverges_or_lags", "a": {"norm": "none"}, "b": {"norm": ["batch", "group"]}, "margin": 0.01}
+    claim = {
+        "kind": "diverges_or_lags",
+        "a": {"norm": "none"},
+        "b": {"norm": ["batch", "group"]},
+        "margin": 0.01,
+    }
     assert ask(settled, **claim).kind == "confirmed"
-    assert verdict_of(tmp_path / "2", lost(*(("none", seed) for seed in range(6))), **claim).kind == "confirmed"
+    assert (
+        verdict_of(tmp_path / "2", lost(*(("none", seed) for seed in range(6))), **claim).kind == "confirmed"
+    )
     assert ask(settled, **{**claim, "a": {"norm": "torch_batch"}}).kind == "refuted"
 
 
@@ -235,7 +249,9 @@ def test_divergence_is_not_stable_and_counts_as_spreading(tmp_path):
     stable = verdict_of(tmp_path / "1", gone, kind="stable", a={"norm": "group"}, **OVER_TIME)
     assert stable.kind == "refuted"
     assert "group diverged in 1 of 6 seeds" in stable.sentence
-    assert verdict_of(tmp_path / "2", gone, kind="spreads", a={"norm": "none"}, **OVER_TIME).kind == "confirmed"
+    assert (
+        verdict_of(tmp_path / "2", gone, kind="spreads", a={"norm": "none"}, **OVER_TIME).kind == "confirmed"
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ finished on both sides.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,7 +17,15 @@ from normlab.studies.study import Study, StudyCell
 
 Values = Mapping[str, Any]
 
-_LOWER_IS_BETTER = {"loss", "error", "perplexity", "seconds", "seconds_per_epoch", "peak_memory_mib", "parameters"}
+_LOWER_IS_BETTER = {
+    "loss",
+    "error",
+    "perplexity",
+    "seconds",
+    "seconds_per_epoch",
+    "peak_memory_mib",
+    "parameters",
+}
 
 
 @dataclass(frozen=True)
@@ -79,6 +88,21 @@ def final_value(cell: StudyCell, metric: str) -> float | None:
         return None
     value = result["metrics"].get(metric, result.get(metric))
     return float(value) if _is_number(value) and math.isfinite(value) else None
+
+
+def axis_values(study: Study) -> dict[str, list[Any]]:
+    """Return axis -> its values as the cells spell them (a plan may say `bn` where its cells say `batch`)."""
+    found: dict[str, list[Any]] = {axis: [] for axis in study.axes}
+    for cell in study.cells:
+        for axis, value in cell.values.items():
+            if value not in found[axis]:
+                found[axis].append(value)
+    return found
+
+
+def product(values: Mapping[str, Iterable[Any]]) -> list[dict[str, Any]]:
+    """Return every combination of the axes' values; the one empty combination if there are no axes."""
+    return [dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*values.values())]
 
 
 def known_metrics(study: Study) -> tuple[set[str], set[str]]:

@@ -8,7 +8,8 @@
         margin: 0.01
         source: "Ioffe & Szegedy 2015"
 
-An operand names axis values. A list of values means "each of them", and so does an axis that the claim leaves open.
+An operand names axis values. A list of values means "each of them", and so does an axis that the claim
+leaves open.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from normlab.config import Config, option
 from normlab.errors import UserError, did_you_mean
 from normlab.norms import NORMS
 from normlab.studies.study import Study
-from normlab.studies.tables import known_metrics
+from normlab.studies.tables import axis_values, known_metrics
 
 # kind -> the operands it needs, and what it states. d is a's value minus b's, turned so that more is better.
 KINDS: Mapping[str, tuple[tuple[str, ...], str]] = {
@@ -33,10 +34,18 @@ KINDS: Mapping[str, tuple[tuple[str, ...], str]] = {
     "insensitive": (("a", "over"), "|d| < margin between all values of the axis `over`"),
     "ordered": (("over", "order"), "each value of `order` is better than the next by more than margin"),
     "diverges_or_lags": (("a", "b"), "a diverges, or d < -margin"),
-    "stable": (("a",), "no run diverges, and the metric grows less than margin-fold from first to last epoch"),
+    "stable": (
+        ("a",),
+        "no run diverges, and the metric grows less than margin-fold from first to last epoch",
+    ),
     "spreads": (("a",), "a diverges, or the metric grows more than margin-fold from first to last epoch"),
 }
-_NEED_MARGIN = {"equal": 0.0, "insensitive": 0.0, "stable": 1.0, "spreads": 1.0}  # kind -> what it must exceed
+_NEED_MARGIN = {
+    "equal": 0.0,
+    "insensitive": 0.0,
+    "stable": 1.0,
+    "spreads": 1.0,
+}  # kind -> what it must exceed
 OVER_TIME = ("stable", "spreads")
 
 
@@ -68,7 +77,7 @@ def parse_claims(study: Study) -> list[Claim]:
     Raises: UserError in one line, with the claim's number and the nearest known name.
     """
     where = str(study.path / "study.json")
-    claims = read_claims(study.claims, study.axes, where)
+    claims = read_claims(study.claims, axis_values(study), where)
     finals, epochs = known_metrics(study)
     for number, claim in enumerate(claims, start=1):
         known = epochs if claim.kind in OVER_TIME else finals
@@ -78,7 +87,9 @@ def parse_claims(study: Study) -> list[Claim]:
     return claims
 
 
-def read_claims(raw: Iterable[Mapping[str, Any]], axes: Mapping[str, Sequence[Any]], where: str) -> list[Claim]:
+def read_claims(
+    raw: Iterable[Mapping[str, Any]], axes: Mapping[str, Sequence[Any]], where: str
+) -> list[Claim]:
     """Check claims against a study's axes; `where` is the file that an error names.
 
     Raises: UserError for an unknown key, kind, axis or value, or for what a kind lacks.
@@ -92,7 +103,9 @@ def _read(values: Mapping[str, Any], axes: Mapping[str, Sequence[Any]], where: s
     if claim.over is not None and claim.over not in axes:
         raise UserError(f"{where}: over: unknown axis '{claim.over}': {did_you_mean(claim.over, axes)}")
     order = _canonical({claim.over: claim.order}, axes, f"{where}: order")[claim.over] if claim.over else []
-    checked = {side: _canonical(getattr(claim, side), axes, f"{where}: {side}") for side in ("a", "b", "where")}
+    checked = {
+        side: _canonical(getattr(claim, side), axes, f"{where}: {side}") for side in ("a", "b", "where")
+    }
     return claim.model_copy(update={**checked, "order": order})
 
 
@@ -112,13 +125,19 @@ def _canonical(operand: Mapping[str, Any], axes: Mapping[str, Sequence[Any]], wh
     for axis, value in operand.items():
         if axis not in axes:
             raise UserError(f"{where}: unknown axis '{axis}': {did_you_mean(axis, axes)}")
-        found[axis] = [_known(item, axis, axes, where) for item in (value if isinstance(value, list) else [value])]
+        found[axis] = [
+            _known(item, axis, axes, where) for item in (value if isinstance(value, list) else [value])
+        ]
     return found
 
 
 def _known(value: Any, axis: str, axes: Mapping[str, Sequence[Any]], where: str) -> Any:
-    name = NORMS.resolve(value) if axis == "norm" and value in NORMS else value
-    if name not in axes[axis]:
-        hint = did_you_mean(str(value), map(str, axes[axis]))
-        raise UserError(f"{where}: no cell has {axis} '{value}': {hint}")
+    known = [_full_name(axis, item) for item in axes[axis]]
+    name = _full_name(axis, value)
+    if name not in known:
+        raise UserError(f"{where}: no cell has {axis} '{value}': {did_you_mean(str(value), map(str, known))}")
     return name
+
+
+def _full_name(axis: str, value: Any) -> Any:
+    return NORMS.resolve(value) if axis == "norm" and value in NORMS else value

@@ -1,19 +1,18 @@
-"""The numbers behind a claim: which combinations face each other, and their values seed by seed.
-
-A diverged run has no value, and yet it is a result: where one side of a pair diverged it has lost that pair.
-"""
+"""The numbers behind a claim: which combinations face each other, and their differences seed by seed."""
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from normlab.studies.claims.claim import OVER_TIME, Claim
+from normlab.studies.pairs import pair_up
+from normlab.studies.statistics import paired_differences
 from normlab.studies.study import Study, StudyCell
-from normlab.studies.tables import cells_with, final_value, higher_is_better, label_of
+from normlab.studies.tables import axis_values, cells_with, higher_is_better, label_of, product
 
 Values = dict[str, Any]
 
@@ -23,8 +22,8 @@ class Evidence:
     """What the finished seeds say about one pair of combinations, or about one over time.
 
     Attributes:
-        differences: a - b per seed that finished on both sides, turned so that more is better for a; over time, the
-            logarithm of the metric's growth in a.
+        differences: a - b per seed that finished on both sides, turned so that more is better for a;
+            over time, the logarithm of the metric's growth in a.
         lost_a: seeds in which only a diverged; `lost_b` only b, `lost_both` both.
         planned: seeds of the plan.
     """
@@ -51,10 +50,13 @@ def collect(study: Study, claim: Claim) -> list[Evidence]:
 
 
 def _pairs(study: Study, claim: Claim) -> Iterator[tuple[Values, Values]]:
-    """Yield complete combinations that face each other; axes that the claim leaves open agree on both sides."""
+    """Yield combinations that face each other; axes that the claim leaves open agree on both sides."""
     named = {*claim.a, *claim.b, *claim.where, claim.over}
-    shared = {**claim.where, **{axis: values for axis, values in study.axes.items() if axis not in named}}
-    for common in _product(shared):
+    shared = {
+        **claim.where,
+        **{axis: values for axis, values in axis_values(study).items() if axis not in named},
+    }
+    for common in product(shared):
         for a, b in _sides(study, claim):
             # An axis that only one side names holds for the other too, unless the other says otherwise.
             yield {**common, **b, **a}, {**common, **a, **b}
@@ -62,39 +64,24 @@ def _pairs(study: Study, claim: Claim) -> Iterator[tuple[Values, Values]]:
 
 def _sides(study: Study, claim: Claim) -> Iterator[tuple[Values, Values]]:
     if claim.kind == "insensitive" and claim.over is not None:
-        points = claim.a.get(claim.over, study.axes[claim.over])
-        for base in _product({axis: values for axis, values in claim.a.items() if axis != claim.over}):
+        points = claim.a.get(claim.over, axis_values(study)[claim.over])
+        for base in product({axis: values for axis, values in claim.a.items() if axis != claim.over}):
             for one, other in itertools.combinations(points, 2):
                 yield {**base, claim.over: one}, {**base, claim.over: other}
     elif claim.kind == "ordered":
-        for base in _product(claim.a):
+        for base in product(claim.a):
             for one, other in itertools.pairwise(claim.order):
                 yield {**base, claim.over or "": one}, {**base, claim.over or "": other}
     else:
-        yield from itertools.product(_product(claim.a), list(_product(claim.b)))
-
-
-def _product(values: Mapping[str, list[Any]]) -> Iterator[Values]:
-    return (dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*values.values()))
+        yield from itertools.product(product(claim.a), list(product(claim.b)))
 
 
 def _paired(study: Study, values_a: Values, values_b: Values, metric: str) -> Evidence:
-    cells_a = {cell.seed: cell for cell in cells_with(study, values_a)}
-    cells_b = {cell.seed: cell for cell in cells_with(study, values_b)}
+    pair = pair_up(study, values_a, values_b, metric)
     sign = 1.0 if higher_is_better(metric) else -1.0
-    differences, lost = [], {"a": 0, "b": 0, "both": 0}
-    for seed in sorted(cells_a.keys() & cells_b.keys()):
-        a, b = cells_a[seed], cells_b[seed]
-        if not (a.folder.done and b.folder.done):
-            continue
-        if a.state == "diverged" or b.state == "diverged":
-            lost["both" if a.state == b.state else "a" if a.state == "diverged" else "b"] += 1
-            continue
-        value_a, value_b = final_value(a, metric), final_value(b, metric)
-        if value_a is not None and value_b is not None:
-            differences.append(sign * (value_a - value_b))
+    differences = [sign * difference for difference in paired_differences(pair.a, pair.b)]
     labels = _labels(study, values_a, values_b)
-    return Evidence(*labels, differences, lost["a"], lost["b"], lost["both"], len(cells_a))
+    return Evidence(*labels, differences, pair.lost_a, pair.lost_b, pair.lost_both, pair.planned)
 
 
 def _over_time(study: Study, values: Values, metric: str) -> Evidence:
@@ -102,7 +89,9 @@ def _over_time(study: Study, values: Values, metric: str) -> Evidence:
     lost = sum(cell.state == "diverged" for cell in cells)
     growth = [_log_growth(cell, metric) for cell in cells if cell.state != "diverged"]
     planned = len(cells_with(study, values))
-    return Evidence(_labels(study, values, values)[0], "", [g for g in growth if g is not None], lost, 0, 0, planned)
+    return Evidence(
+        _labels(study, values, values)[0], "", [g for g in growth if g is not None], lost, 0, 0, planned
+    )
 
 
 def _log_growth(cell: StudyCell, metric: str) -> float | None:
@@ -115,6 +104,8 @@ def _log_growth(cell: StudyCell, metric: str) -> float | None:
 
 def _labels(study: Study, values_a: Values, values_b: Values) -> tuple[str, str]:
     """Name both sides, leaving out axes of which the study has one value only."""
-    shown = [axis for axis, values in study.axes.items() if len(values) > 1 or axis == "norm"]
-    first, second = ({axis: values[axis] for axis in shown if axis in values} for values in (values_a, values_b))
+    shown = [axis for axis, values in axis_values(study).items() if len(values) > 1 or axis == "norm"]
+    first, second = (
+        {axis: values[axis] for axis in shown if axis in values} for values in (values_a, values_b)
+    )
     return label_of(first), label_of(second)

@@ -1,9 +1,10 @@
 """The verdict on a claim: confirmed, refuted, or undecided and how many more seeds would decide it.
 
-A 95 % interval wholly on the claim's side confirms, wholly on the other side refutes, anything else is undecided. A
-claim about several pairs is confirmed if each pair confirms it (which needs no correction: one failing pair suffices
-to fail) and refuted if one pair does, at a level divided by their number (Bonferroni), since any of them might by
-chance. One seed shows no spread and decides nothing, except by diverging: a diverged run has lost its pair.
+A 95 % interval wholly on the claim's side confirms, wholly on the other side refutes, anything else is
+undecided. A claim about several pairs is confirmed if each pair confirms it (which needs no correction: one
+failing pair suffices to fail) and refuted if one pair does, at a level divided by their number
+(Bonferroni), since any of them might by chance. One seed shows no spread and decides nothing, except by
+diverging: a diverged run has lost its pair.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from normlab.studies.study import Study
 from normlab.studies.tables import higher_is_better
 
 LEVEL = 0.95
-_FEWEST_WITHOUT_SPREAD = 6  # equal differences show no spread; six of one sign are unlikely (2 / 2^6) without it
+_FEWEST_WITHOUT_SPREAD = 6  # equal differences show no spread, but six of one sign are unlikely by chance
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,14 @@ class Verdict:
 
     Attributes:
         kind: confirmed, refuted or undecided.
-        effect: a - b in the metric's own units with its interval, of the pair that decided; over time, the metric's
-            growth as a factor. None if no seed gave a number.
+        effect: a - b in the metric's own units with its interval, of the pair that decided; over time,
+            the metric's growth as a factor. None if no seed gave a number.
         n: seeds behind the effect, diverged ones included.
-        p_value: directional kinds: sign-flip test of no difference; equal and insensitive: two one-sided t-tests of a
-            difference at least as large as the margin (needs two seeds). The largest over the pairs.
-        more_seeds: undecided: paired seeds that would decide it if mean and spread stay; None if that cannot be told.
+        p_value: directional kinds: sign-flip test of no difference; equal and insensitive: two one-sided
+            t-tests of a difference at least as large as the margin (from two seeds on). The largest over
+            the pairs.
+        more_seeds: undecided: paired seeds that would decide it if mean and spread stay; None if that
+            cannot be told.
         sentence: all of it in one sentence.
         details: a sentence per pair, where there are several.
     """
@@ -93,7 +96,11 @@ def judge(study: Study, claim: Claim) -> Verdict:
     part = max(deciding, key=lambda part: part.more_seeds or 0)
     p_values = [part.p_value for part in parts if part.p_value is not None]
     open_ones = [part.more_seeds for part in deciding]
-    more = max((count for count in open_ones if count is not None), default=None) if None not in open_ones else None
+    more = (
+        max((count for count in open_ones if count is not None), default=None)
+        if None not in open_ones
+        else None
+    )
     return Verdict(
         kind,
         part.effect,
@@ -110,7 +117,9 @@ def _judge_pair(claim: Claim, rule: _Rule, pair: Evidence, pairs: int) -> Verdic
     kind = _with_divergence(claim, rule, pair, by_numbers)
     interval = mean_interval(pair.differences, LEVEL) if pair.differences else None
     effect = _effect(claim, interval)
-    more = seeds_needed(pair.differences, *rule.thresholds) if kind == "undecided" and pair.differences else None
+    more = (
+        seeds_needed(pair.differences, *rule.thresholds) if kind == "undecided" and pair.differences else None
+    )
     more = more or None  # decided by spread but not by us (see `_by_interval`): how many cannot be told
     sentence = say_pair(claim, kind, pair, effect, more)
     return Verdict(kind, effect, pair.n, _p_value(claim, rule, pair.differences), more, sentence)
@@ -123,20 +132,15 @@ def _by_interval(rule: _Rule, differences: Sequence[float], pairs: int) -> str |
     narrow, wide = mean_interval(differences, LEVEL), mean_interval(differences, 1 - (1 - LEVEL) / pairs)
     if narrow.low is None or narrow.high is None or wide.low is None or wide.high is None:
         return "undecided"
-    if _without_spread(narrow) and narrow.n < _FEWEST_WITHOUT_SPREAD:
+    if not narrow.has_spread and narrow.mean != 0 and narrow.n < _FEWEST_WITHOUT_SPREAD:
         return "undecided"
     if rule.holds(narrow.low, narrow.high):
         return "confirmed"
     return "refuted" if rule.fails(wide.low, wide.high) else "undecided"
 
 
-def _without_spread(interval: Interval) -> bool:
-    """True if all differences are one number other than zero, up to rounding: few test examples, few seeds."""
-    return interval.std is not None and interval.mean != 0 and interval.std < 1e-9 * abs(interval.mean)
-
-
 def _with_divergence(claim: Claim, rule: _Rule, pair: Evidence, by_numbers: str | None) -> str:
-    """Let diverged runs lose: they decide where they are all on one side and no number speaks against them."""
+    """Let diverged runs lose: they decide where all are on one side and no number speaks against it."""
     if not (pair.lost_a or pair.lost_b):
         return by_numbers or "undecided"
     if claim.kind == "stable":
@@ -157,14 +161,13 @@ def _effect(claim: Claim, interval: Interval | None) -> Interval | None:
     """Return the interval in the metric's own direction, or as a factor over time."""
     if interval is None:
         return None
-    low, high = interval.low, interval.high
     if claim.kind in OVER_TIME:
-        bounds = (None, None) if low is None or high is None else (math.exp(low), math.exp(high))
-        return Interval(math.exp(interval.mean), *bounds, interval.n, None, interval.level)
+        low, high = (None if bound is None else math.exp(bound) for bound in (interval.low, interval.high))
+        return Interval(math.exp(interval.mean), low, high, interval.n, None, interval.level)
     if higher_is_better(claim.metric):
         return interval
-    bounds = (None, None) if low is None or high is None else (-high, -low)
-    return Interval(-interval.mean, *bounds, interval.n, interval.std, interval.level)
+    low, high = (None if bound is None else -bound for bound in (interval.high, interval.low))
+    return Interval(-interval.mean, low, high, interval.n, interval.std, interval.level)
 
 
 def _p_value(claim: Claim, rule: _Rule, differences: Sequence[float]) -> float | None:
@@ -173,7 +176,7 @@ def _p_value(claim: Claim, rule: _Rule, differences: Sequence[float]) -> float |
     if len(rule.thresholds) < 2:
         return sign_flip_p_value(differences)
     interval = mean_interval(differences)
-    if not interval.std:
+    if interval.std is None or not interval.has_spread:
         return None
     error = interval.std / interval.n**0.5
     nearest = min(interval.mean - rule.low, rule.high - interval.mean)

@@ -37,6 +37,11 @@ class Interval:
         """True if there is an interval, that is n >= 2."""
         return self.low is not None
 
+    @property
+    def has_spread(self) -> bool:
+        """True if the values differ by more than rounding; few seeds on few test examples may all agree."""
+        return self.std is not None and self.std > 1e-9 * abs(self.mean)
+
     def overlaps(self, other: Interval) -> bool:
         """True if the two share a value, or if one of them has no bounds: then nothing tells them apart."""
         if self.low is None or self.high is None or other.low is None or other.high is None:

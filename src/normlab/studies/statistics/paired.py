@@ -52,7 +52,7 @@ def compare_paired(a: Sequence[float], b: Sequence[float], level: float = 0.95) 
     """
     differences = finite_vector(paired_differences(a, b))
     interval = mean_interval(differences.tolist(), level)
-    p_t = float(stats.ttest_1samp(differences, 0.0).pvalue) if interval.std else None
+    p_t = float(stats.ttest_1samp(differences, 0.0).pvalue) if interval.has_spread else None
     return Comparison(interval, sign_flip_p_value(differences), p_t, len(differences), "paired t interval")
 
 
