@@ -1,0 +1,121 @@
+"""What a section is made of: text, tables, figures, folded parts. Data only; the templates draw them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import plotly.graph_objects as go
+
+from normlab.report.palette import Style
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One entry of a table.
+
+    Attributes:
+        detail: stands small below the text: an interval's half width, a count.
+        sort: what sorting goes by; empty: the text.
+        hint: shown on hover.
+        style: puts a sample of the variant's line before the text.
+        strong: the best of its column.
+    """
+
+    text: str
+    detail: str = ""
+    sort: str = ""
+    hint: str = ""
+    style: Style | None = None
+    strong: bool = False
+
+
+@dataclass(frozen=True)
+class Column:
+    """A table's column; neighbours with the same `group` share a heading above theirs."""
+
+    title: str
+    group: str = ""
+    numeric: bool = True
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph; `tone` is plain, lead, note or warning."""
+
+    kind: ClassVar[str] = "text"
+    text: str
+    tone: str = "plain"
+
+
+@dataclass(frozen=True)
+class Bullets:
+    """A list of sentences."""
+
+    kind: ClassVar[str] = "bullets"
+    items: list[str]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells under columns; scrolls in its own box where it is too wide."""
+
+    kind: ClassVar[str] = "table"
+    name: str
+    columns: list[Column]
+    rows: list[list[Cell]]
+    caption: str = ""
+
+    @property
+    def groups(self) -> list[tuple[str, int]]:
+        """Return the shared headings with the number of columns under each."""
+        found: list[tuple[str, int]] = []
+        for column in self.columns:
+            if found and found[-1][0] == column.group:
+                found[-1] = (column.group, found[-1][1] + 1)
+            else:
+                found.append((column.group, 1))
+        return found
+
+
+@dataclass(frozen=True)
+class Key:
+    """An entry of a figure's legend, which switches the traces of one `legendgroup`."""
+
+    label: str
+    style: Style
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A plotly figure with its heading, legend and caption."""
+
+    kind: ClassVar[str] = "figure"
+    name: str
+    title: str
+    figure: go.Figure
+    keys: list[Key] = field(default_factory=list)
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Folded:
+    """Blocks behind a line that opens them."""
+
+    kind: ClassVar[str] = "folded"
+    title: str
+    blocks: list[Block]
+
+
+Block = Text | Bullets | Table | Figure | Folded
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the report with its place in the table of contents."""
+
+    slug: str
+    title: str
+    blocks: list[Block]
+    help: str = ""  # how to read this

@@ -1,0 +1,113 @@
+"""Studies -> one HTML file that asks nothing of the network.
+
+Plotly's script, the style and every number stand inside the file. A content security policy names the scripts
+by their hashes, so a title or a class name out of a data set can never run as code, and nothing can be
+fetched.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import time
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import plotly.io
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from normlab.report.blocks import Figure, Section
+from normlab.report.sections import sections_of
+from normlab.report.sources import collect_studies
+from normlab.report.view import StudyView
+from normlab.runs.atomic import write_text
+from normlab.runs.environment import package_version
+
+
+def build_report(paths: Sequence[Path | str], out: Path | str) -> Path:
+    """Write the report of study folders and run folders, in any mixture and state, and return its path.
+
+    Raises: UserError for a path that holds neither, or a damaged file in one.
+    """
+    studies = collect_studies([Path(path) for path in paths])
+    html = render([StudyView.read(study) for study in studies])
+    target = Path(out)
+    write_text(target, html)
+    return target
+
+
+def render(views: Sequence[StudyView]) -> str:
+    """Return the report of studies that have been read."""
+    chapters = [
+        {"view": view, "prefix": f"s{index}", "sections": sections_of(view)}
+        for index, view in enumerate(views)
+    ]
+    scripts = [_one_newline(get_plotlyjs()), _asset("page.js")]
+    return (
+        _templates()
+        .get_template("page.html")
+        .render(
+            title=" · ".join(view.study.title for view in views),
+            chapters=chapters,
+            style=Markup(_asset("page.css")),
+            scripts=[Markup(script) for script in scripts],
+            policy=_policy(scripts),
+            version=package_version("normlab") or "",
+            made=time.strftime("%Y-%m-%d %H:%M"),
+        )
+    )
+
+
+def render_section(section: Section) -> str:
+    """Return one section as HTML, as it stands in a report."""
+    return _templates().get_template("section.html").render(section=section, prefix="s0")
+
+
+def figure_json(block: Figure) -> Markup:
+    """Return a figure as JSON that may stand in a script element: no `<` can close the element."""
+    text = plotly.io.to_json(block.figure, validate=False, remove_uids=True, engine="json")
+    return Markup(text.replace("<", "\\u003c"))
+
+
+@cache
+def _templates() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("normlab.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["figure_json"] = figure_json
+    environment.globals["dash_array"] = _DASH_ARRAYS.get
+    return environment
+
+
+# SVG's form of plotly's dashes, for the samples in legends and tables.
+_DASH_ARRAYS: dict[str, Any] = {
+    "solid": "none",
+    "dash": "6 3",
+    "dot": "2 3",
+    "dashdot": "6 3 2 3",
+    "longdash": "10 3",
+    "longdashdot": "10 3 2 3",
+}
+
+
+def _policy(scripts: Sequence[str]) -> str:
+    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
+    return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:"
+
+
+def _asset(name: str) -> str:
+    return _one_newline((Path(__file__).parent / "templates" / name).read_text(encoding="utf-8"))
+
+
+def _one_newline(text: str) -> str:
+    """Return text as a browser reads it, so that its hash is the one that the browser computes."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -1,0 +1,1 @@
+"""Figures as pure functions: numbers in, plotly figure out. The browser sets the colours of text and grid."""

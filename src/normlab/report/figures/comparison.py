@@ -1,0 +1,125 @@
+"""Final figures side by side: ours with intervals among the published ones, and against the batch size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+from normlab.report.figures.grid import escaped, panel_figure
+from normlab.report.palette import Style
+from normlab.studies.statistics import Interval
+
+_PUBLISHED = "#8a929c"
+
+Published = Mapping[str, Sequence[tuple[str, float]]]  # label of a variant -> (source, accuracy)
+
+
+def dots_figure(
+    ours: Sequence[tuple[str, Style, Interval | None]], published: Published, metric: str
+) -> go.Figure:
+    """Draw a row per variant: published figures as rings, ours as a dot with its interval, in percent."""
+    lowest = _lowest_shown([interval for _, _, interval in ours if interval], published)
+    figure = panel_figure(
+        [""],
+        columns=1,
+        row_height=20 + 34 * len(ours),
+        x_title=f"{metric} (%)",
+        x_axis={"range": [lowest - 1, None], "autorange": "max"},
+        y_axis={
+            "type": "category",
+            "categoryarray": [escaped(label) for label, _, _ in reversed(ours)],
+            "range": [-0.6, len(ours) - 0.4],
+            "automargin": True,
+            "ticksuffix": "  ",
+        },
+    )
+    figure.layout.annotations = ()
+    for label, _, _ in ours:
+        if points := published.get(label):
+            figure.add_trace(_rings(label, points, lowest))
+    for label, style, interval in ours:
+        if interval is not None:
+            figure.add_trace(_dot(label, style, interval))
+    return figure
+
+
+def against_batch_size_figure(
+    lines: Sequence[tuple[str, Style, Sequence[tuple[int, Interval]]]], metric: str
+) -> go.Figure:
+    """Draw a share against the batch size, one line per scheme, with intervals where there are any."""
+    sizes = sorted({size for _, _, points in lines for size, _ in points})
+    figure = panel_figure(
+        [f"{metric} (%)"],
+        columns=1,
+        row_height=320,
+        x_title="batch size",
+        x_axis={"type": "log", "tickvals": sizes, "ticktext": [str(size) for size in sizes]},
+    )
+    for label, style, points in lines:
+        means = [100 * interval.mean for _, interval in points]
+        figure.add_trace(
+            go.Scatter(
+                x=[size for size, _ in points],
+                y=means,
+                error_y=_bars([interval for _, interval in points], style),
+                mode="lines+markers",
+                legendgroup=label,
+                name=escaped(label),
+                line={"color": style.color, "dash": style.dash, "width": 2},
+                marker={"size": 8, "color": style.color},
+                hovertemplate="%{y:.2f} % at batch size %{x}<extra>" + escaped(label) + "</extra>",
+            )
+        )
+    return figure
+
+
+def _lowest_shown(ours: Sequence[Interval], published: Published) -> float:
+    """Return the left end of the axis in percent: one failed run of others shall not squeeze the rest."""
+    theirs = sorted(value for points in published.values() for _, value in points)
+    typical = theirs[len(theirs) // 8 :]
+    return 100 * min([*typical, *(min(interval.mean, interval.low or 1.0) for interval in ours)], default=0.0)
+
+
+def _rings(label: str, points: Sequence[tuple[str, float]], lowest: float) -> go.Scatter:
+    shares = [100 * value for _, value in points]
+    return go.Scatter(
+        x=[max(share, lowest) for share in shares],
+        y=[escaped(label)] * len(points),
+        mode="markers",
+        marker={
+            "symbol": ["circle-open" if share >= lowest else "triangle-left" for share in shares],
+            "size": 9,
+            "color": _PUBLISHED,
+            "line": {"width": 1.6, "color": _PUBLISHED},
+        },
+        text=[f"{share:.2f} %: {escaped(source)}" for share, (source, _) in zip(shares, points, strict=True)],
+        hovertemplate="%{text}<extra>published</extra>",
+        legendgroup="published",
+    )
+
+
+def _dot(label: str, style: Style, interval: Interval) -> go.Scatter:
+    bars: dict[str, Any] = _bars([interval], style)
+    return go.Scatter(
+        x=[100 * interval.mean],
+        y=[escaped(label)],
+        error_x=bars,
+        mode="markers",
+        marker={"size": 12, "color": style.color},
+        hovertemplate=f"%{{x:.2f}} % (n = {interval.n})<extra>ours</extra>",
+        legendgroup="ours",
+    )
+
+
+def _bars(intervals: Sequence[Interval], style: Style) -> dict[str, Any]:
+    half = [None if x.low is None or x.high is None else 50 * (x.high - x.low) for x in intervals]
+    return {
+        "type": "data",
+        "array": half,
+        "color": style.color,
+        "thickness": 2,
+        "width": 5,
+        "visible": any(half),
+    }

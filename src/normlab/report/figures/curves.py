@@ -1,0 +1,102 @@
+"""Curves over epochs: one line per variant, with a band from the lowest to the highest seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import plotly.graph_objects as go
+
+from normlab.report.figures.grid import axes_of, escaped, panel_figure
+from normlab.report.numbers import significant
+from normlab.report.palette import Style, faded
+from normlab.report.view import Variant
+
+Scale = Callable[[float], float]
+
+_LOG_TICKS = [digit * 10.0**power for power in range(-6, 6) for digit in (1, 2, 5)]
+
+
+def as_error(accuracy: float) -> float:
+    """Return the error in percent."""
+    return 100 * (1 - accuracy)
+
+
+def as_percent(share: float) -> float:
+    """Return a share in percent."""
+    return 100 * share
+
+
+def as_it_is(value: float) -> float:
+    """Return the value."""
+    return value
+
+
+def curves_figure(
+    variants: Sequence[Variant],
+    panels: Sequence[tuple[str, str, Scale]],
+    *,
+    log_y: bool = False,
+    share_y: bool = True,
+) -> go.Figure:
+    """Draw metrics of all variants, one panel per metric.
+
+    Args:
+        panels: (title, name of the metric in an epoch's record, what is drawn of it).
+        share_y: the panels show one quantity and have one range.
+    """
+    figure = panel_figure(
+        [title for title, _, _ in panels],
+        columns=len(panels),
+        row_height=330,
+        min_width=330,
+        share_y=share_y,
+        y_axis={"type": "log", "tickvals": _LOG_TICKS} if log_y else {"rangemode": "tozero"},
+    )
+    for index, (_, metric, scale) in enumerate(panels):
+        for variant in variants:
+            figure.add_traces(variant_traces(variant, metric, scale, index))
+    return figure
+
+
+def variant_traces(
+    variant: Variant, metric: str, scale: Scale = as_it_is, panel: int = 0, style: Style | None = None
+) -> list[go.Scatter]:
+    """Return a variant's mean line, and below it the band of its seeds if there are several."""
+    style = style or variant.style
+    epochs, means, lows, highs = variant.mean_curve(metric)
+    if not epochs:
+        return []
+    traces = []
+    if len(variant.cells) > 1:
+        around = rounded([*map(scale, lows), *reversed([*map(scale, highs)])])
+        traces.append(
+            go.Scatter(
+                x=[*epochs, *reversed(epochs)],
+                y=around,
+                fill="toself",
+                fillcolor=faded(style.color, 0.16),
+                line={"width": 0},
+                mode="lines",
+                hoverinfo="skip",
+                legendgroup=variant.label,
+                **axes_of(panel),
+            )
+        )
+    traces.append(
+        go.Scatter(
+            x=epochs,
+            y=rounded(map(scale, means)),
+            mode="lines" if len(epochs) > 1 else "markers",
+            name=escaped(variant.label),
+            legendgroup=variant.label,
+            line={"color": style.color, "dash": style.dash, "width": 2},
+            hovertemplate="%{y:.4g} at epoch %{x}<extra>" + escaped(variant.label) + "</extra>",
+            **axes_of(panel),
+        )
+    )
+    return traces
+
+
+def rounded(values: Iterable[float]) -> list[float | None]:
+    """Return values with the digits that a figure needs."""
+    return [significant(value) for value in values]

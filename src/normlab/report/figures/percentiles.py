@@ -1,0 +1,100 @@
+"""How the distribution of the features moves: percentiles 1, 20, 80 and 99 over the epochs, one panel per
+variant.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from normlab.report.figures.curves import rounded
+from normlab.report.figures.grid import TEXT_SIZE, axes_of, axis_suffix, panel_figure
+from normlab.report.palette import Style, faded
+from normlab.report.view import Variant
+
+LEVELS = ("p01", "p20", "p80", "p99")
+_OUTLIER = 4.0  # a variant whose 99th percentile is so many times the median variant's does not set the range
+
+
+def percentiles_figure(variants: Sequence[Variant], prefix: str = "features") -> go.Figure:
+    """Draw the percentiles of every variant on shared axes.
+
+    The outer band runs from the 1st to the 99th percentile, the inner one from the 20th to the 80th.
+    A variant that leaves the others' range is cut off and says how far it goes.
+    """
+    figure = panel_figure([variant.label for variant in variants], columns=4, row_height=190, min_width=215)
+    top, bottom = shared_range(variants, prefix)
+    for index, variant in enumerate(variants):
+        figure.add_traces(_bands(variant, prefix, index))
+        highest = _extreme(variant, prefix)
+        if highest > top:
+            figure.add_annotation(_beyond(highest, index))
+    for index in range(len(variants)):
+        figure.layout[f"yaxis{axis_suffix(index)}"].range = [bottom, top]
+    return figure
+
+
+def shared_range(variants: Sequence[Variant], prefix: str = "features") -> tuple[float, float]:
+    """Return the (top, bottom) of the common y axis, which no single outlier sets."""
+    tops = [highest for variant in variants if (highest := _extreme(variant, prefix)) > 0]
+    lows = [min(means) for variant in variants if (means := variant.mean_curve(f"{prefix}/p01")[1])]
+    if not tops:
+        return 1.0, 0.0
+    limit = _OUTLIER * statistics.median(tops)
+    top = 1.05 * max([height for height in tops if height <= limit] or tops)
+    bottom = min([max(low, -top) for low in lows] or [0.0])
+    return top, min(0.0, 1.05 * bottom)
+
+
+def _bands(variant: Variant, prefix: str, panel: int) -> list[go.Scatter]:
+    curves = {level: variant.mean_curve(f"{prefix}/{level}")[:2] for level in LEVELS}
+    if not curves["p01"][0]:
+        return []
+    return [
+        _line(curves["p01"], "1 %", variant.style, panel, width=1.0),
+        _line(curves["p99"], "99 %", variant.style, panel, width=1.0, fill=0.14),
+        _line(curves["p20"], "20 %", variant.style, panel, width=1.8),
+        _line(curves["p80"], "80 %", variant.style, panel, width=1.8, fill=0.30),
+    ]
+
+
+def _line(
+    curve: tuple[list[int], list[float]],
+    name: str,
+    style: Style,
+    panel: int,
+    *,
+    width: float,
+    fill: float = 0.0,
+) -> go.Scatter:
+    return go.Scatter(
+        x=curve[0],
+        y=rounded(curve[1]),
+        mode="lines" if len(curve[0]) > 1 else "markers",
+        line={"color": style.color, "width": width},
+        fill="tonexty" if fill else None,
+        fillcolor=faded(style.color, fill) if fill else None,
+        hovertemplate=f"{name}: %{{y:.4g}} at epoch %{{x}}<extra></extra>",
+        **axes_of(panel),
+    )
+
+
+def _extreme(variant: Variant, prefix: str) -> float:
+    return max(variant.mean_curve(f"{prefix}/p99")[1], default=0.0)
+
+
+def _beyond(highest: float, panel: int) -> dict[str, object]:
+    suffix = axis_suffix(panel)
+    return {
+        "text": f"↑ up to {highest:.3g}",
+        "xref": f"x{suffix} domain",
+        "yref": f"y{suffix} domain",
+        "x": 0.98,
+        "y": 0.97,
+        "xanchor": "right",
+        "yanchor": "top",
+        "showarrow": False,
+        "font": {"size": TEXT_SIZE},
+    }

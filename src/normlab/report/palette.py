@@ -1,0 +1,76 @@
+"""One name, one colour and one line style per normalization scheme, in every figure of every report.
+
+The colours are Okabe and Ito's, which stay apart under the common colour blindnesses; the dashes tell lines
+apart without any colour. A scheme that is not listed takes the next free pair, the same one for the whole
+report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a scheme looks: a hex colour that reads on white and on black, and plotly's name of a dash."""
+
+    color: str
+    dash: str
+
+
+NAMES = {
+    "torch_batch": "Batch norm (torch)",
+    "batch": "Batch norm (own)",
+    "instance": "Instance norm",
+    "batch_instance": "Batch-instance norm",
+    "layer": "Layer norm",
+    "group": "Group norm",
+    "none": "No normalization",
+}
+
+STYLES = {
+    "torch_batch": Style("#0b78c2", "solid"),
+    "batch": Style("#56b4e9", "dash"),
+    "instance": Style("#009e73", "dashdot"),
+    "batch_instance": Style("#cc79a7", "solid"),
+    "layer": Style("#e69f00", "dash"),
+    "group": Style("#d55e00", "longdash"),
+    "none": Style("#808890", "dot"),
+}
+
+_FURTHER = [
+    Style("#8a63d2", "solid"),
+    Style("#a0793d", "dashdot"),
+    Style("#b8a500", "longdash"),
+    Style("#c0407a", "dot"),
+    Style("#4f9da6", "dash"),
+]
+
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+
+
+def name_of(scheme: str) -> str:
+    """Return a scheme's name for people; an unknown one keeps its own."""
+    return NAMES.get(scheme, scheme)
+
+
+def styles_for(schemes: Iterable[str]) -> dict[str, Style]:
+    """Return a style for each scheme: its fixed one, or one of the further ones in order of appearance."""
+    chosen: dict[str, Style] = {}
+    unknown = 0
+    for scheme in schemes:
+        if scheme in chosen:
+            continue
+        if scheme in STYLES:
+            chosen[scheme] = STYLES[scheme]
+        else:
+            chosen[scheme] = _FURTHER[unknown % len(_FURTHER)]
+            unknown += 1
+    return chosen
+
+
+def faded(color: str, alpha: float) -> str:
+    """Return a hex colour as rgba with an opacity."""
+    red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{alpha:g})"

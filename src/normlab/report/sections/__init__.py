@@ -1,0 +1,38 @@
+"""The report's sections: one module each with a pure function `section(view) -> Section | None`.
+
+A task lists the sections that it wants, in order; a task that lists none gets the general ones. A section
+that has nothing to say for a study returns None. To add one: a module here, and its name in a list below.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from normlab.report.blocks import Section
+from normlab.report.view import StudyView
+
+GENERAL = ["summary", "progress", "all_metrics", "loss_curves", "timing", "configuration", "environment"]
+
+SECTIONS: dict[str, list[str]] = {
+    "image": [
+        "summary",
+        "progress",
+        "results",
+        "published",
+        "error_curves",
+        "percentiles",
+        "confusion",
+        "batch_size",
+        "own_batch_norm",
+        "timing",
+        "configuration",
+        "environment",
+    ],
+}
+
+
+def sections_of(view: StudyView) -> list[Section]:
+    """Return the sections of a study's task that have something to say."""
+    names = SECTIONS.get(view.study.task, GENERAL)
+    modules = (import_module(f"{__name__}.{name}") for name in names)
+    return [section for module in modules if (section := module.section(view)) is not None]

@@ -1,0 +1,56 @@
+"""What every cell was asked for: first where cells differ, then what they share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from normlab.report.blocks import Block, Cell, Column, Folded, Section, Table, Text
+from normlab.report.numbers import DASH, listing
+from normlab.report.view import StudyView
+
+
+def section(view: StudyView) -> Section | None:
+    """Show differences and, folded, what all cells share: together the whole of every configuration."""
+    configured = [cell for cell in view.cells if cell.config]
+    if not configured:
+        return None
+    keys = list(dict.fromkeys(key for cell in configured for key in cell.config))
+    differing = [key for key in keys if len({_shown(cell.config.get(key)) for cell in configured}) > 1]
+    shared = [key for key in keys if key not in differing]
+    blocks: list[Block] = []
+    if differing:
+        blocks.append(Text(f"{len(configured)} cells differ in {listing(differing)}; all else is the same."))
+        blocks.append(Folded("Where the cells differ", [_differences(view, differing)]))
+    first = configured[0].config
+    rows = [[Cell(key), Cell(_shown(first.get(key)))] for key in shared]
+    columns = [Column("Setting", numeric=False), Column("Value", numeric=False)]
+    blocks.append(
+        Folded(f"What all cells share ({len(shared)} settings)", [Table("shared_settings", columns, rows)])
+    )
+    return Section("configuration", "Configuration", blocks)
+
+
+def _differences(view: StudyView, keys: list[str]) -> Table:
+    columns = [
+        Column("Cell", numeric=False),
+        *(Column(key, numeric=False) for key in keys),
+        Column("Hash", numeric=False),
+    ]
+    rows = [
+        [
+            Cell(cell.name, style=variant.style),
+            *(Cell(_shown(cell.config.get(key)) if cell.config else DASH) for key in keys),
+            Cell(str(cell.result.get("config_hash", DASH))),
+        ]
+        for variant in view.variants
+        for cell in variant.cells
+    ]
+    return Table("configuration", columns, rows)
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

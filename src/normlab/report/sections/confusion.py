@@ -1,0 +1,56 @@
+"""What is taken for what: confusion matrices on the test split."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from normlab.report.blocks import Cell, Column, Figure, Section, Table
+from normlab.report.figures.confusion import confusion_figure, row_shares, summed_confusion, worst_confusion
+from normlab.report.numbers import DASH
+from normlab.report.view import StudyView
+
+_HELP = (
+    "Rows are true classes, columns predictions, counts summed over the seeds. The darker a field, the "
+    "larger its share of the true class; the colour follows the square root, so that small mistakes show. "
+    "A good classifier is a dark diagonal on an empty ground. Hover a field for count and share."
+)
+
+
+def section(view: StudyView) -> Section | None:
+    """Show the matrices of the variants that finished."""
+    found = [
+        (variant, counts) for variant in view.variants if (counts := summed_confusion(variant)) is not None
+    ]
+    sizes = {counts.shape for _, counts in found}
+    if len(sizes) != 1:
+        return None
+    classes = _classes(view, sizes.pop()[0])
+    figure = confusion_figure([(variant.label, counts) for variant, counts in found], classes)
+    columns = [
+        Column("Variant", numeric=False),
+        Column("Weakest class", numeric=False),
+        Column("Its recall %"),
+        Column("Most frequent mistake", numeric=False),
+        Column("Share %"),
+    ]
+    rows = [[Cell(variant.label, style=variant.style), *_words(counts, classes)] for variant, counts in found]
+    blocks: list[Any] = [
+        Figure("confusion", "Confusion on the test split", figure),
+        Table("confusion", columns, rows),
+    ]
+    return Section("confusion", "Confusion matrices", blocks, help=_HELP)
+
+
+def _classes(view: StudyView, count: int) -> list[str]:
+    named = (cell.card["classes"] for cell in view.cells if len(cell.card.get("classes", [])) == count)
+    return [str(name) for name in next(named, range(count))]
+
+
+def _words(counts: Any, classes: list[str]) -> list[Cell]:
+    recalls = row_shares(counts).diagonal()
+    weakest = int(recalls.argmin())
+    cells = [Cell(classes[weakest]), Cell(f"{100 * recalls[weakest]:.1f}")]
+    worst = worst_confusion(counts, classes)
+    if worst is None:
+        return [*cells, Cell(DASH), Cell(DASH)]
+    return [*cells, Cell(f"{worst.true} taken for {worst.predicted}"), Cell(f"{100 * worst.share:.1f}")]

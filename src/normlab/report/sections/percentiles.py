@@ -1,0 +1,46 @@
+"""How the penultimate features spread over the epochs, per variant."""
+
+from __future__ import annotations
+
+from normlab.report.blocks import Cell, Column, Figure, Section, Table
+from normlab.report.figures.percentiles import LEVELS, percentiles_figure
+from normlab.report.numbers import DASH
+from normlab.report.view import StudyView, Variant
+
+_HELP = (
+    "The light band runs from the 1st to the 99th percentile of all penultimate activations on the "
+    "validation split, the dark one from the 20th to the 80th, each the mean over the seeds. All panels "
+    "share their axes. A band that keeps its width means that the scheme holds the distribution; one that "
+    "widens without end is the failure that normalization is meant to prevent. A variant far outside the "
+    "others' range is cut off, and its panel says where it goes."
+)
+
+
+def section(view: StudyView) -> Section | None:
+    """Show the small multiples if any run recorded percentiles."""
+    shown = [variant for variant in view.variants if variant.mean_curve("features/p99")[0]]
+    if not shown:
+        return None
+    figure = Figure(
+        "percentiles", "Penultimate features: percentiles 1, 20, 80, 99 by epoch", percentiles_figure(shown)
+    )
+    return Section(
+        "percentiles", "Evolution of the feature distribution", [figure, last_epoch_table(shown)], help=_HELP
+    )
+
+
+def last_epoch_table(variants: list[Variant]) -> Table:
+    """Return the percentiles at each variant's first and last recorded epoch."""
+    columns = [Column("Variant", numeric=False)]
+    for group in ("First epoch", "Last epoch"):
+        columns += [Column(f"{int(level[1:])} %", group=group) for level in LEVELS]
+    rows = []
+    for variant in variants:
+        curves = [variant.mean_curve(f"features/{level}")[1] for level in LEVELS]
+        cells = [_cell(curve, index) for index in (0, -1) for curve in curves]
+        rows.append([Cell(variant.label, style=variant.style), *cells])
+    return Table("percentiles", columns, rows)
+
+
+def _cell(curve: list[float], index: int) -> Cell:
+    return Cell(f"{curve[index]:.3g}", sort=f"{curve[index]:.8g}") if curve else Cell(DASH)

@@ -1,0 +1,49 @@
+"""Where the cells stand, while not all of them are done or some went wrong."""
+
+from __future__ import annotations
+
+from normlab.report.blocks import Cell, Column, Section, Table, Text
+from normlab.report.numbers import DASH
+from normlab.report.view import CellView, StudyView
+
+
+def section(view: StudyView) -> Section | None:
+    """List the cells that are not plainly finished; None if there are none."""
+    rows = [
+        [
+            Cell(variant.label, style=variant.style),
+            Cell(str(cell.seed)),
+            Cell(cell.state),
+            Cell(_epochs(cell)),
+            Cell(note(cell)),
+        ]
+        for variant in view.variants
+        for cell in variant.cells
+        if cell.state != "finished"
+    ]
+    if not rows:
+        return None
+    columns = [
+        Column("Variant", numeric=False),
+        Column("Seed"),
+        Column("State", numeric=False),
+        Column("Epochs"),
+        Column("What happened", numeric=False),
+    ]
+    finished = len(view.cells) - len(rows)
+    text = Text(f"{finished} of {len(view.cells)} runs are finished. The others stand as follows.")
+    return Section("progress", "Unfinished runs", [text, Table("unfinished", columns, rows)])
+
+
+def note(cell: CellView) -> str:
+    """Return what a person needs to know about a cell that is not finished."""
+    if diverged := cell.result.get("diverged"):
+        return f"diverged at step {diverged.get('step', '?')}: {diverged.get('reason', '')}"
+    if error := cell.status.get("error"):
+        return str(error)
+    return DASH
+
+
+def _epochs(cell: CellView) -> str:
+    planned = cell.config.get("epochs")
+    return f"{len(cell.epochs)} of {planned}" if planned else DASH

@@ -1,0 +1,88 @@
+"""Paths as people give them -> studies: study folders as they are, loose runs of one task as one study."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from normlab.errors import UserError
+from normlab.runs import RunFolder, list_runs
+from normlab.studies.study import Study, StudyCell
+
+# Where a run lay or how loud it was makes no other variant.
+_NO_AXIS = {"task", "seed", "device", "threads", "eval_batch_size", "train_metrics"}
+
+
+def collect_studies(paths: Sequence[Path]) -> list[Study]:
+    """Return a study for each study folder, then one for the loose runs of each task.
+
+    A folder that is neither stands for the runs below it.
+    Raises: UserError for a path that holds neither a study nor a run.
+    """
+    studies: list[Study] = []
+    runs: list[RunFolder] = []
+    for path in paths:
+        if (path / "study.json").is_file():
+            studies.append(Study.open(path))
+        else:
+            runs += _runs_at(path)
+    by_task: dict[str, list[RunFolder]] = {}
+    for run in runs:
+        by_task.setdefault(str(run.config().get("task", "unknown")), []).append(run)
+    return studies + [_study_of_runs(task, found) for task, found in by_task.items()]
+
+
+def _runs_at(path: Path) -> list[RunFolder]:
+    if (path / "config.yaml").is_file():
+        return [RunFolder.open(path)]
+    if not path.exists():
+        raise UserError(f"{path}: no such folder: give a study folder or a run folder")
+    runs = list_runs(path)
+    if not runs:
+        raise UserError(
+            f"{path}: holds neither a study (study.json) nor a run (config.yaml): give another folder"
+        )
+    return runs
+
+
+def _study_of_runs(task: str, runs: list[RunFolder]) -> Study:
+    """Make a study whose axes are the settings in which the runs differ."""
+    configs = [run.config() for run in runs]
+    axes = {key: _distinct([config.get(key) for config in configs]) for key in _keys(configs)}
+    axes = {key: values for key, values in axes.items() if len(values) > 1 or key == "norm"}
+    cells = [_cell(run, config, list(axes)) for run, config in zip(runs, configs, strict=True)]
+    if len({_identity(cell) for cell in cells}) < len(
+        cells
+    ):  # the same settings and seed twice: tell runs apart
+        names = _names(runs)
+        axes["run"] = names
+        cells = [
+            StudyCell(cell.name, {**cell.values, "run": name}, cell.seed, cell.hash, cell.folder)
+            for cell, name in zip(cells, names, strict=True)
+        ]
+    title = f"Run {runs[0].name}" if len(runs) == 1 else f"{len(runs)} runs"
+    where = runs[0].path if len(runs) == 1 else runs[0].path.parent
+    return Study(where, where.resolve().name, title, "", task, "", axes, [task], [], cells)
+
+
+def _cell(run: RunFolder, config: dict[str, Any], axes: list[str]) -> StudyCell:
+    return StudyCell(run.name, {axis: config.get(axis) for axis in axes}, int(config.get("seed", 0)), "", run)
+
+
+def _keys(configs: list[dict[str, Any]]) -> list[str]:
+    return [key for key in dict.fromkeys(key for config in configs for key in config) if key not in _NO_AXIS]
+
+
+def _distinct(values: list[Any]) -> list[Any]:
+    return list({json.dumps(value): value for value in values}.values())
+
+
+def _identity(cell: StudyCell) -> str:
+    return json.dumps([cell.values, cell.seed])
+
+
+def _names(runs: list[RunFolder]) -> list[str]:
+    names = [run.name for run in runs]
+    return names if len(set(names)) == len(names) else [str(run.path) for run in runs]

@@ -1,0 +1,188 @@
+"""A study read once: what every section and figure starts from.
+
+`StudyView` is a snapshot of the folder: results, curves and configurations as plain values, with a name, a
+colour and a dash for each variant. Sections are pure functions of it, so none of them touches the disk.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from normlab.report.numbers import finite
+from normlab.report.palette import DASHES, Style, name_of, styles_for
+from normlab.studies.statistics import Interval, mean_interval
+from normlab.studies.study import Study, StudyCell
+
+UNFINISHED = ("waiting", "created", "running", "interrupted", "failed")
+
+
+@dataclass(frozen=True)
+class CellView:
+    """One training: where it stands, what it was asked for, what came of it."""
+
+    name: str
+    values: dict[str, Any]
+    seed: int
+    state: str
+    status: dict[str, Any]
+    config: dict[str, Any]
+    card: dict[str, Any]
+    environment: dict[str, Any]
+    epochs: list[dict[str, Any]]
+    result: dict[str, Any]
+
+    @property
+    def trained(self) -> bool:
+        """True if it came to its end without diverging."""
+        return self.state == "finished"
+
+    def metric(self, name: str) -> float | None:
+        """Return a final metric ("test/accuracy") or another number of the result ("seconds")."""
+        return finite(self.result.get("metrics", {}).get(name, self.result.get(name)))
+
+    def curve(self, name: str) -> dict[int, float]:
+        """Return epoch -> value, without what is missing or not finite."""
+        pairs = ((record["epoch"], finite(record.get(name))) for record in self.epochs)
+        return {epoch: value for epoch, value in pairs if value is not None}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One combination of axis values with its seeds, as it is named and drawn."""
+
+    values: dict[str, Any]
+    label: str
+    style: Style
+    cells: list[CellView]
+
+    @property
+    def norm(self) -> str | None:
+        """The scheme, if the study's cells have one."""
+        return next(
+            (norm for cell in self.cells if (norm := cell.config.get("norm"))), self.values.get("norm")
+        )
+
+    @property
+    def trained(self) -> list[CellView]:
+        """The seeds that count in a mean."""
+        return [cell for cell in self.cells if cell.trained]
+
+    def by_seed(self, metric: str) -> dict[int, float]:
+        """Return seed -> final value over the seeds that finished."""
+        found = ((cell.seed, cell.metric(metric)) for cell in self.trained)
+        return {seed: value for seed, value in found if value is not None}
+
+    def interval(self, metric: str) -> Interval | None:
+        """Return the mean over the finished seeds with its interval; None if no seed has the metric."""
+        values = list(self.by_seed(metric).values())
+        return mean_interval(values) if values else None
+
+    def count(self, state: str) -> int:
+        """Return how many of its cells are in a state."""
+        return sum(cell.state == state for cell in self.cells)
+
+    def mean_curve(self, metric: str) -> tuple[list[int], list[float], list[float], list[float]]:
+        """Return epochs, mean, smallest and largest value over the seeds that reached each epoch."""
+        curves = [cell.curve(metric) for cell in self.cells]
+        epochs = sorted({epoch for curve in curves for epoch in curve})
+        columns = [[curve[epoch] for curve in curves if epoch in curve] for epoch in epochs]
+        means = [sum(column) / len(column) for column in columns]
+        return epochs, means, [min(column) for column in columns], [max(column) for column in columns]
+
+
+@dataclass(frozen=True)
+class StudyView:
+    """A study with its variants in the order of the plan."""
+
+    study: Study
+    variants: list[Variant]
+
+    @classmethod
+    def read(cls, study: Study) -> StudyView:
+        """Read every cell of a study once."""
+        groups = [(values, [_read_cell(cell) for cell in cells]) for values, cells in study.groups()]
+        return cls(study, _style_variants(groups))
+
+    @cached_property
+    def cells(self) -> list[CellView]:
+        """All cells, in the order of the plan."""
+        return [cell for variant in self.variants for cell in variant.cells]
+
+    @property
+    def headline(self) -> str:
+        """The metric that decides, e.g. "test/accuracy"."""
+        named = (cell.result["headline"] for cell in self.cells if "headline" in cell.result)
+        return next(named, "test/accuracy")
+
+    @property
+    def seeds(self) -> list[int]:
+        """The paired seeds."""
+        return sorted({cell.seed for cell in self.cells})
+
+    @property
+    def data_name(self) -> str:
+        """What it was trained on, as the configuration says: the last part of a path."""
+        names = {
+            str(cell.config["data"]).rstrip("/").rsplit("/", 1)[-1]
+            for cell in self.cells
+            if cell.config.get("data")
+        }
+        return ", ".join(sorted(names))
+
+    def metrics(self, split: str) -> list[str]:
+        """Return the names of a split's final metrics, in the order of their first appearance."""
+        names: dict[str, None] = {}
+        for cell in self.cells:
+            names |= dict.fromkeys(
+                name for name in cell.result.get("metrics", {}) if name.startswith(f"{split}/")
+            )
+        return list(names)
+
+    def has_curve(self, metric: str) -> bool:
+        """Say whether any cell recorded a metric per epoch."""
+        return any(metric in record for cell in self.cells for record in cell.epochs[:1])
+
+
+def variant_label(values: dict[str, Any]) -> str:
+    """Return axis values for people: "Group norm, batch size 8"."""
+    parts = [
+        name_of(str(value))
+        if axis == "norm"
+        else str(value)
+        if axis == "run"
+        else f"{axis.replace('_', ' ')} {value}"
+        for axis, value in values.items()
+    ]
+    return ", ".join(parts) or "the run"
+
+
+def _style_variants(groups: list[tuple[dict[str, Any], list[CellView]]]) -> list[Variant]:
+    """Colour goes by scheme; where several variants share one, the dash tells them apart."""
+    keys = [str(values.get("norm", variant_label(values))) for values, _ in groups]
+    styles = styles_for(keys)
+    variants = []
+    for index, ((values, cells), key) in enumerate(zip(groups, keys, strict=True)):
+        style = styles[key]
+        if keys.count(key) > 1:
+            style = Style(style.color, DASHES[keys[:index].count(key) % len(DASHES)])
+        variants.append(Variant(values, variant_label(values), style, cells))
+    return variants
+
+
+def _read_cell(cell: StudyCell) -> CellView:
+    folder, state = cell.folder, cell.state
+    exists = state != "waiting"
+    return CellView(
+        name=cell.name,
+        values=cell.values,
+        seed=cell.seed,
+        state=state,
+        status=folder.status() if exists else {},
+        config=folder.config() if exists else {},
+        card=folder.card() if exists else {},
+        environment=folder.environment() if exists else {},
+        epochs=folder.metrics() if exists else [],
+        result=folder.result() if folder.done else {},
+    )

@@ -1,0 +1,175 @@
+"""The report as a reader meets it: in Chromium, from the disk, on a narrow and on a wide screen."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from synthetic import make_study
+
+from normlab.report import build_report
+
+pytestmark = pytest.mark.browser
+
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+WIDTHS = (400, 1400)
+
+# The smallest text that is shown, with where it stands. Text inside a figure is SVG.
+SMALLEST_TEXT = """() => {
+  let smallest = [99, ""];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const parent = walker.currentNode.parentElement, text = walker.currentNode.textContent.trim();
+    if (!text || ["SCRIPT", "STYLE", "NOSCRIPT"].includes(parent.tagName)) continue;
+    const box = parent.getBoundingClientRect();
+    if (!box.width || !box.height) continue;
+    const size = parseFloat(getComputedStyle(parent).fontSize);
+    if (size < smallest[0]) smallest = [size, text];
+  }
+  return smallest;
+}"""
+
+# Elements that reach beyond the window and do not stand in a box that scrolls.
+OVERFLOWING = """() => [...document.querySelectorAll("main *")].filter((element) =>
+  element.getBoundingClientRect().right > innerWidth + 1 && !element.closest(".scroll, svg, .plot")
+).map((element) => element.tagName + "." + element.className)"""
+
+# Figures in which nothing is drawn: no line, point, filled area or heat map.
+EMPTY_FIGURES = """() => [...document.querySelectorAll(".figure")].filter((figure) => {
+  const plot = figure.querySelector(".js-plotly-plot");
+  return !plot || !plot.querySelector("svg .trace, svg .hm image, svg .heatmaplayer image");
+}).map((figure) => figure.id)"""
+
+
+@dataclass
+class Visit:
+    """A report opened in a page, with what the page said and asked for."""
+
+    page: Any
+    messages: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("chromium is not installed")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as driver:
+        found = driver.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        yield found
+        found.close()
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("browser")
+    states = {"norm-none_seed-1": "diverged", "norm-layer_seed-1": "failed"}
+    make_study(folder / "seven", seeds=2, states=states)
+    axes = {"norm": ["batch", "group"], "batch_size": [8, 128]}
+    make_study(folder / "sizes", axes=axes, seeds=2, title="Two schemes at two batch sizes")
+    return build_report([folder / "seven", folder / "sizes"], folder / "report.html")
+
+
+@pytest.fixture(scope="module", params=WIDTHS)
+def visit(request: pytest.FixtureRequest, browser: Any, report: Path) -> Iterator[Visit]:
+    page = browser.new_page(viewport={"width": request.param, "height": 900})
+    seen = Visit(page)
+    page.on("console", lambda message: seen.messages.append(f"{message.type}: {message.text}"))
+    page.on("pageerror", lambda error: seen.messages.append(str(error)))
+    page.on("request", lambda asked: seen.requests.append(asked.url))
+    page.goto(report.as_uri())
+    page.wait_for_selector("html[data-drawn]", timeout=30_000)
+    yield seen
+    page.close()
+
+
+def test_every_figure_is_drawn(visit: Visit) -> None:
+    assert visit.page.locator(".figure").count() >= 10
+    assert visit.page.locator(".js-plotly-plot").count() == visit.page.locator(".figure").count()
+    assert visit.page.evaluate(EMPTY_FIGURES) == []
+
+
+def test_no_request_leaves_the_file(visit: Visit, report: Path) -> None:
+    assert [url for url in visit.requests if not url.startswith(("data:", "blob:"))] == [report.as_uri()]
+
+
+def test_console_stays_silent(visit: Visit) -> None:
+    assert visit.messages == []
+
+
+def test_page_does_not_overflow_sideways(visit: Visit) -> None:
+    page = visit.page
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.evaluate(OVERFLOWING) == []
+
+
+def test_no_text_is_smaller_than_eleven_pixels(visit: Visit) -> None:
+    size, text = visit.page.evaluate(SMALLEST_TEXT)
+    assert size >= 11, text
+
+
+def test_figures_fit_their_column(visit: Visit) -> None:
+    wider = """() => [...document.querySelectorAll(".plot")].filter((plot) =>
+      plot.querySelector(".main-svg").getBoundingClientRect().width > plot.clientWidth + 1).length"""
+    assert visit.page.evaluate(wider) == 0
+
+
+def test_script_written_into_the_page_later_does_not_run(browser: Any, report: Path) -> None:
+    page = browser.new_page()
+    page.goto(report.as_uri())
+    page.evaluate("""() => {
+      const script = document.createElement("script");
+      script.textContent = "document.title = 'taken over'";
+      document.body.append(script);
+    }""")
+    assert page.title() != "taken over"
+    page.close()
+
+
+def test_legend_hides_a_line_and_a_double_click_leaves_one_alone(browser: Any, report: Path) -> None:
+    page = browser.new_page(viewport={"width": 1400, "height": 900})
+    page.goto(report.as_uri())
+    page.wait_for_selector("html[data-drawn]")
+    shown = """() => [...new Set(document.querySelector("#s0-figure-error .plot").data
+      .filter((trace) => trace.visible !== false).map((trace) => trace.legendgroup))]"""
+    key = page.locator("#s0-figure-error .key", has_text="Group norm")
+    key.click()
+    assert "Group norm" not in page.evaluate(shown)
+    assert len(page.evaluate(shown)) == 6
+    key.dblclick()
+    assert page.evaluate(shown) == ["Group norm"]
+    page.close()
+
+
+def test_table_sorts_by_a_column(browser: Any, report: Path) -> None:
+    page = browser.new_page(viewport={"width": 1400, "height": 900})
+    page.goto(report.as_uri())
+    page.locator("#s0-table-splits th", has_text="Accuracy").first.get_by_role("button").click()
+    rows = page.locator("#s0-table-splits tbody tr")
+    values = [float(row.locator("td").nth(1).get_attribute("data-sort")) for row in rows.all()]
+    assert values == sorted(values)
+    page.close()
+
+
+def test_dark_scheme_draws_light_text_in_figures(browser: Any, report: Path) -> None:
+    page = browser.new_page(color_scheme="dark")
+    page.goto(report.as_uri())
+    page.wait_for_selector("html[data-drawn]")
+    color = page.evaluate("document.querySelector('#s0-figure-error .plot').layout.font.color")
+    assert int(color[1:3], 16) > 0xC0
+    page.close()
