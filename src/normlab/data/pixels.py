@@ -9,16 +9,25 @@ from __future__ import annotations
 
 import importlib
 import io
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from normlab.errors import UserError
 
+Item = TypeVar("Item")
+Batch = tuple[tuple[Any, ...], npt.NDArray[np.uint8]]
+
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 _MAGIC = {b"\x89PNG": ("PNG",), b"\xff\xd8\xff": ("JPEG",), b"RIFF": ("WEBP",)}
+_THREADS = 8  # at most; the number of cores, if smaller
 _MODES = {1: "L", 3: "RGB"}
 
 
@@ -57,6 +66,28 @@ def decode_file(path: Path, *, size: int, channels: int = 3) -> npt.NDArray[np.u
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check it and its permissions") from error
     return decode_image(content, str(path), size=size, channels=channels)
+
+
+def decode_all(items: Iterable[Item], decode: Callable[[Item], npt.NDArray[np.uint8]]) -> Iterator[Batch]:
+    """Decode many images in a few threads; yield them in order, stacked, with the items that they came from.
+
+    Decoders release the interpreter's lock. A task is a hundred images, because handing over one costs a thread about
+    as much as decoding a small one.
+    """
+
+    def decode_part(part: tuple[Item, ...]) -> npt.NDArray[np.uint8]:
+        return np.stack([decode(item) for item in part])
+
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, _THREADS)) as pool:
+        parts = _parts(iter(items), 100)
+        # As many parts as threads at once: memory stays bounded, and an error stops the rest.
+        while group := list(islice(parts, _THREADS)):
+            yield from zip(group, pool.map(decode_part, group), strict=True)
+
+
+def _parts(items: Iterator[Item], size: int) -> Iterator[tuple[Item, ...]]:
+    while part := tuple(islice(items, size)):
+        yield part
 
 
 def resize_bilinear(images_nchw: npt.NDArray[np.floating] | npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
