@@ -100,7 +100,6 @@ def _build(source: ImageSource, folder: Path) -> None:
         raise UserError(f"{source.name} ({source.kind}) holds no {' and no '.join(empty)} images")
     arrays = _load_arrays(folder)
     meta = {
-        "source": source.identity,
         "kind": source.kind,
         "counts": counts,
         "bytes": {path.name: path.stat().st_size for path in sorted(folder.glob("*.npy"))},

@@ -1,8 +1,7 @@
 """Images in parquet files, as the `uoft-cs/cifar10` and `uoft-cs/cifar100` hub repositories store them.
 
 `train-*.parquet` and `test-*.parquet` hold a column of encoded images ({bytes, path}; PNG there, WebP in
-copies) and integer labels; class names stand in the schema's metadata. Decoding releases the interpreter's
-lock, so a few threads share it. Needs the extra `parquet` (pyarrow, pillow).
+copies) and integer labels; class names stand in the schema's metadata. Needs the extra `parquet` (pyarrow, pillow).
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """From an encoded image to uint8 pixels, channels first; and bilinear resizing.
 
-Pillow decodes, when it is there: only folders of images and parquet files need it. Resizing of pixels that
-    are arrays
-already is torch's antialiased bilinear one, so that CIFAR and the digits need no Pillow.
+Pillow decodes, where it is installed: only image files and parquet need it. Pixels that are arrays already are resized
+by torch, bilinear and antialiased, so that CIFAR and the digits need no Pillow.
 """
 
 from __future__ import annotations
@@ -95,9 +94,12 @@ def resize_bilinear(images_nchw: npt.NDArray[np.floating] | npt.NDArray[np.uint8
     import torch
     import torch.nn.functional as F
 
-    x = torch.from_numpy(np.ascontiguousarray(images_nchw, dtype=np.float32))
-    y = F.interpolate(x, size=(size, size), mode="bilinear", align_corners=False, antialias=True)
-    resized: npt.NDArray[np.uint8] = y.round().clamp(0, 255).to(torch.uint8).numpy()
+    resized = np.empty((*images_nchw.shape[:2], size, size), dtype=np.uint8)
+    for start in range(0, len(images_nchw), 1000):  # as float32 they take four times the memory
+        part = slice(start, start + 1000)
+        x = torch.from_numpy(np.ascontiguousarray(images_nchw[part], dtype=np.float32))
+        y = F.interpolate(x, size=(size, size), mode="bilinear", align_corners=False, antialias=True)
+        resized[part] = y.round().clamp(0, 255).to(torch.uint8).numpy()
     return resized
 
 
