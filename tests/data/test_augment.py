@@ -55,6 +55,12 @@ def test_apply_keeps_non_square_images_and_one_channel():
     assert np.array_equal(apply(images, draws, ALL).numpy(), _one_by_one(images, draws, 4))
 
 
+def test_channels_last_images_are_cropped_alike(images):
+    draws = draw(len(images), ALL, seed=0, epoch=0)
+    channels_last = images.contiguous(memory_format=torch.channels_last)
+    assert torch.equal(apply(channels_last, draws, ALL), apply(images, draws, ALL))
+
+
 def test_every_offset_is_reached_equally_often():
     draws = draw(81_000, Augmentation(), seed=0, epoch=0)
     counts = np.bincount((draws.top * 9 + draws.left).numpy(), minlength=81)

@@ -26,12 +26,15 @@ def test_digits_have_every_image_of_scikit_learn_once():
     assert len({image.tobytes() for split in ("train", "test") for image in dataset.images[split]}) == 1797
 
 
-def test_digits_are_enlarged_bilinearly_and_grey():
+def test_digits_keep_their_labels_and_are_enlarged_bilinearly_and_grey():
     from sklearn.datasets import load_digits
 
     dataset = load_images("digits", size=8)
-    originals = {np.round(image * 255 / 16).astype(np.uint8).tobytes() for image in load_digits().images}
-    assert {image[0].tobytes() for image in dataset.images["test"]} <= originals
+    bunch = load_digits()
+    originals = [np.round(image * 255 / 16).astype(np.uint8).tobytes() for image in bunch.images]
+    target = dict(zip(originals, bunch.target.tolist(), strict=True))
+    for split in ("train", "test"):
+        assert [target[image[0].tobytes()] for image in dataset.images[split]] == dataset.labels[split].tolist()
     large = load_images("digits")
     assert large.images["test"].shape[2:] == (32, 32)
     # Pixel 3 lies 3/8 of the way from the middle of the first original pixel to that of the second.

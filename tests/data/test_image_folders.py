@@ -96,6 +96,12 @@ def test_truncated_image_is_named(given):
         load_images(given)
 
 
+def test_plain_file_named_test_does_not_make_it_cifar(flat):
+    before = load_images(flat).fingerprint
+    (flat / "test").write_text("")
+    assert load_images(flat).fingerprint == before
+
+
 def test_class_in_one_split_only_is_named(given):
     _save(given / "test" / "yak" / "1.png", 1)
     with pytest.raises(UserError, match="class 'yak' is in test/ only"):

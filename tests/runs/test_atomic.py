@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from normlab.runs.atomic import atomic_folder, atomic_text, write_bytes, write_json, write_text
+from normlab.runs.atomic import atomic_folder, atomic_text, remove_folder, write_bytes, write_json, write_text
 
 
 def _names(folder: Path) -> list[str]:
@@ -108,14 +108,21 @@ def test_failed_folder_leaves_nothing(tmp_path):
     assert _names(tmp_path) == []
 
 
-@pytest.mark.parametrize(("replace", "left"), [(False, ["old"]), (True, ["new"])])
-def test_existing_folder_is_kept_unless_it_is_to_be_replaced(tmp_path, replace, left):
+def test_existing_folder_is_kept(tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "old").write_text("")
-    with atomic_folder(tmp_path / "folder", replace=replace) as building:
+    with atomic_folder(tmp_path / "folder") as building:
         (building / "new").write_text("")
-    assert _names(tmp_path / "folder") == left
+    assert _names(tmp_path / "folder") == ["old"]
     assert _names(tmp_path) == ["folder"]
+
+
+def test_folder_is_removed_whole_and_a_missing_one_is_no_error(tmp_path):
+    (tmp_path / "folder" / "sub").mkdir(parents=True)
+    (tmp_path / "folder" / "sub" / "f").write_text("")
+    remove_folder(tmp_path / "folder")
+    remove_folder(tmp_path / "folder")
+    assert _names(tmp_path) == []
 
 
 def test_existing_empty_folder_counts_as_taken(tmp_path):

@@ -23,8 +23,9 @@ import numpy.typing as npt
 
 from normlab.data.source import SPLITS, Chunk, ImageSource
 from normlab.errors import UserError
-from normlab.runs.atomic import atomic_folder, write_json
+from normlab.runs.atomic import atomic_folder, remove_folder, write_json
 
+_ATTEMPTS = 4  # a neighbour that found the same damage may remove what we have just built
 _FORMAT = 1  # part of every key: raised when the layout of a cache folder changes
 
 
@@ -56,19 +57,11 @@ def cached(source: ImageSource, cache_dir: str | os.PathLike[str] | None = None)
         written.
     """
     folder = Path(cache_dir or cache_home()) / "images" / f"{source.name}-{_key(source)}"
-    entry = _open(folder)
-    if entry is not None:
-        return entry
-    source.verify()
-    try:
-        with atomic_folder(folder, replace=True) as temporary:
-            _build(source, temporary)
-    except (PermissionError, NotADirectoryError, FileExistsError) as error:
-        raise UserError(f"cannot write the cache {folder.parent}: set NORMLAB_CACHE to another folder") from error
-    entry = _open(folder)
-    if entry is None:
-        raise UserError(f"the cache {folder} is damaged or the disk is full: delete that folder and try again")
-    return entry
+    for _ in range(_ATTEMPTS):
+        if (entry := _open(folder)) is not None:
+            return entry
+        _rebuild(source, folder)
+    raise UserError(f"the cache {folder} cannot be read back: is the disk full? Delete that folder and try again")
 
 
 def fingerprint(images: dict[str, npt.NDArray[np.uint8]], labels: dict[str, npt.NDArray[np.int64]]) -> str:
@@ -87,6 +80,19 @@ def _key(source: ImageSource) -> str:
     return hashlib.sha256(described.encode()).hexdigest()[:16]
 
 
+def _rebuild(source: ImageSource, folder: Path) -> None:
+    source.verify()
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        remove_folder(folder)  # missing or damaged
+        with atomic_folder(folder) as building:
+            _build(source, building)
+    except OSError as error:
+        raise UserError(
+            f"cannot fill the cache ({error}): mend that, or set NORMLAB_CACHE to another folder"
+        ) from error
+
+
 def _build(source: ImageSource, folder: Path) -> None:
     """Decode all chunks into `folder`; `meta.json` comes last and lists the size of every file."""
     counts = _write_splits(source.chunks(), folder)
@@ -94,7 +100,6 @@ def _build(source: ImageSource, folder: Path) -> None:
         raise UserError(f"{source.name} ({source.kind}) holds no {' and no '.join(empty)} images")
     arrays = _load_arrays(folder)
     meta = {
-        "source": source.identity,
         "kind": source.kind,
         "counts": counts,
         "bytes": {path.name: path.stat().st_size for path in sorted(folder.glob("*.npy"))},

@@ -81,7 +81,7 @@ def find_cifar(path: Path, *, size: int | None, coarse: bool, sums: Mapping[str,
 
 def _is_publication(folder: Path, publication: _Publication) -> bool:
     missing = [file for _, file in publication.files if not (folder / file).is_file()]
-    if missing and len(missing) < len(publication.files):
+    if missing and folder.is_dir() and folder.name == publication.folder:
         raise UserError(f"{folder}: {', '.join(missing)} missing; unpack {publication.archive} again")
     return not missing
 
@@ -206,7 +206,11 @@ def _decode_python(content: bytes, place: str, two_labels: bool, coarse: bool) -
     """A dictionary with `data`, uint8 (n, 3072), and `labels` (CIFAR-100: fine_labels, coarse_labels)."""
     batch = unpickle(content, place)
     key = ("coarse_labels" if coarse else "fine_labels") if two_labels else "labels"
-    fields = {k.decode() if isinstance(k, bytes) else k: v for k, v in batch.items()} if isinstance(batch, dict) else {}
+    fields = (
+        {k.decode("latin1") if isinstance(k, bytes) else k: v for k, v in batch.items()}
+        if isinstance(batch, dict)
+        else {}
+    )
     data, labels = fields.get("data"), fields.get(key)
     if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape[1:] != (_PIXELS,):
         raise UserError(f"{place}: 'data' is not a uint8 array of {_PIXELS} columns; download the file again")

@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
-from normlab.data.pixels import IMAGE_SUFFIXES, decode_file, require
+from normlab.data.pixels import IMAGE_SUFFIXES, decode_all, decode_file, require
 from normlab.data.source import SPLITS, Chunk, ImageSource, file_identity
 from normlab.data.split import stratified_split
 from normlab.errors import UserError
 
 DEFAULT_SIZE = 32
 TEST_FRACTION = 1 / 6
-_FILES = 1000  # images per chunk
 _SPLIT_NAMES = {"train", "test", "val", "valid", "validation", "dev"}
 
 Examples = list[tuple[Path, int]]  # files with their labels
@@ -103,9 +101,6 @@ def _examples(by_class: Mapping[str, list[Path]]) -> Examples:
 
 def _chunks(examples: Mapping[str, Examples], size: int) -> Iterator[Chunk]:
     require("PIL.Image", "reading images")
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
-        for split in SPLITS:
-            for start in range(0, len(examples[split]), _FILES):
-                part = examples[split][start : start + _FILES]
-                images = list(pool.map(lambda example: decode_file(example[0], size=size), part))
-                yield Chunk(split, np.stack(images), np.array([label for _, label in part], dtype=np.int64))
+    for split in SPLITS:
+        for part, images in decode_all(examples[split], lambda example: decode_file(example[0], size=size)):
+            yield Chunk(split, images, np.array([label for _, label in part], dtype=np.int64))

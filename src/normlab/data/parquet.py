@@ -1,28 +1,25 @@
 """Images in parquet files, as the `uoft-cs/cifar10` and `uoft-cs/cifar100` hub repositories store them.
 
 `train-*.parquet` and `test-*.parquet` hold a column of encoded images ({bytes, path}; PNG there, WebP in
-copies) and integer labels; class names stand in the schema's metadata. Decoding releases the interpreter's
-lock, so a few threads share it. Needs the extra `parquet` (pyarrow, pillow).
+copies) and integer labels; class names stand in the schema's metadata. Needs the extra `parquet` (pyarrow, pillow).
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from normlab.data.known import class_names, name_of
-from normlab.data.pixels import decode_image, require
+from normlab.data.pixels import decode_all, decode_image, require
 from normlab.data.source import SPLITS, Chunk, ImageSource, file_identity
 from normlab.errors import UserError
 
 DEFAULT_SIZE = 32
-_ROWS = 1000  # images per chunk
+_ROWS = 1000  # read at once
 _FOLDERS = (".", "plain_text", "cifar100", "data")  # where hub repositories keep their parquet files
 
 
@@ -85,29 +82,29 @@ def _classes(path: Path, label: str) -> tuple[str, ...]:
 
 def _chunks(files: dict[str, list[Path]], image: str, label: str, size: int, classes: int) -> Iterator[Chunk]:
     require("PIL.Image", "decoding images")
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
-        for split in SPLITS:
-            for path in files[split]:
-                first = 0
-                for batch in _open(path).iter_batches(_ROWS, columns=[image, label]):
-                    places = [f"{path}: row {first + row}" for row in range(len(batch))]
-                    contents = [_content(cell, place) for cell, place in zip(batch[image], places, strict=True)]
-                    decoded = pool.map(lambda content, place: decode_image(content, place, size=size), contents, places)
-                    yield Chunk(split, np.stack(list(decoded)), _labels(batch[label], places, classes))
-                    first += len(batch)
+    for split in SPLITS:
+        for path in files[split]:
+            rows = _rows(path, image, label, classes)
+            for part, images in decode_all(rows, lambda row: decode_image(row.content, row.place, size=size)):
+                yield Chunk(split, images, np.array([row.label for row in part], dtype=np.int64))
 
 
-def _content(cell: Any, place: str) -> bytes:
-    value = cell.as_py()
-    content = value.get("bytes") if isinstance(value, dict) else value
-    if not isinstance(content, bytes):
-        raise UserError(f"{place}: holds no image bytes; the file must contain the images, not only their paths")
-    return content
+class _Row(NamedTuple):
+    content: bytes
+    label: int
+    place: str
 
 
-def _labels(column: Any, places: list[str], classes: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-    labels = [value if isinstance(value, int) else -1 for value in column.to_pylist()]
-    for label, place in zip(labels, places, strict=True):
-        if not 0 <= label < classes:
-            raise UserError(f"{place}: label {label} is not one of 0 to {classes - 1}")
-    return np.array(labels, dtype=np.int64)
+def _rows(path: Path, image: str, label: str, classes: int) -> Iterator[_Row]:
+    """Read a file a batch of rows at a time; check what stands in them."""
+    number = 0
+    for batch in _open(path).iter_batches(_ROWS, columns=[image, label]):
+        for cell, value in zip(batch[image].to_pylist(), batch[label].to_pylist(), strict=True):
+            place = f"{path}: row {number}"
+            content = cell.get("bytes") if isinstance(cell, dict) else cell
+            if not isinstance(content, bytes):
+                raise UserError(f"{place}: holds no image bytes; the file must hold the images, not their paths")
+            if not isinstance(value, int) or not 0 <= value < classes:
+                raise UserError(f"{place}: label {value} is not one of 0 to {classes - 1}")
+            yield _Row(content, value, place)
+            number += 1

@@ -49,13 +49,10 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
 
 
 @contextmanager
-def atomic_folder(path: str | os.PathLike[str], *, replace: bool = False) -> Iterator[Path]:
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary sibling folder to fill; it is renamed to `path` when the block ends well.
 
-    Args:
-        path: where the folder shall be; its parents are made.
-        replace: put an existing folder aside and delete it. Otherwise an existing one (another process was
-            faster) is kept and the new one dropped.
+    If `path` exists by then (another process was faster), it is kept and the temporary one is dropped.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -64,13 +61,19 @@ def atomic_folder(path: str | os.PathLike[str], *, replace: bool = False) -> Ite
         os.chmod(building, 0o777 & ~_umask())
         yield building
         _sync_tree(building)
-        if replace:
-            _put_aside(path)
         with suppress(FileExistsError):
             _rename_folder(building, path)
     finally:
         shutil.rmtree(building, ignore_errors=True)
     _sync_folder(path.parent)
+
+
+def remove_folder(path: str | os.PathLike[str]) -> None:
+    """Delete a folder, if it is there, so that nobody meets it half deleted: it loses its name first."""
+    aside = _temporary_sibling(Path(path))
+    with suppress(FileNotFoundError):  # it was never there, or another process has just moved it
+        os.replace(path, aside / "old")
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 @contextmanager
@@ -90,14 +93,6 @@ def _replacing(path: Path) -> Iterator[int]:
 
 def _temporary_sibling(path: Path) -> Path:
     return Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
-
-
-def _put_aside(path: Path) -> None:
-    """Move a folder away before deleting it, so that nobody meets it half deleted."""
-    aside = _temporary_sibling(path)
-    with suppress(FileNotFoundError):  # it was never there, or another process has just moved it
-        os.replace(path, aside / "old")
-    shutil.rmtree(aside, ignore_errors=True)
 
 
 def _rename_folder(source: Path, target: Path) -> None:
