@@ -78,9 +78,7 @@ def test_failed_cell_shows_its_error_and_diverged_cell_its_step(seven: Study) ->
 def test_single_run_folder_renders_with_curves_confusion_and_percentiles(tmp_path: Path) -> None:
     make_run(tmp_path / "run", {"norm": "group"})
     html = build_report([tmp_path / "run"], tmp_path / "report.html").read_text(encoding="utf-8")
-    assert {"Error curves", "Confusion matrices", "Evolution of the feature distribution"} <= set(
-        headings(html)
-    )
+    assert {"Error curves", "Confusion matrices", "Evolution of the feature distribution"} <= set(headings(html))
 
 
 def test_run_without_a_metric_yet_renders(tmp_path: Path) -> None:

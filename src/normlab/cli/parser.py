@@ -16,7 +16,7 @@ class Parser(argparse.ArgumentParser):
         """Turn argparse's complaint into a `UserError`."""
         raise UserError(f"{message}; see `{self.prog} --help`")
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # type: ignore[override]
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse; the verb at the end of the line refuses what it does not know, with its own nearest flag."""
         options, unknown = super().parse_known_args(args, namespace)
         if unknown and self._subparsers is None:

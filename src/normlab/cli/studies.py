@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from normlab.cli.parser import Parser, add_fields, add_verb, field_values, no_action
+from normlab.runs.atomic import write_text
 
 
 def _add_study(verbs: Any, arguments: list[str]) -> None:
@@ -128,16 +129,18 @@ def _add_report(verbs: Any, arguments: list[str]) -> None:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from normlab.report import build_report, table_text
+    from normlab.report import build_report, table_latex, table_markdown
+    from normlab.report.sources import collect_studies
 
-    if options.format != "html":
-        text = table_text(options.folders, options.format)
-        if options.out is None:
-            print(text)
-        else:
-            options.out.write_text(text + "\n", encoding="utf-8")
+    if options.format == "html":
+        print(build_report(options.folders, options.out or options.folders[0] / "report.html"))
         return 0
-    print(build_report(options.folders, options.out or options.folders[0] / "report.html"))
+    table = {"md": table_markdown, "tex": table_latex}[options.format]
+    text = "\n".join(table(study) for study in collect_studies(options.folders))
+    if options.out is None:
+        print(text, end="")
+    else:
+        write_text(options.out, text)
     return 0
 
 

@@ -62,9 +62,7 @@ def recommend(
     answer = _from_print(fitting)
     if fitting < batch_size:
         answer.reasons.insert(0, f"{memory_gib:g} GiB hold about {fitting} images a step, not {batch_size}.")
-        answer.limits.append(
-            "The memory estimate is for the ResNet with 14 layers at 32 x 32 pixels in float32."
-        )
+        answer.limits.append("The memory estimate is for the ResNet with 14 layers at 32 x 32 pixels in float32.")
     answer.limits.extend(_device_limits(device, answer.scheme))
     used = [_weigh(answer, study, fitting) for study in evidence if study.task == task]
     if not any(used):
@@ -116,9 +114,7 @@ def _few_images(batch_size: int) -> Recommendation:
         "75.9 % (Luo et al. 2019).",
         "Group norm's statistics are of one image: training and prediction compute the same (Wu & He 2018).",
     ]
-    limit = (
-        "The groups must divide every layer's channels; one group is layer norm, C groups are instance norm."
-    )
+    limit = "The groups must divide every layer's channels; one group is layer norm, C groups are instance norm."
     return Recommendation("group", reasons, [limit])
 
 
@@ -161,9 +157,7 @@ def _weigh(answer: Recommendation, study: Study, batch_size: int) -> bool:
         answer.reasons.append(f"{place} overrules that: {best.sentence}.")
     else:
         beaten = sum(each.winner == "reference" for each in found)
-        answer.reasons.append(
-            f"{place}: {answer.scheme} lost to none of {len(found)} schemes and beat {beaten}."
-        )
+        answer.reasons.append(f"{place}: {answer.scheme} lost to none of {len(found)} schemes and beat {beaten}.")
     answer.reasons.extend(_time(study, answer.scheme, nearest))
     if nearest != batch_size:
         answer.limits.append(f"{place} is the nearest to {batch_size} that was trained.")
@@ -177,12 +171,8 @@ def _gain(each: SchemeComparison) -> float:
 
 def _nearest_batch(study: Study, axes: dict[str, list[Any]], batch_size: int) -> int | None:
     """Return the trained batch size nearest in ratio; None if it is off by more than a factor of two."""
-    sizes = (
-        axes.get("batch_size") or [cell.folder.config().get("batch_size") for cell in study.finished()][:1]
-    )
-    nearest = min(
-        (size for size in sizes if size), key=lambda size: abs(math.log2(size / batch_size)), default=None
-    )
+    sizes = axes.get("batch_size") or [cell.folder.config().get("batch_size") for cell in study.finished()][:1]
+    nearest = min((size for size in sizes if size), key=lambda size: abs(math.log2(size / batch_size)), default=None)
     if nearest is None or abs(math.log2(nearest / batch_size)) > 1:
         return None
     return int(nearest)
@@ -190,14 +180,8 @@ def _nearest_batch(study: Study, axes: dict[str, list[Any]], batch_size: int) ->
 
 def _time(study: Study, scheme: str, batch_size: int) -> list[str]:
     """Say what the scheme costs beside the fastest, on the machine of the study."""
-    rows = [
-        row
-        for row in study_table(study, ["seconds"])
-        if row.values.get("batch_size", batch_size) == batch_size
-    ]
-    seconds = {
-        row.values["norm"]: found.mean for row in rows if (found := row.metrics["seconds"]) is not None
-    }
+    rows = [row for row in study_table(study, ["seconds"]) if row.values.get("batch_size", batch_size) == batch_size]
+    seconds = {row.values["norm"]: found.mean for row in rows if (found := row.metrics["seconds"]) is not None}
     if scheme not in seconds or len(seconds) < 2:
         return []
     fastest = min(seconds, key=lambda name: seconds[name])

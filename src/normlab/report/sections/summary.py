@@ -57,9 +57,7 @@ def findings(view: StudyView) -> list[str]:
 
 def rank(variants: list[Variant], metric: str) -> list[tuple[Variant, Interval]]:
     """Return the variants that have the metric with their means, best first; a loss is best when smallest."""
-    found = [
-        (variant, interval) for variant in variants if (interval := variant.interval(metric)) is not None
-    ]
+    found = [(variant, interval) for variant in variants if (interval := variant.interval(metric)) is not None]
     return sorted(found, key=lambda pair: pair[1].mean, reverse=not metric.endswith("loss"))
 
 
@@ -72,12 +70,7 @@ def compare(a: Variant, b: Variant, metric: str) -> Comparison | None:
 
 def metric_name(metric: str) -> str:
     """Return a metric's name for people: "test accuracy"."""
-    return (
-        metric.replace("/", " ")
-        .replace("_", " ")
-        .replace("micro f1", "micro F1")
-        .replace("macro f1", "macro F1")
-    )
+    return metric.replace("/", " ").replace("_", " ").replace("micro f1", "micro F1").replace("macro f1", "macro F1")
 
 
 def _compared(standings: list[Standing], metric: str) -> list[str]:
@@ -92,9 +85,7 @@ def _compared(standings: list[Standing], metric: str) -> list[str]:
     if open_ones:
         names = listing([standing.variant.label for standing in open_ones])
         sentences.append(f"Not told apart from it by these seeds: {names}.")
-    sentences.append(
-        "These are 95 % intervals over the paired seeds, not corrected for the number of comparisons."
-    )
+    sentences.append("These are 95 % intervals over the paired seeds, not corrected for the number of comparisons.")
     return sentences
 
 
@@ -121,15 +112,9 @@ def _extent(view: StudyView) -> str:
 def _diverged(view: StudyView) -> list[str]:
     sentences = []
     for variant in view.variants:
-        places = [
-            _place(cell.seed, cell.result["diverged"])
-            for cell in variant.cells
-            if cell.result.get("diverged")
-        ]
+        places = [_place(cell.seed, cell.result["diverged"]) for cell in variant.cells if cell.result.get("diverged")]
         if places:
-            sentences.append(
-                f"{variant.label} diverged in {len(places)} of {len(variant.cells)}: {'; '.join(places)}."
-            )
+            sentences.append(f"{variant.label} diverged in {len(places)} of {len(variant.cells)}: {'; '.join(places)}.")
     return sentences
 
 

@@ -11,9 +11,7 @@ from normlab.studies.tables import is_fraction
 def say_pair(claim: Claim, kind: str, pair: Evidence, effect: Interval | None, more: int | None) -> str:
     """Return one sentence about one pair: verdict, effect, interval, seeds, divergence, what is missing."""
     subject = pair.label_a if claim.kind in OVER_TIME else f"{pair.label_a} minus {pair.label_b}"
-    parts = [
-        part for part in (_numbers(claim, pair, effect), _divergence(pair), _rest(kind, pair, more)) if part
-    ]
+    parts = [part for part in (_numbers(claim, pair, effect), _divergence(pair), _rest(kind, pair, more)) if part]
     return f"{kind}: {subject}: {'; '.join(parts)}"
 
 
@@ -40,11 +38,7 @@ def _margin(claim: Claim) -> str:
         return ""
     if claim.kind in OVER_TIME:
         return f", margin {claim.margin:g}-fold"
-    return (
-        f", margin {claim.margin * 100:g} points"
-        if is_fraction(claim.metric)
-        else f", margin {claim.margin:g}"
-    )
+    return f", margin {claim.margin * 100:g} points" if is_fraction(claim.metric) else f", margin {claim.margin:g}"
 
 
 def _divergence(pair: Evidence) -> str:
@@ -58,16 +52,12 @@ def _rest(kind: str, pair: Evidence, more: int | None) -> str:
     if kind != "undecided":
         return ""
     if not pair.n:
-        return (
-            "nothing to compare: both diverged" if pair.lost_both else "no seed has finished with this metric"
-        )
+        return "nothing to compare: both diverged" if pair.lost_both else "no seed has finished with this metric"
     if len(pair.differences) == 1:
         return "one seed shows no spread: run at least three"
     if more is None:
         return "no number of seeds can be named that would decide it"
-    return (
-        f"about {more} more paired {'seed' if more == 1 else 'seeds'} would decide it if mean and spread stay"
-    )
+    return f"about {more} more paired {'seed' if more == 1 else 'seeds'} would decide it if mean and spread stay"
 
 
 def _seeds(count: int) -> str:
