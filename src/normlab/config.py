@@ -44,7 +44,9 @@ class Config(BaseModel):
         try:
             return cls.model_validate(dict(values))
         except ValidationError as error:
-            raise UserError(cls._explain(error.errors()[0], where)) from None
+            # A misspelt key is the likely cause of a missing one, so it comes first.
+            problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
+            raise UserError(cls._explain(problems[0], where)) from None
 
     @classmethod
     def _explain(cls, problem: ErrorDetails, where: str) -> str:

@@ -1,0 +1,155 @@
+"""Running a study: planned, resumable, never mixed, robust against cells that fail or die."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from normlab.errors import UserError
+from normlab.studies import Study, run_study
+from normlab.studies.local import train_cell
+from normlab.studies.plan import make_plan, shipped_studies
+from normlab.studies.text_table import as_text
+
+TINY = """
+title: A tiny comparison
+question: Does it run?
+task: image
+base: {data: digits, n: 1, epochs: 1, limit_train: 64, batch_size: 32}
+axes:
+  norm: [bn, none]
+scales:
+  smoke: {seeds: 2}
+"""
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("study") / "tiny.yaml"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.fixture(scope="module")
+def study(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Study:
+    out = tmp_path_factory.mktemp("out") / "study"
+    return run_study(source, scale="smoke", out=out, workers=2, say=lambda line: None)
+
+
+def test_every_cell_finishes_and_the_table_has_a_row_for_each_scheme(study: Study) -> None:
+    assert [cell.state for cell in study.cells] == ["finished"] * 4
+    text = as_text(study)
+    assert "batch" in text
+    assert "none" in text
+    assert "2/2" in text
+
+
+def test_aliases_are_canonical_in_the_plan(source: Path) -> None:
+    names = [cell.name for cell in make_plan(source, scale="smoke").cells]
+    assert names == ["norm-batch_seed-0", "norm-batch_seed-1", "norm-none_seed-0", "norm-none_seed-1"]
+
+
+def test_a_finished_cell_is_never_trained_again(study: Study, source: Path) -> None:
+    before = {cell.name: (cell.folder.path / "result.json").stat().st_mtime_ns for cell in study.cells}
+    lines: list[str] = []
+    again = run_study(source, scale="smoke", out=study.path, say=lines.append)
+    after = {cell.name: (cell.folder.path / "result.json").stat().st_mtime_ns for cell in again.cells}
+    assert before == after
+    assert lines == [f"A tiny comparison: 4 cells, 4 done, in {study.path}"]
+
+
+def test_more_seeds_add_cells_and_keep_the_old_ones(study: Study, source: Path) -> None:
+    plan = make_plan(source, scale="smoke", seeds=3)
+    assert {cell.name for cell in study.cells} < {cell.name for cell in plan.cells}
+
+
+def test_a_study_edited_after_cells_are_done_is_refused_and_says_what_changed(study: Study, source: Path) -> None:
+    with pytest.raises(UserError, match=r"trained with other settings \(lr: 0.2 -> 0.5\)"):
+        run_study(source, scale="smoke", out=study.path, lr=0.5)
+
+
+def test_a_folder_of_something_else_is_refused(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(UserError, match="not empty and not a study"):
+        run_study(source, scale="smoke", out=tmp_path)
+
+
+def test_a_cell_that_fails_does_not_stop_the_others(source: Path, tmp_path: Path) -> None:
+    """Five groups do not divide sixteen channels; the axis passes the configuration and fails in the model."""
+    broken = tmp_path / "broken.yaml"
+    broken.write_text(TINY.replace("norm: [bn, none]", "norm: [group, none]\n  groups: [5]"))
+    lines: list[str] = []
+    study = run_study(broken, scale="smoke", seeds=1, out=tmp_path / "out", workers=1, say=lines.append)
+    assert [cell.state for cell in study.cells] == ["failed", "finished"]
+    assert "does not divide 16 channels" in "\n".join(lines)
+
+
+def test_a_worker_that_is_killed_costs_its_cell_only(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("normlab.studies.local.train_cell", die_on_batch_norm)
+    lines: list[str] = []
+    study = run_study(source, scale="smoke", seeds=1, out=tmp_path / "out", workers=1, say=lines.append)
+    assert [cell.state for cell in study.cells] == ["waiting", "finished"]
+    assert "the worker process died" in lines[1]
+
+
+def die_on_batch_norm(task: str, config: object, path: Path) -> tuple[str, str]:
+    if "batch" in path.name:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return train_cell(task, config, path)  # type: ignore[arg-type]
+
+
+def test_an_unknown_study_offers_the_nearest() -> None:
+    with pytest.raises(UserError, match="unknown study 'seven_norm': did you mean 'seven_norms'"):
+        make_plan("seven_norm")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("axes:", "axis:", "unknown key 'axis': did you mean 'axes'"),
+        ("task: image", "task: imagination", "unknown task 'imagination'"),
+        ("norm: [bn, none]", "norm: [bn, nome]", "unknown norm 'nome': did you mean 'none'"),
+        ("norm: [bn, none]", "norms: [bn]", "unknown key 'norms': did you mean 'norm'"),
+        ("norm: [bn, none]", "norm: [bn, batch]", "twice"),
+        ("epochs: 1", "epochs: 0", "epochs"),
+    ],
+)
+def test_a_mistake_in_a_study_file_names_file_and_mend(old: str, new: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(TINY.replace(old, new))
+    with pytest.raises(UserError, match=r"mine.yaml|unknown") as caught:
+        make_plan(path, scale="smoke")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", shipped_studies())
+def test_shipped_studies_plan_at_every_scale(name: str) -> None:
+    from normlab.studies.plan import StudyFile
+
+    scales = StudyFile.from_yaml(shipped_studies()[name]).scales
+    assert {"smoke", "demo", "full"} <= scales.keys()
+    for scale in scales:
+        assert make_plan(name, scale=scale).cells
+
+
+def test_planning_imports_no_torch_and_is_quick() -> None:
+    code = (
+        "import sys, time; t = time.perf_counter(); from normlab.studies.plan import make_plan;"
+        "assert len(make_plan('seven_norms', scale='full', seeds=5).cells) == 35;"
+        "assert 'torch' not in sys.modules; assert time.perf_counter() - t < 20"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_study_file_is_plain_json(study: Study) -> None:
+    plan = json.loads((study.path / "study.json").read_text())
+    assert {"title", "axes", "cells", "claims", "published", "version"} <= plan.keys()
