@@ -64,12 +64,6 @@ def write_cell(path: Path, seed: int, outcome: Any, epochs: Sequence[Mapping[str
         if outcome == FAILED:
             folder.set_status("failed", error="out of memory")
             return
-        metrics = (
-            {}
-            if outcome == DIVERGED
-            else outcome
-            if isinstance(outcome, dict)
-            else {"test/accuracy": outcome}
-        )
+        metrics = {} if outcome == DIVERGED else outcome if isinstance(outcome, dict) else {"test/accuracy": outcome}
         state = "diverged" if outcome == DIVERGED else "finished"
         folder.finish({"state": state, "headline": "test/accuracy", "metrics": metrics, "seconds": 12.5})

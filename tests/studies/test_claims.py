@@ -108,9 +108,7 @@ def test_one_seed_decides_nothing(tmp_path):
 
 
 def test_equal_differences_of_few_seeds_show_no_spread_and_decide_nothing(tmp_path):
-    found = verdict_of(
-        tmp_path, lambda values, seed: 0.5 if values["norm"] == "batch" else 0.25, seeds=3, **BETTER
-    )
+    found = verdict_of(tmp_path, lambda values, seed: 0.5 if values["norm"] == "batch" else 0.25, seeds=3, **BETTER)
     assert found.kind == "undecided"
 
 
@@ -165,9 +163,7 @@ def test_diverges_or_lags_is_confirmed_by_either(tmp_path, settled):
         "margin": 0.01,
     }
     assert ask(settled, **claim).kind == "confirmed"
-    assert (
-        verdict_of(tmp_path / "2", lost(*(("none", seed) for seed in range(6))), **claim).kind == "confirmed"
-    )
+    assert verdict_of(tmp_path / "2", lost(*(("none", seed) for seed in range(6))), **claim).kind == "confirmed"
     assert ask(settled, **{**claim, "a": {"norm": "torch_batch"}}).kind == "refuted"
 
 
@@ -249,9 +245,7 @@ def test_divergence_is_not_stable_and_counts_as_spreading(tmp_path):
     stable = verdict_of(tmp_path / "1", gone, kind="stable", a={"norm": "group"}, **OVER_TIME)
     assert stable.kind == "refuted"
     assert "group diverged in 1 of 6 seeds" in stable.sentence
-    assert (
-        verdict_of(tmp_path / "2", gone, kind="spreads", a={"norm": "none"}, **OVER_TIME).kind == "confirmed"
-    )
+    assert verdict_of(tmp_path / "2", gone, kind="spreads", a={"norm": "none"}, **OVER_TIME).kind == "confirmed"
 
 
 @pytest.mark.parametrize(

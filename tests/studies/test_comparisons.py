@@ -76,12 +76,8 @@ def test_other_axes_stay_equal_on_both_sides(tmp_path):
         (8, 8),
         (128, 128),
     ]
-    over_sizes = comparisons(
-        make_study(tmp_path / "2", axes, 2, accuracy), "test/accuracy", axis="batch_size"
-    )
-    assert [each.reference for each in over_sizes] == [
-        {"norm": norm, "batch_size": 8} for norm in ("batch", "group")
-    ]
+    over_sizes = comparisons(make_study(tmp_path / "2", axes, 2, accuracy), "test/accuracy", axis="batch_size")
+    assert [each.reference for each in over_sizes] == [{"norm": norm, "batch_size": 8} for norm in ("batch", "group")]
 
 
 def test_nothing_finished_has_no_winner(tmp_path):

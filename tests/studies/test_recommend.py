@@ -51,18 +51,13 @@ def test_a_study_that_tells_schemes_apart_overrules_print(tmp_path):
 
 
 def test_a_study_that_does_not_leaves_it(tmp_path):
-    found = recommend(
-        batch_size=128, evidence=[study_of(tmp_path, {"batch": 0.90, "group": 0.90, "none": 0.7})]
-    )
+    found = recommend(batch_size=128, evidence=[study_of(tmp_path, {"batch": 0.90, "group": 0.90, "none": 0.7})])
     assert found.scheme == "batch"
     assert any("lost to none of 2 schemes" in reason for reason in found.reasons)
 
 
 def test_divergence_of_the_printed_choice_overrules_it(tmp_path):
-    assert (
-        recommend(batch_size=128, evidence=[study_of(tmp_path, {"batch": DIVERGED, "group": 0.9})]).scheme
-        == "group"
-    )
+    assert recommend(batch_size=128, evidence=[study_of(tmp_path, {"batch": DIVERGED, "group": 0.9})]).scheme == "group"
 
 
 def test_a_study_of_another_batch_size_says_nothing(tmp_path):
@@ -71,6 +66,13 @@ def test_a_study_of_another_batch_size_says_nothing(tmp_path):
     near = recommend(batch_size=100, evidence=[study])
     assert near.scheme == "group"
     assert any("nearest to 100" in limit for limit in near.limits)
+
+
+def test_one_seed_is_no_evidence(tmp_path):
+    study = make_study(tmp_path, {"norm": ["batch", "group"]}, 1, lambda values, seed: 0.5)
+    found = recommend(batch_size=128, evidence=[study])  # the cells' configuration says 128
+    assert any("fewer than two seeds" in limit for limit in found.limits)
+    assert any("print alone" in limit for limit in found.limits)
 
 
 @pytest.mark.parametrize(

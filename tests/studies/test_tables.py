@@ -16,9 +16,7 @@ ENDS = {
 
 @pytest.fixture
 def study(tmp_path):
-    return make_study(
-        tmp_path / "s", {"norm": ["batch", "none"]}, 4, lambda values, seed: ENDS[values["norm"], seed]
-    )
+    return make_study(tmp_path / "s", {"norm": ["batch", "none"]}, 4, lambda values, seed: ENDS[values["norm"], seed])
 
 
 def test_every_cell_is_counted(study):
@@ -41,9 +39,7 @@ def test_pairs_are_of_seeds_that_finished_on_both_sides(study):
 
 
 def test_an_open_axis_is_refused_rather_than_mixed(tmp_path):
-    study = make_study(
-        tmp_path / "s", {"norm": ["batch"], "batch_size": [8, 128]}, 2, lambda values, seed: 0.5
-    )
+    study = make_study(tmp_path / "s", {"norm": ["batch"], "batch_size": [8, 128]}, 2, lambda values, seed: 0.5)
     with pytest.raises(ValueError, match="batch_size"):
         metric_by_seed(study, {"norm": "batch"}, "test/accuracy")
     assert [row.label for row in study_table(study, [])] == ["batch, batch_size 8", "batch, batch_size 128"]

@@ -42,9 +42,7 @@ class SchemeComparison:
     sentence: str
 
 
-def comparisons(
-    study: Study, metric: str, *, axis: str | None = None, reference: Any = None
-) -> list[SchemeComparison]:
+def comparisons(study: Study, metric: str, *, axis: str | None = None, reference: Any = None) -> list[SchemeComparison]:
     """Compare every value of an axis with the reference value, for each combination of the other axes.
 
     Args:
@@ -79,9 +77,7 @@ def _adjust(found: list[Comparison | None]) -> list[float | None]:
     return [None if p is None else next(corrected) for p in raw]
 
 
-def _decide(
-    pair: Pair, comparison: Comparison | None, adjusted: float | None, metric: str
-) -> SchemeComparison:
+def _decide(pair: Pair, comparison: Comparison | None, adjusted: float | None, metric: str) -> SchemeComparison:
     winner = None
     if comparison is not None and adjusted is not None and adjusted < ALPHA:
         winner = "values" if (comparison.difference.mean > 0) == higher_is_better(metric) else "reference"
@@ -103,7 +99,11 @@ def _sentence(pair: Pair, winner: str | None, adjusted: float | None) -> str:
         for name, count in zip(names, (pair.lost_a, pair.lost_b), strict=True)
         if count
     ]
-    corrected = "" if adjusted is None else f"Holm-adjusted p {adjusted:.2g} over {len(pair.a)} paired seeds"
+    corrected = (
+        ""
+        if adjusted is None
+        else f"Holm-adjusted p {adjusted:.2g} paired by {len(pair.a)} seed{'' if len(pair.a) == 1 else 's'}"
+    )
     because = "; ".join(part for part in (*lost, corrected) if part) or "no seed has finished in both"
     if winner is None:
         return f"{names[0]} and {names[1]} overlap, no winner: {because}"

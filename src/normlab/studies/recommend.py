@@ -62,9 +62,7 @@ def recommend(
     answer = _from_print(fitting)
     if fitting < batch_size:
         answer.reasons.insert(0, f"{memory_gib:g} GiB hold about {fitting} images a step, not {batch_size}.")
-        answer.limits.append(
-            "The memory estimate is for the ResNet with 14 layers at 32 x 32 pixels in float32."
-        )
+        answer.limits.append("The memory estimate is for the ResNet with 14 layers at 32 x 32 pixels in float32.")
     answer.limits.extend(_device_limits(device, answer.scheme))
     used = [_weigh(answer, study, fitting) for study in evidence if study.task == task]
     if not any(used):
@@ -116,9 +114,7 @@ def _few_images(batch_size: int) -> Recommendation:
         "75.9 % (Luo et al. 2019).",
         "Group norm's statistics are of one image: training and prediction compute the same (Wu & He 2018).",
     ]
-    limit = (
-        "The groups must divide every layer's channels; one group is layer norm, C groups are instance norm."
-    )
+    limit = "The groups must divide every layer's channels; one group is layer norm, C groups are instance norm."
     return Recommendation("group", reasons, [limit])
 
 
@@ -152,7 +148,8 @@ def _weigh(answer: Recommendation, study: Study, batch_size: int) -> bool:
         if each.reference.get("batch_size", nearest) == nearest
     ]
     place = f"Study {study.name} ({study.scale}, batch size {nearest})"
-    if not any(each.comparison or each.lost or each.reference_lost for each in found):
+    if not any(_speaks(each) for each in found):
+        answer.limits.append(f"{place} has fewer than two seeds, which tell nothing.")
         return False
     better = [each for each in found if each.winner == "values"]
     if better:
@@ -161,13 +158,16 @@ def _weigh(answer: Recommendation, study: Study, batch_size: int) -> bool:
         answer.reasons.append(f"{place} overrules that: {best.sentence}.")
     else:
         beaten = sum(each.winner == "reference" for each in found)
-        answer.reasons.append(
-            f"{place}: {answer.scheme} lost to none of {len(found)} schemes and beat {beaten}."
-        )
+        answer.reasons.append(f"{place}: {answer.scheme} lost to none of {len(found)} schemes and beat {beaten}.")
     answer.reasons.extend(_time(study, answer.scheme, nearest))
     if nearest != batch_size:
         answer.limits.append(f"{place} is the nearest to {batch_size} that was trained.")
     return True
+
+
+def _speaks(each: SchemeComparison) -> bool:
+    paired = each.comparison.n if each.comparison else 0
+    return paired > 1 or each.lost > 0 or each.reference_lost > 0
 
 
 def _gain(each: SchemeComparison) -> float:
@@ -177,12 +177,8 @@ def _gain(each: SchemeComparison) -> float:
 
 def _nearest_batch(study: Study, axes: dict[str, list[Any]], batch_size: int) -> int | None:
     """Return the trained batch size nearest in ratio; None if it is off by more than a factor of two."""
-    sizes = (
-        axes.get("batch_size") or [cell.folder.config().get("batch_size") for cell in study.finished()][:1]
-    )
-    nearest = min(
-        (size for size in sizes if size), key=lambda size: abs(math.log2(size / batch_size)), default=None
-    )
+    sizes = axes.get("batch_size") or [cell.folder.config().get("batch_size") for cell in study.finished()][:1]
+    nearest = min((size for size in sizes if size), key=lambda size: abs(math.log2(size / batch_size)), default=None)
     if nearest is None or abs(math.log2(nearest / batch_size)) > 1:
         return None
     return int(nearest)
@@ -190,14 +186,8 @@ def _nearest_batch(study: Study, axes: dict[str, list[Any]], batch_size: int) ->
 
 def _time(study: Study, scheme: str, batch_size: int) -> list[str]:
     """Say what the scheme costs beside the fastest, on the machine of the study."""
-    rows = [
-        row
-        for row in study_table(study, ["seconds"])
-        if row.values.get("batch_size", batch_size) == batch_size
-    ]
-    seconds = {
-        row.values["norm"]: found.mean for row in rows if (found := row.metrics["seconds"]) is not None
-    }
+    rows = [row for row in study_table(study, ["seconds"]) if row.values.get("batch_size", batch_size) == batch_size]
+    seconds = {row.values["norm"]: found.mean for row in rows if (found := row.metrics["seconds"]) is not None}
     if scheme not in seconds or len(seconds) < 2:
         return []
     fastest = min(seconds, key=lambda name: seconds[name])

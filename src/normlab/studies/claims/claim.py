@@ -87,9 +87,7 @@ def parse_claims(study: Study) -> list[Claim]:
     return claims
 
 
-def read_claims(
-    raw: Iterable[Mapping[str, Any]], axes: Mapping[str, Sequence[Any]], where: str
-) -> list[Claim]:
+def read_claims(raw: Iterable[Mapping[str, Any]], axes: Mapping[str, Sequence[Any]], where: str) -> list[Claim]:
     """Check claims against a study's axes; `where` is the file that an error names.
 
     Raises: UserError for an unknown key, kind, axis or value, or for what a kind lacks.
@@ -103,9 +101,7 @@ def _read(values: Mapping[str, Any], axes: Mapping[str, Sequence[Any]], where: s
     if claim.over is not None and claim.over not in axes:
         raise UserError(f"{where}: over: unknown axis '{claim.over}': {did_you_mean(claim.over, axes)}")
     order = _canonical({claim.over: claim.order}, axes, f"{where}: order")[claim.over] if claim.over else []
-    checked = {
-        side: _canonical(getattr(claim, side), axes, f"{where}: {side}") for side in ("a", "b", "where")
-    }
+    checked = {side: _canonical(getattr(claim, side), axes, f"{where}: {side}") for side in ("a", "b", "where")}
     return claim.model_copy(update={**checked, "order": order})
 
 
@@ -125,9 +121,7 @@ def _canonical(operand: Mapping[str, Any], axes: Mapping[str, Sequence[Any]], wh
     for axis, value in operand.items():
         if axis not in axes:
             raise UserError(f"{where}: unknown axis '{axis}': {did_you_mean(axis, axes)}")
-        found[axis] = [
-            _known(item, axis, axes, where) for item in (value if isinstance(value, list) else [value])
-        ]
+        found[axis] = [_known(item, axis, axes, where) for item in (value if isinstance(value, list) else [value])]
     return found
 
 

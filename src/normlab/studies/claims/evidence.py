@@ -89,9 +89,7 @@ def _over_time(study: Study, values: Values, metric: str) -> Evidence:
     lost = sum(cell.state == "diverged" for cell in cells)
     growth = [_log_growth(cell, metric) for cell in cells if cell.state != "diverged"]
     planned = len(cells_with(study, values))
-    return Evidence(
-        _labels(study, values, values)[0], "", [g for g in growth if g is not None], lost, 0, 0, planned
-    )
+    return Evidence(_labels(study, values, values)[0], "", [g for g in growth if g is not None], lost, 0, 0, planned)
 
 
 def _log_growth(cell: StudyCell, metric: str) -> float | None:
@@ -105,7 +103,5 @@ def _log_growth(cell: StudyCell, metric: str) -> float | None:
 def _labels(study: Study, values_a: Values, values_b: Values) -> tuple[str, str]:
     """Name both sides, leaving out axes of which the study has one value only."""
     shown = [axis for axis, values in axis_values(study).items() if len(values) > 1 or axis == "norm"]
-    first, second = (
-        {axis: values[axis] for axis in shown if axis in values} for values in (values_a, values_b)
-    )
+    first, second = ({axis: values[axis] for axis in shown if axis in values} for values in (values_a, values_b))
     return label_of(first), label_of(second)

@@ -96,11 +96,7 @@ def judge(study: Study, claim: Claim) -> Verdict:
     part = max(deciding, key=lambda part: part.more_seeds or 0)
     p_values = [part.p_value for part in parts if part.p_value is not None]
     open_ones = [part.more_seeds for part in deciding]
-    more = (
-        max((count for count in open_ones if count is not None), default=None)
-        if None not in open_ones
-        else None
-    )
+    more = max((count for count in open_ones if count is not None), default=None) if None not in open_ones else None
     return Verdict(
         kind,
         part.effect,
@@ -117,9 +113,7 @@ def _judge_pair(claim: Claim, rule: _Rule, pair: Evidence, pairs: int) -> Verdic
     kind = _with_divergence(claim, rule, pair, by_numbers)
     interval = mean_interval(pair.differences, LEVEL) if pair.differences else None
     effect = _effect(claim, interval)
-    more = (
-        seeds_needed(pair.differences, *rule.thresholds) if kind == "undecided" and pair.differences else None
-    )
+    more = seeds_needed(pair.differences, *rule.thresholds) if kind == "undecided" and pair.differences else None
     more = more or None  # decided by spread but not by us (see `_by_interval`): how many cannot be told
     sentence = say_pair(claim, kind, pair, effect, more)
     return Verdict(kind, effect, pair.n, _p_value(claim, rule, pair.differences), more, sentence)
