@@ -12,6 +12,7 @@ from synthetic_study import DIVERGED, WAITING, make_study
 
 from normlab.errors import UserError
 from normlab.studies.claims import judge, parse_claims
+from normlab.studies.claims.judge import RULES, verdict_by_interval
 
 NORMS = ["batch", "torch_batch", "group", "none"]
 NOISE = [0.003, -0.002, 0.001, -0.001, 0.002, -0.003]  # of a seed, shared by all schemes
@@ -282,3 +283,25 @@ def test_a_missing_source_is_refused(tmp_path):
 def test_metrics_cannot_be_checked_before_a_cell_is_done(tmp_path):
     found = verdict_of(tmp_path, lambda values, seed: WAITING, metric="test/rouge", **BETTER)
     assert found.kind == "undecided"
+
+
+@pytest.mark.parametrize("kind, truth", [("better", 0.0), ("at_least", -0.01), ("equal", 0.01), ("worse", 0.0)])
+def test_on_the_border_of_a_claim_verdicts_are_wrong_as_rarely_as_promised(kind, truth):
+    """Where the true difference is the border itself, each verdict is an error: 2.5 % a side."""
+    rng = np.random.default_rng(8)
+    margin = abs(truth)
+    rule = RULES[kind](margin)
+    found = [verdict_by_interval(rule, rng.normal(truth, 0.004, 5).tolist(), 1) for _ in range(2000)]
+    assert found.count("confirmed") / 2000 <= 0.035
+    assert 0.015 <= found.count("refuted") / 2000 <= 0.035
+
+
+def test_a_true_claim_is_confirmed_more_often_with_more_seeds():
+    rng = np.random.default_rng(9)
+    rule = RULES["equal"](0.01)
+    shares = []
+    for seeds in (3, 5, 8):
+        found = [verdict_by_interval(rule, rng.normal(0.0, 0.004, seeds).tolist(), 1) for _ in range(500)]
+        shares.append(found.count("confirmed") / 500)
+    assert shares == sorted(shares)
+    assert shares[-1] > 0.95

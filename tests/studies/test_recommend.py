@@ -68,6 +68,13 @@ def test_a_study_of_another_batch_size_says_nothing(tmp_path):
     assert any("nearest to 100" in limit for limit in near.limits)
 
 
+def test_one_seed_is_no_evidence(tmp_path):
+    study = make_study(tmp_path, {"norm": ["batch", "group"]}, 1, lambda values, seed: 0.5)
+    found = recommend(batch_size=128, evidence=[study])  # the cells' configuration says 128
+    assert any("fewer than two seeds" in limit for limit in found.limits)
+    assert any("print alone" in limit for limit in found.limits)
+
+
 @pytest.mark.parametrize(
     "wrong, message",
     [

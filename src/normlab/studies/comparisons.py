@@ -99,7 +99,11 @@ def _sentence(pair: Pair, winner: str | None, adjusted: float | None) -> str:
         for name, count in zip(names, (pair.lost_a, pair.lost_b), strict=True)
         if count
     ]
-    corrected = "" if adjusted is None else f"Holm-adjusted p {adjusted:.2g} over {len(pair.a)} paired seeds"
+    corrected = (
+        ""
+        if adjusted is None
+        else f"Holm-adjusted p {adjusted:.2g} paired by {len(pair.a)} seed{'' if len(pair.a) == 1 else 's'}"
+    )
     because = "; ".join(part for part in (*lost, corrected) if part) or "no seed has finished in both"
     if winner is None:
         return f"{names[0]} and {names[1]} overlap, no winner: {because}"

@@ -148,7 +148,8 @@ def _weigh(answer: Recommendation, study: Study, batch_size: int) -> bool:
         if each.reference.get("batch_size", nearest) == nearest
     ]
     place = f"Study {study.name} ({study.scale}, batch size {nearest})"
-    if not any(each.comparison or each.lost or each.reference_lost for each in found):
+    if not any(_speaks(each) for each in found):
+        answer.limits.append(f"{place} has fewer than two seeds, which tell nothing.")
         return False
     better = [each for each in found if each.winner == "values"]
     if better:
@@ -162,6 +163,11 @@ def _weigh(answer: Recommendation, study: Study, batch_size: int) -> bool:
     if nearest != batch_size:
         answer.limits.append(f"{place} is the nearest to {batch_size} that was trained.")
     return True
+
+
+def _speaks(each: SchemeComparison) -> bool:
+    paired = each.comparison.n if each.comparison else 0
+    return paired > 1 or each.lost > 0 or each.reference_lost > 0
 
 
 def _gain(each: SchemeComparison) -> float:

@@ -55,7 +55,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class _Rule:
+class Rule:
     """A region of d: strictly between two bounds the claim is true."""
 
     low: float
@@ -63,32 +63,35 @@ class _Rule:
 
     @property
     def thresholds(self) -> list[float]:
+        """The bounds that are not infinite."""
         return [bound for bound in (self.low, self.high) if math.isfinite(bound)]
 
     def holds(self, low: float, high: float) -> bool:
+        """True if the whole interval lies in the region."""
         return self.low < low and high < self.high
 
     def fails(self, low: float, high: float) -> bool:
+        """True if the whole interval lies outside, on one side."""
         return high < self.low or low > self.high
 
 
-_RULES: dict[str, Callable[[float], _Rule]] = {
-    "equal": lambda margin: _Rule(-margin, margin),
-    "insensitive": lambda margin: _Rule(-margin, margin),
-    "better": lambda margin: _Rule(margin, math.inf),
-    "ordered": lambda margin: _Rule(margin, math.inf),
-    "at_least": lambda margin: _Rule(-margin, math.inf),
-    "worse": lambda margin: _Rule(-math.inf, -margin),
-    "diverges_or_lags": lambda margin: _Rule(-math.inf, -margin),
-    "stable": lambda margin: _Rule(-math.inf, math.log(margin)),
-    "spreads": lambda margin: _Rule(math.log(margin), math.inf),
+RULES: dict[str, Callable[[float], Rule]] = {
+    "equal": lambda margin: Rule(-margin, margin),
+    "insensitive": lambda margin: Rule(-margin, margin),
+    "better": lambda margin: Rule(margin, math.inf),
+    "ordered": lambda margin: Rule(margin, math.inf),
+    "at_least": lambda margin: Rule(-margin, math.inf),
+    "worse": lambda margin: Rule(-math.inf, -margin),
+    "diverges_or_lags": lambda margin: Rule(-math.inf, -margin),
+    "stable": lambda margin: Rule(-math.inf, math.log(margin)),
+    "spreads": lambda margin: Rule(math.log(margin), math.inf),
 }
 
 
 def judge(study: Study, claim: Claim) -> Verdict:
     """Answer a claim from the cells that are done."""
     evidence = collect(study, claim)
-    rule = _RULES[claim.kind](claim.margin)
+    rule = RULES[claim.kind](claim.margin)
     parts = [_judge_pair(claim, rule, pair, len(evidence)) for pair in evidence]
     kinds = [part.kind for part in parts]
     kind = "refuted" if "refuted" in kinds else "undecided" if "undecided" in kinds else "confirmed"
@@ -108,19 +111,24 @@ def judge(study: Study, claim: Claim) -> Verdict:
     )
 
 
-def _judge_pair(claim: Claim, rule: _Rule, pair: Evidence, pairs: int) -> Verdict:
-    by_numbers = _by_interval(rule, pair.differences, pairs)
+def _judge_pair(claim: Claim, rule: Rule, pair: Evidence, pairs: int) -> Verdict:
+    by_numbers = verdict_by_interval(rule, pair.differences, pairs)
     kind = _with_divergence(claim, rule, pair, by_numbers)
     interval = mean_interval(pair.differences, LEVEL) if pair.differences else None
     effect = _effect(claim, interval)
     more = seeds_needed(pair.differences, *rule.thresholds) if kind == "undecided" and pair.differences else None
-    more = more or None  # decided by spread but not by us (see `_by_interval`): how many cannot be told
+    more = more or None  # decided by spread but not by us (see `verdict_by_interval`): how many cannot be told
     sentence = say_pair(claim, kind, pair, effect, more)
     return Verdict(kind, effect, pair.n, _p_value(claim, rule, pair.differences), more, sentence)
 
 
-def _by_interval(rule: _Rule, differences: Sequence[float], pairs: int) -> str | None:
-    """Return the verdict of the seeds that gave numbers; None if none did."""
+def verdict_by_interval(rule: Rule, differences: Sequence[float], pairs: int) -> str | None:
+    """Return the verdict of the seeds that gave numbers; None if none did.
+
+    Args:
+        differences: turned as `Evidence.differences`.
+        pairs: how many such verdicts the claim needs; to refute by any one of them takes stronger evidence.
+    """
     if not differences:
         return None
     narrow, wide = mean_interval(differences, LEVEL), mean_interval(differences, 1 - (1 - LEVEL) / pairs)
@@ -133,7 +141,7 @@ def _by_interval(rule: _Rule, differences: Sequence[float], pairs: int) -> str |
     return "refuted" if rule.fails(wide.low, wide.high) else "undecided"
 
 
-def _with_divergence(claim: Claim, rule: _Rule, pair: Evidence, by_numbers: str | None) -> str:
+def _with_divergence(claim: Claim, rule: Rule, pair: Evidence, by_numbers: str | None) -> str:
     """Let diverged runs lose: they decide where all are on one side and no number speaks against it."""
     if not (pair.lost_a or pair.lost_b):
         return by_numbers or "undecided"
@@ -164,7 +172,7 @@ def _effect(claim: Claim, interval: Interval | None) -> Interval | None:
     return Interval(-interval.mean, low, high, interval.n, interval.std, interval.level)
 
 
-def _p_value(claim: Claim, rule: _Rule, differences: Sequence[float]) -> float | None:
+def _p_value(claim: Claim, rule: Rule, differences: Sequence[float]) -> float | None:
     if not differences or claim.kind in OVER_TIME:
         return None
     if len(rule.thresholds) < 2:

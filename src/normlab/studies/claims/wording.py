@@ -30,7 +30,7 @@ def _numbers(claim: Claim, pair: Evidence, effect: Interval | None) -> str:
     text = f"{claim.metric} {show(effect.mean)}"
     if effect.low is not None and effect.high is not None:
         text += f" (95 % interval {show(effect.low)} to {show(effect.high)})"
-    return f"{text} over {_seeds(effect.n)}{_margin(claim)}"
+    return f"{text} over {_amount(effect.n, 'seed')}{_margin(claim)}"
 
 
 def _margin(claim: Claim) -> str:
@@ -38,12 +38,12 @@ def _margin(claim: Claim) -> str:
         return ""
     if claim.kind in OVER_TIME:
         return f", margin {claim.margin:g}-fold"
-    return f", margin {claim.margin * 100:g} points" if is_fraction(claim.metric) else f", margin {claim.margin:g}"
+    return f", margin {_amount(claim.margin * 100, 'point') if is_fraction(claim.metric) else claim.margin}"
 
 
 def _divergence(pair: Evidence) -> str:
     names = {pair.label_a: pair.lost_a, pair.label_b: pair.lost_b, "both": pair.lost_both}
-    told = [f"{name} diverged in {count} of {_seeds(pair.planned)}" for name, count in names.items() if count]
+    told = [f"{name} diverged in {count} of {_amount(pair.planned, 'seed')}" for name, count in names.items() if count]
     loses = ", which counts as a loss" if pair.lost_a + pair.lost_b and pair.label_b else ""
     return " and ".join(told) + loses if told else ""
 
@@ -57,11 +57,11 @@ def _rest(kind: str, pair: Evidence, more: int | None) -> str:
         return "one seed shows no spread: run at least three"
     if more is None:
         return "no number of seeds can be named that would decide it"
-    return f"about {more} more paired {'seed' if more == 1 else 'seeds'} would decide it if mean and spread stay"
+    return f"about {_amount(more, 'more paired seed')} would decide it if mean and spread stay"
 
 
-def _seeds(count: int) -> str:
-    return f"{count} seed" if count == 1 else f"{count} seeds"
+def _amount(count: float, unit: str) -> str:
+    return f"{count:g} {unit}" if count == 1 else f"{count:g} {unit}s"
 
 
 def _points(value: float) -> str:

@@ -44,7 +44,7 @@ PRESETS: dict[str, Mapping[str, Any]] = {
     # Seconds, no file: does everything work?
     "smoke": {**_ONE_CYCLE, "data": "digits", "n": 1, "epochs": 2, "batch_size": 64, "limit_train": 256},
     # A minute per scheme on real images that ship with scikit-learn. A mirrored digit is no digit.
-    "demo": {**_ONE_CYCLE, "data": "digits", "epochs": 12, "batch_size": 64, "lr": 0.1, "flip": False},
+    "demo": {**_ONE_CYCLE, "data": "digits", "epochs": 8, "batch_size": 64, "lr": 0.1, "flip": False},
     # CIFAR-10 above 87 % in minutes on two CPU cores.
     "quick": {**_ONE_CYCLE, "data": "cifar10", "epochs": 16, "lr": 0.2, "train_metrics": "end"},
     # The published protocol: 100 epochs at batch 128, SGD from 0.1, dropped tenfold at 50 % and 75 %.
