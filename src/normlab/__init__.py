@@ -25,7 +25,7 @@ _PUBLIC = {
 
 __all__ = [*sorted(_PUBLIC), "__version__"]
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # for type checkers and editors only
     from normlab import nn, tasks
     from normlab.engine.api import load_run, train
     from normlab.errors import UserError

@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
@@ -21,7 +22,7 @@ from pydantic_core import ErrorDetails, PydanticUndefined
 from normlab.errors import UserError, did_you_mean
 
 
-def option(default: Any = PydanticUndefined, help: str = "", *, affects_result: bool = True, **limits: Any) -> Any:  # noqa: A002
+def option(default: Any = PydanticUndefined, help: str = "", *, affects_result: bool = True, **limits: Any) -> Any:
     """Declare a configuration field: its default, its help, and its limits (`gt`, `ge`, `le`, ...).
 
     `affects_result=False` keeps a field (a path, the device, the log) out of `config_hash`.
@@ -125,13 +126,32 @@ class TrainConfig(Config):
     threads: int | None = option(None, "CPU threads; none: all cores", ge=1, affects_result=False)
 
 
+@dataclass(frozen=True)
+class TaskSettings:
+    """How a task is configured: its class of configurations, and named sets of changes to the defaults.
+
+    The presets hold at least the three scales: smoke (seconds), demo (minutes), full (the published protocol).
+    """
+
+    config_class: type[TrainConfig]
+    presets: Mapping[str, Mapping[str, Any]]
+
+    def make(self, preset: str | None, changes: Mapping[str, Any], where: str) -> TrainConfig:
+        """Return the defaults, changed by a preset, then by `changes`; `where` is their place in an error."""
+        return self.config_class.parse({**self.preset(preset, where), **changes}, where)
+
+    def preset(self, name: str | None, where: str) -> Mapping[str, Any]:
+        """Return a preset's changes; none for None. Raises: UserError with the nearest name."""
+        if name is None:
+            return {}
+        if name not in self.presets:
+            raise UserError(f"{where}: unknown preset '{name}': {did_you_mean(name, self.presets)}")
+        return self.presets[name]
+
+
 def config_hash(config: Config) -> str:
     """Return 12 hex digits over the fields that can change a result."""
-    kept = {
-        name: value
-        for name, value in config.model_dump(mode="json").items()
-        if affects_result(type(config), name)
-    }
+    kept = {name: value for name, value in config.model_dump(mode="json").items() if affects_result(type(config), name)}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:12]
 
 

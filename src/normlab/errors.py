@@ -15,12 +15,17 @@ class UserError(ValueError):
 
 
 def did_you_mean(wrong: str, known: Iterable[str]) -> str:
-    """Return the mend for a wrong name: the nearest known one, or all of them.
+    """Return the mend for a wrong name: the nearest known one, and all of them if they are few.
 
     >>> did_you_mean("grop", ["group", "layer"])
     "did you mean 'group'? Known: group, layer"
     """
     names = list(known)
     near = difflib.get_close_matches(wrong, names, n=1, cutoff=0.6)
-    hint = f"did you mean '{near[0]}'? " if near else ""
-    return f"{hint}Known: {', '.join(names)}"
+    if not near:
+        return f"known: {', '.join(names)}"
+    listing = f" Known: {', '.join(names)}" if len(names) <= _SHORT_LIST else ""
+    return f"did you mean '{near[0]}'?{listing}"
+
+
+_SHORT_LIST = 12

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,11 @@ from torch import nn
 from normlab.config import TrainConfig
 from normlab.engine.checkpoint import load_weights
 from normlab.engine.device import choose_placement
-from normlab.engine.loop import train_run
+from normlab.engine.loop import refuse_other_data, train_run
 from normlab.engine.splits import measure, write_columns
 from normlab.errors import UserError, did_you_mean
 from normlab.runs import RunFolder
-from normlab.tasks import TASKS
+from normlab.tasks import TASKS, task_settings
 from normlab.tasks.base import Placement, Task
 
 
@@ -32,11 +32,12 @@ class Run:
     def __init__(self, folder: RunFolder, *, device: str | None = None) -> None:
         self.folder = folder
         values = folder.config()
+        place = str(folder.path / "config.yaml")
         name = values.pop("task", None)
         if name is None:
-            raise UserError(f"{folder.path / 'config.yaml'}: key 'task' is missing: add `task: image`, say")
+            raise UserError(f"{place}: key 'task' is missing: add `task: image`, say")
         self.task: Task = TASKS.get(name)
-        config = self.task.config_class.parse(values, str(folder.path / "config.yaml"))
+        config = task_settings(name).make(None, values, place)
         self.config: TrainConfig = config if device is None else config.with_values("device", device=device)
 
     @property
@@ -76,12 +77,20 @@ class Run:
         """Predict into a file; return the number of records."""
         return self.task.write_predictions(self.predict(source), out, form, source)
 
-    def evaluate(self, split: str) -> dict[str, Any]:
-        """Measure a split with the trained weights; returns {"metrics": ..., "tables": ...}."""
-        data = self.task.prepare(self.config)
-        if split not in data.sizes:
-            raise UserError(f"unknown split '{split}': {did_you_mean(split, data.sizes)}")
-        found = measure(self.task, self.model, data, split, self.config, self.placement, final=True)
+    def evaluate(self, split: str, *, data: str | None = None) -> dict[str, Any]:
+        """Measure a split with the trained weights; returns {"metrics": ..., "tables": ...}.
+
+        Args:
+            split: train, val or test.
+            data: where the data lie now, if they have moved since training.
+        Raises: UserError if there is no such split, or the data are not those of the training.
+        """
+        config = self.config if data is None else self.config.with_values("data", data=data)
+        data_set = self.task.prepare(config)
+        refuse_other_data(self.folder, data_set)
+        if split not in data_set.sizes:
+            raise UserError(f"unknown split '{split}': {did_you_mean(split, data_set.sizes)}")
+        found = measure(self.task, self.model, data_set, split, config, self.placement, final=True)
         write_columns(self.folder, split, found.predictions)
         return {"metrics": found.metrics, "tables": found.tables}
 
@@ -99,32 +108,22 @@ def train(
         config: fields of the task's configuration.
     Raises: UserError for a wrong name, value or file.
     """
-    chosen: Task = TASKS.get(task)
-    full = make_config(chosen, preset, config, "train")
-    folder = RunFolder.create(out or default_folder(task), full, chosen.name)
-    train_run(chosen, full, folder, quiet=quiet)
+    full = task_settings(task).make(preset, config, "train")
+    folder = RunFolder.create(out or default_folder(task), full, task)
+    train_folder(folder, quiet=quiet)
     return Run(folder)
 
 
-def resume(path: Path | str, *, quiet: bool = True) -> Run:
-    """Go on with a run from its last checkpoint, to the same bits as if it had never stopped."""
-    run = load_run(path)
-    train_run(run.task, run.config, run.folder, quiet=quiet)
-    return run
+def train_folder(folder: RunFolder, *, quiet: bool = True) -> dict[str, Any]:
+    """Train what a run folder's configuration asks for, from its last checkpoint on, to the same bits as without a
+    stop; return the result. A finished run returns at once."""
+    run = Run(folder)
+    return train_run(run.task, run.config, folder, quiet=quiet)
 
 
 def load_run(path: Path | str, *, device: str | None = None) -> Run:
     """Open a run folder; raise `UserError` if it is none."""
     return Run(RunFolder.open(path), device=device)
-
-
-def make_config(task: Task, preset: str | None, changes: Mapping[str, Any], where: str) -> TrainConfig:
-    """Return a task's configuration: defaults, then a preset, then changes."""
-    presets = task.presets()
-    if preset is not None and preset not in presets:
-        raise UserError(f"unknown preset '{preset}' of task {task.name}: {did_you_mean(preset, presets)}")
-    base = presets[preset] if preset else {}
-    return task.config_class.parse({**base, **changes}, where)
 
 
 def default_folder(task: str) -> Path:

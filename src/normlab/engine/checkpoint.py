@@ -34,7 +34,9 @@ def load_weights(path: Path, model: nn.Module) -> None:
         model.load_state_dict(tensors)
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
-        raise UserError(f"{path}: weights of another model ({reason}): use the config.yaml they were made with") from None
+        raise UserError(
+            f"{path}: weights of another model ({reason}): use the config.yaml they were made with"
+        ) from None
 
 
 def save_training(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, counters: dict[str, Any]) -> None:
@@ -72,7 +74,9 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     except FileNotFoundError:
         raise UserError(f"{path}: no such checkpoint: train first, or give another run") from None
     except (SafetensorError, OSError) as error:
-        raise UserError(f"{path}: not a readable safetensors file ({error}): delete it and resume, or train again") from None
+        raise UserError(
+            f"{path}: not a readable safetensors file ({error}): delete it and resume, or train again"
+        ) from None
 
 
 def _laid_out_like(parameter: nn.Parameter, value: Tensor) -> Tensor:

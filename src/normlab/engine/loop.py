@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import statistics
 import time
+import traceback
 from dataclasses import asdict
 from typing import Any
 
@@ -26,8 +27,9 @@ from normlab.engine.progress import Progress
 from normlab.engine.rng import initialise, seed_stream
 from normlab.engine.scalars import ScalarLog
 from normlab.engine.splits import measure, measure_final
+from normlab.errors import UserError
 from normlab.runs import RunFolder
-from normlab.tasks.base import Task
+from normlab.tasks.base import Task, TaskData
 
 
 def train_run(task: Task, config: TrainConfig, folder: RunFolder, *, quiet: bool = False) -> dict[str, Any]:
@@ -41,12 +43,25 @@ def train_run(task: Task, config: TrainConfig, folder: RunFolder, *, quiet: bool
         folder.set_status("running")
         try:
             result = Training(task, config, folder, Progress(folder, quiet=quiet)).run()
-        except BaseException as error:
-            state = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-            folder.set_status(state, error=f"{type(error).__name__}: {error}")
+        except KeyboardInterrupt:
+            folder.set_status("interrupted")
+            raise
+        except Exception as error:
+            folder.log(traceback.format_exc())
+            folder.set_status("failed", error=f"{type(error).__name__}: {error}")
             raise
         folder.finish(result)
         return result
+
+
+def refuse_other_data(folder: RunFolder, data: TaskData) -> None:
+    """Raise `UserError` if a run was begun with other data: its numbers would mix two experiments."""
+    trained_on = folder.card().get("fingerprint", data.fingerprint)
+    if trained_on != data.fingerprint:
+        raise UserError(
+            f"{folder.path}: trained on data {trained_on}, but these are {data.fingerprint}: "
+            "give the same data, or train a new run"
+        )
 
 
 class Training:
@@ -57,7 +72,8 @@ class Training:
         self.placement = choose_placement(config)
         self.memory = PeakMemory(self.placement.device)
         self.data = task.prepare(config)
-        folder.write_card(self.data.card)
+        refuse_other_data(folder, self.data)
+        folder.write_card({**self.data.card, "fingerprint": self.data.fingerprint})
         seed_stream(config.seed, "build")
         self.model = task.build(config, self.data.card)
         initialise(self.model, config.seed)
@@ -156,7 +172,10 @@ class Training:
         records = self.folder.metrics()
         speeds = {
             name: statistics.median(record[key] for record in records)
-            for name, key in (("seconds_per_epoch", "seconds"), ("examples_per_second", "examples_per_second"))
+            for name, key in (
+                ("seconds_per_epoch", "seconds"),
+                ("examples_per_second", "examples_per_second"),
+            )
             if records
         }
         return {

@@ -15,7 +15,7 @@ from normlab.config import TrainConfig
 def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     """Return the optimiser over `parameter_groups`."""
     groups = parameter_groups(model, config)
-    shared = {"lr": config.lr, "weight_decay": config.weight_decay}
+    shared: dict[str, Any] = {"lr": config.lr, "weight_decay": config.weight_decay}
     match config.optimizer:
         case "sgd":
             return torch.optim.SGD(groups, **shared, momentum=config.momentum, nesterov=config.nesterov, fused=True)
@@ -40,7 +40,8 @@ def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, An
     members: dict[tuple[float, float], list[nn.Parameter]] = defaultdict(list)
     seen: set[int] = set()
     for module in model.modules():
-        declared = module.parameter_options() if hasattr(module, "parameter_options") else {}
+        declare: Any = getattr(module, "parameter_options", dict)
+        declared = declare()
         for name, parameter in module.named_parameters(recurse=False):
             if not parameter.requires_grad or id(parameter) in seen:
                 continue
@@ -49,8 +50,7 @@ def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, An
             key = (options.get("lr_scale", 1.0), options.get("weight_decay", config.weight_decay))
             members[key].append(parameter)
     return [
-        {"params": params, "lr_scale": lr_scale, "weight_decay": decay}
-        for (lr_scale, decay), params in members.items()
+        {"params": params, "lr_scale": lr_scale, "weight_decay": decay} for (lr_scale, decay), params in members.items()
     ]
 
 

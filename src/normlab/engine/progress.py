@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: a bar on a terminal, plain lines elsewhere, always the same lines in the log."""
+"""What a person sees while a run goes on: a bar on a terminal, plain lines elsewhere; the log gets the same lines."""
 
 from __future__ import annotations
 
@@ -34,7 +34,12 @@ class Progress:
         from rich.progress import track
 
         yield from track(
-            batches, total=total, description=title, console=Console(stderr=True), transient=True, refresh_per_second=4
+            batches,
+            total=total,
+            description=title,
+            console=Console(stderr=True),
+            transient=True,
+            refresh_per_second=4,
         )
 
     def epoch(self, record: dict[str, Any], epochs: int, headline: str, *, best: bool) -> None:

@@ -15,7 +15,14 @@ from normlab.tasks.base import Evaluation, Placement, Task
 
 
 def measure(
-    task: Task, model: nn.Module, data: Any, split: str, config: TrainConfig, placement: Placement, *, final: bool = False
+    task: Task,
+    model: nn.Module,
+    data: Any,
+    split: str,
+    config: TrainConfig,
+    placement: Placement,
+    *,
+    final: bool = False,
 ) -> Evaluation:
     """Evaluate a split in evaluation mode; metric names get the split's prefix, except those with one of their own."""
     was_training = model.training

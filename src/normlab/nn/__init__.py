@@ -6,6 +6,8 @@ import importlib
 from typing import Any
 
 _PUBLIC = {
+    "LayerNormLSTM": "normlab.nn.lstm",
+    "LinearChainCRF": "normlab.nn.crf",
     "ResNet": "normlab.nn.resnet",
 }
 

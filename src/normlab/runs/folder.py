@@ -16,6 +16,7 @@ a reader ignores a torn last line of a log.
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -23,7 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from normlab.config import Config, config_hash, read_yaml
+from normlab.config import Config, read_yaml
 from normlab.errors import UserError
 from normlab.runs.atomic import write_json, write_text
 from normlab.runs.environment import describe_environment
@@ -46,12 +47,14 @@ class RunFolder:
         folder = cls(path)
         if (folder.path / "config.yaml").exists():
             raise UserError(
-                f"{folder.path}: holds a run already: go on with `normlab resume {folder.path}`, or choose another --out"
+                f"{folder.path}: holds a run: go on with `normlab resume {folder.path}`, or choose another --out"
             )
         try:
             folder.path.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError, PermissionError) as error:
-            raise UserError(f"{folder.path}: cannot make the run folder ({error.strerror}): choose another --out") from None
+            raise UserError(
+                f"{folder.path}: cannot make the run folder ({error.strerror}): choose another --out"
+            ) from None
         with folder:
             write_json(folder.path / "environment.json", describe_environment())
             folder.set_status("created")
@@ -140,8 +143,9 @@ class RunFolder:
 
     def append_metrics(self, record: Mapping[str, Any]) -> None:
         """Add one epoch's record, on disk before this returns."""
+        finite = {name: value if _is_json(value) else None for name, value in record.items()}
         with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+            file.write(json.dumps(finite) + "\n")
             file.flush()
             os.fsync(file.fileno())
 
@@ -169,7 +173,9 @@ class RunFolder:
                 return default
             raise UserError(f"{path}: missing: the run folder is incomplete; train again with another --out") from None
         except ValueError:
-            raise UserError(f"{path}: not valid JSON: the file was edited or damaged; restore it or train again") from None
+            raise UserError(
+                f"{path}: not valid JSON: the file was edited or damaged; restore it or train again"
+            ) from None
 
 
 def list_runs(root: Path | str) -> list[RunFolder]:
@@ -180,6 +186,11 @@ def list_runs(root: Path | str) -> list[RunFolder]:
         for path in found
         if not any(part.startswith(".") for part in path.relative_to(root).parts)
     ]
+
+
+def _is_json(value: Any) -> bool:
+    """JSON knows neither NaN nor infinity."""
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def _read_jsonl(path: Path) -> Iterator[dict[str, Any]]:

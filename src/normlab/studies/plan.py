@@ -14,9 +14,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from normlab.config import Config, TrainConfig, config_hash, option, read_yaml
+from normlab.config import Config, TrainConfig, config_hash, option
 from normlab.errors import UserError, did_you_mean
-from normlab.tasks import TASKS
+from normlab.tasks import task_settings
 
 
 class Scale(Config):
@@ -83,13 +83,13 @@ def find_study(path_or_name: str | Path) -> Path:
         return path
     shipped = shipped_studies()
     if str(path_or_name) not in shipped:
-        raise UserError(f"unknown study '{path_or_name}': {did_you_mean(str(path_or_name), shipped)}; or give a .yaml file")
+        raise UserError(
+            f"unknown study '{path_or_name}': {did_you_mean(str(path_or_name), shipped)}; or give a .yaml file"
+        )
     return shipped[str(path_or_name)]
 
 
-def make_plan(
-    path_or_name: str | Path, *, scale: str = "demo", seeds: int | None = None, **changes: Any
-) -> Plan:
+def make_plan(path_or_name: str | Path, *, scale: str = "demo", seeds: int | None = None, **changes: Any) -> Plan:
     """Resolve a study into cells. `changes` are settings that override those of every cell.
 
     Raises: UserError naming the file and the wrong key, value or scale.
@@ -97,18 +97,11 @@ def make_plan(
     path = find_study(path_or_name)
     study = StudyFile.from_yaml(path)
     chosen = _choose_scale(study, scale, path)
-    task = TASKS.get(study.task)
-    presets = task.presets()
-    preset = chosen.preset or scale
-    if preset not in presets:
-        raise UserError(f"{path}: unknown preset '{preset}' of task {study.task}: {did_you_mean(preset, presets)}")
+    settings = task_settings(study.task)
     axes = {**study.axes, **chosen.axes}
-    base = {**presets[preset], **study.base, **chosen.base, **changes}
-    for axis in [*axes, *base]:
-        if axis not in task.config_class.model_fields:
-            raise UserError(f"{path}: unknown setting '{axis}': {did_you_mean(axis, task.config_class.model_fields)}")
+    base = {**settings.preset(chosen.preset or scale, str(path)), **study.base, **chosen.base, **changes}
     cells = [
-        _make_cell(task.config_class, base, values, seed, str(path))
+        _make_cell(settings.config_class, base, values, seed, str(path))
         for values in _combinations(axes)
         for seed in range(seeds or chosen.seeds or study.seeds)
     ]

@@ -56,7 +56,9 @@ class Study:
         try:
             plan = json.loads((folder / "study.json").read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise UserError(f"{folder}: not a study (no study.json): give what `normlab study run --out` made") from None
+            raise UserError(
+                f"{folder}: not a study (no study.json): give what `normlab study run --out` made"
+            ) from None
         except ValueError:
             raise UserError(f"{folder / 'study.json'}: not valid JSON: restore it, or run the study again") from None
         cells = [StudyCell(**cell, folder=RunFolder(folder / "cells" / cell["name"])) for cell in plan.pop("cells")]

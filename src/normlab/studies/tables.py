@@ -6,6 +6,7 @@ finished on both sides.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,16 @@ from normlab.studies.statistics import Interval, mean_interval
 from normlab.studies.study import Study, StudyCell
 
 Values = Mapping[str, Any]
+
+_LOWER_IS_BETTER = {
+    "loss",
+    "error",
+    "perplexity",
+    "seconds",
+    "seconds_per_epoch",
+    "peak_memory_mib",
+    "parameters",
+}
 
 
 @dataclass(frozen=True)
@@ -52,9 +63,7 @@ def metric_by_seed(study: Study, values: Values, metric: str) -> dict[int, float
     return _by_seed(cells_with(study, values), metric)
 
 
-def paired_values(
-    study: Study, values_a: Values, values_b: Values, metric: str
-) -> tuple[list[float], list[float]]:
+def paired_values(study: Study, values_a: Values, values_b: Values, metric: str) -> tuple[list[float], list[float]]:
     """Return the metric of two combinations over the seeds that finished in both, sorted by seed."""
     a, b = metric_by_seed(study, values_a, metric), metric_by_seed(study, values_b, metric)
     seeds = sorted(a.keys() & b.keys())
@@ -63,9 +72,7 @@ def paired_values(
 
 def cells_with(study: Study, values: Values) -> list[StudyCell]:
     """Return the cells whose axis values agree with `values`; ValueError if a seed occurs twice."""
-    found = [
-        cell for cell in study.cells if all(cell.values.get(axis) == value for axis, value in values.items())
-    ]
+    found = [cell for cell in study.cells if all(cell.values.get(axis) == value for axis, value in values.items())]
     if len({cell.seed for cell in found}) < len(found):
         open_axes = ", ".join(axis for axis in study.axes if axis not in values)
         raise ValueError(f"{dict(values)} names several combinations: give a value for {open_axes}")
@@ -80,8 +87,45 @@ def final_value(cell: StudyCell, metric: str) -> float | None:
     if result["state"] != "finished":
         return None
     value = result["metrics"].get(metric, result.get(metric))
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and math.isfinite(value) else None
+    return float(value) if _is_number(value) and math.isfinite(value) else None
+
+
+def axis_values(study: Study) -> dict[str, list[Any]]:
+    """Return axis -> its values as the cells spell them (a plan may say `bn` where its cells say `batch`)."""
+    found: dict[str, list[Any]] = {axis: [] for axis in study.axes}
+    for cell in study.cells:
+        for axis, value in cell.values.items():
+            if value not in found[axis]:
+                found[axis].append(value)
+    return found
+
+
+def product(values: Mapping[str, Iterable[Any]]) -> list[dict[str, Any]]:
+    """Return every combination of the axes' values; the one empty combination if there are no axes."""
+    return [dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*values.values())]
+
+
+def known_metrics(study: Study) -> tuple[set[str], set[str]]:
+    """Return the names that finished cells have: in their results, and in their epochs' records."""
+    finals: set[str] = set()
+    epochs: set[str] = set()
+    for cell in study.finished():
+        result = cell.folder.result()
+        if result["state"] == "finished":
+            finals |= set(result["metrics"]) | {name for name, value in result.items() if _is_number(value)}
+            epochs |= {name for record in cell.folder.metrics()[:1] for name in record}
+    return finals, epochs
+
+
+def higher_is_better(metric: str) -> bool:
+    """Say which way a metric points: losses, times, sizes and memory are better when small."""
+    return metric.rpartition("/")[2].removeprefix("online_") not in _LOWER_IS_BETTER
+
+
+def is_fraction(metric: str) -> bool:
+    """Say whether a person reads the metric as a percentage: accuracies, F1 and match rates."""
+    name = metric.rpartition("/")[2].removeprefix("online_")
+    return name.endswith(("accuracy", "f1", "precision", "recall", "match"))
 
 
 def label_of(values: Values) -> str:
@@ -100,6 +144,10 @@ def _row(values: dict[str, Any], cells: list[StudyCell], metrics: list[str]) -> 
 def _by_seed(cells: Iterable[StudyCell], metric: str) -> dict[int, float]:
     found = ((cell.seed, final_value(cell, metric)) for cell in cells)
     return {seed: value for seed, value in found if value is not None}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _interval(by_seed: Mapping[int, float]) -> Interval | None:

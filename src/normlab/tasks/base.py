@@ -17,8 +17,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from normlab.config import TrainConfig
-
 
 @dataclass(frozen=True)
 class Placement:
@@ -83,10 +81,6 @@ class Task(Protocol):
     name: str
     headline: str  # the metric a table leads with, e.g. "test/accuracy"
     monitor: str  # the validation metric that picks the best epoch
-    config_class: type[TrainConfig]
-
-    def presets(self) -> Mapping[str, Mapping[str, Any]]:
-        """Return named sets of changes to the defaults; at least smoke, demo and full."""
 
     def prepare(self, config: Any) -> Any:
         """Read the data; return a `TaskData`."""

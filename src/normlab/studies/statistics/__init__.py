@@ -6,6 +6,28 @@ for p-values.
 """
 
 from normlab.studies.statistics.intervals import Interval, mean_interval
-from normlab.studies.statistics.paired import Comparison, compare_paired
+from normlab.studies.statistics.paired import (
+    Comparison,
+    bootstrap_interval,
+    compare_paired,
+    paired_differences,
+)
+from normlab.studies.statistics.planning import seeds_needed
+from normlab.studies.statistics.ranks import Ranking, friedman, probability_of_improvement
+from normlab.studies.statistics.significance import McNemar, holm, mcnemar
 
-__all__ = ["Comparison", "Interval", "compare_paired", "mean_interval"]
+__all__ = [
+    "Comparison",
+    "Interval",
+    "McNemar",
+    "Ranking",
+    "bootstrap_interval",
+    "compare_paired",
+    "friedman",
+    "holm",
+    "mcnemar",
+    "mean_interval",
+    "paired_differences",
+    "probability_of_improvement",
+    "seeds_needed",
+]

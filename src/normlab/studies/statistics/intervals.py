@@ -37,6 +37,11 @@ class Interval:
         """True if there is an interval, that is n >= 2."""
         return self.low is not None
 
+    @property
+    def has_spread(self) -> bool:
+        """True if the values differ by more than rounding; few seeds on few test examples may all agree."""
+        return self.std is not None and self.std > 1e-9 * abs(self.mean)
+
     def overlaps(self, other: Interval) -> bool:
         """True if the two share a value, or if one of them has no bounds: then nothing tells them apart."""
         if self.low is None or self.high is None or other.low is None or other.high is None:
@@ -60,7 +65,7 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval:
     return Interval(mean, mean - half, mean + half, n, std, level)
 
 
-def finite_vector(values: Sequence[float]) -> np.ndarray:
+def finite_vector(values: Sequence[float] | np.ndarray) -> np.ndarray:
     """Return values as float64 (n,); ValueError if there are none or one is not finite."""
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1 or array.size == 0:

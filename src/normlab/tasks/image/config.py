@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import field_validator
 
-from normlab.config import TrainConfig, option
+from normlab.config import TaskSettings, TrainConfig, option
 from normlab.norms import NORMS
 
 
@@ -50,3 +50,5 @@ PRESETS: dict[str, Mapping[str, Any]] = {
     # The published protocol: 100 epochs at batch 128, SGD from 0.1, dropped tenfold at 50 % and 75 %.
     "full": {"data": "cifar10", "epochs": 100, "batch_size": 128, "lr": 0.1, "schedule": "multistep"},
 }
+
+SETTINGS = TaskSettings(ImageConfig, PRESETS)

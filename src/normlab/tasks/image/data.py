@@ -6,7 +6,7 @@ seed, epoch and image alone, so runs that differ in scheme or in batch size stil
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -94,7 +94,7 @@ def evaluation_batches(config: ImageConfig, data: ImageData, split: str, placeme
         yield Batch(to_network(images, data.card, placement), labels)
 
 
-def to_network(images: Tensor, card: dict[str, Any], placement: Placement) -> Tensor:
+def to_network(images: Tensor, card: Mapping[str, Any], placement: Placement) -> Tensor:
     """Turn uint8 (N, 3, H, W) into what the network reads: normalised, channels last."""
     normal = normalise(images, card["mean"], card["std"], placement.dtype)
     return normal.contiguous(memory_format=torch.channels_last)

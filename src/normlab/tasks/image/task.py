@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import batched
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,15 @@ from normlab.data.images import read_images_for_prediction
 from normlab.nn.resnet import ResNet
 from normlab.norms.options import norm_options
 from normlab.tasks.base import Evaluation, Placement, StepOutput
-from normlab.tasks.image.config import PRESETS, ImageConfig
-from normlab.tasks.image.data import Batch, ImageData, evaluation_batches, prepare, to_network, training_batches
+from normlab.tasks.image.config import ImageConfig
+from normlab.tasks.image.data import (
+    Batch,
+    ImageData,
+    evaluation_batches,
+    prepare,
+    to_network,
+    training_batches,
+)
 from normlab.tasks.image.metrics import classification_metrics, confusion_matrix, percentiles
 from normlab.tasks.image.predictions import write_predictions
 
@@ -30,11 +37,6 @@ class ImageTask:
     name = "image"
     headline = "test/accuracy"
     monitor = "val/accuracy"
-    config_class = ImageConfig
-
-    def presets(self) -> Mapping[str, Mapping[str, Any]]:
-        """Return smoke, demo, quick and full."""
-        return PRESETS
 
     def prepare(self, config: ImageConfig) -> ImageData:
         """Read the images and cut the splits."""
@@ -55,9 +57,7 @@ class ImageTask:
         """Return the number of batches; the last may be smaller."""
         return -(-data.sizes["train"] // config.batch_size)
 
-    def train_batches(
-        self, config: ImageConfig, data: ImageData, epoch: int, placement: Placement
-    ) -> Iterator[Batch]:
+    def train_batches(self, config: ImageConfig, data: ImageData, epoch: int, placement: Placement) -> Iterator[Batch]:
         """Yield an epoch's augmented batches."""
         return training_batches(config, data, epoch, placement)
 
@@ -69,7 +69,14 @@ class ImageTask:
         return StepOutput(loss, len(batch.labels), {"accuracy": correct})
 
     def evaluate(
-        self, model: nn.Module, data: ImageData, split: str, config: ImageConfig, placement: Placement, *, final: bool
+        self,
+        model: nn.Module,
+        data: ImageData,
+        split: str,
+        config: ImageConfig,
+        placement: Placement,
+        *,
+        final: bool,
     ) -> Evaluation:
         """Measure loss, accuracy and F1 on a split; on validation the percentiles of the penultimate features too."""
         assert isinstance(model, ResNet)
@@ -77,31 +84,28 @@ class ImageTask:
         for batch in evaluation_batches(config, data, split, placement):
             with placement.autocast():
                 features.append(model.features(batch.images))
-                logits.append(model.head(features[-1]).float())
+                logits.append(model.linear(features[-1]).float())
             labels.append(batch.labels)
         return _evaluation(torch.cat(labels), torch.cat(logits), torch.cat(features), split, final=final)
 
-    @torch.inference_mode()
-    def _probabilities(
-        self, model: nn.Module, images: np.ndarray, card: Mapping[str, Any], placement: Placement
-    ) -> list[list[float]]:
-        batch = to_network(torch.from_numpy(images).to(placement.device), card, placement)
-        with placement.autocast():
-            logits = model(batch).float()
-        return logits.softmax(1).tolist()
-
     def predict(
-        self, model: nn.Module, source: Any, config: ImageConfig, card: Mapping[str, Any], placement: Placement
+        self,
+        model: nn.Module,
+        source: Any,
+        config: ImageConfig,
+        card: Mapping[str, Any],
+        placement: Placement,
     ) -> Iterator[dict[str, Any]]:
-        """Yield {"name", "class", "index", "probability", "probabilities"} for each image of a CSV, file or folder.
+        """Yield {"name", "class", "index", "probability", "probabilities"} for each image.
 
         Args:
-            source: a path, or a uint8 array (N, 3, H, W) of the size that the model was trained on.
+            source: a CSV, an image or a folder of them, or a uint8 array (N, 3, H, W) of the model's image size.
         """
         classes = card["classes"]
-        for chunk in batched(_named_images(source, tuple(card["image_size"])), config.eval_batch_size):
-            names, images = zip(*chunk, strict=True)
-            for name, row in zip(names, self._probabilities(model, np.stack(images), card, placement), strict=True):
+        images = _named_images(source, card["image_size"][0])
+        while chunk := list(islice(images, config.eval_batch_size)):
+            rows = _probabilities(model, np.stack([pixels for _, pixels in chunk]), card, placement)
+            for (name, _), row in zip(chunk, rows, strict=True):
                 best = max(range(len(row)), key=row.__getitem__)
                 yield {
                     "name": name,
@@ -134,8 +138,23 @@ def _evaluation(labels: Tensor, logits: Tensor, features: Tensor, split: str, *,
     )
 
 
-def _named_images(source: Any, size: tuple[int, int]) -> Iterator[tuple[str, np.ndarray]]:
+@torch.inference_mode()
+def _probabilities(
+    model: nn.Module, images: np.ndarray, card: Mapping[str, Any], placement: Placement
+) -> list[list[float]]:
+    """Return a row of class probabilities for each of uint8 images (N, 3, H, W)."""
+    batch = to_network(torch.from_numpy(images).to(placement.device), card, placement)
+    with placement.autocast():
+        logits = model(batch).float()
+    rows: list[list[float]] = logits.softmax(1).tolist()
+    return rows
+
+
+def _named_images(source: Any, size: int) -> Iterator[tuple[str, np.ndarray]]:
     if isinstance(source, np.ndarray):
         yield from ((str(index), image) for index, image in enumerate(source))
     else:
-        yield from read_images_for_prediction(Path(source), size=size[0])
+        yield from read_images_for_prediction(Path(source), size=size)
+
+
+TASK = ImageTask()

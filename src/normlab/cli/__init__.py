@@ -1,0 +1,74 @@
+"""The command line: verbs only. Nothing heavy is imported before the arguments are understood.
+
+Every verb takes `--help`; those that print a result take `--json`. Exit codes: 0 success, 1 failure, 2 a mistake of
+the user, which is told in one line. A task's settings become flags of `train` and `study run` by themselves: the
+field's name, its description, its default.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Sequence
+
+from normlab import __version__
+from normlab.cli import look, runs, studies
+from normlab.cli.parser import Parser
+from normlab.errors import UserError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line; return the exit code."""
+    arguments = [_with_dashes(word) for word in (sys.argv[1:] if argv is None else argv)]
+    try:
+        options = _parser(arguments).parse_args(arguments)
+        exit_code: int = options.run(options)
+        return exit_code
+    except UserError as error:
+        print(f"normlab: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # the reader of our output went away, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        if error.errno not in _SYSTEM_MENDS:
+            raise
+        where = error.filename or "the run folder"
+        print(f"normlab: {where}: {error.strerror}: {_SYSTEM_MENDS[error.errno]}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(
+            "normlab: interrupted; finished epochs are saved: go on with `normlab resume RUN`",
+            file=sys.stderr,
+        )
+        return 1
+
+
+_SYSTEM_MENDS = {
+    errno.ENOSPC: "free some space, then go on with `normlab resume RUN`; finished epochs are saved",
+    errno.EDQUOT: "free some of your quota, then go on with `normlab resume RUN`; finished epochs are saved",
+    errno.EACCES: "choose a place that you may write to, with --out",
+    errno.EROFS: "choose a place that can be written to, with --out",
+}
+
+
+def _with_dashes(word: str) -> str:
+    """Accept `--batch_size`, the name of the setting, for `--batch-size`."""
+    flag, equals, value = word.partition("=")
+    return flag.replace("_", "-") + equals + value if flag.startswith("--") else word
+
+
+def _parser(arguments: list[str]) -> Parser:
+    parser = Parser(
+        prog="normlab",
+        description="A laboratory for normalization in deep learning.",
+        epilog="First steps: `normlab doctor`, then `normlab study run seven_norms`.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"normlab {__version__}")
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True, parser_class=Parser)
+    for module in (runs, studies, look):
+        for add in module.VERBS:
+            add(verbs, arguments)
+    return parser

@@ -1,0 +1,95 @@
+"""Verbs that look around: list, data, doctor."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from normlab.cli.parser import Parser, add_verb, no_action
+
+
+def _add_list(verbs: Any, arguments: list[str]) -> None:
+    parser = add_verb(verbs, "list", "list what there is", _list)
+    parser.add_argument("what", choices=["norms", "tasks", "runs", "presets", "studies"])
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("runs"), help="where to look for runs [runs]")
+    parser.add_argument("--json", action="store_true", help="print the list as JSON")
+
+
+def _list(options: argparse.Namespace) -> int:
+    from normlab.listing import LISTINGS
+
+    rows = LISTINGS[options.what](options.folder)
+    if options.json:
+        print(json.dumps(rows))
+        return 0
+    if not rows:
+        print(f"no {options.what} in {options.folder}")
+        return 0
+    columns = list(rows[0])
+    widths = {name: max(len(name), *(len(str(row[name])) for row in rows)) for name in columns}
+    print("  ".join(name.ljust(widths[name]) for name in columns).rstrip())
+    for row in rows:
+        print("  ".join(str(row[name]).ljust(widths[name]) for name in columns).rstrip())
+    return 0
+
+
+def _add_data(verbs: Any, arguments: list[str]) -> None:
+    parser = add_verb(verbs, "data", "get, check and list data sets", no_action)
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True, parser_class=Parser)
+    get = add_verb(actions, "get", "download a data set, checked and resumable", _data_get)
+    get.add_argument("name", help="cifar10, cifar100; see `normlab data list`")
+    get.add_argument("--out", type=Path, help="where to keep it; default the user's cache")
+    check = add_verb(actions, "check", "read a data set and say what is in it", _data_check)
+    check.add_argument("path", help="a name, or a path")
+    check.add_argument("--json", action="store_true", help="print the findings as JSON")
+    add_verb(actions, "list", "list the data sets that have a name", _data_list)
+
+
+def _data_get(options: argparse.Namespace) -> int:
+    from normlab.data.download import download
+
+    print(download(options.name, options.out))
+    return 0
+
+
+def _data_check(options: argparse.Namespace) -> int:
+    from normlab.data.check import check
+
+    found = check(options.path)
+    print(json.dumps(found) if options.json else "\n".join(f"{key}: {value}" for key, value in found.items()))
+    return 0
+
+
+def _data_list(options: argparse.Namespace) -> int:
+    from normlab.data.download import list_known
+
+    for line in list_known():
+        print(line)
+    return 0
+
+
+def _add_doctor(verbs: Any, arguments: list[str]) -> None:
+    parser = add_verb(verbs, "doctor", "say what this machine has and what normlab will use", _doctor)
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from normlab.doctor import examine
+
+    findings = examine()
+    if options.json:
+        print(json.dumps(findings))
+        return 0
+    width = max(len(name) for name in findings)
+    for name, value in findings.items():
+        print(f"{name.ljust(width)}  {value}")
+    return 0
+
+
+VERBS = (
+    _add_list,
+    _add_data,
+    _add_doctor,
+)

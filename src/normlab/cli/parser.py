@@ -1,0 +1,71 @@
+"""The parser of the command line: one-line errors, and a flag for every field of a configuration."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from normlab.errors import UserError, did_you_mean
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse whose errors are one line with the nearest known name."""
+
+    def error(self, message: str) -> NoReturn:
+        """Turn argparse's complaint into a `UserError`."""
+        raise UserError(f"{message}; see `{self.prog} --help`")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # type: ignore[override]
+        """Parse; the verb at the end of the line refuses what it does not know, with its own nearest flag."""
+        options, unknown = super().parse_known_args(args, namespace)
+        if unknown and self._subparsers is None:
+            self._refuse(unknown[0])
+        return options, unknown
+
+    def _refuse(self, word: str) -> NoReturn:
+        if not word.startswith("--"):
+            raise UserError(f"unexpected argument '{word}'; see `{self.prog} --help`")
+        flag = word.partition("=")[0]
+        raise UserError(f"unknown flag '{flag}': {did_you_mean(flag, self.known_flags())}")
+
+    def known_flags(self) -> list[str]:
+        """Return the flags that this parser takes."""
+        flags = []
+        for action in self._actions:
+            flags += [flag for flag in action.option_strings if flag.startswith("--")]
+        return flags
+
+
+def add_verb(verbs: Any, name: str, text: str, run: Callable[[argparse.Namespace], int]) -> Parser:
+    """Add a verb with its help and the function that it runs."""
+    parser: Parser = verbs.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", allow_abbrev=False)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def add_fields(parser: argparse.ArgumentParser, config_class: Any) -> None:
+    """One flag per field of a configuration; values stay strings until the configuration reads them."""
+    group = parser.add_argument_group("settings (a preset's value holds where a flag is not given)")
+    for name, field in config_class.model_fields.items():
+        group.add_argument(
+            f"--{name.replace('_', '-')}",
+            dest=f"field_{name}",
+            metavar="VALUE",
+            help=f"{field.description} [{field.default}]".replace("%", "%%"),
+        )
+
+
+def field_values(options: argparse.Namespace, config_class: Any) -> dict[str, Any]:
+    """Return the configuration fields that were given as flags."""
+    given = {
+        name.removeprefix("field_"): value
+        for name, value in vars(options).items()
+        if name.startswith("field_") and value is not None
+    }
+    return config_class.from_strings(given)
+
+
+def no_action(options: argparse.Namespace) -> int:
+    """Stand in for a verb that only has actions: the parser asks for one before this could run."""
+    raise AssertionError("a verb with actions was run without one")

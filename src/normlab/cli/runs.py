@@ -1,0 +1,138 @@
+"""Verbs about one run: train, resume, evaluate, predict."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from normlab.cli.parser import Parser, add_fields, add_verb, field_values
+
+
+def _add_train(verbs: Any, arguments: list[str]) -> None:
+    parser = add_verb(verbs, "train", "train one model", _train)
+    tasks = parser.add_subparsers(title="tasks", metavar="TASK", required=True, dest="task", parser_class=Parser)
+    from normlab.tasks import TASKS, task_settings
+
+    for name in TASKS:
+        child = tasks.add_parser(name, help=f"see `normlab train {name} --help`", allow_abbrev=False)
+        if arguments[:1] != ["train"] or name not in arguments:
+            continue
+        settings = task_settings(name)
+        child.add_argument("--preset", choices=list(settings.presets), help="named protocol that the flags change")
+        child.add_argument("--scale", choices=["smoke", "demo", "full"], help="the preset of that size; default demo")
+        child.add_argument("--out", type=Path, help="the run folder; default runs/TASK-TIME")
+        child.add_argument("--json", action="store_true", help="print the result as JSON")
+        add_fields(child, settings.config_class)
+
+
+def _train(options: argparse.Namespace) -> int:
+    from normlab.engine.api import default_folder, train_folder
+    from normlab.runs import RunFolder
+    from normlab.tasks import task_settings
+
+    settings = task_settings(options.task)
+    values = field_values(options, settings.config_class)
+    preset = options.preset or options.scale or "demo"
+    config = settings.make(preset, values, "command line")
+    folder = RunFolder.create(options.out or default_folder(options.task), config, options.task)
+    return _show_result(folder, train_folder(folder, quiet=options.json), as_json=options.json)
+
+
+def _add_resume(verbs: Any, arguments: list[str]) -> None:
+    parser = add_verb(verbs, "resume", "go on with an interrupted run, to the same bits", _resume)
+    parser.add_argument("run_folder", type=Path, metavar="RUN")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def _resume(options: argparse.Namespace) -> int:
+    from normlab.engine.api import train_folder
+    from normlab.runs import RunFolder
+
+    folder = RunFolder.open(options.run_folder)
+    if folder.done:
+        print(f"{folder.path}: finished already", file=sys.stderr)
+    return _show_result(folder, train_folder(folder, quiet=options.json), as_json=options.json)
+
+
+def _show_result(folder: Any, result: dict[str, Any], *, as_json: bool) -> int:
+    if as_json:
+        print(json.dumps({"run": str(folder.path), **result}))
+    elif result["state"] == "diverged":
+        print(f"{folder.path}: {result['diverged']['reason']}; try a smaller --lr or another --norm")
+    else:
+        print(_metric_table(result["metrics"]))
+        print(
+            f"{result['epochs']} epochs in {result['seconds']:.0f} s, {result['parameters']:,} parameters, "
+            f"best epoch {result['best_epoch']}; everything is in {folder.path}"
+        )
+    return 1 if result["state"] == "diverged" else 0
+
+
+def _metric_table(metrics: dict[str, float]) -> str:
+    """Lay `split/name` metrics out as a table: a row per split, percentages where a person reads."""
+    splits: dict[str, dict[str, float]] = {}
+    for key, value in metrics.items():
+        split, _, name = key.partition("/")
+        if split in {"train", "val", "test"}:
+            splits.setdefault(split, {})[name] = value
+    names = list(dict.fromkeys(name for row in splits.values() for name in row))
+    lines = ["".join(["split".ljust(8), *(name.rjust(12) for name in names)])]
+    for split, row in splits.items():
+        lines.append(split.ljust(8) + "".join(_for_people(name, row.get(name)).rjust(12) for name in names))
+    return "\n".join(lines)
+
+
+def _for_people(name: str, value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if name.endswith("loss") else f"{100 * value:.2f} %"
+
+
+def _add_evaluate(verbs: Any, arguments: list[str]) -> None:
+    parser = add_verb(verbs, "evaluate", "measure a trained run on a split", _evaluate)
+    parser.add_argument("run_folder", type=Path, metavar="RUN")
+    parser.add_argument("--split", default="test", help="train, val or test [test]")
+    parser.add_argument("--data", help="where the data lie now, if they moved")
+    parser.add_argument("--device", help="auto, cpu, cuda, ...")
+    parser.add_argument("--json", action="store_true", help="print metrics and tables as JSON")
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from normlab.engine.api import load_run
+
+    run = load_run(options.run_folder, device=options.device)
+    found = run.evaluate(options.split, data=options.data)
+    print(json.dumps(found) if options.json else _metric_table(found["metrics"]))
+    return 0
+
+
+def _add_predict(verbs: Any, arguments: list[str]) -> None:
+    parser = add_verb(verbs, "predict", "apply a trained model to a file or a folder", _predict)
+    parser.add_argument("run_folder", type=Path, metavar="RUN")
+    parser.add_argument("input", type=Path, metavar="INPUT", help="image: a CSV of pixels, an image, or a folder")
+    parser.add_argument("--out", type=Path, required=True, help="the file to write")
+    parser.add_argument("--format", default="auto", help="csv, jsonl, course; auto goes by the suffix of --out")
+    parser.add_argument("--device", help="auto, cpu, cuda, ...")
+    parser.add_argument("--json", action="store_true", help="print what was done as JSON")
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from normlab.engine.api import load_run
+
+    count = load_run(options.run_folder, device=options.device).predict_to(options.input, options.out, options.format)
+    if options.json:
+        print(json.dumps({"out": str(options.out), "records": count}))
+    else:
+        print(f"{count} predictions in {options.out}")
+    return 0
+
+
+VERBS = (
+    _add_train,
+    _add_resume,
+    _add_evaluate,
+    _add_predict,
+)

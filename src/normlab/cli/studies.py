@@ -1,0 +1,147 @@
+"""Verbs about many runs: study, report."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from normlab.cli.parser import Parser, add_fields, add_verb, field_values, no_action
+
+
+def _add_study(verbs: Any, arguments: list[str]) -> None:
+    parser = add_verb(verbs, "study", "compare many trainings under the same seeds", no_action)
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True, parser_class=Parser)
+    for name, text, run in (
+        ("plan", "list the cells of a study, without training", _study_plan),
+        ("run", "train what is not done yet, then write the report", _study_run),
+    ):
+        child = add_verb(actions, name, text, run)
+        child.add_argument(
+            "study", metavar="STUDY", help="a .yaml file, or a shipped study: see `normlab list studies`"
+        )
+        child.add_argument("--scale", default="demo", help="smoke, demo, full, or another scale of the study [demo]")
+        child.add_argument("--seeds", type=int, help="number of paired seeds")
+        child.add_argument("--json", action="store_true", help="print the answer as JSON")
+        if name == "run":
+            child.add_argument("--out", type=Path, help="the study's folder; default runs/STUDY-SCALE")
+            child.add_argument("--workers", type=int, help="cells trained at once; default one per core")
+        if arguments[:2] == ["study", name]:
+            add_fields(child, _study_config_class(arguments[2:]))
+    for name, text, run in (
+        ("status", "show how far each cell of a study is", _study_status),
+        ("report", "write a study's report again", _study_report),
+    ):
+        child = add_verb(actions, name, text, run)
+        child.add_argument("folder", type=Path, metavar="FOLDER", help="what `study run --out` made")
+        child.add_argument("--json", action="store_true", help="print the answer as JSON")
+
+
+def _study_config_class(words: list[str]) -> Any:
+    """Return the configuration class of the study named on the command line; the image task's for `--help`."""
+    from normlab.studies.plan import StudyFile, find_study
+    from normlab.tasks import task_settings
+
+    named = [word for word in words[:1] if not word.startswith("-")]
+    task = StudyFile.from_yaml(find_study(named[0])).task if named else "image"
+    return task_settings(task).config_class
+
+
+def _study_changes(options: argparse.Namespace) -> dict[str, Any]:
+    return field_values(options, _study_config_class([options.study]))
+
+
+def _study_plan(options: argparse.Namespace) -> int:
+    from normlab.studies.plan import make_plan
+
+    plan = make_plan(options.study, scale=options.scale, seeds=options.seeds, **_study_changes(options))
+    if options.json:
+        print(json.dumps([{"name": c.name, "values": c.values, "seed": c.seed, "hash": c.hash} for c in plan.cells]))
+        return 0
+    print(f"{plan.file.title} ({plan.scale}): {len(plan.cells)} cells")
+    for cell in plan.cells:
+        print(f"  {cell.name}  {cell.hash}")
+    return 0
+
+
+def _study_run(options: argparse.Namespace) -> int:
+    from normlab.studies import run_study
+
+    study = run_study(
+        options.study,
+        out=options.out,
+        scale=options.scale,
+        seeds=options.seeds,
+        workers=options.workers,
+        **_study_changes(options),
+    )
+    return _show_study(study, as_json=options.json)
+
+
+def _show_study(study: Any, *, as_json: bool) -> int:
+    """Print a study's table and write its report; fail if no cell has a result."""
+    from normlab.report import build_report
+    from normlab.studies.text_table import as_text, as_values
+
+    report = build_report([study.path], study.path / "report.html")
+    failed = [cell.name for cell in study.cells if cell.state == "failed"]
+    if as_json:
+        print(json.dumps({"study": str(study.path), "report": str(report), "failed": failed, "rows": as_values(study)}))
+    else:
+        print(as_text(study))
+        print(f"report: {report}")
+    for name in failed:
+        print(
+            f"normlab: {study.path / 'cells' / name}: failed; see its log.txt, then run again",
+            file=sys.stderr,
+        )
+    return 1 if failed else 0
+
+
+def _study_status(options: argparse.Namespace) -> int:
+    from normlab.studies import Study
+
+    study = Study.open(options.folder)
+    rows = [(cell.name, cell.state, len(cell.folder.metrics())) for cell in study.cells]
+    if options.json:
+        print(json.dumps([{"name": name, "state": state, "epochs": epochs} for name, state, epochs in rows]))
+        return 0
+    width = max(len(name) for name, _, _ in rows)
+    for name, state, epochs in rows:
+        print(f"{name.ljust(width)}  {state:<11}  {epochs:>4} epochs")
+    return 0
+
+
+def _study_report(options: argparse.Namespace) -> int:
+    from normlab.studies import Study
+
+    return _show_study(Study.open(options.folder), as_json=options.json)
+
+
+def _add_report(verbs: Any, arguments: list[str]) -> None:
+    parser = add_verb(verbs, "report", "write one HTML file about runs and studies", _report)
+    parser.add_argument("folders", type=Path, nargs="+", metavar="PATH", help="run and study folders")
+    parser.add_argument("--out", type=Path, help="the file; default report.html in the first folder")
+    parser.add_argument("--format", choices=["html", "md", "tex"], default="html", help="the page, or its table alone")
+
+
+def _report(options: argparse.Namespace) -> int:
+    from normlab.report import build_report, table_text
+
+    if options.format != "html":
+        text = table_text(options.folders, options.format)
+        if options.out is None:
+            print(text)
+        else:
+            options.out.write_text(text + "\n", encoding="utf-8")
+        return 0
+    print(build_report(options.folders, options.out or options.folders[0] / "report.html"))
+    return 0
+
+
+VERBS = (
+    _add_study,
+    _add_report,
+)

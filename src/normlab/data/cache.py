@@ -1,0 +1,167 @@
+"""Decoded images on the disk, memory-mapped.
+
+Decoding 60,000 small files takes many seconds, mapping the result none, and processes that run side by side
+share its pages. A cache folder is built under a temporary name and renamed, so two processes at once cost
+time but never correctness; sizes are checked at every opening, so a truncated file is rebuilt; arrays are
+opened without pickle.
+
+    <cache>/images/<name>-<key>/   train_images.npy train_labels.npy test_images.npy test_labels.npy meta.json
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from normlab.data.source import SPLITS, Chunk, ImageSource
+from normlab.errors import UserError
+from normlab.runs.atomic import atomic_folder, write_json
+
+_FORMAT = 1  # part of every key: raised when the layout of a cache folder changes
+
+
+class Cached(NamedTuple):
+    """A cache entry: memory-mapped arrays by split, and the content's fingerprint."""
+
+    images: dict[str, npt.NDArray[np.uint8]]
+    labels: dict[str, npt.NDArray[np.int64]]
+    fingerprint: str
+
+
+def cache_home() -> Path:
+    """Return the folder for caches: `NORMLAB_CACHE`, or `normlab` in the system's usual place."""
+    if chosen := os.environ.get("NORMLAB_CACHE"):
+        return Path(chosen).expanduser()
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
+    elif sys.platform == "darwin":
+        base = "~/Library/Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "normlab"
+
+
+def cached(source: ImageSource, cache_dir: str | os.PathLike[str] | None = None) -> Cached:
+    """Return the decoded source, from the cache if it is there and whole, else decoded and cached now.
+
+    Raises: UserError for content that cannot be decoded, a wrong published sum, or a cache that cannot be
+        written.
+    """
+    folder = Path(cache_dir or cache_home()) / "images" / f"{source.name}-{_key(source)}"
+    entry = _open(folder)
+    if entry is not None:
+        return entry
+    source.verify()
+    try:
+        with atomic_folder(folder, replace=True) as temporary:
+            _build(source, temporary)
+    except (PermissionError, NotADirectoryError, FileExistsError) as error:
+        raise UserError(f"cannot write the cache {folder.parent}: set NORMLAB_CACHE to another folder") from error
+    entry = _open(folder)
+    if entry is None:
+        raise UserError(f"the cache {folder} is damaged or the disk is full: delete that folder and try again")
+    return entry
+
+
+def fingerprint(images: dict[str, npt.NDArray[np.uint8]], labels: dict[str, npt.NDArray[np.int64]]) -> str:
+    """Return 16 hexadecimal digits of the SHA-256 over shapes, pixels and labels of all splits."""
+    digest = hashlib.sha256()
+    for split in SPLITS:
+        digest.update(f"{split}{images[split].shape}".encode())
+        for start in range(0, len(images[split]), 4096):
+            digest.update(images[split][start : start + 4096].tobytes())
+        digest.update(labels[split].astype("<i8").tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _key(source: ImageSource) -> str:
+    described = json.dumps([_FORMAT, source.identity], sort_keys=True)
+    return hashlib.sha256(described.encode()).hexdigest()[:16]
+
+
+def _build(source: ImageSource, folder: Path) -> None:
+    """Decode all chunks into `folder`; `meta.json` comes last and lists the size of every file."""
+    counts = _write_splits(source.chunks(), folder)
+    if empty := [split for split in SPLITS if not counts.get(split)]:
+        raise UserError(f"{source.name} ({source.kind}) holds no {' and no '.join(empty)} images")
+    arrays = _load_arrays(folder)
+    meta = {
+        "source": source.identity,
+        "kind": source.kind,
+        "counts": counts,
+        "bytes": {path.name: path.stat().st_size for path in sorted(folder.glob("*.npy"))},
+        "fingerprint": fingerprint(*arrays),
+    }
+    write_json(folder / "meta.json", meta)
+
+
+def _open(folder: Path) -> Cached | None:
+    """Return the entry, or None if it is missing, truncated or otherwise not what `meta.json` says."""
+    try:
+        meta: dict[str, Any] = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+        if any((folder / name).stat().st_size != size for name, size in meta["bytes"].items()):
+            return None
+        images, labels = _load_arrays(folder)
+        return Cached(images, labels, str(meta["fingerprint"]))
+    except (OSError, ValueError, KeyError, AttributeError):
+        return None
+
+
+def _load_arrays(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Map the arrays copy-on-write: torch takes no read-only arrays, and the file must never change."""
+
+    def load(part: str) -> dict[str, Any]:
+        return {split: np.load(folder / f"{split}_{part}.npy", mmap_mode="c") for split in SPLITS}
+
+    return load("images"), load("labels")
+
+
+def _write_splits(chunks: Iterable[Chunk], folder: Path) -> dict[str, int]:
+    writers: dict[tuple[str, str], _NpyWriter] = {}
+    counts: dict[str, int] = {}
+    try:
+        for chunk in chunks:
+            for part, rows in (("images", chunk.images), ("labels", chunk.labels)):
+                if (chunk.split, part) not in writers:
+                    writers[chunk.split, part] = _NpyWriter(folder / f"{chunk.split}_{part}.npy", rows)
+                writers[chunk.split, part].append(rows)
+            counts[chunk.split] = counts.get(chunk.split, 0) + len(chunk.labels)
+    finally:
+        for writer in writers.values():
+            writer.close()
+    return counts
+
+
+class _NpyWriter:
+    """A .npy file that grows along axis 0; NumPy leaves room in the header for the final length."""
+
+    def __init__(self, path: Path, like: npt.NDArray[Any]) -> None:
+        self._file = open(path, "wb")  # noqa: SIM115 - closed by close()
+        self._row, self._dtype, self._length = like.shape[1:], like.dtype, 0
+        self._write_header()
+
+    def append(self, rows: npt.NDArray[Any]) -> None:
+        if rows.shape[1:] != self._row or rows.dtype != self._dtype:
+            raise ValueError(f"chunk of {rows.dtype} {rows.shape[1:]}, expected {self._dtype} {self._row}")
+        self._file.write(rows.tobytes())
+        self._length += len(rows)
+
+    def close(self) -> None:
+        end = self._file.tell()
+        self._file.seek(0)
+        self._write_header()
+        if self._length:
+            assert self._file.tell() + self._length * int(np.prod(self._row)) * self._dtype.itemsize == end
+        self._file.close()
+
+    def _write_header(self) -> None:
+        header = {"descr": self._dtype.str, "fortran_order": False, "shape": (self._length, *self._row)}
+        np.lib.format.write_array_header_1_0(self._file, header)

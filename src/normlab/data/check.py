@@ -1,0 +1,40 @@
+"""`normlab data check`: read a data set, or images for prediction, and say what is in it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from normlab.data.course_csv import read_csv_images
+from normlab.data.images import load_images, open_source
+from normlab.data.known import PUBLISHED_MD5
+
+
+def check(path: str | os.PathLike[str], *, cache_dir: str | os.PathLike[str] | None = None) -> dict[str, Any]:
+    """Read everything at `path` (or of that name), check published sums, and report; JSON-able.
+
+    Returns: kind, name, image_size, classes, counts by split, per_class counts by split and class, sums (the files
+        whose MD5 equals the published one), fingerprint. For a CSV: kind and rows.
+    Raises: UserError for the first thing that is wrong.
+    """
+    if str(path).lower().endswith(".csv") and Path(path).is_file():
+        return {"kind": "images without labels (CSV)", "rows": sum(1 for _ in read_csv_images(Path(path)))}
+    source = open_source(path, cache_dir=cache_dir, sums=PUBLISHED_MD5)
+    checked = source.verify()
+    data = load_images(path, cache_dir=cache_dir)
+    counts = {split: np.bincount(labels, minlength=len(data.classes)) for split, labels in data.labels.items()}
+    return {
+        "kind": source.kind,
+        "name": data.name,
+        "image_size": list(data.images["train"].shape[2:]),
+        "classes": len(data.classes),
+        "counts": {split: int(by_class.sum()) for split, by_class in counts.items()},
+        "per_class": {
+            split: dict(zip(data.classes, by_class.tolist(), strict=True)) for split, by_class in counts.items()
+        },
+        "sums": f"MD5 as published: {', '.join(checked)}" if checked else "none published for this form",
+        "fingerprint": data.fingerprint,
+    }

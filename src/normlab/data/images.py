@@ -1,0 +1,88 @@
+"""Images for classification: one way in, whatever form they lie in.
+
+`load_images("digits")`, `load_images("cifar10")` or `load_images(path)` give the same type: uint8 pixels and
+labels, memory-mapped, with a fingerprint that is equal for equal pixels and labels. The form of a path is
+recognised, not asked.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from normlab.data.cache import cached
+from normlab.data.digits import digits_source
+from normlab.data.find import find_source
+from normlab.data.known import KNOWN, PUBLISHED_MD5
+from normlab.data.prediction import read_images_for_prediction
+from normlab.data.source import ImageSource
+
+__all__ = ["ImageDataset", "load_images", "open_source", "read_images_for_prediction"]
+
+
+@dataclass(frozen=True)
+class ImageDataset:
+    """A data set for classification.
+
+    Args:
+        name: "digits", "cifar10", "cifar100", or the folder's name.
+        images: by split ("train", "test"): uint8 (N, 3, H, W), memory-mapped; writing to it does not reach
+            the file.
+        labels: by split: int64 (N,), indices into `classes`.
+        classes: class names.
+        fingerprint: 16 hexadecimal digits over pixels and labels, the same whatever form they came from.
+    """
+
+    name: str
+    images: Mapping[str, npt.NDArray[np.uint8]]
+    labels: Mapping[str, npt.NDArray[np.int64]]
+    classes: tuple[str, ...]
+    fingerprint: str
+
+
+def load_images(
+    spec: str | os.PathLike[str],
+    *,
+    size: int | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    coarse: bool = False,
+    sums: Mapping[str, str] = PUBLISHED_MD5,
+) -> ImageDataset:
+    """Load a data set by name or path; decoded once, then memory-mapped from the cache.
+
+    Args:
+        spec: `digits`, `cifar10`, `cifar100`, or a path: a CIFAR folder or archive (python or binary), a
+            folder of parquet files, or a folder of images by class. Write `./digits` for a folder of that
+            name.
+        size: height and width; default: 32, which is CIFAR's own. Others are resized, bilinear.
+        cache_dir: where decoded data are kept; default: `NORMLAB_CACHE` or the user's cache folder.
+        seed: draws the test images of a folder of images that has no test folder.
+        coarse: CIFAR-100's 20 superclasses in place of its 100 classes.
+        sums: MD5 by file name that official files must have.
+    Raises: UserError for a path that holds none of these, a wrong sum, or content that cannot be read.
+    """
+    source = open_source(spec, size=size, cache_dir=cache_dir, seed=seed, coarse=coarse, sums=sums)
+    entry = cached(source, cache_dir)
+    return ImageDataset(source.name, entry.images, entry.labels, source.classes, entry.fingerprint)
+
+
+def open_source(
+    spec: str | os.PathLike[str],
+    *,
+    size: int | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    coarse: bool = False,
+    sums: Mapping[str, str] = PUBLISHED_MD5,
+) -> ImageSource:
+    """Recognise a data set without decoding it; see `load_images`."""
+    if spec == "digits":
+        return digits_source(size)
+    path = KNOWN[spec].find(cache_dir) if isinstance(spec, str) and spec in KNOWN else Path(spec)
+    return find_source(path, size=size, seed=seed, coarse=coarse, sums=sums)

@@ -1,0 +1,42 @@
+"""What this machine has and what normlab will make of it: the first thing to look at when something is odd."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from importlib.util import find_spec
+from typing import Any
+
+from normlab import __version__
+from normlab.runs.environment import cpu_name, describe_environment
+
+_EXTRAS = {
+    "parquet": ("pyarrow", "PIL"),
+    "tensorboard": ("tensorboard",),
+    "bert": ("transformers",),
+    "tune": ("optuna",),
+    "ray": ("ray",),
+    "export": ("onnx", "onnxscript"),
+}
+
+
+def examine() -> dict[str, Any]:
+    """Return findings as name -> value, plain JSON."""
+    import torch
+
+    from normlab.engine.device import available_cores, choose_device, has_fast_bfloat16
+
+    environment = describe_environment()
+    device = choose_device("auto")
+    return {
+        "normlab": __version__,
+        "python": environment["python"],
+        "torch": torch.__version__,
+        "processor": cpu_name(),
+        "cores": available_cores(),
+        "memory": f"{environment['memory_gib']} GiB",
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else device.type,
+        "precision": "bfloat16" if has_fast_bfloat16(device) else "float32",
+        "compiler": shutil.which(os.environ.get("CXX", "g++")) or "none: --compile will not work",
+        "extras": " ".join(name for name, modules in _EXTRAS.items() if all(map(find_spec, modules))) or "none",
+    }

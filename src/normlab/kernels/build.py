@@ -1,0 +1,156 @@
+"""Compile the C++ kernels at their first use, keep them in the user's cache, load them with ctypes.
+
+A kernel is a plain C library: `kernels/<name>.cpp` with `extern "C"` functions over raw pointers. It needs
+no torch headers, so it builds in seconds. The key of the cache covers all that the machine code depends on,
+so an edited source, a new torch or another CPU builds anew and nothing stale is ever loaded. Whatever goes
+wrong, `load` says so in one line and returns None: the caller then runs its plain PyTorch reference.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+SOURCES = Path(__file__).parent
+# -ffast-math is left out: it would reorder the compensated steps of the statistics.
+FLAGS = ("-std=c++20", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-fopenmp")
+
+_reasons: dict[str, str] = {}  # kernel -> why it is off, in one line
+_said: set[str] = set()
+
+
+class _UnavailableError(Exception):
+    """Carries the one-line reason for which a kernel cannot be had."""
+
+
+@functools.cache
+def load(name: str) -> ctypes.CDLL | None:
+    """Return the library built from `kernels/<name>.cpp`, or None where it cannot be had.
+
+    The first call in a process may compile (a line on stderr says so); concurrent processes build once. None
+    comes with one line on stderr that gives the reason. The environment is read at the first call:
+    NORMLAB_KERNELS=off switches all kernels off, NORMLAB_CACHE moves the cache, CXX names the compiler.
+    """
+    try:
+        return ctypes.CDLL(str(_library(name)))
+    except (_UnavailableError, OSError) as error:
+        _reasons[name] = reason = " ".join(str(error).split())
+        _say(f"normlab: fast kernels are not used ({reason}); plain PyTorch runs instead")
+        return None
+
+
+def status() -> list[dict[str, Any]]:
+    """Return one row a kernel, {"kernel", "active", "reason"}; loads, and so may build, each of them."""
+    rows = []
+    for name in sorted(source.stem for source in SOURCES.glob("*.cpp")):
+        active = load(name) is not None
+        rows.append({"kernel": name, "active": active, "reason": "" if active else _reasons[name]})
+    return rows
+
+
+def cache_folder() -> Path:
+    """Return where built libraries are kept: $NORMLAB_CACHE/kernels or ~/.cache/normlab/kernels."""
+    root = os.environ.get("NORMLAB_CACHE")
+    return (Path(root) if root else Path.home() / ".cache" / "normlab") / "kernels"
+
+
+def _library(name: str) -> Path:
+    if os.environ.get("NORMLAB_KERNELS", "").lower() in ("off", "0", "no", "false"):
+        raise _UnavailableError("NORMLAB_KERNELS=off")
+    compiler = _compiler()
+    source = SOURCES / f"{name}.cpp"
+    library = cache_folder() / f"{name}-{_key(source, compiler)}.so"
+    if not library.exists():
+        _build_once(source, library, compiler)
+    return library
+
+
+@functools.cache
+def _compiler() -> str:
+    wanted = os.environ.get("CXX")
+    for name in [wanted] if wanted else ["g++", "clang++", "c++"]:
+        if path := shutil.which(name):
+            return path
+    raise _UnavailableError(f"no C++ compiler: {wanted or 'g++'} is not on the PATH")
+
+
+def _key(source: Path, compiler: str) -> str:
+    """Digest of all that the machine code depends on."""
+    version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False).stdout
+    headers = sorted(SOURCES.glob("*.h"))
+    parts = [file.read_text() for file in [source, *headers]]
+    parts += [torch.__version__, version, _cpu(), " ".join(FLAGS), _openmp_runtime() or ""]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
+
+
+@functools.cache
+def _cpu() -> str:
+    """What -march=native reads: the CPU's feature flags."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return f"{platform.machine()} {platform.processor()}"
+    return next((line for line in lines if line.lower().startswith(("flags", "features"))), "")
+
+
+@functools.cache
+def _openmp_runtime() -> str | None:
+    """Path of the libgomp that torch has loaded: linking against it shares torch's pool of threads."""
+    try:
+        mapped = {line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines()}
+    except OSError:
+        return None
+    found = sorted(path for path in mapped if Path(path).name.startswith("libgomp"))
+    return next((path for path in found if "torch" in path), found[0] if found else None)
+
+
+def _build_once(source: Path, library: Path, compiler: str) -> None:
+    """Build under a lock, so that of many processes that start together one compiles and the rest wait."""
+    try:
+        import fcntl
+    except ImportError as error:
+        raise _UnavailableError("they need Linux or macOS") from error
+    library.parent.mkdir(parents=True, exist_ok=True)
+    with library.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not library.exists():
+            _build(source, library, compiler)
+
+
+def _build(source: Path, library: Path, compiler: str) -> None:
+    start = time.perf_counter()
+    _say(f"normlab: compiling the {source.stem} kernels, once on this machine (some seconds) ...")
+    with tempfile.TemporaryDirectory(dir=library.parent) as folder:
+        unlinked, built = Path(folder) / "kernel.o", Path(folder) / "kernel.so"
+        _run([compiler, *FLAGS, "-c", str(source), "-o", str(unlinked)], source.name)
+        openmp = _openmp_runtime() or "-fopenmp"
+        _run([compiler, "-shared", str(unlinked), openmp, "-o", str(built)], source.name)
+        os.replace(built, library)
+    _say(f"normlab: compiled the {source.stem} kernels in {time.perf_counter() - start:.1f} s")
+
+
+def _run(command: list[str], what: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+        first = next((line for line in lines if "error" in line), lines[0])
+        raise _UnavailableError(f"{Path(command[0]).name} failed on {what}: {first[:200]}")
+
+
+def _say(line: str) -> None:
+    """Print a line to stderr, the same one once a process."""
+    if line not in _said:
+        _said.add(line)
+        print(line, file=sys.stderr, flush=True)

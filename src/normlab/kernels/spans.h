@@ -1,0 +1,212 @@
+// Vector loops over a span of memory that holds `channels` interleaved channels.
+//
+// A map in NHWC is one span a sample with C channels; one in NCHW is C spans a sample with one channel. Both are
+// swept in periods of `vectors` vectors, the shortest at least four vectors long after which the channels
+// repeat: lane j of a period always meets channel j % channels. A table of one number a channel is unrolled
+// to a period (Row), or broadcast where there is one channel (Splat). Vectors are GCC's vector types: 16
+// floats, which compilers split where the CPU has no 512-bit registers.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+namespace normlab {
+
+typedef float vf __attribute__((vector_size(64)));
+typedef int32_t vi __attribute__((vector_size(64)));
+typedef uint32_t vu __attribute__((vector_size(64)));
+typedef uint16_t vh __attribute__((vector_size(32)));
+constexpr int LANES = 16;
+
+#define NORMLAB_INLINE inline __attribute__((always_inline))
+
+struct bf16 {
+    uint16_t bits;
+};
+
+struct Full {};
+struct Part {
+    int count;
+};
+
+NORMLAB_INLINE vf splat(float value) { return vf{} + value; }
+
+NORMLAB_INLINE vf load(const float* p, Full) {
+    vf v;
+    std::memcpy(&v, p, sizeof v);
+    return v;
+}
+
+NORMLAB_INLINE vf load(const bf16* p, Full) {
+    vh half;
+    std::memcpy(&half, p, sizeof half);
+    return (vf)(__builtin_convertvector(half, vu) << 16);
+}
+
+NORMLAB_INLINE void store(float* p, vf v, Full) { std::memcpy(p, &v, sizeof v); }
+
+// Rounds to nearest even; a NaN stays one.
+NORMLAB_INLINE void store(bf16* p, vf v, Full) {
+    const vu bits = (vu)v;
+    vu rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+    rounded = (v != v) ? vu{} + 0x7fc0 : rounded;
+    const vh half = __builtin_convertvector(rounded, vh);
+    std::memcpy(p, &half, sizeof half);
+}
+
+template <class T>
+NORMLAB_INLINE vf load(const T* p, Part part) {
+    T padded[LANES] = {};
+    std::memcpy(padded, p, part.count * sizeof(T));
+    return load(padded, Full{});
+}
+
+template <class T>
+NORMLAB_INLINE void store(T* p, vf v, Part part) {
+    T padded[LANES];
+    store(padded, v, Full{});
+    std::memcpy(p, padded, part.count * sizeof(T));
+}
+
+// Zero in the lanes that are no part of the span.
+NORMLAB_INLINE vf keep(vf v, Full) { return v; }
+NORMLAB_INLINE vf keep(vf v, Part part) {
+    const vi lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    return (lane < part.count) ? v : vf{};
+}
+
+struct Row {
+    const float* values;
+    NORMLAB_INLINE vf operator[](int k) const { return load(values + k * LANES, Full{}); }
+};
+
+struct Splat {
+    vf value;
+    explicit Splat(const float* values) : value(splat(*values)) {}
+    NORMLAB_INLINE vf operator[](int) const { return value; }
+};
+
+// Calls body(offset, k, Full or Part) for each vector of the span; k is its place in the period. K > 0 fixes the
+// number of vectors at compile time, so that tables and sums stay in registers.
+template <int K, class Body>
+NORMLAB_INLINE void sweep(int64_t length, int vectors, Body body) {
+    const int count = K ? K : vectors;
+    int64_t i = 0;
+    for (; i + count * LANES <= length; i += count * LANES) {
+#pragma GCC unroll 4
+        for (int k = 0; k < count; ++k) body(i + k * LANES, k, Full{});
+    }
+#pragma GCC unroll 4
+    for (int k = 0; k < count; ++k) {
+        if (i + LANES <= length)
+            body(i, k, Full{});
+        else if (i < length)
+            body(i, k, Part{int(length - i)});
+        i += LANES;
+    }
+}
+
+// K running sums a lane: in registers, or for K = 0 in the given memory.
+template <int K>
+struct Sums {
+    vf values[K] = {};
+    Sums(vf*, int) {}
+    NORMLAB_INLINE vf& operator[](int k) { return values[k]; }
+    NORMLAB_INLINE void save(vf* memory) const { std::memcpy(memory, values, sizeof values); }
+};
+
+template <>
+struct Sums<0> {
+    vf* values;
+    Sums(vf* memory, int vectors) : values(memory) { std::memset(memory, 0, vectors * sizeof(vf)); }
+    NORMLAB_INLINE vf& operator[](int k) { return values[k]; }
+    NORMLAB_INLINE void save(vf*) const {}
+};
+
+#define NORMLAB_BODY __attribute__((always_inline))
+
+// sums = sum of x
+template <int K, class T>
+void sum_values(const T* x, int64_t length, int vectors, vf* sums) {
+    Sums<K> total(sums, vectors);
+    sweep<K>(length, vectors, [&](int64_t i, int k, auto size) NORMLAB_BODY { total[k] += load(x + i, size); });
+    total.save(sums);
+}
+
+// sums = sum of (x - mean), squares = sum of (x - mean)^2
+template <int K, class Table, class T>
+void sum_deviations(const T* x, const float* mean, int64_t length, int vectors, vf* sums, vf* squares) {
+    Sums<K> total(sums, vectors), total_square(squares, vectors);
+    const Table center{mean};
+    sweep<K>(length, vectors, [&](int64_t i, int k, auto size) NORMLAB_BODY {
+        const vf deviation = keep(load(x + i, size) - center[k], size);
+        total[k] += deviation;
+        total_square[k] += deviation * deviation;
+    });
+    total.save(sums);
+    total_square.save(squares);
+}
+
+// grads = sum of g, products = sum of g * (x - mean). With y, the output of a ReLU, g is grad where y > 0, and
+// is written to masked; else g is grad.
+template <int K, class Table, bool RELU, class T>
+void sum_gradients(const T* x, const T* grad, const T* y, T* masked, const float* mean, int64_t length,
+                   int vectors, vf* grads, vf* products) {
+    Sums<K> total(grads, vectors), total_product(products, vectors);
+    const Table center{mean};
+    sweep<K>(length, vectors, [&](int64_t i, int k, auto size) NORMLAB_BODY {
+        vf g = load(grad + i, size);
+        if (RELU) {
+            g = (load(y + i, size) <= vf{}) ? vf{} : g;
+            store(masked + i, g, size);
+        }
+        total[k] += g;
+        total_product[k] += keep(g * (load(x + i, size) - center[k]), size);
+    });
+    total.save(grads);
+    total_product.save(products);
+}
+
+// y = relu?((x - mean) * scale + shift + residual?); a NaN stays one.
+template <int K, class Table, bool RESIDUAL, bool RELU, class T>
+void apply(const T* x, const T* residual, T* y, const float* mean, const float* scale, const float* shift,
+           int64_t length, int vectors) {
+    const Table center{mean}, slope{scale}, level{shift};
+    sweep<K>(length, vectors, [&](int64_t i, int k, auto size) NORMLAB_BODY {
+        vf value = (load(x + i, size) - center[k]) * slope[k] + level[k];
+        if (RESIDUAL) value += load(residual + i, size);
+        if (RELU) value = (value < vf{}) ? vf{} : value;
+        store(y + i, value, size);
+    });
+}
+
+// dx = grad * by_grad + (x - mean) * by_x + shift; dx may be grad itself.
+template <int K, class Table, class T>
+void combine(const T* x, const T* grad, T* dx, const float* mean, const float* by_grad, const float* by_x,
+             const float* shift, int64_t length, int vectors) {
+    const Table center{mean}, grad_slope{by_grad}, x_slope{by_x}, level{shift};
+    sweep<K>(length, vectors, [&](int64_t i, int k, auto size) NORMLAB_BODY {
+        const vf deviation = load(x + i, size) - center[k];
+        store(dx + i, load(grad + i, size) * grad_slope[k] + (deviation * x_slope[k] + level[k]), size);
+    });
+}
+
+// Adds the lanes of a period up by channel: out[c] = sum over the lanes j with j % channels = c.
+inline void fold(const vf* sums, int vectors, int channels, double* out) {
+    if (channels == 1) {
+        vf v = sums[0];
+        for (int k = 1; k < vectors; ++k) v += sums[k];
+        float lanes[LANES];
+        std::memcpy(lanes, &v, sizeof v);
+        for (int half = LANES / 2; half; half /= 2)
+            for (int j = 0; j < half; ++j) lanes[j] += lanes[j + half];
+        out[0] = lanes[0];
+        return;
+    }
+    const float* lanes = reinterpret_cast<const float*>(sums);
+    for (int c = 0; c < channels; ++c) out[c] = lanes[c];
+    for (int start = channels; start < vectors * LANES; start += channels)
+        for (int c = 0; c < channels; ++c) out[c] += lanes[start + c];
+}
+
+}  // namespace normlab

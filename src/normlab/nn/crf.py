@@ -1,0 +1,200 @@
+"""A linear-chain conditional random field (Lafferty, McCallum & Pereira 2001), batched, as one module.
+
+The score of a tag sequence is start[y_1] + sum_t emissions[t, y_t] + sum_t transitions[y_{t-1}, y_t] +
+end[y_n]. All questions about the distribution exp(score) / Z are answered by the recursions in `crf_lattice`
+and `crf_decoding`: loops over time, never over sentences. Parameters bear pytorch-crf's names.
+
+Letters: B sentences, T positions, K tags. Masks are True where a position is real; real positions need not
+be on the left, nor adjacent: the others are skipped. An empty sentence has one (empty) path with score 0.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from normlab.nn import crf_decoding, crf_lattice
+from normlab.nn.crf_lattice import FORBIDDEN, Lattice
+
+Reduction = Literal["mean", "sum", "none", "token_mean"]
+
+
+class LinearChainCRF(nn.Module):
+    """Loss, decoding and probabilities of tag sequences, given emission scores (B, T, K).
+
+    Args:
+        num_tags: K.
+        allowed: which transitions are legal: a boolean (K, K) array [from, to], or a triple (start (K,),
+            transitions (K, K), end (K,)) as `data.tagging_scheme.legal_transitions` returns. The others score
+            -1e30 everywhere, so they have probability 0 in the loss too and are never decoded, unless a
+            sentence has no legal path at all; a gold sequence that is illegal makes the loss about 1e30.
+    Initialisation: all scores U(-0.1, 0.1), as in pytorch-crf.
+    """
+
+    allowed_start: Tensor | None
+    allowed_transitions: Tensor | None
+    allowed_end: Tensor | None
+
+    def __init__(self, num_tags: int, allowed: Any = None) -> None:
+        super().__init__()
+        if num_tags < 1:
+            raise ValueError(f"num_tags must be positive, got {num_tags}")
+        self.num_tags = num_tags
+        self.start_transitions = nn.Parameter(torch.empty(num_tags))
+        self.end_transitions = nn.Parameter(torch.empty(num_tags))
+        self.transitions = nn.Parameter(torch.empty(num_tags, num_tags))
+        for name, legal in zip(("start", "transitions", "end"), _legal_triple(allowed, num_tags), strict=True):
+            self.register_buffer(f"allowed_{name}", legal, persistent=False)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw all scores from U(-0.1, 0.1)."""
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -0.1, 0.1)
+
+    def extra_repr(self) -> str:
+        """Show the number of tags, and whether transitions are constrained."""
+        return f"{self.num_tags}, constrained={self.allowed_transitions is not None}"
+
+    def nll(self, emissions: Tensor, tags: Tensor, mask: Tensor | None = None, reduction: Reduction = "mean") -> Tensor:
+        """Return the negative log-likelihood -log p(tags | emissions) of gold sequences.
+
+        Args:
+            emissions: (B, T, K), floating; halves are computed in float32.
+            tags: (B, T) in 0..K-1 where the mask is True, anything elsewhere.
+            mask: (B, T), True where a position is real; None for all.
+            reduction: "mean" over sentences, "sum", "none" (B,), or "token_mean" over real positions.
+        """
+        lattice, order = self._lattice(emissions, mask)
+        losses = crf_lattice.log_partition(lattice) - self._path_score(lattice, order, tags)
+        return _reduce(losses, lattice.mask, reduction)
+
+    def score(self, emissions: Tensor, tags: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return the unnormalised score of each tag sequence, (B,)."""
+        lattice, order = self._lattice(emissions, mask)
+        return self._path_score(lattice, order, tags)
+
+    def log_partition(self, emissions: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return log Z, the log of the summed exp(score) of all sequences, (B,)."""
+        return crf_lattice.log_partition(self._lattice(emissions, mask)[0])
+
+    @torch.no_grad()
+    def viterbi(self, emissions: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return the best tag sequence of each sentence, (B, T) int64, 0 where the mask is False."""
+        paths, _ = self.k_best(emissions, mask, k=1)
+        return paths[:, 0]
+
+    @torch.no_grad()
+    def k_best(self, emissions: Tensor, mask: Tensor | None = None, k: int = 1) -> tuple[Tensor, Tensor]:
+        """Return the k best sequences, best first: tags (B, k, T), 0 where masked, and scores (B, k).
+
+        A sentence with fewer legal sequences than k has score -inf in the surplus rows.
+        """
+        if k < 1:
+            raise ValueError(f"k must be positive, got {k}")
+        lattice, order = self._lattice(emissions, mask)
+        paths, scores = crf_decoding.k_best(lattice, k)
+        back = order.unsqueeze(1).expand(-1, k, -1)
+        return torch.zeros_like(paths).scatter(2, back, paths)[:, :, : emissions.shape[1]], scores
+
+    def marginals(self, emissions: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return p(y_t = k), (B, T, K), 0 where the mask is False. Differentiable."""
+        lattice, order = self._lattice(emissions, mask)
+        probabilities = crf_lattice.token_marginals(lattice)
+        back = order.unsqueeze(-1).expand_as(probabilities)
+        return torch.zeros_like(probabilities).scatter(1, back, probabilities)[:, : emissions.shape[1]]
+
+    def pairwise_marginals(self, emissions: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return p(y_t = i, y_{t+1} = j), (B, T-1, K, K), 0 beyond the last real pair. Differentiable.
+
+        With gaps in the mask, pair t is the t-th and the next real position.
+        """
+        return crf_lattice.pairwise_marginals(self._lattice(emissions, mask)[0])
+
+    def entropy(self, emissions: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return the entropy of the distribution over tag sequences in nats, (B,). Differentiable."""
+        return crf_lattice.entropy(self._lattice(emissions, mask)[0])
+
+    def span_probabilities(
+        self,
+        emissions: Tensor,
+        mask: Tensor | None,
+        sentences: Tensor,
+        starts: Tensor,
+        tags: Tensor,
+        then_not: Tensor | None = None,
+    ) -> Tensor:
+        """Return p(y_{start} .. y_{start+n-1} = tags) of S spans, (S,): the confidence of an entity.
+
+        Args:
+            emissions, mask: the batch; real positions adjacent and on the left.
+            sentences: (S,), the span's row in the batch.
+            starts: (S,), its first position.
+            tags: (S, L), its tags, -1 after the last.
+            then_not: (S,), a tag that the position after the span must not have (`I-X`, so that a longer
+                entity does not count), -1 for none.
+        """
+        lattice, _ = self._lattice(emissions, mask)
+        return crf_lattice.span_probabilities(lattice, sentences, starts, tags, then_not)
+
+    def constrained_scores(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return start (K,), transition (K, K) and end scores (K,), -1e30 where illegal."""
+        scores = self.start_transitions, self.transitions, self.end_transitions
+        legal = self.allowed_start, self.allowed_transitions, self.allowed_end
+        start, transitions, end = (
+            values if ok is None else values.masked_fill(~ok, FORBIDDEN)
+            for values, ok in zip(scores, legal, strict=True)
+        )
+        return start, transitions, end
+
+    def _lattice(self, emissions: Tensor, mask: Tensor | None) -> tuple[Lattice, Tensor]:
+        mask = self._check(emissions, mask)
+        if emissions.dtype in (torch.float16, torch.bfloat16):
+            emissions = emissions.float()
+        start, transitions, end = (scores.to(emissions.dtype) for scores in self.constrained_scores())
+        return crf_lattice.front_aligned(emissions, mask, start, transitions, end)
+
+    def _path_score(self, lattice: Lattice, order: Tensor, tags: Tensor) -> Tensor:
+        if tags.dim() != 2 or tags.shape[0] != order.shape[0]:
+            raise ValueError(f"tags must be (B, T) like the mask, got {tuple(tags.shape)}")
+        if tags.shape[1] == 0:
+            return lattice.emissions.new_zeros(tags.shape[0])
+        front = tags.gather(1, order).masked_fill(~lattice.mask, 0)
+        if front.device.type == "cpu" and front.numel() and not 0 <= front.min() <= front.max() < self.num_tags:
+            raise ValueError(f"tags must lie in 0..{self.num_tags - 1}, got {int(front.min())}..{int(front.max())}")
+        return crf_lattice.path_score(lattice, front)
+
+    def _check(self, emissions: Tensor, mask: Tensor | None) -> Tensor:
+        if emissions.dim() != 3 or emissions.shape[2] != self.num_tags:
+            raise ValueError(f"emissions must be (B, T, {self.num_tags}), got {tuple(emissions.shape)}")
+        if mask is None:
+            return torch.ones(emissions.shape[:2], dtype=torch.bool, device=emissions.device)
+        if mask.shape != emissions.shape[:2]:
+            raise ValueError(f"mask must be {tuple(emissions.shape[:2])}, got {tuple(mask.shape)}")
+        return mask.bool()
+
+
+def _reduce(losses: Tensor, mask: Tensor, reduction: Reduction) -> Tensor:
+    if reduction == "none":
+        return losses
+    if reduction == "sum":
+        return losses.sum()
+    if reduction == "mean":
+        return losses.mean()
+    if reduction == "token_mean":
+        return losses.sum() / mask.sum()
+    raise ValueError(f"reduction must be mean, sum, none or token_mean, got {reduction!r}")
+
+
+def _legal_triple(allowed: Any, K: int) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    if allowed is None:
+        return None, None, None
+    parts = tuple(allowed) if isinstance(allowed, tuple) else (np.ones(K, bool), allowed, np.ones(K, bool))
+    start, transitions, end = (torch.as_tensor(part).bool() for part in parts)
+    shapes = tuple(start.shape), tuple(transitions.shape), tuple(end.shape)
+    if shapes != ((K,), (K, K), (K,)):
+        raise ValueError(f"allowed must have shapes ({K},), ({K}, {K}), ({K},), got {shapes}")
+    return start, transitions, end

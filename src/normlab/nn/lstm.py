@@ -1,0 +1,196 @@
+"""A layer-normalised LSTM that takes the place of `nn.LSTM`.
+
+Parameters bear nn.LSTM's names (`weight_ih_l0`, `bias_hh_l1_reverse`, gates in the order i, f, g, o), so that
+state dicts go both ways; layer norm adds `gain_ih`, `gain_hh`, `gain_c`, `bias_c` per layer and direction.
+With `lengths` a sentence's result depends on nothing but itself: states stand still in padding, so the
+backward direction starts at the sentence's last word and the final states are those at its true ends. The
+input product of all steps is one matrix product; only the recurrent part is a loop (`lstm_reference`).
+
+Letters: T steps, B sentences, D input size, H hidden size, G = 4 H gate sums.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from normlab.nn.lstm_reference import LSTMWeights, ReferenceRunner, State
+
+
+class LayerNormLSTM(nn.Module):
+    """LSTM whose gate sums and cell output are layer-normalised (Ba, Kiros & Hinton 2016, eq. 20-22).
+
+    a_t = LN(W_ih x_t; gain_ih, bias_ih) + LN(W_hh h_{t-1}; gain_hh, bias_hh)      over all 4 H gate sums
+    c_t = sigmoid(f) * c_{t-1} + sigmoid(i) * tanh(g)                              carried as it is
+    h_t = sigmoid(o) * tanh(LN(c_t; gain_c, bias_c))                               normalised only here
+
+    Args:
+        input_size, hidden_size, num_layers, batch_first, dropout, bidirectional: as in `nn.LSTM`.
+        layer_norm: False gives the plain LSTM, equal to `nn.LSTM` with the same weights.
+        eps: added to the variance. With h0 = 0 the first recurrent sum has variance 0, so the gradient of a
+            *learned* h0 is scaled by 1 / sqrt(eps), about 316.
+    Shape: x (T, B, D), (B, T, D) if batch_first, (T, D) for one sentence, or a PackedSequence; hx, h_n and
+        c_n (layers * directions, B, H); output like x with directions * H in the last place, 0 in padding.
+    Initialisation: weights and biases U(-1/sqrt(H), 1/sqrt(H)) as in `nn.LSTM`; gains 1, bias_c 0.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        layer_norm: bool = True,
+        eps: float = 1e-5,
+    ) -> None:
+        super().__init__()
+        if min(input_size, hidden_size, num_layers) < 1:
+            raise ValueError(f"sizes must be positive, got {input_size=}, {hidden_size=}, {num_layers=}")
+        if not 0.0 <= dropout <= 1.0:
+            raise ValueError(f"dropout is a probability, got {dropout}")
+        if dropout > 0 and num_layers == 1:
+            warnings.warn("dropout acts between layers: with num_layers=1 it does nothing", stacklevel=2)
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.batch_first = batch_first
+        self.dropout = dropout
+        self.bidirectional = bidirectional
+        self.layer_norm = layer_norm
+        self.eps = eps
+        for layer in range(num_layers):
+            for suffix in self._suffixes(layer):
+                self._add_direction(input_size if layer == 0 else hidden_size * self.num_directions, suffix)
+        self.reset_parameters()
+
+    @property
+    def num_directions(self) -> int:
+        """1, or 2 if bidirectional."""
+        return 2 if self.bidirectional else 1
+
+    def reset_parameters(self) -> None:
+        """Draw weights and biases as `nn.LSTM` does; gains 1, the cell's bias 0."""
+        bound = 1 / math.sqrt(self.hidden_size)
+        for name, parameter in self.named_parameters():
+            if name.startswith("gain_"):
+                nn.init.ones_(parameter)
+            elif name.startswith("bias_c_"):
+                nn.init.zeros_(parameter)
+            else:
+                nn.init.uniform_(parameter, -bound, bound)
+
+    def forward(
+        self,
+        x: Tensor | PackedSequence,
+        hx: State | None = None,
+        lengths: Tensor | Sequence[int] | None = None,
+    ) -> tuple[Tensor | PackedSequence, State]:
+        """Run all layers and directions.
+
+        Args:
+            x: the input, see the class.
+            hx: initial (h_0, c_0), zeros if None.
+            lengths: real steps per sentence, (B,) in any order, 0 allowed; None if there is no padding.
+        Returns: output, (h_n, c_n).
+        Raises: ValueError naming the shape that was expected.
+        """
+        if isinstance(x, PackedSequence):
+            return self._forward_packed(x, hx, lengths)
+        if x.dim() == 2:
+            return self._forward_unbatched(x, hx, lengths)
+        if x.dim() != 3 or x.shape[2] != self.input_size:
+            raise ValueError(f"x must be 3-D with last size {self.input_size}, got {tuple(x.shape)}")
+        x_tbd = x.transpose(0, 1) if self.batch_first else x
+        h_0, c_0 = self._initial_state(x_tbd, hx)
+        steps = _check_lengths(lengths, x_tbd)
+        output_tbh, h_n, c_n = self._run_layers(x_tbd, h_0, c_0, steps)
+        return output_tbh.transpose(0, 1) if self.batch_first else output_tbh, (h_n, c_n)
+
+    def extra_repr(self) -> str:
+        """Show the settings that differ from the defaults of `nn.LSTM`."""
+        shown = ("num_layers", "batch_first", "dropout", "bidirectional", "layer_norm")
+        return ", ".join([f"{self.input_size}, {self.hidden_size}", *(f"{n}={getattr(self, n)}" for n in shown)])
+
+    def _run_layers(self, x: Tensor, h_0: Tensor, c_0: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        run = ReferenceRunner(x, lengths)
+        finals: list[State] = []
+        for layer in range(self.num_layers):
+            if layer > 0:
+                x = F.dropout(x, self.dropout, self.training)
+            outputs = []
+            for direction, suffix in enumerate(self._suffixes(layer)):
+                state = h_0[len(finals)], c_0[len(finals)]
+                output, final = run(x, state, self._weights(suffix), reverse=direction == 1, eps=self.eps)
+                outputs.append(output)
+                finals.append(final)
+            x = torch.cat(outputs, dim=-1) if self.bidirectional else outputs[0]
+        h_n, c_n = (torch.stack(states) for states in zip(*finals, strict=True))
+        return x, h_n, c_n
+
+    def _forward_packed(
+        self, packed: PackedSequence, hx: State | None, lengths: object
+    ) -> tuple[PackedSequence, State]:
+        if lengths is not None:
+            raise ValueError("a PackedSequence has its own lengths: leave `lengths` out")
+        padded, own_lengths = pad_packed_sequence(packed, batch_first=self.batch_first)
+        output, state = self(padded, hx, own_lengths)
+        axis = 0 if self.batch_first else 1
+        order = packed.sorted_indices
+        if order is not None:
+            output, own_lengths = output.index_select(axis, order), own_lengths[order.cpu()]
+        data = pack_padded_sequence(output, own_lengths, self.batch_first).data
+        return PackedSequence(data, packed.batch_sizes, order, packed.unsorted_indices), state
+
+    def _forward_unbatched(self, x: Tensor, hx: State | None, lengths: object) -> tuple[Tensor, State]:
+        if lengths is not None:
+            raise ValueError("lengths belong to a batch, x is one sentence (2-D)")
+        axis = 0 if self.batch_first else 1
+        state = None if hx is None else (hx[0].unsqueeze(1), hx[1].unsqueeze(1))
+        output, (h_n, c_n) = self(x.unsqueeze(axis), state)
+        return output.squeeze(axis), (h_n.squeeze(1), c_n.squeeze(1))
+
+    def _initial_state(self, x_tbd: Tensor, hx: State | None) -> State:
+        shape = (self.num_layers * self.num_directions, x_tbd.shape[1], self.hidden_size)
+        if hx is None:
+            zeros = x_tbd.new_zeros(shape)
+            return zeros, zeros
+        for name, state in zip(("h_0", "c_0"), hx, strict=True):
+            if tuple(state.shape) != shape:
+                raise ValueError(f"{name} must have shape {shape}, got {tuple(state.shape)}")
+        return hx
+
+    def _suffixes(self, layer: int) -> list[str]:
+        return [f"_l{layer}", f"_l{layer}_reverse"][: self.num_directions]
+
+    def _add_direction(self, input_size: int, suffix: str) -> None:
+        H, G = self.hidden_size, 4 * self.hidden_size
+        shapes = {"weight_ih": (G, input_size), "weight_hh": (G, H), "bias_ih": (G,), "bias_hh": (G,)}
+        if self.layer_norm:
+            shapes |= {"gain_ih": (G,), "gain_hh": (G,), "gain_c": (H,), "bias_c": (H,)}
+        for name, shape in shapes.items():
+            self.register_parameter(name + suffix, nn.Parameter(torch.empty(shape)))
+
+    def _weights(self, suffix: str) -> LSTMWeights:
+        return LSTMWeights(*(getattr(self, name + suffix, None) for name in LSTMWeights._fields))  # type: ignore[arg-type]
+
+
+def _check_lengths(lengths: Tensor | Sequence[int] | None, x_tbd: Tensor) -> Tensor | None:
+    if lengths is None:
+        return None
+    checked = torch.as_tensor(lengths)
+    T, B = x_tbd.shape[:2]
+    if checked.shape != (B,) or checked.is_floating_point():
+        raise ValueError(f"lengths must be {B} whole numbers, got {checked.dtype} of shape {tuple(checked.shape)}")
+    # On an accelerator looking at the values would wait for the device.
+    if checked.device.type == "cpu" and B and not 0 <= int(checked.min()) <= int(checked.max()) <= T:
+        raise ValueError(f"lengths must lie in 0..{T}, got {int(checked.min())}..{int(checked.max())}")
+    return checked

@@ -1,0 +1,64 @@
+"""Batch normalization from scratch, proved equal to `nn.BatchNorm2d` step by step in the tests."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from normlab.norms.base import NormCard
+from normlab.norms.core import normalize, scale_shift
+from normlab.norms.running import Momentum, RunningNorm
+
+
+class BatchNorm(RunningNorm):
+    """Batch normalization: in training, statistics over (N, H, W); in evaluation, their averages.
+
+    y = (x - mean_c) / sqrt(var_c + eps) * weight_c + bias_c        (Ioffe & Szegedy 2015, algorithms 1 and 2)
+
+    The batch is normalised by its biased variance; the running estimate takes the unbiased one. State dicts
+    load into `nn.BatchNorm2d` and back.
+
+    Args:
+        num_channels: C, the size of axis 1.
+        eps: added to the variance.
+        momentum: weight of the newest batch in the running estimates; None or "cumulative" averages all
+            batches.
+        affine: learn weight and bias per channel.
+    Shape: (N, C, H, W) -> (N, C, H, W), any floating type; statistics are float32.
+    Raises: ValueError in training if a channel has a single value, or if the input's shape does not fit.
+    """
+
+    card = NormCard(
+        name="batch",
+        title="Batch normalization",
+        formula="y = (x - mean_c) / sqrt(var_c + eps) * weight_c + bias_c, statistics over (N, H, W)",
+        latex=r"y_{nchw} = \gamma_c\,\frac{x_{nchw} - \mu_c}{\sqrt{\sigma_c^2 + \epsilon}} + \beta_c,\quad"
+        r"\mu_c = \frac{1}{NHW}\sum_{n,h,w} x_{nchw}",
+        paper="Ioffe and Szegedy: Batch Normalization: Accelerating Deep Network Training by Reducing "
+        "Internal Covariate Shift. ICML 2015. arXiv:1502.03167",
+        year=2015,
+        limits="A sample's output depends on its batch mates; few values per channel make the statistics "
+        "noisy; training and evaluation compute different functions.",
+        when_to_use="Convolutional classifiers trained with batches of about 16 images or more.",
+    )
+
+    def __init__(self, num_channels: int, *, eps: float = 1e-5, momentum: Momentum = 0.1, affine: bool = True) -> None:
+        super().__init__()
+        self._start(num_channels, eps, affine)
+        self._start_running(num_channels, momentum)
+        self.reset_parameters()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise (N, C, H, W); in training also move the running estimates."""
+        self._check_input(x)
+        if not self.training:
+            return scale_shift(x, self.running_mean, self.running_var, self.weight, self.bias, self.eps)
+        count = self._check_count(x)
+        y, mean, var = normalize(x, index_set="batch", weight=self.weight, bias=self.bias, eps=self.eps)
+        self._track(mean, var, count)
+        return y
+
+    def torch_equivalent(self) -> nn.Module:
+        """Return an `nn.BatchNorm2d` in the same state."""
+        return self._in_my_state(
+            nn.BatchNorm2d(self.num_channels, eps=self.eps, momentum=self.momentum, affine=self.affine)
+        )

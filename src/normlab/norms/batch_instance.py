@@ -1,0 +1,105 @@
+"""Batch-instance normalization: a learned gate per channel between the two."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from normlab.norms.base import NormCard
+from normlab.norms.core import normalize, normalize_mixed, scale_shift
+from normlab.norms.reference import wide
+from normlab.norms.running import Momentum, RunningNorm
+
+
+class BatchInstanceNorm(RunningNorm):
+    """Batch-instance normalization: the gate decides per channel how much of an image's own style is removed.
+
+    y = (gate_c * x_batch + (1 - gate_c) * x_instance) * weight_c + bias_c       (Nam & Kim 2018, eq. 3 and 4)
+
+    The gate starts at 1 (batch norm) and is projected onto [0, 1] before every use and before it is saved, so
+    no training loop can forget to. A projected gate keeps its gradient at the bounds and can come back. In
+    evaluation the batch half uses running estimates and the instance half the image's own statistics.
+
+    Args:
+        num_channels: C, the size of axis 1.
+        eps: added to both variances.
+        momentum: weight of the newest batch in the running estimates; None or "cumulative" averages all
+            batches.
+        affine: learn weight and bias per channel; the gate is learned either way.
+    Shape: (N, C, H, W) -> (N, C, H, W), any floating type; statistics are float32.
+    Raises: ValueError in training if a channel has a single value, or if the input's shape does not fit.
+    """
+
+    card = NormCard(
+        name="batch_instance",
+        title="Batch-instance normalization",
+        formula="y = (gate_c * x_batch + (1 - gate_c) * x_instance) * weight_c + bias_c, gate in [0, 1]",
+        latex=r"y_{nchw} = \gamma_c\left(\rho_c\,\hat x^{B}_{nchw} + (1 - \rho_c)\,\hat x^{I}_{nchw}\right)"
+        r" + \beta_c,\quad \rho_c \in [0, 1]",
+        paper="Nam and Kim: Batch-Instance Normalization for Adaptively Style-Invariant Neural Networks. "
+        "NeurIPS 2018. arXiv:1805.07925",
+        year=2018,
+        limits="Inherits batch norm's dependence on the batch; gates tend to settle at 0 or 1.",
+        when_to_use="Classification where style (lighting, texture) varies and only partly matters.",
+    )
+    gate: nn.Parameter
+
+    def __init__(self, num_channels: int, *, eps: float = 1e-5, momentum: Momentum = 0.1, affine: bool = True) -> None:
+        super().__init__()
+        self._start(num_channels, eps, affine)
+        self.gate = nn.Parameter(torch.empty(num_channels))
+        self._start_running(num_channels, momentum)
+        self.reset_parameters()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise (N, C, H, W); in training also move the running estimates."""
+        self._check_input(x)
+        gate = self._projected_gate()
+        if not self.training:
+            return self._evaluate(x, gate)
+        count = self._check_count(x)
+        y, mean, var = normalize_mixed(x, gate=gate, weight=self.weight, bias=self.bias, eps=self.eps)
+        self._track(mean, var, count)
+        return y
+
+    def project_gate(self) -> None:
+        """Put the gate back into [0, 1], in place."""
+        # Through .data: a layer used twice in one step must not find its saved gate marked as modified.
+        # Projecting twice changes nothing, so the saved values stay right.
+        self.gate.data.clamp_(0, 1)
+
+    def gates_at_bounds(self) -> tuple[int, int]:
+        """Return how many gates stand at 0 and how many at 1."""
+        gate = self.gate.detach().clamp(0, 1)
+        return int((gate == 0).sum()), int((gate == 1).sum())
+
+    def parameter_options(self) -> dict[str, dict[str, float]]:
+        """Return the optimiser's settings for own parameters: ten times the rate, no decay."""
+        return {"gate": {"lr_scale": 10.0, "weight_decay": 0.0}}
+
+    def reset_parameters(self) -> None:
+        """Put parameters and running statistics back to their start: weight 1, bias 0, gate 1."""
+        super().reset_parameters()
+        nn.init.ones_(self.gate)
+
+    def _projected_gate(self) -> Tensor:
+        if torch.compiler.is_exporting():  # an exported program may not write its parameters
+            return self.gate.clamp(0, 1)
+        if torch.compiler.is_compiling():
+            with torch.no_grad():
+                self.gate.clamp_(0, 1)
+        else:
+            self.project_gate()
+        return self.gate
+
+    def _evaluate(self, x_nchw: Tensor, gate: Tensor) -> Tensor:
+        x, weight = wide(x_nchw), 1.0 if self.weight is None else self.weight
+        by_batch = scale_shift(x, self.running_mean, self.running_var, gate * weight, self.bias, self.eps)
+        by_instance = normalize(x, index_set="instance", weight=(1 - gate) * weight, eps=self.eps)[0]
+        return (by_batch + by_instance).to(x_nchw.dtype)
+
+    def _save_to_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        self.project_gate()
+        super()._save_to_state_dict(*args, **kwargs)

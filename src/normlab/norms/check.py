@@ -1,0 +1,219 @@
+"""The contract of a normalization scheme, as a function that authors of new ones can call in their tests.
+
+`check_norm` builds the scheme and measures what it declares. It draws its inputs from a fixed seed, leaves
+the global random state alone, runs on the CPU, and names the broken clause in an AssertionError.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from normlab.norms import NORMS
+from normlab.norms.base import Norm
+
+Build = Callable[[], Norm]
+
+_FORMATS = {"NCHW": torch.contiguous_format, "channels_last": torch.channels_last}
+
+
+def check_norm(norm: str | Callable[..., Norm], num_channels: int = 16, **options: Any) -> None:
+    """Raise AssertionError, saying what is wrong, unless the scheme keeps the contract.
+
+    Checked: shape, type and memory format kept, statistics in float32 at least; mean 0 and variance 1 over
+        exactly `pools_over`; no dependence on batch mates unless declared, and never in evaluation; training
+        equal to evaluation unless `running_state`; gradients in float64; a batch of one and 1x1 maps; large
+        offsets; the state dict; torch.export; step-by-step equality with `torch_equivalent()`.
+
+    Args:
+        norm: a name in `NORMS`, or what builds the layer from `num_channels` and `options`, e.g. the class.
+        num_channels: C of the layers that are tried.
+        options: of the scheme.
+    """
+
+    def build() -> Norm:
+        factory = NORMS.get(norm) if isinstance(norm, str) else norm
+        return factory(num_channels, **options)
+
+    with torch.random.fork_rng(devices=[]):
+        for clause in (
+            _declares_itself,
+            _keeps_type_and_format,
+            _pools_over_exactly_what_it_declares,
+            _ignores_batch_mates,
+            _evaluates_as_it_trains,
+            _has_true_gradients,
+            _takes_a_single_sample_and_a_single_pixel,
+            _survives_a_large_offset,
+            _restores_its_state,
+            _exports,
+            _equals_torch,
+        ):
+            torch.manual_seed(0)
+            clause(build)
+
+
+def _declares_itself(build: Build) -> None:
+    layer = build()
+    assert isinstance(layer, Norm), f"{type(layer).__name__} is no normlab.norms.base.Norm"
+    assert layer.card.name, "the card has no name"
+    assert layer.card.formula, "the card has no formula"
+    assert layer.pools_over <= set("NCHW"), f"pools_over is not within NCHW: {sorted(layer.pools_over)}"
+    assert layer.batch_dependent == ("N" in layer.pools_over), "batch_dependent contradicts pools_over"
+
+
+def _keeps_type_and_format(build: Build) -> None:
+    for dtype in (torch.float32, torch.bfloat16, torch.float64):
+        for name, memory_format in _FORMATS.items():
+            layer = build().double() if dtype == torch.float64 else build()
+            x = _input(layer).to(dtype, memory_format=memory_format).requires_grad_()
+            y = layer(x)
+            place = f"for {dtype} input in {name}"
+            assert y.shape == x.shape, f"shape {tuple(x.shape)} became {tuple(y.shape)} {place}"
+            assert y.dtype == dtype, f"the output is {y.dtype} {place}"
+            assert y.is_contiguous(memory_format=memory_format), f"the memory format is lost {place}"
+            (grad,) = torch.autograd.grad(y.sum(), x)
+            assert grad.dtype == dtype, f"the gradient is {grad.dtype} {place}"
+            if dtype == torch.bfloat16:
+                exact = build()(x.detach().float()).to(dtype)
+                _close(y, exact, 2**-7, "bfloat16 is off by more than rounding: keep float32 statistics")
+
+
+def _pools_over_exactly_what_it_declares(build: Build) -> None:
+    layer = build().double()
+    if not layer.pools_over:
+        return
+    N, C, H, W = 4, layer.num_channels, 5, 6
+    G = layer.channel_groups
+    # An offset along every axis, so that a set smaller or larger than the declared one shows.
+    x = torch.randn(N, C, H, W, dtype=torch.float64)
+    for shape in ((N, 1, 1, 1), (1, C, 1, 1), (1, 1, H, 1), (1, 1, 1, W)):
+        x += 3 * torch.randn(shape)
+    y = layer(x).detach().view(N, G, C // G, H, W)
+    axes = {"N": [0], "C": [2] if G > 1 else [1, 2], "H": [3], "W": [4]}
+    pooled = [dim for axis in layer.pools_over for dim in axes[axis]]
+    declared = f"({','.join(axis for axis in 'NCHW' if axis in layer.pools_over)})"
+    mean, var = y.mean(pooled), y.var(pooled, correction=0)
+    assert mean.abs().max() < 1e-6, f"the mean over {declared} is {mean.abs().max():.3g}, not 0"
+    off = (var - 1).abs().max()
+    assert off < 1e-3, f"the variance over {declared} is off 1 by {off:.3g}"
+    for axis in sorted(layer.pools_over):
+        fewer = [dim for dim in pooled if dim not in axes[axis]]
+        if all(y.shape[dim] == 1 for dim in axes[axis]):
+            continue
+        part = y.mean(fewer) if fewer else y
+        assert part.abs().max() > 1e-3, f"the mean is 0 already without the declared axis {axis}"
+
+
+def _ignores_batch_mates(build: Build) -> None:
+    for training in (True, False):
+        layer = build().train(training)
+        if training and layer.batch_dependent:
+            continue
+        mode = "training" if training else "evaluation"
+        x = _input(layer).requires_grad_()
+        _close(layer(x)[:1], layer(x[:1]), 1e-5, f"in {mode} a sample's output depends on its batch mates")
+        (grad,) = torch.autograd.grad(layer(x)[0].square().sum(), x)
+        assert grad[1:].abs().max() == 0, f"in {mode} a sample's gradient reaches its batch mates"
+
+
+def _evaluates_as_it_trains(build: Build) -> None:
+    layer = build()
+    if layer.running_state:
+        return
+    x = _input(layer)
+    _close(layer.train()(x), layer.eval()(x), 0, "training and evaluation differ without running_state")
+
+
+def _has_true_gradients(build: Build) -> None:
+    for training in (True, False):
+        layer = _moved(build().double()).train(training)
+        x = torch.randn(2, layer.num_channels, 3, 2, dtype=torch.float64, requires_grad=True)
+        inputs = (x, *layer.parameters())
+        try:
+            torch.autograd.gradcheck(lambda x, *_, layer=layer: layer(x) * 1.0, inputs)
+        except RuntimeError as error:
+            raise AssertionError(f"gradcheck fails with training={training}: {error}") from error
+
+
+def _takes_a_single_sample_and_a_single_pixel(build: Build) -> None:
+    layer = build()
+    C = layer.num_channels
+    one_sample, one_value = torch.randn(1, C, 4, 4), torch.randn(1, C, 1, 1)
+    assert layer(one_sample).isfinite().all(), "a batch of one gives values that are not finite"
+    if layer.batch_dependent:
+        try:
+            layer(one_value)
+        except ValueError:
+            pass
+        else:
+            raise AssertionError("a single value per channel must be refused in training: it has no variance")
+    else:
+        assert layer(one_value).isfinite().all(), "a 1x1 map gives values that are not finite"
+    assert layer.eval()(one_value).isfinite().all(), "a 1x1 map is not finite in evaluation"
+
+
+def _survives_a_large_offset(build: Build) -> None:
+    layer = build()
+    if not layer.pools_over:
+        return
+    x = torch.randn(4, layer.num_channels, 8, 8) + 1e4
+    exact = copy.deepcopy(layer).double()(x.double()).float()
+    _close(layer(x), exact, 5e-3, "an offset of 10,000 destroys the result: use two passes")
+
+
+def _restores_its_state(build: Build) -> None:
+    layer = _moved(build())
+    layer(_input(layer))
+    copied = build()
+    copied.load_state_dict(layer.state_dict())
+    for training in (False, True):
+        x = _input(layer)
+        message = "a layer built from the state dict computes something else"
+        _close(copied.train(training)(x), layer.train(training)(x), 0, message)
+
+
+def _exports(build: Build) -> None:
+    layer = _moved(build()).eval()
+    x = _input(layer)
+    program = torch.export.export(layer, (x,))
+    _close(program.module()(x), layer(x), 1e-5, "the exported program computes something else")
+
+
+def _equals_torch(build: Build) -> None:
+    layer = _moved(build())
+    twin = layer.torch_equivalent()
+    if twin is None:
+        return
+    for _ in range(3):
+        x = _input(layer).requires_grad_()
+        grad = torch.randn_like(x)
+        ours, theirs = (torch.autograd.grad(m(x), (x, *m.parameters()), grad) for m in (layer, twin))
+        _close(layer(x), twin(x), 1e-5, f"the output differs from torch's {type(twin).__name__}")
+        for a, b in zip(ours, theirs, strict=True):
+            _close(a, b, 1e-4, f"a gradient differs from torch's {type(twin).__name__}")
+    for key, value in twin.state_dict().items():
+        _close(layer.state_dict()[key], value, 1e-5, f"{key} differs from torch's {type(twin).__name__}")
+    layer.eval(), twin.eval()
+    _close(layer(x), twin(x), 1e-5, f"in evaluation the output differs from torch's {type(twin).__name__}")
+
+
+def _input(layer: Norm) -> Tensor:
+    return torch.randn(4, layer.num_channels, 5, 6) * 2 + 1
+
+
+def _moved(layer: Norm) -> Norm:
+    """Take the parameters away from their start, where much cancels."""
+    for parameter in layer.parameters():
+        nn.init.uniform_(parameter, 0.2, 0.8)
+    return layer
+
+
+def _close(a: Tensor, b: Tensor, tolerance: float, message: str) -> None:
+    """Compare up to `tolerance`, absolute below 1 and relative above."""
+    difference = ((a - b).abs() / b.abs().clamp(min=1)).max().item() if a.numel() else 0.0
+    assert difference <= tolerance, f"{message} (largest difference {difference:.3g})"

@@ -1,0 +1,45 @@
+"""No normalization: the control of every comparison."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from normlab.norms.base import Norm, NormCard
+
+
+class NoNorm(Norm):
+    """The identity: y = x, the very same tensor. No parameters.
+
+    Accepts and ignores every option of the other schemes, so that one setting serves a whole study.
+
+    Args:
+        num_channels: C, remembered so that the layer can be swapped for another scheme.
+    Shape: any.
+    """
+
+    card = NormCard(
+        name="none",
+        title="No normalization",
+        formula="y = x",
+        latex=r"y_{nchw} = x_{nchw}",
+        paper="The control",
+        year=None,
+        limits="Deep networks need small steps and a careful start; residual sums grow with every block.",
+        when_to_use="As the control that shows what normalization buys.",
+    )
+    eps = 0.0
+    affine = False
+    weight = None
+    bias = None
+
+    def __init__(self, num_channels: int, **_options: object) -> None:
+        super().__init__()
+        self.num_channels = num_channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x."""
+        return x
+
+    def extra_repr(self) -> str:
+        """Show the number of channels."""
+        return str(self.num_channels)

@@ -1,0 +1,81 @@
+"""The same arithmetic in plain, differentiable operations: what is traced, and what faster code is compared
+with.
+
+Shapes: N samples, C channels, H x W positions, G groups. A statistic is kept compact, (C,), (N, C), (N,) or
+    (N, G) by index set; `spread` brings it to (1 or N, 1 or C), and `planes` adds the two axes by which it
+    meets the map. The suffix `_nc` marks a table with one entry per plane.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+IndexSet = Literal["batch", "instance", "layer", "group", "channel"]
+
+
+def normalize_reference(
+    x_nchw: Tensor, index_set: IndexSet, groups: int, weight: Tensor | None, bias: Tensor | None, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Do what `core.normalize` does for every index set but "channel"."""
+    C, x = x_nchw.shape[1], wide(x_nchw)
+    mean = pool(x.mean((2, 3)), index_set, groups)
+    centred = x - planes(spread(mean, index_set, C))
+    var = pool(centred.square().mean((2, 3)), index_set, groups)
+    y = centred * planes(spread(torch.rsqrt(var + eps), index_set, C))
+    return _affine(y, weight, bias).to(x_nchw.dtype), mean.detach(), var.detach()
+
+
+def mixed_reference(
+    x_nchw: Tensor, gate: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Do what `core.normalize_mixed` does."""
+    x, g = wide(x_nchw), planes(gate)
+    by_batch, mean, var = normalize_reference(x, "batch", 1, None, None, eps)
+    by_instance, _, _ = normalize_reference(x, "instance", 1, None, None, eps)
+    return _affine(g * by_batch + (1 - g) * by_instance, weight, bias).to(x_nchw.dtype), mean, var
+
+
+def wide_type(x: Tensor) -> torch.dtype:
+    """Return the type in which statistics are taken: float64 stays, all else becomes float32."""
+    return torch.float64 if x.dtype == torch.float64 else torch.float32
+
+
+def wide(x: Tensor) -> Tensor:
+    """Return x in the type in which statistics are taken."""
+    return x.to(wide_type(x))
+
+
+def pool(values_nc: Tensor, index_set: IndexSet, groups: int) -> Tensor:
+    """Average a table (N, C) of plane averages over the planes of each index set."""
+    if index_set == "batch":
+        return values_nc.mean(0)
+    if index_set == "instance":
+        return values_nc
+    if index_set == "layer":
+        return values_nc.mean(1)
+    return values_nc.unflatten(1, (groups, -1)).mean(2)
+
+
+def spread(statistic: Tensor, index_set: IndexSet, num_channels: int) -> Tensor:
+    """Give each plane the statistic of its index set: (1, C), (N, C) or (N, 1)."""
+    if index_set == "batch":
+        return statistic[None, :]
+    if index_set == "instance":
+        return statistic
+    if index_set == "layer":
+        return statistic[:, None]
+    return statistic.repeat_interleave(num_channels // statistic.shape[1], dim=1)
+
+
+def planes(table: Tensor) -> Tensor:
+    """View (C,) or (rows, C) so that it broadcasts against (N, C, H, W)."""
+    return table[..., None, None]
+
+
+def _affine(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    if weight is not None:
+        x = x * planes(weight.to(x.dtype))
+    return x if bias is None else x + planes(bias.to(x.dtype))

@@ -1,0 +1,52 @@
+"""Torch's own batch norm behind the scheme interface: the yardstick for the one from scratch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from torch import Tensor, nn
+
+from normlab.norms.base import Norm
+from normlab.norms.batch import BatchNorm
+from normlab.norms.running import Momentum
+
+
+class TorchBatchNorm(nn.BatchNorm2d, Norm):  # type: ignore[misc]
+    """`nn.BatchNorm2d` itself, with the declarations of a `Norm`.
+
+    y = (x - mean_c) / sqrt(var_c + eps) * weight_c + bias_c        (Ioffe & Szegedy 2015, algorithms 1 and 2)
+
+    Args:
+        num_channels: C, the size of axis 1.
+        eps: added to the variance.
+        momentum: weight of the newest batch in the running estimates; None or "cumulative" averages all
+            batches.
+        affine: learn weight and bias per channel.
+    Shape: (N, C, H, W) -> (N, C, H, W).
+    Raises: ValueError in training if a channel has a single value, or if the input is not 4-dimensional.
+    """
+
+    pools_over = frozenset("NHW")
+    batch_dependent = True
+    running_state = True
+    card = replace(
+        BatchNorm.card,
+        name="torch_batch",
+        title="Batch normalization (torch's own)",
+        paper=f"{BatchNorm.card.paper}. Implementation: torch.nn.BatchNorm2d",
+        when_to_use="As the reference against which the batch norm from scratch is held.",
+    )
+
+    def __init__(self, num_channels: int, *, eps: float = 1e-5, momentum: Momentum = 0.1, affine: bool = True) -> None:
+        super().__init__(num_channels, eps=eps, momentum=None if momentum == "cumulative" else momentum, affine=affine)
+        self.num_channels = num_channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise (N, C, H, W) as `nn.BatchNorm2d` does."""
+        return nn.BatchNorm2d.forward(self, x)
+
+    def torch_equivalent(self) -> nn.Module:
+        """Return a plain `nn.BatchNorm2d` in the same state."""
+        return self._in_my_state(
+            nn.BatchNorm2d(self.num_channels, eps=self.eps, momentum=self.momentum, affine=self.affine)
+        )

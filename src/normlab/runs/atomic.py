@@ -1,0 +1,134 @@
+"""Files and folders that appear whole or not at all.
+
+Everything is written under a temporary name in the same folder (so that the last step is a rename, never a
+copy), flushed to the disk, and only then given its name. A reader, or a run that is resumed after a crash,
+meets the old content or the new one, never a half. Temporary names start with a dot and end in `.tmp`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+
+@contextmanager
+def atomic_text(path: str | os.PathLike[str]) -> Iterator[IO[str]]:
+    """Open a text file (UTF-8) that takes its place when the block ends well, and leaves no trace otherwise."""
+    with _replacing(Path(path)) as handle, os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
+    """Replace a file's content atomically, making its folder if need be."""
+    with _replacing(Path(path)) as handle, os.fdopen(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Replace a text file atomically: UTF-8, line ends as they are."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Replace a JSON file atomically.
+
+    Raises: TypeError or ValueError for what JSON cannot hold, NaN and infinity included; the old content
+        stays.
+    """
+    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+@contextmanager
+def atomic_folder(path: str | os.PathLike[str], *, replace: bool = False) -> Iterator[Path]:
+    """Yield a temporary sibling folder to fill; it is renamed to `path` when the block ends well.
+
+    Args:
+        path: where the folder shall be; its parents are made.
+        replace: put an existing folder aside and delete it. Otherwise an existing one (another process was
+            faster) is kept and the new one dropped.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    building = _temporary_sibling(path)
+    try:
+        os.chmod(building, 0o777 & ~_umask())
+        yield building
+        _sync_tree(building)
+        if replace:
+            _put_aside(path)
+        with suppress(FileExistsError):
+            _rename_folder(building, path)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    _sync_folder(path.parent)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[int]:
+    """Yield the descriptor of a temporary file that is renamed to `path` when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    try:
+        yield handle
+        os.chmod(name, 0o666 & ~_umask())  # mkstemp makes private files; a result is for all whom the umask allows
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _temporary_sibling(path: Path) -> Path:
+    return Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+
+
+def _put_aside(path: Path) -> None:
+    """Move a folder away before deleting it, so that nobody meets it half deleted."""
+    aside = _temporary_sibling(path)
+    with suppress(FileNotFoundError):  # it was never there, or another process has just moved it
+        os.replace(path, aside / "old")
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _rename_folder(source: Path, target: Path) -> None:
+    """Rename, raising FileExistsError if `target` exists: systems differ in the error, and POSIX takes an empty one."""
+    if target.exists():
+        raise FileExistsError(target)
+    try:
+        os.rename(source, target)
+    except OSError as error:
+        raise FileExistsError(target) if target.is_dir() else error from error
+
+
+def _sync_tree(folder: Path) -> None:
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with open(os.path.join(parent, name), "rb+") as file:
+                os.fsync(file.fileno())
+        _sync_folder(Path(parent))
+
+
+def _sync_folder(folder: Path) -> None:
+    """Flush a folder's list of names, where the system can."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,137 @@
+"""What a claim may say in a study's YAML, and the refusal of what it may not.
+
+    claims:
+      - says: Our batch norm trains to the same accuracy as torch's.
+        kind: equal
+        a: {norm: batch}
+        b: {norm: torch_batch}
+        margin: 0.01
+        source: "Ioffe & Szegedy 2015"
+
+An operand names axis values. A list of values means "each of them", and so does an axis that the claim
+leaves open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pydantic import field_validator
+
+from normlab.config import Config, option
+from normlab.errors import UserError, did_you_mean
+from normlab.norms import NORMS
+from normlab.studies.study import Study
+from normlab.studies.tables import axis_values, known_metrics
+
+# kind -> the operands it needs, and what it states. d is a's value minus b's, turned so that more is better.
+KINDS: Mapping[str, tuple[tuple[str, ...], str]] = {
+    "equal": (("a", "b"), "|d| < margin"),
+    "better": (("a", "b"), "d > margin"),
+    "worse": (("a", "b"), "d < -margin"),
+    "at_least": (("a", "b"), "d > -margin: better or tied"),
+    "insensitive": (("a", "over"), "|d| < margin between all values of the axis `over`"),
+    "ordered": (("over", "order"), "each value of `order` is better than the next by more than margin"),
+    "diverges_or_lags": (("a", "b"), "a diverges, or d < -margin"),
+    "stable": (
+        ("a",),
+        "no run diverges, and the metric grows less than margin-fold from first to last epoch",
+    ),
+    "spreads": (("a",), "a diverges, or the metric grows more than margin-fold from first to last epoch"),
+}
+_NEED_MARGIN = {
+    "equal": 0.0,
+    "insensitive": 0.0,
+    "stable": 1.0,
+    "spreads": 1.0,
+}  # kind -> what it must exceed
+OVER_TIME = ("stable", "spreads")
+
+
+class Claim(Config):
+    """One statement about a study's cells."""
+
+    says: str = option(help="the statement for people, in a sentence")
+    kind: str = option(help=f"what is stated: {', '.join(KINDS)}")
+    a: dict[str, Any] = option({}, "axis -> value, or a list of values that must each fulfil the claim")
+    b: dict[str, Any] = option({}, "what `a` is compared with")
+    where: dict[str, Any] = option({}, "axis values that both sides share")
+    over: str | None = option(None, "insensitive, ordered: the axis in question")
+    order: list[Any] = option([], "ordered: values of the axis `over`, best first")
+    metric: str = option("test/accuracy", "name of a metric of the result, or of an epoch's record")
+    margin: float = option(0.0, "smallest difference that matters; stable, spreads: a factor", ge=0)
+    source: str = option(help="who says so: a paper, a report")
+
+    @field_validator("kind")
+    @classmethod
+    def _known_kind(cls, kind: str) -> str:
+        if kind not in KINDS:
+            raise ValueError(did_you_mean(kind, KINDS))
+        return kind
+
+
+def parse_claims(study: Study) -> list[Claim]:
+    """Return a study's claims, checked against its axes and, once a cell is finished, its metrics.
+
+    Raises: UserError in one line, with the claim's number and the nearest known name.
+    """
+    where = str(study.path / "study.json")
+    claims = read_claims(study.claims, axis_values(study), where)
+    finals, epochs = known_metrics(study)
+    for number, claim in enumerate(claims, start=1):
+        known = epochs if claim.kind in OVER_TIME else finals
+        if known and claim.metric not in known:
+            hint = did_you_mean(claim.metric, sorted(known))
+            raise UserError(f"{where}: claim {number}: unknown metric '{claim.metric}': {hint}")
+    return claims
+
+
+def read_claims(raw: Iterable[Mapping[str, Any]], axes: Mapping[str, Sequence[Any]], where: str) -> list[Claim]:
+    """Check claims against a study's axes; `where` is the file that an error names.
+
+    Raises: UserError for an unknown key, kind, axis or value, or for what a kind lacks.
+    """
+    return [_read(values, axes, f"{where}: claim {number}") for number, values in enumerate(raw, start=1)]
+
+
+def _read(values: Mapping[str, Any], axes: Mapping[str, Sequence[Any]], where: str) -> Claim:
+    claim = Claim.parse(values, where)
+    _refuse_missing(claim, where)
+    if claim.over is not None and claim.over not in axes:
+        raise UserError(f"{where}: over: unknown axis '{claim.over}': {did_you_mean(claim.over, axes)}")
+    order = _canonical({claim.over: claim.order}, axes, f"{where}: order")[claim.over] if claim.over else []
+    checked = {side: _canonical(getattr(claim, side), axes, f"{where}: {side}") for side in ("a", "b", "where")}
+    return claim.model_copy(update={**checked, "order": order})
+
+
+def _refuse_missing(claim: Claim, where: str) -> None:
+    needs, statement = KINDS[claim.kind]
+    for name in needs:
+        if not getattr(claim, name):
+            raise UserError(f"{where}: kind '{claim.kind}' needs '{name}' ({statement})")
+    least = _NEED_MARGIN.get(claim.kind)
+    if least is not None and claim.margin <= least:
+        raise UserError(f"{where}: kind '{claim.kind}' needs a margin above {least:g} ({statement})")
+
+
+def _canonical(operand: Mapping[str, Any], axes: Mapping[str, Sequence[Any]], where: str) -> dict[str, Any]:
+    """Return an operand whose every value is a list of values that the study has."""
+    found: dict[str, Any] = {}
+    for axis, value in operand.items():
+        if axis not in axes:
+            raise UserError(f"{where}: unknown axis '{axis}': {did_you_mean(axis, axes)}")
+        found[axis] = [_known(item, axis, axes, where) for item in (value if isinstance(value, list) else [value])]
+    return found
+
+
+def _known(value: Any, axis: str, axes: Mapping[str, Sequence[Any]], where: str) -> Any:
+    known = [_full_name(axis, item) for item in axes[axis]]
+    name = _full_name(axis, value)
+    if name not in known:
+        raise UserError(f"{where}: no cell has {axis} '{value}': {did_you_mean(str(value), map(str, known))}")
+    return name
+
+
+def _full_name(axis: str, value: Any) -> Any:
+    return NORMS.resolve(value) if axis == "norm" and value in NORMS else value

@@ -1,0 +1,107 @@
+"""The numbers behind a claim: which combinations face each other, and their differences seed by seed."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from normlab.studies.claims.claim import OVER_TIME, Claim
+from normlab.studies.pairs import pair_up
+from normlab.studies.statistics import paired_differences
+from normlab.studies.study import Study, StudyCell
+from normlab.studies.tables import axis_values, cells_with, higher_is_better, label_of, product
+
+Values = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the finished seeds say about one pair of combinations, or about one over time.
+
+    Attributes:
+        differences: a - b per seed that finished on both sides, turned so that more is better for a;
+            over time, the logarithm of the metric's growth in a.
+        lost_a: seeds in which only a diverged; `lost_b` only b, `lost_both` both.
+        planned: seeds of the plan.
+    """
+
+    label_a: str
+    label_b: str
+    differences: list[float]
+    lost_a: int
+    lost_b: int
+    lost_both: int
+    planned: int
+
+    @property
+    def n(self) -> int:
+        """Number of seeds that say something."""
+        return len(self.differences) + self.lost_a + self.lost_b
+
+
+def collect(study: Study, claim: Claim) -> list[Evidence]:
+    """Return the evidence for every pair that the claim speaks of."""
+    if claim.kind in OVER_TIME:
+        return [_over_time(study, values, claim.metric) for values, _ in _pairs(study, claim)]
+    return [_paired(study, a, b, claim.metric) for a, b in _pairs(study, claim)]
+
+
+def _pairs(study: Study, claim: Claim) -> Iterator[tuple[Values, Values]]:
+    """Yield combinations that face each other; axes that the claim leaves open agree on both sides."""
+    named = {*claim.a, *claim.b, *claim.where, claim.over}
+    shared = {
+        **claim.where,
+        **{axis: values for axis, values in axis_values(study).items() if axis not in named},
+    }
+    for common in product(shared):
+        for a, b in _sides(study, claim):
+            # An axis that only one side names holds for the other too, unless the other says otherwise.
+            yield {**common, **b, **a}, {**common, **a, **b}
+
+
+def _sides(study: Study, claim: Claim) -> Iterator[tuple[Values, Values]]:
+    if claim.kind == "insensitive" and claim.over is not None:
+        points = claim.a.get(claim.over, axis_values(study)[claim.over])
+        for base in product({axis: values for axis, values in claim.a.items() if axis != claim.over}):
+            for one, other in itertools.combinations(points, 2):
+                yield {**base, claim.over: one}, {**base, claim.over: other}
+    elif claim.kind == "ordered":
+        for base in product(claim.a):
+            for one, other in itertools.pairwise(claim.order):
+                yield {**base, claim.over or "": one}, {**base, claim.over or "": other}
+    else:
+        yield from itertools.product(product(claim.a), list(product(claim.b)))
+
+
+def _paired(study: Study, values_a: Values, values_b: Values, metric: str) -> Evidence:
+    pair = pair_up(study, values_a, values_b, metric)
+    sign = 1.0 if higher_is_better(metric) else -1.0
+    differences = [sign * difference for difference in paired_differences(pair.a, pair.b)]
+    labels = _labels(study, values_a, values_b)
+    return Evidence(*labels, differences, pair.lost_a, pair.lost_b, pair.lost_both, pair.planned)
+
+
+def _over_time(study: Study, values: Values, metric: str) -> Evidence:
+    cells = [cell for cell in cells_with(study, values) if cell.folder.done]
+    lost = sum(cell.state == "diverged" for cell in cells)
+    growth = [_log_growth(cell, metric) for cell in cells if cell.state != "diverged"]
+    planned = len(cells_with(study, values))
+    return Evidence(_labels(study, values, values)[0], "", [g for g in growth if g is not None], lost, 0, 0, planned)
+
+
+def _log_growth(cell: StudyCell, metric: str) -> float | None:
+    """Return log(last / first) over the epochs; None unless both are positive and finite."""
+    values = [record[metric] for record in cell.folder.metrics() if record.get(metric) is not None]
+    if len(values) < 2 or not all(math.isfinite(value) and value > 0 for value in (values[0], values[-1])):
+        return None
+    return math.log(values[-1] / values[0])
+
+
+def _labels(study: Study, values_a: Values, values_b: Values) -> tuple[str, str]:
+    """Name both sides, leaving out axes of which the study has one value only."""
+    shown = [axis for axis, values in axis_values(study).items() if len(values) > 1 or axis == "norm"]
+    first, second = ({axis: values[axis] for axis in shown if axis in values} for values in (values_a, values_b))
+    return label_of(first), label_of(second)

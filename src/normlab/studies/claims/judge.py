@@ -1,0 +1,177 @@
+"""The verdict on a claim: confirmed, refuted, or undecided and how many more seeds would decide it.
+
+A 95 % interval wholly on the claim's side confirms, wholly on the other side refutes, anything else is
+undecided. A claim about several pairs is confirmed if each pair confirms it (which needs no correction: one
+failing pair suffices to fail) and refuted if one pair does, at a level divided by their number
+(Bonferroni), since any of them might by chance. One seed shows no spread and decides nothing, except by
+diverging: a diverged run has lost its pair.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from scipy import stats
+
+from normlab.studies.claims.claim import OVER_TIME, Claim
+from normlab.studies.claims.evidence import Evidence, collect
+from normlab.studies.claims.wording import say_claim, say_pair
+from normlab.studies.statistics import Interval, mean_interval, seeds_needed
+from normlab.studies.statistics.paired import sign_flip_p_value
+from normlab.studies.study import Study
+from normlab.studies.tables import higher_is_better
+
+LEVEL = 0.95
+_FEWEST_WITHOUT_SPREAD = 6  # equal differences show no spread, but six of one sign are unlikely by chance
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer to a claim.
+
+    Attributes:
+        kind: confirmed, refuted or undecided.
+        effect: a - b in the metric's own units with its interval, of the pair that decided; over time,
+            the metric's growth as a factor. None if no seed gave a number.
+        n: seeds behind the effect, diverged ones included.
+        p_value: directional kinds: sign-flip test of no difference; equal and insensitive: two one-sided
+            t-tests of a difference at least as large as the margin (from two seeds on). The largest over
+            the pairs.
+        more_seeds: undecided: paired seeds that would decide it if mean and spread stay; None if that
+            cannot be told.
+        sentence: all of it in one sentence.
+        details: a sentence per pair, where there are several.
+    """
+
+    kind: str
+    effect: Interval | None
+    n: int
+    p_value: float | None
+    more_seeds: int | None
+    sentence: str
+    details: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """A region of d: strictly between two bounds the claim is true."""
+
+    low: float
+    high: float
+
+    @property
+    def thresholds(self) -> list[float]:
+        return [bound for bound in (self.low, self.high) if math.isfinite(bound)]
+
+    def holds(self, low: float, high: float) -> bool:
+        return self.low < low and high < self.high
+
+    def fails(self, low: float, high: float) -> bool:
+        return high < self.low or low > self.high
+
+
+_RULES: dict[str, Callable[[float], _Rule]] = {
+    "equal": lambda margin: _Rule(-margin, margin),
+    "insensitive": lambda margin: _Rule(-margin, margin),
+    "better": lambda margin: _Rule(margin, math.inf),
+    "ordered": lambda margin: _Rule(margin, math.inf),
+    "at_least": lambda margin: _Rule(-margin, math.inf),
+    "worse": lambda margin: _Rule(-math.inf, -margin),
+    "diverges_or_lags": lambda margin: _Rule(-math.inf, -margin),
+    "stable": lambda margin: _Rule(-math.inf, math.log(margin)),
+    "spreads": lambda margin: _Rule(math.log(margin), math.inf),
+}
+
+
+def judge(study: Study, claim: Claim) -> Verdict:
+    """Answer a claim from the cells that are done."""
+    evidence = collect(study, claim)
+    rule = _RULES[claim.kind](claim.margin)
+    parts = [_judge_pair(claim, rule, pair, len(evidence)) for pair in evidence]
+    kinds = [part.kind for part in parts]
+    kind = "refuted" if "refuted" in kinds else "undecided" if "undecided" in kinds else "confirmed"
+    deciding = [part for part in parts if part.kind == kind]
+    part = max(deciding, key=lambda part: part.more_seeds or 0)
+    p_values = [part.p_value for part in parts if part.p_value is not None]
+    open_ones = [part.more_seeds for part in deciding]
+    more = max((count for count in open_ones if count is not None), default=None) if None not in open_ones else None
+    return Verdict(
+        kind,
+        part.effect,
+        part.n,
+        max(p_values, default=None),
+        more if kind == "undecided" else None,
+        part.sentence if len(parts) == 1 else say_claim(kind, part.sentence, len(deciding), len(parts)),
+        tuple(part.sentence for part in parts) if len(parts) > 1 else (),
+    )
+
+
+def _judge_pair(claim: Claim, rule: _Rule, pair: Evidence, pairs: int) -> Verdict:
+    by_numbers = _by_interval(rule, pair.differences, pairs)
+    kind = _with_divergence(claim, rule, pair, by_numbers)
+    interval = mean_interval(pair.differences, LEVEL) if pair.differences else None
+    effect = _effect(claim, interval)
+    more = seeds_needed(pair.differences, *rule.thresholds) if kind == "undecided" and pair.differences else None
+    more = more or None  # decided by spread but not by us (see `_by_interval`): how many cannot be told
+    sentence = say_pair(claim, kind, pair, effect, more)
+    return Verdict(kind, effect, pair.n, _p_value(claim, rule, pair.differences), more, sentence)
+
+
+def _by_interval(rule: _Rule, differences: Sequence[float], pairs: int) -> str | None:
+    """Return the verdict of the seeds that gave numbers; None if none did."""
+    if not differences:
+        return None
+    narrow, wide = mean_interval(differences, LEVEL), mean_interval(differences, 1 - (1 - LEVEL) / pairs)
+    if narrow.low is None or narrow.high is None or wide.low is None or wide.high is None:
+        return "undecided"
+    if not narrow.has_spread and narrow.mean != 0 and narrow.n < _FEWEST_WITHOUT_SPREAD:
+        return "undecided"
+    if rule.holds(narrow.low, narrow.high):
+        return "confirmed"
+    return "refuted" if rule.fails(wide.low, wide.high) else "undecided"
+
+
+def _with_divergence(claim: Claim, rule: _Rule, pair: Evidence, by_numbers: str | None) -> str:
+    """Let diverged runs lose: they decide where all are on one side and no number speaks against it."""
+    if not (pair.lost_a or pair.lost_b):
+        return by_numbers or "undecided"
+    if claim.kind == "stable":
+        return "refuted"
+    if pair.lost_a and pair.lost_b:
+        return "undecided"
+    if claim.kind == "spreads":
+        says = "confirmed"
+    else:
+        infinite = -math.inf if pair.lost_a else math.inf
+        says = "confirmed" if infinite in (rule.low, rule.high) else "refuted"
+        if math.isfinite(rule.low) and math.isfinite(rule.high):
+            return "refuted"  # equal and insensitive: one side diverged where the other did not
+    return says if by_numbers in (None, says) else "undecided"
+
+
+def _effect(claim: Claim, interval: Interval | None) -> Interval | None:
+    """Return the interval in the metric's own direction, or as a factor over time."""
+    if interval is None:
+        return None
+    if claim.kind in OVER_TIME:
+        low, high = (None if bound is None else math.exp(bound) for bound in (interval.low, interval.high))
+        return Interval(math.exp(interval.mean), low, high, interval.n, None, interval.level)
+    if higher_is_better(claim.metric):
+        return interval
+    low, high = (None if bound is None else -bound for bound in (interval.high, interval.low))
+    return Interval(-interval.mean, low, high, interval.n, interval.std, interval.level)
+
+
+def _p_value(claim: Claim, rule: _Rule, differences: Sequence[float]) -> float | None:
+    if not differences or claim.kind in OVER_TIME:
+        return None
+    if len(rule.thresholds) < 2:
+        return sign_flip_p_value(differences)
+    interval = mean_interval(differences)
+    if interval.std is None or not interval.has_spread:
+        return None
+    error = interval.std / interval.n**0.5
+    nearest = min(interval.mean - rule.low, rule.high - interval.mean)
+    return float(stats.t.sf(nearest / error, interval.n - 1))

@@ -1,0 +1,111 @@
+"""All schemes of a study against one of them, corrected for their number, with a rule for who wins.
+
+A winner needs a Holm-adjusted paired t-test below 5 %; a diverged run loses to one that finished.
+Everything else has no winner, however the means are ordered.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from normlab.errors import UserError, did_you_mean
+from normlab.studies.pairs import Pair, pair_up
+from normlab.studies.statistics import Comparison, compare_paired, holm
+from normlab.studies.study import Study
+from normlab.studies.tables import axis_values, higher_is_better, label_of, product
+
+ALPHA = 0.05
+
+
+@dataclass(frozen=True)
+class SchemeComparison:
+    """One combination of axis values against the reference in the same surroundings.
+
+    Attributes:
+        values: the combination; `reference` differs from it in one axis.
+        comparison: values minus reference over the seeds that finished in both; None if there are none.
+        adjusted_p: the t-test's p-value after Holm's correction; the sign-flip p-value stands in for it
+            where all differences are equal; None if there is nothing to test.
+        lost: seeds in which only this side diverged; `reference_lost` only the reference.
+        winner: "values", "reference", or None: not told apart.
+        sentence: the outcome for a person.
+    """
+
+    values: dict[str, Any]
+    reference: dict[str, Any]
+    comparison: Comparison | None
+    adjusted_p: float | None
+    lost: int
+    reference_lost: int
+    winner: str | None
+    sentence: str
+
+
+def comparisons(study: Study, metric: str, *, axis: str | None = None, reference: Any = None) -> list[SchemeComparison]:
+    """Compare every value of an axis with the reference value, for each combination of the other axes.
+
+    Args:
+        axis: default "norm", or the study's first axis.
+        reference: a value of that axis; default its first.
+    Raises: UserError for an axis or a value that the study does not have.
+    """
+    axes = axis_values(study)
+    axis = axis or ("norm" if "norm" in axes else next(iter(axes)))
+    if axis not in axes:
+        raise UserError(f"{study.path}: unknown axis '{axis}': {did_you_mean(axis, axes)}")
+    reference = axes[axis][0] if reference is None else reference
+    if reference not in axes[axis]:
+        hint = did_you_mean(str(reference), map(str, axes[axis]))
+        raise UserError(f"{study.path}: no cell has {axis} '{reference}': {hint}")
+    surroundings = product({name: values for name, values in axes.items() if name != axis})
+    others = [value for value in axes[axis] if value != reference]
+    pairs = [
+        pair_up(study, {**common, axis: value}, {**common, axis: reference}, metric)
+        for common in surroundings
+        for value in others
+    ]
+    found = [compare_paired(pair.a, pair.b) if pair.a else None for pair in pairs]
+    adjusted = _adjust(found)
+    return [_decide(*each, metric) for each in zip(pairs, found, adjusted, strict=True)]
+
+
+def _adjust(found: list[Comparison | None]) -> list[float | None]:
+    """Apply Holm's correction over the comparisons that have a p-value."""
+    raw = [None if each is None else each.p_value if each.p_t is None else each.p_t for each in found]
+    corrected = iter(holm([p for p in raw if p is not None]))
+    return [None if p is None else next(corrected) for p in raw]
+
+
+def _decide(pair: Pair, comparison: Comparison | None, adjusted: float | None, metric: str) -> SchemeComparison:
+    winner = None
+    if comparison is not None and adjusted is not None and adjusted < ALPHA:
+        winner = "values" if (comparison.difference.mean > 0) == higher_is_better(metric) else "reference"
+    if bool(pair.lost_a) != bool(pair.lost_b):
+        survivor = "reference" if pair.lost_a else "values"
+        winner = survivor if winner in (None, survivor) else None
+    elif pair.lost_a and pair.lost_b:
+        winner = None
+    sentence = _sentence(pair, winner, adjusted)
+    return SchemeComparison(
+        pair.values_a, pair.values_b, comparison, adjusted, pair.lost_a, pair.lost_b, winner, sentence
+    )
+
+
+def _sentence(pair: Pair, winner: str | None, adjusted: float | None) -> str:
+    names = label_of(pair.values_a), label_of(pair.values_b)
+    lost = [
+        f"{name} diverged in {count} of {pair.planned} seeds"
+        for name, count in zip(names, (pair.lost_a, pair.lost_b), strict=True)
+        if count
+    ]
+    corrected = (
+        ""
+        if adjusted is None
+        else f"Holm-adjusted p {adjusted:.2g} paired by {len(pair.a)} seed{'' if len(pair.a) == 1 else 's'}"
+    )
+    because = "; ".join(part for part in (*lost, corrected) if part) or "no seed has finished in both"
+    if winner is None:
+        return f"{names[0]} and {names[1]} overlap, no winner: {because}"
+    better, worse = names if winner == "values" else names[::-1]
+    return f"{better} is better than {worse}: {because}"

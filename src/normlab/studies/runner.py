@@ -1,0 +1,109 @@
+"""Running a study: plan it, train the cells that are not done, survive those that fail.
+
+A study's folder can be run again at any time. Finished cells are never repeated, interrupted ones go on from their
+last checkpoint, and a plan that contradicts finished cells is refused, because the results would mix two experiments.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from normlab import __version__
+from normlab.errors import UserError
+from normlab.runs.atomic import write_json, write_text
+from normlab.studies.local import run_local
+from normlab.studies.plan import Cell, Plan, find_study, make_plan
+from normlab.studies.study import Study
+
+Say = Callable[[str], None]
+
+
+def run_study(
+    path_or_name: str | Path,
+    *,
+    out: Path | str | None = None,
+    scale: str = "demo",
+    seeds: int | None = None,
+    workers: int | None = None,
+    say: Say | None = None,
+    **changes: Any,
+) -> Study:
+    """Run a study and return it.
+
+    Args:
+        path_or_name: a YAML file, or the name of a shipped study.
+        out: its folder; default `runs/NAME-SCALE`.
+        workers: cells trained at once; default one per core, or one in all if there is a GPU.
+        say: receives progress as lines; default standard error.
+        changes: settings that override those of every cell, e.g. `data="cifar10"`.
+    Raises: UserError for a wrong study, or a folder that holds another one.
+    """
+    say = say or _to_stderr
+    plan = make_plan(path_or_name, scale=scale, seeds=seeds, **changes)
+    folder = Path(out) if out else Path("runs") / f"{plan.name}-{scale}"
+    lay_out(plan, folder, find_study(path_or_name))
+    waiting = [cell for cell in in_pairs(plan.cells) if not (folder / "cells" / cell.name / "result.json").exists()]
+    done = len(plan.cells) - len(waiting)
+    say(f"{plan.file.title}: {len(plan.cells)} cells, {done} done, in {folder}")
+    run_local(waiting, plan.file.task, folder / "cells", workers=workers, say=say)
+    return Study.open(folder)
+
+
+def in_pairs(cells: list[Cell]) -> list[Cell]:
+    """Order cells by seed, so that a study cut short has complete pairs rather than complete schemes."""
+    return sorted(cells, key=lambda cell: cell.seed)
+
+
+def lay_out(plan: Plan, folder: Path, source: Path) -> None:
+    """Write `study.json` and a copy of the study's file.
+
+    Raises: UserError if the folder holds cells that were trained to another plan.
+    """
+    if (folder / "study.json").exists():
+        _refuse_other_plan(plan, Study.open(folder))
+    elif folder.exists() and any(folder.iterdir()):
+        raise UserError(f"{folder}: not empty and not a study: choose another --out")
+    write_text(folder / "study.yaml", source.read_text(encoding="utf-8"))
+    write_json(
+        folder / "study.json",
+        {
+            "version": __version__,
+            "name": plan.name,
+            "title": plan.file.title,
+            "question": plan.file.question,
+            "task": plan.file.task,
+            "scale": plan.scale,
+            "axes": plan.axes,
+            "published": plan.file.published,
+            "claims": plan.file.claims,
+            "cells": [
+                {"name": cell.name, "values": cell.values, "seed": cell.seed, "hash": cell.hash} for cell in plan.cells
+            ],
+        },
+    )
+
+
+def _refuse_other_plan(plan: Plan, study: Study) -> None:
+    planned = {cell.name: cell for cell in plan.cells}
+    for cell in study.cells:
+        if cell.state == "waiting":
+            continue
+        place = f"{study.path}: cell {cell.name} was trained"
+        if cell.name not in planned:
+            raise UserError(f"{place} but is not in the plan any more: choose another --out, or restore the study")
+        if cell.hash != planned[cell.name].hash:
+            changed = _difference(cell.folder.config(), json.loads(planned[cell.name].config.model_dump_json()))
+            raise UserError(f"{place} with other settings ({changed}): choose another --out, or restore them")
+
+
+def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
+    """Say which settings differ, old -> new."""
+    return ", ".join(f"{key}: {old.get(key)} -> {new[key]}" for key in new if old.get(key) != new[key])
+
+
+def _to_stderr(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,66 @@
+"""A study's table for a terminal: one row per combination of axis values, seeds together."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from normlab.studies.statistics import Interval
+from normlab.studies.study import Study
+from normlab.studies.tables import Row, study_table
+
+_COLUMNS = {
+    "train": "train/{}",
+    "val": "val/{}",
+    "test": "test/{}",
+}
+
+
+def as_text(study: Study) -> str:
+    """Return the table as lines: headline metric on each split, macro F1, time."""
+    headline = headline_of(study)
+    columns = {split: template.format(headline) for split, template in _COLUMNS.items()}
+    columns |= {"test macro F1": "test/macro_f1"}
+    rows = study_table(study, [*columns.values(), "seconds"])
+    columns = {title: metric for title, metric in columns.items() if any(row.metrics[metric] for row in rows)}
+    titles = [headline, *columns, "seconds", "runs"]
+    lines = [titles, *(_line(row, list(columns.values())) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(titles))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
+
+
+def as_values(study: Study) -> list[dict[str, Any]]:
+    """Return the same rows as plain values, fractions not percentages."""
+    names = [template.format(headline_of(study)) for template in _COLUMNS.values()]
+    return [asdict(row) for row in study_table(study, [*names, "test/macro_f1", "seconds"])]
+
+
+def headline_of(study: Study) -> str:
+    """Return the bare name of the metric that the study's results lead with."""
+    for cell in study.finished():
+        return str(cell.folder.result()["headline"]).rpartition("/")[2]
+    return "accuracy"
+
+
+def _line(row: Row, metrics: list[str]) -> list[str]:
+    seconds = row.metrics["seconds"]
+    return [
+        row.label,
+        *(_percent(row.metrics[metric]) for metric in metrics),
+        f"{seconds.mean:.0f}" if seconds else "-",
+        _runs(row),
+    ]
+
+
+def _runs(row: Row) -> str:
+    parts = [f"{row.finished}/{row.n}"]
+    parts += [f"{count} {state}" for state, count in (("diverged", row.diverged), ("failed", row.failed)) if count]
+    return ", ".join(parts)
+
+
+def _percent(interval: Interval | None) -> str:
+    """Mean and, from two seeds on, half the 95 % interval."""
+    if interval is None:
+        return "-"
+    half = "" if interval.high is None else f" ±{100 * (interval.high - interval.mean):.2f}"
+    return f"{100 * interval.mean:.2f}{half} %"

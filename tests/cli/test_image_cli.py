@@ -1,0 +1,221 @@
+"""The image task from the command line: train, resume, evaluate, predict, and every mistake in one line."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from normlab.cli import main
+from normlab.data.images import load_images
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A smoke run of group norm on the built-in digits."""
+    out = tmp_path_factory.mktemp("cli") / "run"
+    assert main(["train", "image", "--scale", "smoke", "--norm", "gn", "--out", str(out), "--json"]) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def digits_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten test images in the course's form."""
+    path = tmp_path_factory.mktemp("csv") / "digits.csv"
+    pixels = load_images("digits").images["test"][:10].reshape(10, -1)
+    path.write_text("".join(",".join(map(str, row)) + "\n" for row in pixels.tolist()))
+    return path
+
+
+def fails(capsys: pytest.CaptureFixture[str], *words: object, code: int = 2) -> str:
+    """Run a command that must fail with one line on standard error, and return the line."""
+    assert main([str(word) for word in words]) == code
+    captured = capsys.readouterr()
+    lines = captured.err.strip().splitlines()
+    assert len(lines) == 1, captured.err
+    assert lines[0].startswith("normlab: ")
+    return lines[0]
+
+
+def test_train_prints_the_result_as_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["train", "image", "--scale", "smoke", "--epochs", "1", "--out", str(tmp_path / "r"), "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["state"] == "finished"
+    assert 0 <= result["metrics"]["test/accuracy"] <= 1
+    assert {"train/macro_f1", "val/loss", "features/p99"} <= result["metrics"].keys()
+    assert result["epochs"] == 1
+
+
+def test_a_run_records_every_setting(run: Path) -> None:
+    text = (run / "config.yaml").read_text()
+    assert "norm: group" in text
+    assert "task: image" in text
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "course"])
+def test_predictions_of_a_csv_come_in_order(run: Path, digits_csv: Path, form: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert main(["predict", str(run), str(digits_csv), "--out", str(out), "--format", form]) == 0
+    lines = out.read_text().splitlines()
+    if form == "csv":
+        rows = list(csv.DictReader(lines))
+        assert len(rows) == 10
+        for row in rows:
+            shares = {name: float(row[name]) for name in map(str, range(10))}
+            assert sum(shares.values()) == pytest.approx(1, abs=1e-4)
+            assert row["class"] == max(shares, key=shares.__getitem__)
+    elif form == "jsonl":
+        assert [json.loads(line)["index"] in range(10) for line in lines] == [True] * 10
+    else:
+        assert [int(line) in range(10) for line in lines] == [True] * 10
+
+
+def test_evaluate_repeats_the_numbers_of_training(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", str(run), "--split", "test", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    trained = json.loads((run / "result.json").read_text())
+    assert found["metrics"]["test/accuracy"] == trained["metrics"]["test/accuracy"]
+    assert np.array_equal(found["tables"]["confusion"], trained["tables"]["test"]["confusion"])
+
+
+def test_an_unknown_norm_offers_the_nearest(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    line = fails(capsys, "train", "image", "--norm", "gruop", "--out", tmp_path / "r")
+    assert "did you mean 'group'" in line
+    assert not (tmp_path / "r").exists()
+
+
+def test_an_unknown_flag_offers_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "did you mean '--batch-size'" in fails(capsys, "train", "image", "--batchsize", "8")
+
+
+def test_an_unknown_verb_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "trian" in fails(capsys, "trian")
+
+
+def test_groups_that_do_not_divide_name_those_that_do(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    line = fails(
+        capsys, "train", "image", "--scale", "smoke", "--norm", "group", "--groups", "5", "--out", tmp_path / "r"
+    )
+    assert "16" in line
+    assert "4" in line
+
+
+def test_text_for_a_number_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert "lr" in fails(capsys, "train", "image", "--lr", "fast", "--out", tmp_path / "r")
+
+
+def test_a_missing_data_path_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    missing = tmp_path / "nowhere"
+    assert str(missing) in fails(capsys, "train", "image", "--data", missing, "--out", tmp_path / "r")
+
+
+def test_a_run_without_result_says_what_to_do(capsys: pytest.CaptureFixture[str], run: Path, tmp_path: Path) -> None:
+    assert "not a run folder" in fails(capsys, "evaluate", tmp_path)
+    assert "no such folder" in fails(capsys, "resume", tmp_path / "nothing")
+
+
+def test_a_taken_run_folder_is_refused_and_untouched(capsys: pytest.CaptureFixture[str], run: Path) -> None:
+    before = (run / "result.json").read_bytes()
+    assert "holds a run" in fails(capsys, "train", "image", "--scale", "smoke", "--out", run)
+    assert (run / "result.json").read_bytes() == before
+
+
+def bad_csv(path: Path, values: list[str]) -> Path:
+    good = ["0"] * 3072
+    path.write_text(",".join(good) + "\n" + ",".join(values) + "\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("values", "hint"),
+    [
+        (["0"] * 3071, "3071"),
+        (["0"] * 3073, "3073"),
+        (["256"] + ["0"] * 3071, "256"),
+        (["cat"] + ["0"] * 3071, "cat"),
+    ],
+    ids=["too few", "too many", "too large", "text"],
+)
+def test_a_bad_csv_row_is_named_and_nothing_is_written(
+    capsys: pytest.CaptureFixture[str], run: Path, values: list[str], hint: str, tmp_path: Path
+) -> None:
+    source = bad_csv(tmp_path / "bad.csv", values)
+    line = fails(capsys, "predict", run, source, "--out", tmp_path / "out.csv")
+    assert "bad.csv" in line
+    assert "2" in line
+    assert hint in line
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_an_unreadable_image_is_named(capsys: pytest.CaptureFixture[str], run: Path, tmp_path: Path) -> None:
+    (tmp_path / "photo.png").write_bytes(b"not a picture")
+    assert "photo.png" in fails(capsys, "predict", run, tmp_path / "photo.png", "--out", tmp_path / "o.csv")
+
+
+def test_a_full_disk_is_one_line_and_loses_nothing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import errno
+
+    from normlab.engine import loop
+
+    real, calls = loop.save_training, []
+
+    def full(path: Path, *rest: object) -> None:
+        calls.append(path)
+        if len(calls) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        real(path, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(loop, "save_training", full)
+    line = fails(capsys, "train", "image", "--scale", "smoke", "--out", tmp_path / "r", "--json", code=1)
+    assert "No space left on device" in line
+    assert "normlab resume" in line
+    monkeypatch.undo()
+    assert main(["resume", str(tmp_path / "r"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["epochs"] == 2
+
+
+def test_help_is_quick_and_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from normlab.cli import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        "assert not {'torch', 'scipy', 'plotly', 'sklearn'} & set(sys.modules), sorted(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    "|train|train image|resume|evaluate|predict|study|study run|report|list|data|data get|doctor".split("|"),  # noqa: SIM905
+)
+def test_every_verb_explains_itself(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([*words.split(), "--help"])
+    assert end.value.code == 0
+    assert "usage: normlab" in capsys.readouterr().out
+
+
+def test_training_help_shows_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["train", "image", "--help"])
+    text = capsys.readouterr().out
+    from normlab.tasks.image.config import ImageConfig
+
+    assert all(f"--{name.replace('_', '-')}" in text for name in ImageConfig.model_fields)
+
+
+@pytest.mark.parametrize("what", ["norms", "tasks", "presets", "studies", "runs"])
+def test_lists_come_as_json_too(what: str, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", what, *([str(run.parent)] if what == "runs" else []), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)
+
+
+def test_doctor_names_torch_and_cores(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--json"]) == 0
+    assert {"torch", "cores", "precision"} <= json.loads(capsys.readouterr().out).keys()

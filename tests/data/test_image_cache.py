@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from normlab.data.cache import cache_home, cached
+from normlab.data.images import load_images
+from normlab.data.source import Chunk, ImageSource
+from normlab.errors import UserError
+
+
+class _Counting:
+    """A source of two small splits in three chunks, which counts how often it is decoded."""
+
+    def __init__(self, key: int = 0, fail: bool = False) -> None:
+        self.decoded = 0
+        self.fail = fail
+        self.source = ImageSource("test", "tiny", ("a", "b"), {"key": key}, self._chunks)
+
+    def _chunks(self):
+        self.decoded += 1
+        images = np.arange(6 * 3 * 4 * 4, dtype=np.uint32).astype(np.uint8).reshape(6, 3, 4, 4)
+        labels = np.array([0, 1, 0, 1, 0, 1], dtype=np.int64)
+        yield Chunk("train", images[:3], labels[:3])
+        yield Chunk("train", images[3:5], labels[3:5])
+        if self.fail:
+            raise UserError("broken in the middle")
+        yield Chunk("test", images[5:], labels[5:])
+
+
+def _entry(folder: Path) -> Path:
+    (entry,) = (folder / "images").iterdir()
+    return entry
+
+
+def test_second_opening_does_not_decode_and_gives_the_same(own_cache):
+    counting = _Counting()
+    first, second = cached(counting.source), cached(counting.source)
+    assert counting.decoded == 1
+    assert first.fingerprint == second.fingerprint
+    assert second.images["train"].shape == (5, 3, 4, 4)
+    assert second.labels["test"].tolist() == [1]
+    assert isinstance(second.images["train"], np.memmap)
+
+
+def test_writing_to_the_arrays_does_not_reach_the_file(own_cache):
+    counting = _Counting()
+    before = cached(counting.source)
+    before.images["train"][:] = 7
+    assert cached(counting.source).images["train"][0, 0, 0, 1] == 1
+
+
+@pytest.mark.parametrize("name", ["train_images.npy", "test_labels.npy", "meta.json"])
+@pytest.mark.parametrize("damage", ["truncate", "delete", "empty"])
+def test_damaged_cache_is_noticed_and_rebuilt(own_cache, name, damage):
+    counting = _Counting()
+    whole = cached(counting.source)
+    expected = np.array(whole.images["train"]), whole.fingerprint
+    file = _entry(own_cache) / name
+    if damage == "delete":
+        file.unlink()
+    else:
+        os.truncate(file, 0 if damage == "empty" else file.stat().st_size - 3)
+    again = cached(counting.source)
+    assert counting.decoded == 2
+    assert np.array_equal(again.images["train"], expected[0])
+    assert again.fingerprint == expected[1]
+
+
+def test_pickled_array_in_the_cache_is_not_loaded(own_cache):
+    counting = _Counting()
+    cached(counting.source)
+    file = _entry(own_cache) / "test_labels.npy"
+    np.save(file, np.array([{"an": "object"}], dtype=object), allow_pickle=True)
+    assert cached(counting.source).labels["test"].tolist() == [1]
+    assert counting.decoded == 2
+
+
+def test_failed_build_leaves_nothing(own_cache):
+    with pytest.raises(UserError, match="broken in the middle"):
+        cached(_Counting(fail=True).source)
+    assert list((own_cache / "images").iterdir()) == []
+
+
+def test_other_identity_is_another_entry(own_cache):
+    one, two = _Counting(key=1), _Counting(key=2)
+    cached(one.source)
+    cached(two.source)
+    assert two.decoded == 1
+    assert len(list((own_cache / "images").iterdir())) == 2
+
+
+def test_changed_source_file_is_decoded_again(tiny_cifar):
+    folder = tiny_cifar.binary_folder()
+    before = load_images(folder, sums={}).fingerprint
+    batch = folder / "test_batch.bin"
+    content = bytearray(batch.read_bytes())
+    content[1] ^= 1
+    batch.write_bytes(content)
+    os.utime(batch, ns=(0, 1))
+    assert load_images(folder, sums={}).fingerprint != before
+
+
+def _build_in_step(barrier, results) -> None:
+    counting = _Counting()
+
+    def chunks():
+        barrier.wait(20)  # both processes have found no cache and are building
+        yield from counting._chunks()
+
+    source = ImageSource("test", "tiny", ("a", "b"), {"key": 0}, chunks)
+    results.put(cached(source).fingerprint)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs fork")
+def test_two_processes_at_once_both_succeed(own_cache):
+    context = multiprocessing.get_context("fork")
+    barrier, results = context.Barrier(2), context.Queue()
+    processes = [context.Process(target=_build_in_step, args=(barrier, results)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    found = {results.get(timeout=30) for _ in processes}
+    for process in processes:
+        process.join(30)
+        assert process.exitcode == 0
+    assert found == {cached(_Counting(key=9).source).fingerprint}
+    assert len([entry for entry in (own_cache / "images").iterdir() if entry.name.startswith(".")]) == 0
+
+
+def test_source_without_test_images_is_refused(own_cache):
+    def chunks():
+        yield Chunk("train", np.zeros((1, 3, 4, 4), np.uint8), np.zeros(1, np.int64))
+
+    with pytest.raises(UserError, match="holds no test images"):
+        cached(ImageSource("test", "tiny", ("a",), {}, chunks))
+
+
+def test_wrong_sum_is_found_before_anything_is_decoded(own_cache):
+    counting = _Counting()
+
+    def verify():
+        raise UserError("wrong sum")
+
+    source = ImageSource("test", "tiny", ("a", "b"), {}, counting._chunks, verify)
+    with pytest.raises(UserError, match="wrong sum"):
+        cached(source)
+    assert counting.decoded == 0
+
+
+def test_cache_home_follows_the_environment(monkeypatch, tmp_path):
+    assert cache_home() == tmp_path / "cache"
+    monkeypatch.delenv("NORMLAB_CACHE")
+    assert cache_home().name == "normlab"
+
+
+def test_unwritable_cache_names_the_mend(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    with pytest.raises(UserError, match="NORMLAB_CACHE"):
+        cached(_Counting().source, blocked)
+    shutil.rmtree(tmp_path / "cache", ignore_errors=True)

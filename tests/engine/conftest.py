@@ -1,0 +1,83 @@
+"""A task small enough to train in milliseconds: two Gaussian blobs, a network with dropout and batch norm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from normlab.config import TrainConfig
+from normlab.engine.rng import derive
+from normlab.tasks.base import Evaluation, Placement, StepOutput
+
+
+@dataclass
+class ToyData:
+    x: dict[str, torch.Tensor]
+    y: dict[str, torch.Tensor]
+    card: dict[str, Any] = field(default_factory=lambda: {"inputs": 4})
+    fingerprint: str = "toy"
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        return {split: len(labels) for split, labels in self.y.items()}
+
+
+class ToyTask:
+    name = "toy"
+    headline = "test/accuracy"
+    monitor = "val/accuracy"
+    config_class = TrainConfig
+
+    def __init__(self) -> None:
+        self.poison_step: int | None = None  # the batch of this number is not finite
+        self.splits_read: list[str] = []
+        self._batches = 0
+
+    def prepare(self, config: TrainConfig) -> ToyData:
+        generator = torch.Generator().manual_seed(0)
+        x, y = {}, {}
+        for split, count in (("train", 50), ("val", 20), ("test", 20)):
+            y[split] = torch.arange(count) % 2
+            x[split] = torch.randn(count, 4, generator=generator) + 1.5 * y[split][:, None]
+        return ToyData(x, y)
+
+    def build(self, config: TrainConfig, card: Mapping[str, Any]) -> nn.Module:
+        return nn.Sequential(
+            nn.Linear(card["inputs"], 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, 2)
+        )
+
+    def steps_per_epoch(self, config: TrainConfig, data: ToyData) -> int:
+        return -(-data.sizes["train"] // config.batch_size)
+
+    def train_batches(self, config: TrainConfig, data: ToyData, epoch: int, placement: Placement) -> Iterator[Any]:
+        generator = torch.Generator().manual_seed(derive(config.seed, "order", epoch))
+        order = torch.randperm(data.sizes["train"], generator=generator)
+        for chosen in order.split(config.batch_size):
+            self._batches += 1
+            x = data.x["train"][chosen]
+            yield (x * float("nan") if self._batches == self.poison_step else x), data.y["train"][chosen]
+
+    def loss(self, model: nn.Module, batch: Any, config: TrainConfig) -> StepOutput:
+        logits = model(batch[0])
+        correct = (logits.argmax(1) == batch[1]).sum()
+        return StepOutput(F.cross_entropy(logits, batch[1]), len(batch[1]), {"accuracy": correct})
+
+    def evaluate(
+        self, model: nn.Module, data: ToyData, split: str, config: TrainConfig, placement: Placement, *, final: bool
+    ) -> Evaluation:
+        assert not model.training
+        self.splits_read.append(split)
+        logits = model(data.x[split])
+        accuracy = float((logits.argmax(1) == data.y[split]).float().mean())
+        return Evaluation({"loss": float(F.cross_entropy(logits, data.y[split])), "accuracy": accuracy})
+
+
+@pytest.fixture
+def toy() -> ToyTask:
+    return ToyTask()

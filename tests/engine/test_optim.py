@@ -1,0 +1,78 @@
+"""Optimiser groups and learning-rate schedules."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from normlab.config import TrainConfig
+from normlab.engine.optim import build_optimizer, learning_rate, parameter_groups, set_learning_rate
+from normlab.norms import NORMS
+
+
+def rates(steps_per_epoch: int = 10, **changes: object) -> list[float]:
+    config = TrainConfig(epochs=10, lr=1.0).with_values("test", **changes)
+    return [learning_rate(config, step, steps_per_epoch) for step in range(10 * steps_per_epoch)]
+
+
+def test_the_gate_of_batch_instance_norm_learns_ten_times_faster_and_never_decays() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), NORMS.create("batch_instance", 4))
+    optimizer = build_optimizer(model, TrainConfig(weight_decay=0.5))
+    set_learning_rate(optimizer, 0.2)
+    gate_id = id(model[1].gate)
+    for group in optimizer.param_groups:
+        is_gate = gate_id in map(id, group["params"])
+        assert group["lr"] == pytest.approx(2.0 if is_gate else 0.2)
+        assert group["weight_decay"] == (0.0 if is_gate else 0.5)
+
+
+def test_every_trainable_parameter_is_in_exactly_one_group_even_if_shared() -> None:
+    shared = nn.Linear(3, 3)
+    model = nn.Sequential(shared, nn.Sequential(shared), nn.Linear(3, 2))
+    model[2].bias.requires_grad_(False)
+    members = [id(p) for group in parameter_groups(model, TrainConfig()) for p in group["params"]]
+    assert sorted(members) == sorted(id(p) for p in model.parameters() if p.requires_grad)
+
+
+def test_multistep_drops_tenfold_at_the_milestones() -> None:
+    found = rates(schedule="multistep", lr_milestones=(0.5, 0.75))
+    assert found[0] == found[49] == 1.0
+    assert found[50] == found[74] == pytest.approx(0.1)
+    assert found[75] == found[-1] == pytest.approx(0.01)
+
+
+def test_cosine_equals_torchs_own() -> None:
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([parameter], lr=1.0)
+    oracle = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=100)
+    for ours in rates(schedule="cosine"):
+        assert ours == pytest.approx(optimizer.param_groups[0]["lr"], abs=1e-9)
+        optimizer.step()
+        oracle.step()
+
+
+def test_step_drops_after_each_fraction() -> None:
+    found = rates(schedule="step", lr_step=0.25, lr_gamma=0.5)
+    assert [found[0], found[25], found[50], found[99]] == pytest.approx([1, 0.5, 0.25, 0.125])
+
+
+def test_one_cycle_rises_to_its_peak_and_ends_near_zero() -> None:
+    found = rates(schedule="one_cycle", one_cycle_peak=0.3)
+    assert max(found) == pytest.approx(1.0)
+    assert found.index(max(found)) == 30
+    assert found[0] == pytest.approx(0.04)
+    assert found[-1] < 0.001
+
+
+def test_warm_up_is_linear_and_then_gone() -> None:
+    found = rates(schedule="constant", warmup_epochs=2)
+    assert found[:20] == pytest.approx([(step + 1) / 20 for step in range(20)])
+    assert all(rate == 1.0 for rate in found[20:])
+
+
+@pytest.mark.parametrize("schedule", ["constant", "step", "multistep", "cosine", "one_cycle"])
+def test_a_rate_is_positive_and_never_above_the_peak(schedule: str) -> None:
+    assert all(0 < rate <= 1.0 + 1e-12 and math.isfinite(rate) for rate in rates(schedule=schedule))

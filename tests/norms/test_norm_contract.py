@@ -1,0 +1,121 @@
+"""Every registered scheme keeps the contract, and the contract notices the classical errors."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+from torch import Tensor
+
+from normlab.norms import NORMS
+from normlab.norms.base import Norm
+from normlab.norms.batch import BatchNorm
+from normlab.norms.check import check_norm
+from normlab.norms.instance import InstanceNorm
+from normlab.norms.layer import LayerNorm
+
+
+@pytest.mark.parametrize("name", NORMS.names())
+def test_registered_norm_keeps_the_contract(name: str) -> None:
+    check_norm(name)
+
+
+@pytest.mark.parametrize(
+    "name, options",
+    [
+        ("layer", {"over": "channel"}),
+        ("group", {"groups": 1}),
+        ("group", {"channels_per_group": 1}),
+        ("batch", {"momentum": None, "affine": False}),
+        ("batch_instance", {"affine": False}),
+    ],
+)
+def test_norm_keeps_the_contract_with_options(name: str, options: dict[str, object]) -> None:
+    check_norm(name, 8, **options)
+
+
+@pytest.mark.parametrize("name", NORMS.names())
+def test_card_is_complete(name: str) -> None:
+    card = NORMS.get(name).card
+    assert card.name == name
+    assert all(value for key, value in dataclasses.asdict(card).items() if key != "year")
+
+
+class NarrowFormula(InstanceNorm):
+    """E[x^2] - E[x]^2 in the input's own type."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean = x.mean((2, 3), keepdim=True)
+        var = (x.square().mean((2, 3), keepdim=True) - mean.square()).clamp(min=0)
+        y = (x - mean) * (var + self.eps).rsqrt()
+        return (y * self.weight[:, None, None] + self.bias[:, None, None]).to(x.dtype)
+
+
+class PoolsTooLittle(LayerNorm):
+    """Declares (C, H, W), pools (H, W)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return InstanceNorm.forward(self, x)
+
+
+class PoolsTooMuch(InstanceNorm):
+    """Declares (H, W), pools (C, H, W)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.nn.functional.group_norm(x, 1, self.weight.to(x.dtype), self.bias.to(x.dtype)).contiguous(
+            memory_format=torch.channels_last if x.stride(1) == 1 else torch.contiguous_format
+        )
+
+
+class BiasedRunningVariance(BatchNorm):
+    """The classical error: the running estimate takes the biased variance."""
+
+    def _track(self, mean: Tensor, var: Tensor, count: int) -> None:
+        super()._track(mean, var * (count - 1) / count, count)
+
+
+class LosesItsState(BatchNorm):
+    """Running statistics as attributes that the state dict does not know."""
+
+    def __init__(self, num_channels: int) -> None:
+        super().__init__(num_channels)
+        for name in ("running_mean", "running_var", "num_batches_tracked"):
+            self.register_buffer(name, getattr(self, name), persistent=False)
+
+    def torch_equivalent(self) -> None:
+        return None
+
+
+class LooksAtBatchMates(InstanceNorm):
+    """Adds the batch mean behind the reader's back."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = super().forward(x)
+        return y + 0.01 * (y * y.detach()).mean((0, 2, 3), keepdim=True).sub(1).to(y.dtype)
+
+
+class WrongGradient(InstanceNorm):
+    """Treats the statistics as constants in the backward pass."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        wide = x.double() if x.dtype == torch.double else x.float()
+        var, mean = torch.var_mean(wide.detach(), (2, 3), correction=0, keepdim=True)
+        return ((wide - mean) * (var + self.eps).rsqrt()).to(x.dtype)
+
+
+@pytest.mark.parametrize(
+    "broken, message",
+    [
+        (NarrowFormula, "offset of 10,000|bfloat16"),
+        (PoolsTooLittle, "without the declared axis C"),
+        (PoolsTooMuch, "the mean over"),
+        (BiasedRunningVariance, "running_var differs"),
+        (LosesItsState, "state dict"),
+        (LooksAtBatchMates, "batch mates"),
+        (WrongGradient, "gradcheck"),
+    ],
+)
+def test_contract_refuses_a_classical_error(broken: type[Norm], message: str) -> None:
+    with pytest.raises(AssertionError, match=message):
+        check_norm(broken)

@@ -1,0 +1,284 @@
+"""Claims: read strictly, judged by intervals, and by divergence where there is one."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+from synthetic_study import DIVERGED, WAITING, make_study
+
+from normlab.errors import UserError
+from normlab.studies.claims import judge, parse_claims
+
+NORMS = ["batch", "torch_batch", "group", "none"]
+NOISE = [0.003, -0.002, 0.001, -0.001, 0.002, -0.003]  # of a seed, shared by all schemes
+OWN = {
+    "batch": [2, 1, 0, 1, 0, 2],
+    "torch_batch": [1, 2, 1, 0, 0, 1],
+    "group": [0, 1, 2, 0, 1, 0],
+    "none": [1] * 6,
+}
+MEANS = {"batch": 0.90, "torch_batch": 0.90, "group": 0.87, "none": 0.80}
+
+
+def accuracy(values, seed):
+    norm = values["norm"]
+    return MEANS[norm] + NOISE[seed] + 1e-3 * OWN[norm][seed]
+
+
+def growing(values, seed):
+    last = {"none": 30.0 + seed, "batch": 1.1 + 0.1 * seed}.get(values["norm"], 1.0 + 0.1 * seed)
+    return [{"features/p99": 1.0 + 0.01 * seed}, {"features/p99": 99.0}, {"features/p99": last}]
+
+
+@pytest.fixture(scope="module")
+def settled(tmp_path_factory):
+    """Six seeds of four schemes, all finished."""
+    return make_study(tmp_path_factory.mktemp("settled") / "s", {"norm": NORMS}, 6, accuracy, epochs=growing)
+
+
+@pytest.fixture(scope="module")
+def sized(tmp_path_factory):
+    """Two schemes at three batch sizes."""
+    return make_study(tmp_path_factory.mktemp("sized") / "s", SIZES, 6, by_size)
+
+
+def ask(study, **claim):
+    raw = {"says": "It holds.", "source": "somebody", **claim}
+    asked = dataclasses.replace(study, claims=[raw])
+    return judge(asked, parse_claims(asked)[0])
+
+
+def verdict_of(path, outcome, seeds=6, axes=None, **claim):
+    return ask(make_study(path / "s", axes or {"norm": NORMS}, seeds, outcome, epochs=growing), **claim)
+
+
+EQUAL = {"kind": "equal", "a": {"norm": "bn"}, "b": {"norm": "torch_bn"}, "margin": 0.01}
+BETTER = {"kind": "better", "a": {"norm": "batch"}, "b": {"norm": "group"}}
+
+
+def test_equal_schemes_inside_the_margin_are_confirmed(settled):
+    found = ask(settled, **EQUAL)
+    differences = 1e-3 * (np.array(OWN["batch"]) - OWN["torch_batch"])
+    assert found.kind == "confirmed"
+    assert found.effect.mean == pytest.approx(differences.mean())
+    assert found.n == 6
+    upper = stats.ttest_1samp(differences, 0.01, alternative="less").pvalue
+    lower = stats.ttest_1samp(differences, -0.01, alternative="greater").pvalue
+    assert found.p_value == pytest.approx(max(upper, lower))
+
+
+def test_a_margin_narrower_than_the_interval_leaves_equality_open(settled):
+    found = ask(settled, **{**EQUAL, "margin": 0.0006})
+    assert found.kind == "undecided"
+    assert found.more_seeds > 0
+    assert f"about {found.more_seeds} more" in found.sentence
+
+
+def test_unequal_schemes_refute_equality(settled):
+    assert ask(settled, **{**EQUAL, "b": {"norm": "group"}}).kind == "refuted"
+
+
+@pytest.mark.parametrize(
+    "kind, a, b, margin, expected",
+    [
+        ("better", "batch", "group", 0.0, "confirmed"),
+        ("better", "batch", "group", 0.05, "refuted"),
+        ("better", "group", "batch", 0.0, "refuted"),
+        ("better", "batch", "torch_batch", 0.0, "undecided"),
+        ("worse", "group", "batch", 0.0, "confirmed"),
+        ("worse", "batch", "group", 0.0, "refuted"),
+        ("at_least", "batch", "torch_batch", 0.005, "confirmed"),
+        ("at_least", "group", "batch", 0.005, "refuted"),
+    ],
+)
+def test_directional_kinds(settled, kind, a, b, margin, expected):
+    found = ask(settled, kind=kind, a={"norm": a}, b={"norm": b}, margin=margin)
+    assert found.kind == expected
+    assert found.sentence.startswith(expected)
+
+
+def test_one_seed_decides_nothing(tmp_path):
+    found = verdict_of(tmp_path, accuracy, seeds=1, **BETTER)
+    assert (found.kind, found.n, found.effect.low, found.more_seeds) == ("undecided", 1, None, None)
+    assert "one seed" in found.sentence
+
+
+def test_equal_differences_of_few_seeds_show_no_spread_and_decide_nothing(tmp_path):
+    found = verdict_of(tmp_path, lambda values, seed: 0.5 if values["norm"] == "batch" else 0.25, seeds=3, **BETTER)
+    assert found.kind == "undecided"
+
+
+def test_a_lower_loss_is_better(tmp_path):
+    def loss(values, seed):
+        return {"test/loss": 1 - accuracy(values, seed)}
+
+    found = verdict_of(tmp_path, loss, metric="test/loss", **BETTER)
+    assert found.kind == "confirmed"
+    assert found.effect.mean < 0
+    assert found.effect.low < found.effect.mean < found.effect.high
+
+
+def lost(*cells):
+    """Return outcomes in which these (norm, seed) diverged."""
+    return lambda values, seed: DIVERGED if (values["norm"], seed) in cells else accuracy(values, seed)
+
+
+def test_a_diverged_cell_loses_even_with_one_seed(tmp_path):
+    found = verdict_of(tmp_path, lost(("group", 0)), seeds=1, **BETTER)
+    assert (found.kind, found.effect, found.n) == ("confirmed", None, 1)
+    assert "group diverged in 1 of 1 seed" in found.sentence
+
+
+def test_a_diverged_favourite_refutes(tmp_path):
+    assert verdict_of(tmp_path, lost(("batch", 0)), seeds=1, **BETTER).kind == "refuted"
+    # The seeds that finished say the opposite of those that diverged: nobody wins.
+    assert verdict_of(tmp_path / "2", lost(("batch", 0)), **BETTER).kind == "undecided"
+
+
+def test_divergence_of_one_side_refutes_equality(tmp_path):
+    assert verdict_of(tmp_path, lost(("batch", 2)), **EQUAL).kind == "refuted"
+
+
+def test_divergence_of_both_sides_leaves_nothing_to_compare(tmp_path):
+    found = verdict_of(tmp_path, lost(("batch", 0), ("group", 0)), seeds=1, **BETTER)
+    assert found.kind == "undecided"
+    assert "both diverged" in found.sentence
+
+
+def test_cells_that_wait_leave_the_claim_open(tmp_path):
+    found = verdict_of(tmp_path, lambda values, seed: WAITING, **BETTER)
+    assert (found.kind, found.n) == ("undecided", 0)
+    assert "no seed has finished" in found.sentence
+
+
+def test_diverges_or_lags_is_confirmed_by_either(tmp_path, settled):
+    claim = {
+        "kind": "diverges_or_lags",
+        "a": {"norm": "none"},
+        "b": {"norm": ["batch", "group"]},
+        "margin": 0.01,
+    }
+    assert ask(settled, **claim).kind == "confirmed"
+    assert verdict_of(tmp_path / "2", lost(*(("none", seed) for seed in range(6))), **claim).kind == "confirmed"
+    assert ask(settled, **{**claim, "a": {"norm": "torch_batch"}}).kind == "refuted"
+
+
+def test_a_list_of_values_must_hold_for_each(settled):
+    all_beat_none = {"kind": "better", "a": {"norm": ["batch", "group"]}, "b": {"norm": "none"}}
+    found = ask(settled, **all_beat_none)
+    assert found.kind == "confirmed"
+    assert len(found.details) == 2
+    refuted = ask(settled, **{**all_beat_none, "b": {"norm": ["none", "torch_batch"]}})
+    assert refuted.kind == "refuted"
+    assert "1 of 4 comparisons" in refuted.sentence
+    assert "group minus torch_batch" in refuted.sentence
+
+
+def test_refuting_one_of_many_takes_stronger_evidence(tmp_path):
+    # One pair alone is refuted at 95 %; as one of eight such pairs it is not.
+    shifts = [-0.004, -0.001, -0.003, -0.001, -0.004, 0.0]
+
+    def outcome(values, seed):
+        return 0.5 + NOISE[seed] + (shifts[seed] if values["norm"] == "batch" else 0.0)
+
+    axes = {"norm": ["batch", "group"], "batch_size": [2, 4, 8, 16, 32, 64, 128, 256]}
+    one = verdict_of(tmp_path / "1", outcome, axes={**axes, "batch_size": [8]}, **BETTER)
+    eight = verdict_of(tmp_path / "8", outcome, axes=axes, **BETTER)
+    assert (one.kind, eight.kind) == ("refuted", "undecided")
+
+
+SIZES = {"norm": ["batch", "group"], "batch_size": [2, 8, 128]}
+
+
+def by_size(values, seed):
+    drop = 0.05 if values["norm"] == "batch" and values["batch_size"] == 2 else 0.0
+    return 0.9 - drop + NOISE[seed] * (1 + 0.1 * (values["batch_size"] == 8))
+
+
+def test_insensitive_compares_all_values_of_the_axis(sized):
+    claim = {"kind": "insensitive", "over": "batch_size", "margin": 0.01}
+    group = ask(sized, a={"norm": "group"}, **claim)
+    batch = ask(sized, a={"norm": "batch"}, **claim)
+    assert (group.kind, len(group.details)) == ("confirmed", 3)
+    assert batch.kind == "refuted"
+
+
+def test_an_operand_inherits_what_only_the_other_names(sized):
+    found = ask(sized, kind="equal", a={"norm": "batch", "batch_size": 8}, b={"norm": "group"}, margin=0.01)
+    assert "batch, batch_size 8 minus group, batch_size 8" in found.sentence
+
+
+def test_an_open_axis_means_each_of_its_values(sized):
+    assert len(ask(sized, **BETTER).details) == 3
+    narrowed = ask(sized, where={"batch_size": 8}, **BETTER)
+    assert narrowed.details == ()
+
+
+def test_ordered_asks_for_every_step(settled):
+    claim = {"kind": "ordered", "over": "norm"}
+    assert ask(settled, order=["bn", "gn", "none"], **claim).kind == "confirmed"
+    assert ask(settled, order=["gn", "bn", "none"], **claim).kind == "refuted"
+
+
+OVER_TIME = {"metric": "features/p99", "margin": 5}
+
+
+def test_growth_is_from_first_to_last_epoch(settled):
+    found = ask(settled, kind="spreads", a={"norm": "none"}, **OVER_TIME)
+    expected = np.mean([math.log((30.0 + seed) / (1.0 + 0.01 * seed)) for seed in range(6)])
+    assert found.kind == "confirmed"
+    assert math.log(found.effect.mean) == pytest.approx(expected)
+
+
+def test_stable_is_the_opposite_of_spreads(settled):
+    assert ask(settled, kind="stable", a={"norm": ["batch", "group"]}, **OVER_TIME).kind == "confirmed"
+    assert ask(settled, kind="stable", a={"norm": "none"}, **OVER_TIME).kind == "refuted"
+    assert ask(settled, kind="spreads", a={"norm": "batch"}, **OVER_TIME).kind == "refuted"
+
+
+def test_divergence_is_not_stable_and_counts_as_spreading(tmp_path):
+    gone = lost(*((norm, 0) for norm in NORMS[1:]))
+    stable = verdict_of(tmp_path / "1", gone, kind="stable", a={"norm": "group"}, **OVER_TIME)
+    assert stable.kind == "refuted"
+    assert "group diverged in 1 of 6 seeds" in stable.sentence
+    assert verdict_of(tmp_path / "2", gone, kind="spreads", a={"norm": "none"}, **OVER_TIME).kind == "confirmed"
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"kind": "bettr"}, "did you mean 'better'"),
+        ({"a": {"norm": "grop"}}, "no cell has norm 'grop': did you mean 'group'"),
+        ({"b": {"norms": "group"}}, "unknown axis 'norms': did you mean 'norm'"),
+        ({"b": {}}, "needs 'b'"),
+        ({"metric": "test/acuracy"}, "unknown metric 'test/acuracy': did you mean 'test/accuracy'"),
+        ({"marginn": 0.1}, "unknown key 'marginn': did you mean 'margin'"),
+        ({"margin": -1}, "margin"),
+        ({"kind": "equal"}, "needs a margin above 0"),
+        ({"kind": "stable", "margin": 1.0}, "needs a margin above 1"),
+        ({"kind": "insensitive", "over": "batch", "margin": 0.1}, "unknown axis 'batch'"),
+        ({"kind": "ordered", "over": "norm", "order": ["batch", "lyer"]}, "no cell has norm 'lyer'"),
+    ],
+)
+def test_a_wrong_claim_is_refused_in_one_line(settled, change, message):
+    with pytest.raises(UserError) as caught:
+        ask(settled, **{**BETTER, **change})
+    assert message in str(caught.value)
+    assert "claim 1" in str(caught.value)
+    assert "study.json" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_source_is_refused(tmp_path):
+    study = make_study(tmp_path, {"norm": NORMS}, 1, accuracy, claims=[{"says": "It holds.", **BETTER}])
+    with pytest.raises(UserError, match="'source' is missing"):
+        parse_claims(study)
+
+
+def test_metrics_cannot_be_checked_before_a_cell_is_done(tmp_path):
+    found = verdict_of(tmp_path, lambda values, seed: WAITING, metric="test/rouge", **BETTER)
+    assert found.kind == "undecided"
