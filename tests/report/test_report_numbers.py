@@ -8,6 +8,7 @@ import pytest
 from synthetic import NORMS, make_run, make_study
 
 from normlab.report import table_latex, table_markdown
+from normlab.report.comparing import rank
 from normlab.report.figures.confusion import row_shares, summed_confusion, worst_confusion
 from normlab.report.figures.curves import as_error, curves_figure
 from normlab.report.figures.percentiles import percentiles_figure, shared_range
@@ -18,7 +19,7 @@ from normlab.report.sections.configuration import section as configuration
 from normlab.report.sections.own_batch_norm import largest_gap, pairs_of
 from normlab.report.sections.published import source_table
 from normlab.report.sections.results import splits_table
-from normlab.report.sections.summary import findings, rank
+from normlab.report.sections.summary import findings
 from normlab.report.sources import collect_studies
 from normlab.report.view import StudyView
 from normlab.studies.statistics import compare_paired, mean_interval

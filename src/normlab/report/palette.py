@@ -30,7 +30,7 @@ NAMES = {
 }
 
 STYLES = {
-    "torch_batch": Style("#0b78c2", "solid"),
+    "torch_batch": Style("#1780cf", "solid"),
     "batch": Style("#56b4e9", "dash"),
     "instance": Style("#009e73", "dashdot"),
     "batch_instance": Style("#cc79a7", "solid"),

@@ -11,7 +11,8 @@ import plotly.graph_objects as go
 from normlab.report.figures.grid import axes_of, panel_figure
 from normlab.report.view import Variant
 
-_SCALE = [[0.0, "rgba(11,120,194,0.0)"], [0.45, "rgba(11,120,194,0.55)"], [1.0, "rgb(7,60,110)"]]
+# Transparent to opaque, so that an empty field shows the ground of a light and of a dark page.
+_SCALE = [[0.0, "rgba(23,128,207,0)"], [1.0, "rgba(23,128,207,1)"]]
 _TICKED = 30  # classes up to which every name fits at the axis
 
 
@@ -69,6 +70,7 @@ def confusion_figure(matrices: Sequence[tuple[str, np.ndarray]], classes: Sequen
         columns=3,
         row_height=270,
         min_width=250,
+        max_width=420,
         x_title="predicted",
         x_axis={**ticks, "tickangle": -50},
         y_axis={**ticks, "autorange": "reversed"},

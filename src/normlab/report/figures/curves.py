@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -13,6 +14,7 @@ from normlab.report.view import Variant
 
 Scale = Callable[[float], float]
 
+_SHORT_RUN = 10  # epochs
 _LOG_TICKS = [digit * 10.0**power for power in range(-6, 6) for digit in (1, 2, 5)]
 
 
@@ -50,6 +52,7 @@ def curves_figure(
         row_height=330,
         min_width=330,
         share_y=share_y,
+        x_axis=epoch_axis(variants),
         y_axis={"type": "log", "tickvals": _LOG_TICKS} if log_y else {"rangemode": "tozero"},
     )
     for index, (_, metric, scale) in enumerate(panels):
@@ -95,6 +98,12 @@ def variant_traces(
         )
     )
     return traces
+
+
+def epoch_axis(variants: Sequence[Variant]) -> dict[str, Any]:
+    """Return an x axis with whole epochs, which plotly would divide in a short run."""
+    longest = max((len(cell.epochs) for variant in variants for cell in variant.cells), default=0)
+    return {"dtick": 1} if longest <= _SHORT_RUN else {}
 
 
 def rounded(values: Iterable[float]) -> list[float | None]:

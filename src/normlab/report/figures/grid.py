@@ -23,6 +23,7 @@ def panel_figure(
     row_height: int = 260,
     share_y: bool = True,
     min_width: int = 280,
+    max_width: int | None = None,
     x_axis: dict[str, Any] | None = None,
     y_axis: dict[str, Any] | None = None,
     legend: bool = False,
@@ -34,6 +35,7 @@ def panel_figure(
         row_height: height of a panel in pixels.
         share_y: all panels have one y range, labelled at the left only.
         min_width: a panel's smallest width in pixels before a column is dropped.
+        max_width: a panel's largest width in pixels, however wide the page.
         x_axis, y_axis: further properties of every axis.
     """
     columns = min(columns, len(titles))
@@ -65,10 +67,13 @@ def panel_figure(
         "columns": columns,
         "rowHeight": row_height,
         "minWidth": min_width,
+        "maxWidth": max_width,
         "top": top,
+        "shareY": share_y,
+        "xTitle": x_title,
     }
     figure.update_layout(
-        meta={"grid": {**grid, "shareY": share_y, "xTitle": x_title}},
+        meta={"grid": grid},
         height=rows * (row_height + 50) + 60,
         margin={"l": 52, "r": 12, "t": top, "b": 46},
         font={"family": FONT, "size": TEXT_SIZE},

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from normlab.report.figures.curves import rounded
+from normlab.report.figures.curves import epoch_axis, rounded
 from normlab.report.figures.grid import TEXT_SIZE, axes_of, axis_suffix, panel_figure
 from normlab.report.palette import Style, faded
 from normlab.report.view import Variant
@@ -24,7 +24,14 @@ def percentiles_figure(variants: Sequence[Variant], prefix: str = "features") ->
     The outer band runs from the 1st to the 99th percentile, the inner one from the 20th to the 80th.
     A variant that leaves the others' range is cut off and says how far it goes.
     """
-    figure = panel_figure([variant.label for variant in variants], columns=4, row_height=190, min_width=215)
+    figure = panel_figure(
+        [variant.label for variant in variants],
+        columns=4,
+        row_height=190,
+        min_width=215,
+        max_width=560,
+        x_axis=epoch_axis(variants),
+    )
     top, bottom = shared_range(variants, prefix)
     for index, variant in enumerate(variants):
         figure.add_traces(_bands(variant, prefix, index))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from normlab.report.blocks import Cell, Column, Section, Table
+from normlab.report.comparing import metric_name
 from normlab.report.numbers import is_fraction
 from normlab.report.sections.results import metric_cells, seeds_cell
-from normlab.report.sections.summary import metric_name
 from normlab.report.view import StudyView
 
 _HELP = (

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from normlab.report.blocks import Block, Cell, Column, Figure, Key, Section, Table
+from normlab.report.comparing import compare
 from normlab.report.figures.comparison import against_batch_size_figure
-from normlab.report.figures.curves import as_error, variant_traces
+from normlab.report.figures.curves import as_error, epoch_axis, variant_traces
 from normlab.report.figures.grid import panel_figure
 from normlab.report.numbers import DASH, count, difference_text
 from normlab.report.palette import DASHES, Style
 from normlab.report.sections.results import interval_cell
-from normlab.report.sections.summary import compare
 from normlab.report.view import StudyView, Variant, variant_label
 from normlab.studies.statistics import Interval
 
@@ -121,6 +121,7 @@ def _curves(families: list[Family]) -> list[Block]:
         columns=3,
         row_height=280,
         min_width=300,
+        x_axis=epoch_axis([variant for _, _, variants in families for variant in variants]),
         y_axis={"rangemode": "tozero"},
     )
     sizes = sorted({variant.values["batch_size"] for _, _, variants in families for variant in variants})

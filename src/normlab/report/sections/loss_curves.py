@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from normlab.report.blocks import Block, Figure, Key, Section
+from normlab.report.comparing import metric_name
 from normlab.report.figures.curves import as_it_is, as_percent, curves_figure
 from normlab.report.numbers import is_fraction
-from normlab.report.sections.summary import metric_name
 from normlab.report.view import StudyView
 
 _LOSSES = {

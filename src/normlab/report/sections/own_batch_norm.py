@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from normlab.report.blocks import Block, Cell, Column, Figure, Key, Section, Table, Text
+from normlab.report.comparing import compare
 from normlab.report.figures.curves import as_error, as_it_is, curves_figure
 from normlab.report.numbers import DASH, difference_text
-from normlab.report.sections.summary import compare
 from normlab.report.view import StudyView, Variant
 
 _HELP = (

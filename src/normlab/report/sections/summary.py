@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from normlab.report.blocks import Block, Bullets, Section, Text
+from normlab.report.comparing import compare, metric_name, rank
 from normlab.report.numbers import difference_text, is_fraction, listing, plural, value_text
+from normlab.report.sections.batch_size import by_scheme
+from normlab.report.sections.own_batch_norm import pairs_of
 from normlab.report.view import StudyView, Variant
-from normlab.studies.statistics import Comparison, Interval, compare_paired
+from normlab.studies.statistics import Comparison, Interval
 
 
 class Standing(NamedTuple):
@@ -28,7 +31,7 @@ def section(view: StudyView) -> Section:
     blocks: list[Block] = []
     if view.study.question:
         blocks.append(Text(view.study.question.strip(), tone="lead"))
-    blocks.append(Bullets([_extent(view), *findings(view), *_diverged(view)]))
+    blocks.append(Bullets([_extent(view), *findings(view), *asides(view)]))
     return Section("summary", "Summary", blocks)
 
 
@@ -53,24 +56,6 @@ def findings(view: StudyView) -> list[str]:
         )
         return sentences
     return sentences + _compared(standings, metric)
-
-
-def rank(variants: list[Variant], metric: str) -> list[tuple[Variant, Interval]]:
-    """Return the variants that have the metric with their means, best first; a loss is best when smallest."""
-    found = [(variant, interval) for variant in variants if (interval := variant.interval(metric)) is not None]
-    return sorted(found, key=lambda pair: pair[1].mean, reverse=not metric.endswith("loss"))
-
-
-def compare(a: Variant, b: Variant, metric: str) -> Comparison | None:
-    """Return the paired comparison a - b over their common seeds; None if they share none."""
-    of_a, of_b = a.by_seed(metric), b.by_seed(metric)
-    seeds = sorted(of_a.keys() & of_b.keys())
-    return compare_paired([of_a[seed] for seed in seeds], [of_b[seed] for seed in seeds]) if seeds else None
-
-
-def metric_name(metric: str) -> str:
-    """Return a metric's name for people: "test accuracy"."""
-    return metric.replace("/", " ").replace("_", " ").replace("micro f1", "micro F1").replace("macro f1", "macro F1")
 
 
 def _compared(standings: list[Standing], metric: str) -> list[str]:
@@ -107,6 +92,38 @@ def _extent(view: StudyView) -> str:
     ]
     size = f"{plural(len(view.variants), 'variant')} × {plural(seeds, 'seed')}"
     return f"{size} of the task {view.study.task}{data}: {plural(len(cells), 'run')}, {listing(states)}."
+
+
+def asides(view: StudyView) -> list[str]:
+    """Return the sentences on batch sizes, on our batch norm against torch's, and on runs that diverged."""
+    return [*_batch_sizes(view), *_batch_norms(view), *_diverged(view)]
+
+
+def _batch_sizes(view: StudyView) -> list[str]:
+    """Say what each scheme lost or won from its largest batch to its smallest."""
+    sentences = []
+    for label, _, variants in by_scheme(view):
+        comparison = compare(variants[0], variants[-1], view.headline) if len(variants) > 1 else None
+        if comparison is not None:
+            small, large = (variants[index].values["batch_size"] for index in (0, -1))
+            change = f"{_change(comparison, view.headline)} in {metric_name(view.headline)}"
+            sentences.append(f"{label} at batch size {small} instead of {large}: {change}.")
+    return sentences
+
+
+def _batch_norms(view: StudyView) -> list[str]:
+    sentences = []
+    for built_in, own in pairs_of(view):
+        comparison = compare(own, built_in, view.headline)
+        if comparison is not None:
+            sentences.append(f"{own.label} against {built_in.label}: {_change(comparison, view.headline)}.")
+    return sentences
+
+
+def _change(comparison: Comparison, metric: str) -> str:
+    difference = comparison.difference
+    amount = f"{difference_text(difference)} points" if is_fraction(metric) else f"{difference.mean:+.4g}"
+    return f"{amount} ({plural(comparison.n, 'paired seed')})"
 
 
 def _diverged(view: StudyView) -> list[str]:

@@ -16,7 +16,7 @@
     const rows = Math.ceil(grid.panels / columns);
     const rowGap = rows > 1 && columns === 1 && !grid.shareY ? ROW_GAP + 20 : ROW_GAP;
     const plotHeight = rows * grid.rowHeight + (rows - 1) * rowGap;
-    const panelWidth = (plotWidth - gap * (columns - 1)) / columns;
+    const panelWidth = Math.min((plotWidth - gap * (columns - 1)) / columns, grid.maxWidth || Infinity);
     layout.height = plotHeight + grid.top + layout.margin.b;
     layout.margin.t = grid.top;
     for (let i = 0; i < grid.panels; i++) {
