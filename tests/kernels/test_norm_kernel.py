@@ -1,0 +1,247 @@
+"""The norm kernel equals a float64 oracle of plain operations, in value and in every gradient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from normlab.kernels.norm import available, fused_batch_instance, fused_norm, fused_scale_shift
+
+pytestmark = pytest.mark.skipif(
+    not available(torch.zeros(1, 1, 1, 1)), reason="the norm kernel is not built here"
+)
+POOLED = {"batch": (0, 2, 3), "instance": (2, 3), "layer": (1, 2, 3), "group": (2, 3, 4)}
+TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
+SCHEMES = [*POOLED, "batch_instance", "batch given", "batch_instance given"]
+
+
+def standardized(x: Tensor, axes: tuple[int, ...], eps: float) -> Tensor:
+    centred = x - x.mean(axes, keepdim=True)
+    return centred / torch.sqrt(centred.square().mean(axes, keepdim=True) + eps)
+
+
+def oracle(scheme: str, tensors: dict[str, Tensor], groups: int, relu: bool, eps: float = 1e-5) -> Tensor:
+    """What the kernel must compute, in the tensors' own type."""
+    x = tensors["x"]
+    row = {name: values[:, None, None] for name, values in tensors.items() if values.dim() == 1}
+    name, _, is_given = scheme.partition(" ")
+    if name == "group":
+        y = standardized(x.unflatten(1, (groups, -1)), POOLED["group"], eps).flatten(1, 2)
+    else:
+        y = standardized(x, POOLED.get(name, POOLED["batch"]), eps)
+    if is_given:
+        y = (x - row["mean"]) / torch.sqrt(row["var"] + eps)
+    if name == "batch_instance":
+        y = row["gate"] * y + (1 - row["gate"]) * standardized(x, POOLED["instance"], eps)
+    y = y * row.get("weight", 1) + row.get("bias", 0) + tensors.get("residual", 0)
+    return torch.relu(y) if relu else y
+
+
+def kernel(scheme: str, tensors: dict[str, Tensor], groups: int, relu: bool) -> Tensor:
+    options: dict[str, Any] = {name: tensors.get(name) for name in ("weight", "bias", "residual")}
+    name, _, is_given = scheme.partition(" ")
+    x, options["relu"] = tensors["x"], relu
+    statistics = (tensors["mean"], tensors["var"])
+    if name == "batch_instance":
+        running = statistics if is_given else None
+        return fused_batch_instance(x, tensors["gate"], running=running, **options)[0]
+    if is_given:
+        return fused_scale_shift(x, *statistics, **options)
+    return fused_norm(x, index_set=name, groups=groups, **options)[0]  # type: ignore[arg-type]
+
+
+def draw_tensors(
+    shape: tuple[int, ...], dtype: torch.dtype, channels_last: bool, absent: set[str], offset: float = 0.0
+) -> dict[str, Tensor]:
+    C = shape[1]
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    maps = {"x": torch.randn(shape) + offset, "residual": torch.randn(shape)}
+    rows = {"weight": torch.rand(C) + 0.5, "bias": torch.randn(C), "gate": torch.rand(C)}
+    rows |= {"mean": torch.randn(C) + offset, "var": torch.rand(C) + 0.5}
+    drawn = {name: value.to(dtype).contiguous(memory_format=layout) for name, value in maps.items()} | rows
+    return {name: value for name, value in drawn.items() if name not in absent}
+
+
+def differentiated(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensors[name].requires_grad_() for name in tensors if name not in ("mean", "var")}
+
+
+def assert_near(found: Tensor, wanted: Tensor, tolerance: float, scale: Tensor | float = 0.0) -> None:
+    """In the relative norm; `scale` is what the terms of a sum that cancels are measured by."""
+    error = (found.detach().double() - wanted.detach()).norm()
+    assert error <= tolerance * torch.maximum(wanted.detach().norm(), torch.as_tensor(scale))
+
+
+def assert_equals_oracle(scheme: str, tensors: dict[str, Tensor], groups: int, relu: bool) -> None:
+    exact = {name: value.detach().double() for name, value in tensors.items()}
+    leaves, exact_leaves = differentiated(tensors), differentiated(exact)
+    y, exact_y = kernel(scheme, tensors, groups, relu), oracle(scheme, exact, groups, relu)
+    dtype = tensors["x"].dtype
+    assert y.dtype == dtype
+    assert y.stride() == tensors["x"].stride()
+    assert_near(y, exact_y, TOLERANCE[dtype], scale=1e-2)
+
+    grad = torch.randn(y.shape).to(dtype)
+    grads = torch.autograd.grad(y, list(leaves.values()), grad, allow_unused=True)
+    grad = grad.masked_fill(y.detach() == 0, 0) if relu else grad  # the sign of a value near 0 is open
+    exact_y = oracle(scheme, exact, groups, relu=False)
+    exact_grads = torch.autograd.grad(exact_y, list(exact_leaves.values()), grad.double(), allow_unused=True)
+    for name, found, wanted in zip(leaves, grads, exact_grads, strict=True):
+        if wanted is None:
+            assert found is None, name
+        else:
+            assert found is not None, name
+            assert found.dtype == leaves[name].dtype
+            assert_near(found, wanted, TOLERANCE[dtype], scale=0.1 * grad.double().norm())
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    scheme=st.sampled_from(SCHEMES),
+    N=st.integers(1, 5),
+    groups=st.sampled_from([1, 2, 3, 8]),
+    channels_per_group=st.sampled_from([1, 2, 5, 8]),
+    size=st.tuples(st.integers(1, 13), st.integers(1, 35)),
+    dtype=st.sampled_from([torch.float32, torch.bfloat16]),
+    channels_last=st.booleans(),
+    absent=st.sets(st.sampled_from(["weight", "bias", "residual"])),
+    relu=st.booleans(),
+    seed=st.integers(0, 10**6),
+)
+def test_value_and_gradients_equal_the_oracle(
+    scheme: str,
+    N: int,
+    groups: int,
+    channels_per_group: int,
+    size: tuple[int, int],
+    dtype: torch.dtype,
+    channels_last: bool,
+    absent: set[str],
+    relu: bool,
+    seed: int,
+) -> None:
+    torch.manual_seed(seed)
+    shape = (N, groups * channels_per_group, *size)
+    absent = absent if scheme.startswith("batch_instance") else absent | {"gate"}
+    assert_equals_oracle(scheme, draw_tensors(shape, dtype, channels_last, absent), groups, relu)
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_map_of_many_blocks_equals_the_oracle(scheme: str, channels_last: bool) -> None:
+    tensors = draw_tensors((2, 24, 70, 65), torch.float32, channels_last, set())
+    tensors["x"][:, :, :20] += 5  # the blocks' means differ
+    assert_equals_oracle(scheme, tensors, groups=3, relu=True)
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_mean_ten_thousand_deviations_away_costs_no_accuracy(scheme: str, channels_last: bool) -> None:
+    tensors = draw_tensors((4, 16, 17, 16), torch.float32, channels_last, {"residual"}, offset=1e4)
+    assert_equals_oracle(scheme, tensors, groups=4, relu=False)
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_values_unlike_those_that_the_centre_is_taken_from_cost_no_accuracy(channels_last: bool) -> None:
+    tensors = draw_tensors((2, 16, 32, 32), torch.float32, channels_last, {"residual"})
+    tensors["x"][:, :, :6] = 1e4
+    assert_equals_oracle("instance", tensors, groups=1, relu=False)
+
+
+@pytest.mark.parametrize("index_set", POOLED)
+def test_statistics_have_the_documented_shapes_and_values(index_set: Any) -> None:
+    x = torch.randn(3, 8, 5, 4)
+    _, mean, var = fused_norm(x, index_set=index_set, groups=2)
+    grouped = x.double().unflatten(1, (2, -1)) if index_set == "group" else x.double()
+    torch.testing.assert_close(mean, grouped.mean(POOLED[index_set]).float())
+    torch.testing.assert_close(var, grouped.var(POOLED[index_set], correction=0).float())
+    assert not mean.requires_grad
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_results_do_not_depend_on_the_number_of_threads(scheme: str, channels_last: bool) -> None:
+    tensors = draw_tensors((7, 16, 32, 16), torch.float32, channels_last, set())
+    leaves = differentiated(tensors)
+    grad, before, results = torch.randn(tensors["x"].shape), torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3, 2):
+            torch.set_num_threads(threads)
+            y = kernel(scheme, tensors, 4, relu=True)
+            results.append((y, *torch.autograd.grad(y, list(leaves.values()), grad, allow_unused=True)))
+    finally:
+        torch.set_num_threads(before)
+    for result in results[1:]:
+        for value, first in zip(result, results[0], strict=True):
+            assert (value is None and first is None) or torch.equal(value, first)
+
+
+def test_a_nan_passes_the_relu() -> None:
+    x = torch.randn(2, 16, 4, 4)
+    x[1, 3, 2, 1] = torch.nan
+    for dtype in (torch.float32, torch.bfloat16):
+        y = fused_norm(x.to(dtype), index_set="instance", relu=True)[0]
+        assert y[1, 3].isnan().all()
+        assert not y[0].isnan().any()
+
+
+def test_second_derivatives_equal_the_oracles() -> None:
+    tensors = draw_tensors((3, 8, 4, 5), torch.float32, False, set())
+    exact = {name: value.double() for name, value in tensors.items()}
+    penalties = []
+    for values, run in ((tensors, kernel), (exact, oracle)):
+        leaves = differentiated(values)
+        y = run("batch_instance", values, 1, True)
+        (slope,) = torch.autograd.grad(y.square().sum(), leaves["x"], create_graph=True)
+        penalties.append(torch.autograd.grad(slope.square().sum(), [leaves["x"], leaves["weight"]]))
+    for found, wanted in zip(*penalties, strict=True):
+        assert_near(found, wanted, 1e-4)
+
+
+def test_a_gradient_in_another_layout_is_understood() -> None:
+    x = torch.randn(2, 16, 4, 4).contiguous(memory_format=torch.channels_last).requires_grad_()
+    y = fused_norm(x, index_set="layer")[0]
+    grad = torch.randn(2, 16, 1, 1).expand(2, 16, 4, 4)
+    (found,) = torch.autograd.grad(y, x, grad)
+    exact = x.detach().double().requires_grad_()
+    (wanted,) = torch.autograd.grad(standardized(exact, (1, 2, 3), 1e-5), exact, grad.double())
+    assert_near(found, wanted, 1e-5)
+
+
+def test_bfloat16_parameters_get_bfloat16_gradients() -> None:
+    x, weight = torch.randn(2, 8, 4, 4), torch.ones(8, dtype=torch.bfloat16, requires_grad=True)
+    y = fused_norm(x, weight, index_set="batch")[0]
+    (grad,) = torch.autograd.grad(y.square().sum(), weight)
+    assert grad.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        torch.zeros(2, 3, 4, 4, dtype=torch.float64),
+        torch.zeros(2, 3, 4),
+        torch.zeros(0, 3, 4, 4),
+        torch.zeros(2, 3, 4, 8)[..., ::2],
+        torch.zeros(2, 3, 4, 4, device="meta"),
+    ],
+    ids=["float64", "3 axes", "empty", "strided", "meta"],
+)
+def test_what_the_kernel_does_not_take_is_left_to_the_reference(x: Tensor) -> None:
+    assert not available(x)
+
+
+def test_a_residual_of_another_type_is_left_to_the_reference() -> None:
+    x = torch.zeros(2, 3, 4, 4)
+    assert available(x, x)
+    assert not available(x, x.bfloat16())
+    assert not available(x, x[:1])
+
+
+def test_groups_that_do_not_divide_the_channels_are_an_error() -> None:
+    with pytest.raises(ValueError, match="groups=3 does not divide 8"):
+        fused_norm(torch.zeros(2, 8, 4, 4), index_set="group", groups=3)
