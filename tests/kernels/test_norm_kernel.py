@@ -12,9 +12,7 @@ from torch import Tensor
 
 from normlab.kernels.norm import available, fused_batch_instance, fused_norm, fused_scale_shift
 
-pytestmark = pytest.mark.skipif(
-    not available(torch.zeros(1, 1, 1, 1)), reason="the norm kernel is not built here"
-)
+pytestmark = pytest.mark.skipif(not available(torch.zeros(1, 1, 1, 1)), reason="the norm kernel is not built here")
 POOLED = {"batch": (0, 2, 3), "instance": (2, 3), "layer": (1, 2, 3), "group": (2, 3, 4)}
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
 SCHEMES = [*POOLED, "batch_instance", "batch given", "batch_instance given"]

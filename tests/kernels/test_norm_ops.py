@@ -10,9 +10,7 @@ from normlab.kernels.norm import available, fused_batch_instance, fused_norm
 from normlab.kernels.norm_calls import BATCH, GROUPS, MIX
 from normlab.kernels.norm_ops import norm_op
 
-pytestmark = pytest.mark.skipif(
-    not available(torch.zeros(1, 1, 1, 1)), reason="the norm kernel is not built here"
-)
+pytestmark = pytest.mark.skipif(not available(torch.zeros(1, 1, 1, 1)), reason="the norm kernel is not built here")
 
 
 class Fused(nn.Module):
