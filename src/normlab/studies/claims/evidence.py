@@ -46,7 +46,7 @@ def collect(study: Study, claim: Claim) -> list[Evidence]:
     """Return the evidence for every pair that the claim speaks of."""
     if claim.kind in OVER_TIME:
         return [_over_time(study, values, claim.metric) for values, _ in _pairs(study, claim)]
-    return [_paired(study, a, b, claim.metric) for a, b in _pairs(study, claim)]
+    return [_paired(study, a, b, claim.metric) for a, b in _pairs(study, claim) if a != b]
 
 
 def _pairs(study: Study, claim: Claim) -> Iterator[tuple[Values, Values]]:

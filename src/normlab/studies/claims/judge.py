@@ -92,6 +92,8 @@ def judge(study: Study, claim: Claim) -> Verdict:
     """Answer a claim from the cells that are done."""
     evidence = collect(study, claim)
     rule = RULES[claim.kind](claim.margin)
+    if not evidence:
+        return Verdict("undecided", None, 0, None, None, "undecided: the study's axes leave nothing to compare")
     parts = [_judge_pair(claim, rule, pair, len(evidence)) for pair in evidence]
     kinds = [part.kind for part in parts]
     kind = "refuted" if "refuted" in kinds else "undecided" if "undecided" in kinds else "confirmed"
