@@ -219,6 +219,18 @@ def test_an_open_axis_means_each_of_its_values(sized):
     assert narrowed.details == ()
 
 
+def test_nothing_is_compared_with_itself(settled):
+    found = ask(settled, kind="at_least", a={"norm": "batch"}, b={"norm": ["batch", "group", "none"]})
+    assert len(found.details) == 2
+
+
+def test_an_axis_of_one_value_leaves_nothing_to_compare(tmp_path):
+    claim = {"kind": "insensitive", "a": {"norm": "group"}, "over": "batch_size", "margin": 0.01}
+    found = verdict_of(tmp_path, by_size, axes={**SIZES, "batch_size": [8]}, **claim)
+    assert (found.kind, found.n) == ("undecided", 0)
+    assert "nothing to compare" in found.sentence
+
+
 def test_ordered_asks_for_every_step(settled):
     claim = {"kind": "ordered", "over": "norm"}
     assert ask(settled, order=["bn", "gn", "none"], **claim).kind == "confirmed"
