@@ -106,6 +106,14 @@ def die_on_batch_norm(task: str, config: object, path: Path) -> tuple[str, str]:
     return train_cell(task, config, path)  # type: ignore[arg-type]
 
 
+def test_a_wrong_claim_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(TINY + "claims:\n- {says: x, kind: better, a: {norm: btch}, b: {norm: none}, source: me}\n")
+    with pytest.raises(UserError, match=r"mine.yaml: claim 1.*btch"):
+        run_study(path, scale="smoke", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_an_unknown_study_offers_the_nearest() -> None:
     with pytest.raises(UserError, match="unknown study 'seven_norm': did you mean 'seven_norms'"):
         make_plan("seven_norm")

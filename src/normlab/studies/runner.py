@@ -44,6 +44,7 @@ def run_study(
     """
     say = say or _to_stderr
     plan = make_plan(path_or_name, scale=scale, seeds=seeds, **changes)
+    _refuse_wrong_claims(plan, find_study(path_or_name))
     folder = Path(out) if out else Path("runs") / f"{plan.name}-{scale}"
     lay_out(plan, folder, find_study(path_or_name))
     waiting = [cell for cell in in_pairs(plan.cells) if not (folder / "cells" / cell.name / "result.json").exists()]
@@ -51,6 +52,13 @@ def run_study(
     say(f"{plan.file.title}: {len(plan.cells)} cells, {done} done, in {folder}")
     run_local(waiting, plan.file.task, folder / "cells", workers=workers, say=say)
     return Study.open(folder)
+
+
+def _refuse_wrong_claims(plan: Plan, source: Path) -> None:
+    """Check the claims before hours of training, not after."""
+    from normlab.studies.claims import read_claims  # scipy takes a second to import; planning does not need it
+
+    read_claims(plan.file.claims, plan.axes, str(source))
 
 
 def in_pairs(cells: list[Cell]) -> list[Cell]:
