@@ -43,12 +43,13 @@ struct Layout {
     int64_t spans, length, sample;  // length of a span and of a sample, in elements
     int channels, vectors;
     int64_t step, block;  // positions in a period, and in the block that is worked in the cache
-    Layout(const Problem& p, bool nhwc)
-        : spans(nhwc ? 1 : p.C), length(nhwc ? p.S * p.C : p.S), sample(p.S * p.C), channels(nhwc ? p.C : 1) {
+    Layout(const Problem& p, bool nhwc) : Layout(p.C, p.S, nhwc) {}
+    Layout(int64_t C, int64_t S, bool nhwc)
+        : spans(nhwc ? 1 : C), length(nhwc ? S * C : S), sample(S * C), channels(nhwc ? C : 1) {
         const int shortest = channels / std::gcd(channels, LANES);
         vectors = shortest * ((shortest + 3) / shortest);
         step = vectors * LANES / channels;
-        block = std::max<int64_t>(1, BLOCK / p.C / step) * step;
+        block = std::max<int64_t>(1, BLOCK / C / step) * step;
     }
 };
 
@@ -143,8 +144,8 @@ inline void average_in_place(double* values, int64_t size) {
     std::fill(values, values + size, average(values, size));
 }
 
-// Give every channel the mean and variance of its group, and write them to the outputs once a group.
-inline void pool_groups(int64_t C, int64_t groups, double* mean, double* var, float* mean_out, float* var_out) {
+// Give every channel the mean and variance of its group, from those of the channels ...
+inline void pool_groups(int64_t C, int64_t groups, double* mean, double* var) {
     const int64_t size = C / groups;
     for (int64_t start = 0; start < C && size > 1; start += size) {
         double *m = mean + start, *v = var + start;
@@ -153,9 +154,23 @@ inline void pool_groups(int64_t C, int64_t groups, double* mean, double* var, fl
         std::fill(m, m + size, center);
         average_in_place(v, size);
     }
-    for (int64_t g = 0; g < groups && mean_out; ++g) {
-        mean_out[g] = float(mean[g * size]);
-        var_out[g] = float(var[g * size]);
+}
+
+// ... or from those of the groups, in place.
+inline void spread_groups(int64_t C, int64_t groups, double* mean, double* var) {
+    const int64_t size = C / groups;
+    for (int64_t g = groups; g-- > 0 && size > 1;) {
+        const double m = mean[g], v = var[g];
+        std::fill(mean + g * size, mean + (g + 1) * size, m);
+        std::fill(var + g * size, var + (g + 1) * size, v);
+    }
+}
+
+inline void write_groups(int64_t C, int64_t groups, const double* mean, const double* var, float* mean_out,
+                         float* var_out) {
+    for (int64_t g = 0; g < groups; ++g) {
+        mean_out[g] = float(mean[g * (C / groups)]);
+        var_out[g] = float(var[g * (C / groups)]);
     }
 }
 
@@ -231,6 +246,9 @@ void forward(const Problem& p, const Layout& layout, const T* x, const T* residu
     const int64_t C = p.C;
     const bool takes_batch = p.set != GROUPS && !p.given;
     std::vector<double> table(takes_batch ? 2 * p.N * C : 0);
+    // In NCHW a group's planes follow one another: for its statistics they are one longer plane.
+    const bool is_pooled = p.set == GROUPS && layout.channels == 1;
+    const Layout in_sample = is_pooled ? Layout(p.groups, C / p.groups * p.S, false) : layout;
     if (p.given && p.set != GROUPS) {
         for (int64_t c = 0; c < C; ++c) {
             p.stats[c] = mean_out[c];
@@ -259,10 +277,15 @@ void forward(const Problem& p, const Layout& layout, const T* x, const T* residu
             const int64_t at = n * layout.sample;
             if (!takes_batch && p.set != BATCH) {
                 double *mean = p.row(n), *var = mean + C;
-                sample_moments<K, Table>(x + at, p.S, layout, scratch, mean, var);
-                const bool outputs = p.set == GROUPS;
-                pool_groups(C, outputs ? p.groups : C, mean, var, outputs ? mean_out + n * p.groups : nullptr,
-                            outputs ? var_out + n * p.groups : nullptr);
+                sample_moments<K, Table>(x + at, C * p.S / in_sample.spans / in_sample.channels, in_sample, scratch,
+                                         mean, var);
+                if (p.set == GROUPS) {
+                    if (is_pooled)
+                        spread_groups(C, p.groups, mean, var);
+                    else
+                        pool_groups(C, p.groups, mean, var);
+                    write_groups(C, p.groups, mean, var, mean_out + n * p.groups, var_out + n * p.groups);
+                }
                 reciprocal_deviations(var, C, p.eps, var);
             }
             if (p.set != BATCH) forward_coefficients(p, n, scratch);

@@ -7,6 +7,10 @@
 // floats, which compilers split where the CPU has no 512-bit registers.
 #pragma once
 
+#ifdef __AVX512BF16__
+#include <immintrin.h>
+#endif
+
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
@@ -48,6 +52,11 @@ NORMLAB_INLINE void store(float* p, vf v, Full) { std::memcpy(p, &v, sizeof v); 
 
 // Rounds to nearest even; a NaN stays one.
 NORMLAB_INLINE void store(bf16* p, vf v, Full) {
+#ifdef __AVX512BF16__
+    const __m256bh native = _mm512_cvtneps_pbh((__m512)v);
+    std::memcpy(p, &native, sizeof native);
+    return;
+#endif
     const vu bits = (vu)v;
     vu rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
     rounded = (v != v) ? vu{} + 0x7fc0 : rounded;
