@@ -15,6 +15,7 @@ from normlab.report import build_report
 from normlab.report.build import figure_json, render
 from normlab.report.sections import GENERAL, SECTIONS, sections_of
 from normlab.report.view import StudyView
+from normlab.studies.claims import judge, parse_claims
 from normlab.studies.study import Study
 
 
@@ -78,9 +79,7 @@ def test_failed_cell_shows_its_error_and_diverged_cell_its_step(seven: Study) ->
 def test_single_run_folder_renders_with_curves_confusion_and_percentiles(tmp_path: Path) -> None:
     make_run(tmp_path / "run", {"norm": "group"})
     html = build_report([tmp_path / "run"], tmp_path / "report.html").read_text(encoding="utf-8")
-    assert {"Error curves", "Confusion matrices", "Evolution of the feature distribution"} <= set(
-        headings(html)
-    )
+    assert {"Error curves", "Confusion matrices", "Evolution of the feature distribution"} <= set(headings(html))
 
 
 def test_run_without_a_metric_yet_renders(tmp_path: Path) -> None:
@@ -94,6 +93,31 @@ def test_task_without_own_sections_gets_the_general_ones(tmp_path: Path) -> None
     html = build_report([tmp_path / "run"], tmp_path / "report.html").read_text(encoding="utf-8")
     assert {"Summary", "Results", "Curves", "Configuration", "Environment"} <= set(headings(html))
     assert "test accuracy %" in html
+
+
+CLAIM = {
+    "says": "Batch norm beats none.",
+    "kind": "better",
+    "a": {"norm": "batch"},
+    "b": {"norm": "none"},
+    "source": "a paper",
+}
+
+
+def test_claim_stands_with_its_verdict_and_source(tmp_path: Path) -> None:
+    study = make_study(tmp_path, axes={"norm": ["batch", "none"]}, seeds=4, claims=[CLAIM])
+    html = render([StudyView.read(study)])
+    verdict = judge(study, parse_claims(study)[0]).kind
+    assert f'<span class="verdict {verdict}">' in html
+    assert "Batch norm beats none." in html
+    assert "Claimed by: a paper" in html
+
+
+def test_wrong_claim_is_named_and_the_rest_of_the_report_stands(tmp_path: Path) -> None:
+    claims = [{**CLAIM, "metric": "test/acuracy"}]
+    html = render([StudyView.read(make_study(tmp_path, claims=claims))])
+    assert "unknown metric &#39;test/acuracy&#39;" in html
+    assert "Error curves" in headings(html)
 
 
 def test_every_listed_section_exists() -> None:

@@ -235,9 +235,7 @@ def test_configuration_of_differing_and_shared_settings_is_complete(batch_sizes:
     assert set(view.cells[0].config) <= names
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(4.21, "4.2 s"), (190, "3 min 10 s"), (7500, "2 h 05 min"), (None, "–")]
-)
+@pytest.mark.parametrize(("seconds", "text"), [(4.21, "4.2 s"), (190, "3 min 10 s"), (7500, "2 h 05 min"), (None, "–")])
 def test_durations_read_as_people_say_them(seconds: float | None, text: str) -> None:
     assert duration(seconds) == text
 

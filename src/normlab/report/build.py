@@ -43,8 +43,7 @@ def build_report(paths: Sequence[Path | str], out: Path | str) -> Path:
 def render(views: Sequence[StudyView]) -> str:
     """Return the report of studies that have been read."""
     chapters = [
-        {"view": view, "prefix": f"s{index}", "sections": sections_of(view)}
-        for index, view in enumerate(views)
+        {"view": view, "prefix": f"s{index}", "sections": sections_of(view)} for index, view in enumerate(views)
     ]
     scripts = [_one_newline(get_plotlyjs()), _asset("page.js")]
     return (

@@ -8,9 +8,7 @@ from normlab.studies.statistics import Comparison, Interval, compare_paired
 
 def rank(variants: list[Variant], metric: str) -> list[tuple[Variant, Interval]]:
     """Return the variants that have the metric with their means, best first; a loss is best when smallest."""
-    found = [
-        (variant, interval) for variant in variants if (interval := variant.interval(metric)) is not None
-    ]
+    found = [(variant, interval) for variant in variants if (interval := variant.interval(metric)) is not None]
     return sorted(found, key=lambda pair: pair[1].mean, reverse=not metric.endswith("loss"))
 
 
@@ -23,9 +21,4 @@ def compare(a: Variant, b: Variant, metric: str) -> Comparison | None:
 
 def metric_name(metric: str) -> str:
     """Return a metric's name for people: "test accuracy"."""
-    return (
-        metric.replace("/", " ")
-        .replace("_", " ")
-        .replace("micro f1", "micro F1")
-        .replace("macro f1", "macro F1")
-    )
+    return metric.replace("/", " ").replace("_", " ").replace("micro f1", "micro F1").replace("macro f1", "macro F1")

@@ -21,9 +21,7 @@ def table_markdown(study: Study) -> str:
     lines.append(_row(["---:" if column.numeric else "---" for column in table.columns]))
     for cells in table.rows:
         texts = [whole(cell).replace("|", "\\|") for cell in cells]
-        lines.append(
-            _row([f"**{text}**" if cell.strong else text for text, cell in zip(texts, cells, strict=True)])
-        )
+        lines.append(_row([f"**{text}**" if cell.strong else text for text, cell in zip(texts, cells, strict=True)]))
     return "\n".join(lines) + "\n"
 
 
@@ -32,9 +30,7 @@ def table_latex(study: Study) -> str:
     table = main_table(study)
     kinds = "".join("r" if column.numeric else "l" for column in table.columns)
     body = [
-        " & ".join(
-            rf"\textbf{{{latex(whole(cell))}}}" if cell.strong else latex(whole(cell)) for cell in cells
-        )
+        " & ".join(rf"\textbf{{{latex(whole(cell))}}}" if cell.strong else latex(whole(cell)) for cell in cells)
         + r" \\"
         for cells in table.rows
     ]
@@ -72,9 +68,7 @@ def latex(text: str) -> str:
 
 
 def _heading(column: Column) -> str:
-    prefix = {SPLITS["train"]: "train", SPLITS["val"]: "val", SPLITS["test"]: "test"}.get(
-        column.group, column.group
-    )
+    prefix = {SPLITS["train"]: "train", SPLITS["val"]: "val", SPLITS["test"]: "test"}.get(column.group, column.group)
     return f"{prefix} {column.title[0].lower()}{column.title[1:]}" if prefix else column.title
 
 

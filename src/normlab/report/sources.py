@@ -41,9 +41,7 @@ def _runs_at(path: Path) -> list[RunFolder]:
         raise UserError(f"{path}: no such folder: give a study folder or a run folder")
     runs = list_runs(path)
     if not runs:
-        raise UserError(
-            f"{path}: holds neither a study (study.json) nor a run (config.yaml): give another folder"
-        )
+        raise UserError(f"{path}: holds neither a study (study.json) nor a run (config.yaml): give another folder")
     return runs
 
 
@@ -53,9 +51,7 @@ def _study_of_runs(task: str, runs: list[RunFolder]) -> Study:
     axes = {key: _distinct([config.get(key) for config in configs]) for key in _keys(configs)}
     axes = {key: values for key, values in axes.items() if len(values) > 1 or key == "norm"}
     cells = [_cell(run, config, list(axes)) for run, config in zip(runs, configs, strict=True)]
-    if len({_identity(cell) for cell in cells}) < len(
-        cells
-    ):  # the same settings and seed twice: tell runs apart
+    if len({_identity(cell) for cell in cells}) < len(cells):  # the same settings and seed twice: tell runs apart
         names = _names(runs)
         axes["run"] = names
         cells = [

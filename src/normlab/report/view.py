@@ -60,9 +60,7 @@ class Variant:
     @property
     def norm(self) -> str | None:
         """The scheme, if the study's cells have one."""
-        return next(
-            (norm for cell in self.cells if (norm := cell.config.get("norm"))), self.values.get("norm")
-        )
+        return next((norm for cell in self.cells if (norm := cell.config.get("norm"))), self.values.get("norm"))
 
     @property
     def trained(self) -> list[CellView]:
@@ -125,9 +123,7 @@ class StudyView:
     def data_name(self) -> str:
         """What it was trained on, as the configuration says: the last part of a path."""
         names = {
-            str(cell.config["data"]).rstrip("/").rsplit("/", 1)[-1]
-            for cell in self.cells
-            if cell.config.get("data")
+            str(cell.config["data"]).rstrip("/").rsplit("/", 1)[-1] for cell in self.cells if cell.config.get("data")
         }
         return ", ".join(sorted(names))
 
@@ -135,9 +131,7 @@ class StudyView:
         """Return the names of a split's final metrics, in the order of their first appearance."""
         names: dict[str, None] = {}
         for cell in self.cells:
-            names |= dict.fromkeys(
-                name for name in cell.result.get("metrics", {}) if name.startswith(f"{split}/")
-            )
+            names |= dict.fromkeys(name for name in cell.result.get("metrics", {}) if name.startswith(f"{split}/"))
         return list(names)
 
     def has_curve(self, metric: str) -> bool:
@@ -148,11 +142,7 @@ class StudyView:
 def variant_label(values: dict[str, Any]) -> str:
     """Return axis values for people: "Group norm, batch size 8"."""
     parts = [
-        name_of(str(value))
-        if axis == "norm"
-        else str(value)
-        if axis == "run"
-        else f"{axis.replace('_', ' ')} {value}"
+        name_of(str(value)) if axis == "norm" else str(value) if axis == "run" else f"{axis.replace('_', ' ')} {value}"
         for axis, value in values.items()
     ]
     return ", ".join(parts) or "the run"

@@ -16,9 +16,7 @@ _PUBLISHED = "#8a929c"
 Published = Mapping[str, Sequence[tuple[str, float]]]  # label of a variant -> (source, accuracy)
 
 
-def dots_figure(
-    ours: Sequence[tuple[str, Style, Interval | None]], published: Published, metric: str
-) -> go.Figure:
+def dots_figure(ours: Sequence[tuple[str, Style, Interval | None]], published: Published, metric: str) -> go.Figure:
     """Draw a row per variant: published figures as rings, ours as a dot with its interval, in percent."""
     lowest = _lowest_shown([interval for _, _, interval in ours if interval], published)
     figure = panel_figure(

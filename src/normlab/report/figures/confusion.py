@@ -85,10 +85,7 @@ def confusion_figure(matrices: Sequence[tuple[str, np.ndarray]], classes: Sequen
 def _heatmap(counts: np.ndarray, classes: Sequence[str], panel: int) -> go.Heatmap:
     shares = row_shares(counts)
     text = [
-        [
-            f"{true} → {predicted}: {counts[i, j]} ({100 * shares[i, j]:.1f} %)"
-            for j, predicted in enumerate(classes)
-        ]
+        [f"{true} → {predicted}: {counts[i, j]} ({100 * shares[i, j]:.1f} %)" for j, predicted in enumerate(classes)]
         for i, true in enumerate(classes)
     ]
     return go.Heatmap(

@@ -49,9 +49,7 @@ def by_scheme(view: StudyView) -> list[Family]:
     families: dict[str, Family] = {}
     for variant in view.variants:
         if isinstance(variant.values.get("batch_size"), int):
-            label = variant_label(
-                {axis: value for axis, value in variant.values.items() if axis != "batch_size"}
-            )
+            label = variant_label({axis: value for axis, value in variant.values.items() if axis != "batch_size"})
             families.setdefault(label, (label, Style(variant.style.color, "solid"), []))[2].append(variant)
     for _, _, variants in families.values():
         variants.sort(key=lambda variant: variant.values["batch_size"])
@@ -81,16 +79,11 @@ def difference_table(families: list[Family]) -> Table:
 def sample_table(view: StudyView) -> Table:
     """Return how many values batch norm pools per channel, N·H·W, at each stage and batch size."""
     side = _image_side(view)
-    sizes = sorted(
-        {variant.values["batch_size"] for _, _, variants in by_scheme(view) for variant in variants}
-    )
+    sizes = sorted({variant.values["batch_size"] for _, _, variants in by_scheme(view) for variant in variants})
     sides = [-(-side // stride) for stride in _STRIDES]
     columns = [Column("Batch size N")]
     columns += [Column(f"Stage {stage} ({s}×{s})") for stage, s in enumerate(sides, start=1)]
-    rows = [
-        [Cell(str(size)), *(Cell(count(size * s * s), sort=str(size * s * s)) for s in sides)]
-        for size in sizes
-    ]
+    rows = [[Cell(str(size)), *(Cell(count(size * s * s), sort=str(size * s * s)) for s in sides)] for size in sizes]
     return Table(
         "sample_size",
         columns,
@@ -136,9 +129,7 @@ def _curves(families: list[Family]) -> list[Block]:
     for index, (_, style, variants) in enumerate(families):
         for variant in variants:
             size = variant.values["batch_size"]
-            for trace in variant_traces(
-                variant, "val/accuracy", as_error, index, Style(style.color, dashes[size])
-            ):
+            for trace in variant_traces(variant, "val/accuracy", as_error, index, Style(style.color, dashes[size])):
                 trace.legendgroup = f"batch size {size}"
                 figure.add_trace(trace)
     if not figure.data:
@@ -148,8 +139,6 @@ def _curves(families: list[Family]) -> list[Block]:
 
 
 def _image_side(view: StudyView) -> int:
-    sizes = [
-        size for cell in view.cells if (size := cell.card.get("image_size") or cell.config.get("image_size"))
-    ]
+    sizes = [size for cell in view.cells if (size := cell.card.get("image_size") or cell.config.get("image_size"))]
     first = sizes[0] if sizes else 32
     return int(first[0] if isinstance(first, list) else first)

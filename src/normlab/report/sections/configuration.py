@@ -24,9 +24,7 @@ def section(view: StudyView) -> Section | None:
     first = configured[0].config
     rows = [[Cell(key), Cell(_shown(first.get(key)))] for key in shared]
     columns = [Column("Setting", numeric=False), Column("Value", numeric=False)]
-    blocks.append(
-        Folded(f"What all cells share ({len(shared)} settings)", [Table("shared_settings", columns, rows)])
-    )
+    blocks.append(Folded(f"What all cells share ({len(shared)} settings)", [Table("shared_settings", columns, rows)]))
     return Section("configuration", "Configuration", blocks)
 
 

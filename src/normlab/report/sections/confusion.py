@@ -18,9 +18,7 @@ _HELP = (
 
 def section(view: StudyView) -> Section | None:
     """Show the matrices of the variants that finished."""
-    found = [
-        (variant, counts) for variant in view.variants if (counts := summed_confusion(variant)) is not None
-    ]
+    found = [(variant, counts) for variant in view.variants if (counts := summed_confusion(variant)) is not None]
     sizes = {counts.shape for _, counts in found}
     if len(sizes) != 1:
         return None

@@ -24,18 +24,13 @@ def section(view: StudyView) -> Section | None:
     keys = list(dict.fromkeys(key for flat, _ in environments for key in flat))
     columns = [Column("", numeric=False)]
     columns += [
-        Column(f"Environment {i} ({plural(n, 'run')})", numeric=False)
-        for i, (_, n) in enumerate(environments, 1)
+        Column(f"Environment {i} ({plural(n, 'run')})", numeric=False) for i, (_, n) in enumerate(environments, 1)
     ]
     rows = [[Cell(key), *(Cell(flat.get(key, DASH)) for flat, _ in environments)] for key in keys]
     blocks: list[Block] = [Table("environment", columns, rows)]
-    commands = sorted(
-        {str(cell.environment["command"]) for cell in view.cells if cell.environment.get("command")}
-    )
+    commands = sorted({str(cell.environment["command"]) for cell in view.cells if cell.environment.get("command")})
     if commands:
-        table = Table(
-            "commands", [Column("Command", numeric=False)], [[Cell(command)] for command in commands]
-        )
+        table = Table("commands", [Column("Command", numeric=False)], [[Cell(command)] for command in commands])
         blocks.append(Folded("Commands", [table]))
     return Section("environment", "Environment", blocks)
 

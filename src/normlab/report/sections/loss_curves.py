@@ -29,8 +29,6 @@ def section(view: StudyView) -> Section | None:
     headline = view.headline.replace("test/", "val/")
     if view.has_curve(headline):
         scale, unit = (as_percent, ", %") if is_fraction(headline) else (as_it_is, "")
-        figure = curves_figure(
-            view.variants, [(f"{metric_name(headline).capitalize()}{unit}", headline, scale)]
-        )
+        figure = curves_figure(view.variants, [(f"{metric_name(headline).capitalize()}{unit}", headline, scale)])
         blocks.append(Figure("headline", f"{metric_name(headline).capitalize()} by epoch", figure, keys))
     return Section("curves", "Curves", blocks, help=_HELP) if blocks else None

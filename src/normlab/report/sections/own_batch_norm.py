@@ -27,9 +27,7 @@ class Gap(NamedTuple):
 
 def section(view: StudyView) -> Section | None:
     """Compare every pair of torch's and our own batch norm that differs in nothing else."""
-    pairs = [
-        pair for pair in pairs_of(view) if any(cell.epochs for variant in pair for cell in variant.cells)
-    ]
+    pairs = [pair for pair in pairs_of(view) if any(cell.epochs for variant in pair for cell in variant.cells)]
     if not pairs:
         return None
     blocks: list[Block] = []

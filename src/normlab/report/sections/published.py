@@ -50,9 +50,7 @@ def source_table(view: StudyView, split: str) -> Table:
     rows = []
     for variant, found in per_variant:
         ours = interval_cell(variant.interval(f"{split}/accuracy"), "accuracy", strong=True)
-        cells = [
-            _published_cell([row for row in found if row["source"] == source]) for source in sorted(sources)
-        ]
+        cells = [_published_cell([row for row in found if row["source"] == source]) for source in sorted(sources)]
         rows.append([Cell(variant.label, style=variant.style), ours, *cells])
     return Table(
         f"published_{split}",
@@ -81,24 +79,18 @@ def all_published_table() -> Table:
 
 def short_source(source: str) -> str:
     """Return a source's name for a narrow column: the owner of a repository, the letter of a report."""
-    return (
-        source.split(" (")[0].replace("student report", "Report") if " " in source else source.split("/")[0]
-    )
+    return source.split(" (")[0].replace("student report", "Report") if " " in source else source.split("/")[0]
 
 
 def _figure(view: StudyView) -> Figure:
     ours = [(variant.label, variant.style, variant.interval("test/accuracy")) for variant in view.variants]
     published = {
-        variant.label: [
-            (row["source"], row["accuracy"]) for row in published_rows(variant, "test") if row["accuracy"]
-        ]
+        variant.label: [(row["source"], row["accuracy"]) for row in published_rows(variant, "test") if row["accuracy"]]
         for variant in view.variants
     }
     keys = [Key("published", Style("#8a929c", "ring")), Key("ours", Style("#3a6ea5", "dot-mark"))]
     figure = dots_figure(ours, published, "test accuracy")
-    return Figure(
-        "published", "Test accuracy, ours and published", figure, keys if any(published.values()) else []
-    )
+    return Figure("published", "Test accuracy, ours and published", figure, keys if any(published.values()) else [])
 
 
 def _sources(view: StudyView) -> Text:

@@ -31,10 +31,7 @@ def splits_table(view: StudyView) -> Table:
     """Return variants by splits and metrics; splits or metrics that no run has are left out."""
     present = {metric for split in SPLITS for metric in view.metrics(split)}
     chosen = [
-        (split, metric)
-        for split in ("test", "val", "train")
-        for metric in METRICS
-        if f"{split}/{metric}" in present
+        (split, metric) for split in ("test", "val", "train") for metric in METRICS if f"{split}/{metric}" in present
     ]
     columns = [Column("Variant", numeric=False), Column("Seeds")]
     columns += [Column(METRICS[metric], group=SPLITS[split]) for split, metric in chosen]
@@ -73,6 +70,5 @@ def _column(variants: Sequence[Variant], metric: str) -> list[Cell]:
     means = [interval.mean for interval in intervals if interval is not None]
     best = (min(means) if metric.endswith("loss") else max(means)) if len(means) > 1 else None
     return [
-        interval_cell(interval, metric, strong=interval is not None and interval.mean == best)
-        for interval in intervals
+        interval_cell(interval, metric, strong=interval is not None and interval.mean == best) for interval in intervals
     ]

@@ -70,9 +70,7 @@ def _compared(standings: list[Standing], metric: str) -> list[str]:
     if open_ones:
         names = listing([standing.variant.label for standing in open_ones])
         sentences.append(f"Not told apart from it by these seeds: {names}.")
-    sentences.append(
-        "These are 95 % intervals over the paired seeds, not corrected for the number of comparisons."
-    )
+    sentences.append("These are 95 % intervals over the paired seeds, not corrected for the number of comparisons.")
     return sentences
 
 
@@ -131,15 +129,9 @@ def _change(comparison: Comparison, metric: str) -> str:
 def _diverged(view: StudyView) -> list[str]:
     sentences = []
     for variant in view.variants:
-        places = [
-            _place(cell.seed, cell.result["diverged"])
-            for cell in variant.cells
-            if cell.result.get("diverged")
-        ]
+        places = [_place(cell.seed, cell.result["diverged"]) for cell in variant.cells if cell.result.get("diverged")]
         if places:
-            sentences.append(
-                f"{variant.label} diverged in {len(places)} of {len(variant.cells)}: {'; '.join(places)}."
-            )
+            sentences.append(f"{variant.label} diverged in {len(places)} of {len(variant.cells)}: {'; '.join(places)}.")
     return sentences
 
 

@@ -21,9 +21,7 @@ def section(view: StudyView) -> Section | None:
         return None
     places = sorted({_where(cell) for cell in view.cells if cell.result})
     if len(places) == 1:
-        return Section(
-            "time", "Time and memory", [Text(f"All runs: {places[0]}."), timing_table(view)], help=_HELP
-        )
+        return Section("time", "Time and memory", [Text(f"All runs: {places[0]}."), timing_table(view)], help=_HELP)
     return Section("time", "Time and memory", [timing_table(view, with_place=True)], help=_HELP)
 
 
@@ -41,9 +39,7 @@ def timing_table(view: StudyView, *, with_place: bool = False) -> Table:
     rows = [_row(variant) for variant in view.variants]
     if with_place:
         columns.append(Column("Where", numeric=False))
-        places = [
-            sorted({_where(cell) for cell in variant.cells if cell.result}) for variant in view.variants
-        ]
+        places = [sorted({_where(cell) for cell in variant.cells if cell.result}) for variant in view.variants]
         rows = [[*row, Cell("; ".join(found) or DASH)] for row, found in zip(rows, places, strict=True)]
     return Table("time", columns, rows)
 
