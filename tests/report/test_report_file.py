@@ -15,6 +15,7 @@ from normlab.report import build_report
 from normlab.report.build import figure_json, render
 from normlab.report.sections import GENERAL, SECTIONS, sections_of
 from normlab.report.view import StudyView
+from normlab.studies.claims import judge, parse_claims
 from normlab.studies.study import Study
 
 
@@ -92,6 +93,31 @@ def test_task_without_own_sections_gets_the_general_ones(tmp_path: Path) -> None
     html = build_report([tmp_path / "run"], tmp_path / "report.html").read_text(encoding="utf-8")
     assert {"Summary", "Results", "Curves", "Configuration", "Environment"} <= set(headings(html))
     assert "test accuracy %" in html
+
+
+CLAIM = {
+    "says": "Batch norm beats none.",
+    "kind": "better",
+    "a": {"norm": "batch"},
+    "b": {"norm": "none"},
+    "source": "a paper",
+}
+
+
+def test_claim_stands_with_its_verdict_and_source(tmp_path: Path) -> None:
+    study = make_study(tmp_path, axes={"norm": ["batch", "none"]}, seeds=4, claims=[CLAIM])
+    html = render([StudyView.read(study)])
+    verdict = judge(study, parse_claims(study)[0]).kind
+    assert f'<span class="verdict {verdict}">' in html
+    assert "Batch norm beats none." in html
+    assert "Claimed by: a paper" in html
+
+
+def test_wrong_claim_is_named_and_the_rest_of_the_report_stands(tmp_path: Path) -> None:
+    claims = [{**CLAIM, "metric": "test/acuracy"}]
+    html = render([StudyView.read(make_study(tmp_path, claims=claims))])
+    assert "unknown metric &#39;test/acuracy&#39;" in html
+    assert "Error curves" in headings(html)
 
 
 def test_every_listed_section_exists() -> None:

@@ -58,6 +58,25 @@ class Bullets:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """A claim with its verdict: confirmed, refuted or undecided."""
+
+    verdict: str
+    claim: str
+    sentence: str
+    source: str
+    details: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Claims, each with its verdict and what the numbers say."""
+
+    kind: ClassVar[str] = "answers"
+    items: list[Answer]
+
+
+@dataclass(frozen=True)
 class Table:
     """Rows of cells under columns; scrolls in its own box where it is too wide."""
 
@@ -108,7 +127,7 @@ class Folded:
     blocks: list[Block]
 
 
-Block = Text | Bullets | Table | Figure | Folded
+Block = Text | Bullets | Answers | Table | Figure | Folded
 
 
 @dataclass(frozen=True)

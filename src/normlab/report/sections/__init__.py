@@ -11,13 +11,14 @@ from importlib import import_module
 from normlab.report.blocks import Section
 from normlab.report.view import StudyView
 
-GENERAL = ["summary", "progress", "all_metrics", "loss_curves", "timing", "configuration", "environment"]
+GENERAL = ["summary", "progress", "all_metrics", "claims", "loss_curves", "timing", "configuration", "environment"]
 
 SECTIONS: dict[str, list[str]] = {
     "image": [
         "summary",
         "progress",
         "results",
+        "claims",
         "published",
         "error_curves",
         "percentiles",

@@ -1,0 +1,39 @@
+"""What the field says, and what this study answers: confirmed, refuted or undecided, with the effect."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from normlab.errors import UserError
+from normlab.report.blocks import Answer, Answers, Block, Section, Text
+from normlab.report.numbers import listing, plural
+from normlab.report.view import StudyView
+from normlab.studies.claims import Claim, Verdict, judge, parse_claims
+
+_KINDS = ("confirmed", "refuted", "undecided")
+
+_HELP = (
+    "Each claim was written down before the study ran, with the smallest difference that matters and with "
+    "its source. Confirmed and refuted are said only if the interval of the paired difference allows "
+    "nothing else; undecided means that these seeds leave both open, and says how many more would decide if "
+    "mean and spread stay. Diverged runs count as losses."
+)
+
+
+def section(view: StudyView) -> Section | None:
+    """Answer the study's claims once a run has come to its end; None if it makes none."""
+    if not view.study.claims or not any(cell.result for cell in view.cells):
+        return None
+    try:
+        answers = [_answer(claim, judge(view.study, claim)) for claim in parse_claims(view.study)]
+    except UserError as error:  # one wrong claim must not cost the whole report
+        return Section("claims", "Claims and verdicts", [Text(str(error), tone="warning")])
+    counts = Counter(answer.verdict for answer in answers)
+    parts = listing([f"{counts[kind]} {kind}" for kind in _KINDS if counts[kind]])
+    blocks: list[Block] = [Text(f"{plural(len(answers), 'claim')}: {parts}."), Answers(answers)]
+    return Section("claims", "Claims and verdicts", blocks, help=_HELP)
+
+
+def _answer(claim: Claim, verdict: Verdict) -> Answer:
+    sentence = verdict.sentence.removeprefix(f"{verdict.kind}: ")
+    return Answer(verdict.kind, claim.says, f"{sentence[0].upper()}{sentence[1:]}.", claim.source, verdict.details)
