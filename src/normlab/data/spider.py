@@ -1,0 +1,164 @@
+"""Readers of text-to-SQL questions: the course's CSV files, Spider's JSON, and folders of SQLite databases.
+
+The course's `train.csv` and `val.csv` are Spider's train and dev sets shuffled together, so every database
+stands on both sides; `normlab.data.spider_views` cuts the same rows so that a score says something about
+new databases.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from normlab.data.schema import Schema, read_tables
+from normlab.errors import UserError, did_you_mean
+
+COLUMNS = ("db_id", "query", "question")
+
+DEV_DATABASES = frozenset(
+    (
+        "concert_singer",
+        "pets_1",
+        "car_1",
+        "flight_2",
+        "employee_hire_evaluation",
+        "cre_Doc_Template_Mgt",
+        "course_teach",
+        "world_1",
+        "network_1",
+        "dog_kennels",
+        "tvshow",
+        "poker_player",
+        "voter_1",
+        "wta_1",
+        "museum_visit",
+        "battle_death",
+        "student_transcripts_tracking",
+        "singer",
+        "real_estate_properties",
+        "orchestra",
+    )
+)
+"""The databases of Spider's published dev split, unseen in its training."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One question, its gold SQL, its database, and where it was read: `file:line`."""
+
+    db_id: str
+    query: str
+    question: str
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class SpiderFolder:
+    """A folder with `tables.json`, question files and `database/<db_id>/<db_id>.sqlite`.
+
+    `train` and `val` are the course's files (`train.csv`, `val.csv`) or Spider's (`train_spider.json` with
+    `train_others.json`, `dev.json`), whichever stand there.
+    """
+
+    root: Path
+
+    @cached_property
+    def schemas(self) -> dict[str, Schema]:
+        """db_id -> schema, from `tables.json`."""
+        return read_tables(self.root / "tables.json")
+
+    @cached_property
+    def train(self) -> list[Example]:
+        """The training questions."""
+        return self._read(("train.csv",), ("train_spider.json", "train_others.json"))
+
+    @cached_property
+    def val(self) -> list[Example]:
+        """The validation questions."""
+        return self._read(("val.csv",), ("dev.json",))
+
+    def schema(self, db_id: str) -> Schema:
+        """Return a database's schema; raise `UserError` with the nearest name if there is none."""
+        if db_id not in self.schemas:
+            raise UserError(
+                f"no database '{db_id}' in {self.root / 'tables.json'}: {did_you_mean(db_id, self.schemas)}"
+            )
+        return self.schemas[db_id]
+
+    def database(self, db_id: str) -> Path | None:
+        """Return the path of a database's file, or None where its contents are not at hand."""
+        return find_database(self.root / "database", db_id)
+
+    def _read(self, *choices: tuple[str, ...]) -> list[Example]:
+        for names in choices:
+            files = [self.root / name for name in names if (self.root / name).is_file()]
+            if files:
+                return [example for file in files for example in read_examples(file)]
+        wanted = " or ".join(names[0] for names in choices)
+        raise UserError(f"no {wanted} in {self.root}: point --data at the folder that holds the questions")
+
+
+def read_examples(path: Path | str) -> list[Example]:
+    """Read questions from a `.csv` file (db_id, query, question) or a Spider `.json` file.
+
+    Tabs and line breaks inside a query become spaces, because the official files are tab-separated lines.
+    Raises: `UserError` naming the file, the line and the missing column or cell.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise UserError(f"no question file at {file}: check the path")
+    try:
+        return list(_read_json(file) if file.suffix == ".json" else _read_csv(file))
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file} is not UTF-8 (byte {error.start}): save it as UTF-8") from None
+
+
+def find_database(folder: Path | str, db_id: str) -> Path | None:
+    """Return `folder/<db_id>/<db_id>.sqlite` if it is there."""
+    path = Path(folder) / db_id / f"{db_id}.sqlite"
+    return path if path.is_file() else None
+
+
+def one_line(sql: str) -> str:
+    """Return SQL with every tab and line break as a space, and the ends stripped."""
+    return sql.translate(_TO_SPACE).strip()
+
+
+_TO_SPACE = str.maketrans(dict.fromkeys("\t\r\n\v\f\x1c\x1d\x1e\x85\u2028\u2029", " "))
+
+
+def _read_csv(file: Path) -> Iterator[Example]:
+    with file.open(encoding="utf-8-sig", newline="") as stream:
+        reader = csv.DictReader(stream)
+        missing = [name for name in COLUMNS if name not in (reader.fieldnames or [])]
+        if missing:
+            found = ", ".join(reader.fieldnames or []) or "nothing"
+            raise UserError(
+                f"{file}:1 lacks the column '{missing[0]}': it needs {', '.join(COLUMNS)}, found {found}"
+            )
+        for row in reader:
+            yield _example(row, f"{file}:{reader.line_num}")
+
+
+def _read_json(file: Path) -> Iterator[Example]:
+    try:
+        rows = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{file} is not valid JSON ({error}): fetch the file again") from None
+    if not isinstance(rows, list):
+        raise UserError(f"{file} holds no list of questions: is this train_spider.json or dev.json?")
+    for number, row in enumerate(rows, start=1):
+        yield _example(row, f"{file}:{number}")
+
+
+def _example(row: dict[str, str | None], source: str) -> Example:
+    cells = [row.get(name) for name in COLUMNS]
+    for name, cell in zip(COLUMNS, cells, strict=True):
+        if not cell or not str(cell).strip():
+            raise UserError(f"{source} has no {name}: fill or remove the row")
+    db_id, query, question = (str(cell) for cell in cells)
+    return Example(db_id.strip(), one_line(query), question.strip(), source)

@@ -1,0 +1,182 @@
+"""Running SQL that nobody has vetted: a model's prediction, a stranger's question.
+
+`mode=ro` alone is not enough: ATTACH can create files, VACUUM INTO copies the database, PRAGMAs change the
+connection. So the boundary is the authorizer, fed by SQLite's own parser with a list of what is allowed;
+limits, a deadline and a row cap stand around it. One connection per query, closed at once. The deadline is
+checked between virtual-machine steps: it cannot interrupt one long call of a built-in function, which the
+size limits bound.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from normlab.errors import UserError
+
+
+class QueryError(Exception):
+    """The query gave no result. The message is SQLite's own, or says which rule it broke."""
+
+
+class QueryRefused(QueryError):  # noqa: N818 - a refusal is the outcome, not a defect
+    """The query tried something that a reader may not do: write, attach, read the schema table, and so on."""
+
+
+class QueryTimeout(QueryError):  # noqa: N818
+    """The query did not end before its deadline."""
+
+
+@dataclass(frozen=True)
+class QueryResult:
+    """Column names, rows as tuples, and whether rows beyond the cap were left out."""
+
+    columns: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+    truncated: bool = False
+
+
+def run_query(
+    database: Path | str,
+    sql: str,
+    *,
+    seconds: float = 5.0,
+    max_rows: int = 1000,
+    max_cell: int | None = None,
+) -> QueryResult:
+    """Run one SELECT on a database file without any way to change that file or another.
+
+    Args:
+        database: path of an SQLite file.
+        sql: one statement that starts with SELECT, WITH or VALUES.
+        seconds: deadline by the monotonic clock.
+        max_rows: rows returned at most; `truncated` tells whether there were more.
+        max_cell: text and blobs are cut to this many characters or bytes; None keeps them whole. Text that is
+            not UTF-8 is decoded with replacement characters.
+    Raises: `UserError` if the file is missing or no database; `QueryRefused`, `QueryTimeout`, `QueryError`.
+    """
+    if not _FIRST_WORD.match(sql):
+        raise QueryRefused("only one statement that starts with SELECT, WITH or VALUES is run")
+    with closing(open_readonly(database)) as connection:
+        guard = _Guard(time.monotonic() + seconds)
+        connection.set_authorizer(guard.authorize)
+        connection.set_progress_handler(guard.expired, _STEPS_BETWEEN_LOOKS)
+        try:
+            cursor = connection.execute(sql)
+            rows = cursor.fetchmany(max_rows + 1)
+            columns = tuple(column[0] for column in cursor.description or ())
+        except (sqlite3.Error, sqlite3.Warning, ValueError, OverflowError) as error:
+            raise guard.explain(error) from None
+        finally:
+            connection.set_authorizer(None)
+    kept = rows[:max_rows]
+    if max_cell is not None:
+        kept = [tuple(_cut(cell, max_cell) for cell in row) for row in kept]
+    return QueryResult(columns, kept, truncated=len(rows) > max_rows)
+
+
+def open_readonly(database: Path | str) -> sqlite3.Connection:
+    """Open a database file for our own reading: read-only, limited, text decoded leniently, no authorizer.
+
+    Raises: `UserError` if the file is missing or is no SQLite database.
+    """
+    path = Path(database)
+    if not path.is_file():
+        raise UserError(f"no SQLite database at {path}: check the path")
+    connection: sqlite3.Connection | None = None
+    try:
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
+        connection.text_factory = _decode
+        for pragma in ("query_only=ON", "trusted_schema=OFF", "cell_size_check=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+        connection.execute("SELECT count(*) FROM sqlite_master")
+    except sqlite3.Error as error:
+        if connection is not None:
+            connection.close()
+        raise UserError(f"cannot read {path} as an SQLite database ({error}): check the file") from None
+    for limit, value in _LIMITS.items():
+        connection.setlimit(limit, value)
+    return connection
+
+
+_FIRST_WORD = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(?:SELECT|WITH|VALUES)\b", re.IGNORECASE | re.DOTALL)
+_STEPS_BETWEEN_LOOKS = 1000
+_LIMITS = {
+    sqlite3.SQLITE_LIMIT_ATTACHED: 0,
+    sqlite3.SQLITE_LIMIT_SQL_LENGTH: 20_000,
+    sqlite3.SQLITE_LIMIT_LENGTH: 1_000_000,
+    sqlite3.SQLITE_LIMIT_EXPR_DEPTH: 100,
+    sqlite3.SQLITE_LIMIT_COMPOUND_SELECT: 10,
+    sqlite3.SQLITE_LIMIT_COLUMN: 500,
+    sqlite3.SQLITE_LIMIT_VDBE_OP: 50_000,
+    sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 1_000,
+}
+_ALLOWED = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
+_REFUSED_FUNCTIONS = {
+    "load_extension",
+    "readfile",
+    "writefile",
+    "edit",
+    "fts3_tokenizer",
+    "randomblob",
+    "zeroblob",
+    "printf",  # one call with a huge precision runs for seconds, out of the deadline's reach
+    "format",
+}
+_READABLE_INTERNAL = {"sqlite_sequence"}  # the official Spider schema counts it among the tables
+
+
+class _Guard:
+    """What may be done, and until when; remembers why it stopped a query."""
+
+    def __init__(self, deadline: float) -> None:
+        self._deadline = deadline
+        self._refused = ""
+        self._late = False
+
+    def authorize(self, action: int, first: str | None, second: str | None, *_: str | None) -> int:
+        if action not in _ALLOWED:
+            self._refused = f"a statement of kind {_ACTIONS.get(action, str(action))}"
+        elif action == sqlite3.SQLITE_FUNCTION and (second or "").lower() in _REFUSED_FUNCTIONS:
+            self._refused = f"the function {second}"
+        elif action == sqlite3.SQLITE_READ and _is_internal(first or ""):
+            self._refused = f"reading {first}"
+        else:
+            return sqlite3.SQLITE_OK
+        return sqlite3.SQLITE_DENY
+
+    def expired(self) -> int:
+        self._late = time.monotonic() >= self._deadline
+        return int(self._late)
+
+    def explain(self, error: Exception) -> QueryError:
+        if self._refused:
+            return QueryRefused(f"{self._refused} is not allowed")
+        if self._late:
+            return QueryTimeout("the query did not end in time")
+        return QueryError(str(error))
+
+
+def _is_internal(table: str) -> bool:
+    name = table.lower()
+    return name.startswith(("sqlite_", "pragma_")) and name not in _READABLE_INTERNAL
+
+
+_ACTIONS = {
+    value: name.removeprefix("SQLITE_").replace("_", " ")
+    for name, value in vars(sqlite3).items()
+    if re.match(r"SQLITE_(CREATE|DROP|ALTER|AT|DET|DEL|INS|UPD|PRAGMA|TRANS|SAVE|REIND|ANALYZE)", name)
+}
+
+
+def _decode(raw: bytes) -> str:
+    return raw.decode("utf-8", errors="replace")
+
+
+def _cut(cell: Any, size: int) -> Any:
+    return cell[:size] if isinstance(cell, str | bytes) else cell

@@ -1,0 +1,1 @@
+"""Text-to-SQL: questions over a database. Importing this imports no torch."""

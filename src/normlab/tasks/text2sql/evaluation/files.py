@@ -1,0 +1,209 @@
+"""Scoring gold and prediction files, line by line, as the official script reads them.
+
+Where that script would stop with a traceback (a gold query it cannot parse, a result narrower than its
+SELECT) the row is named and the rest is scored. Predictions run on read-only connections with a deadline
+each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from normlab.data.schema import Schema, read_tables
+from normlab.data.spider import find_database
+from normlab.data.sqlite import QueryError, QueryResult, QueryTimeout, run_query
+from normlab.errors import UserError, did_you_mean
+from normlab.tasks.text2sql.evaluation.execution import is_ordered, official_match, sound_match
+from normlab.tasks.text2sql.evaluation.match import Hardness, PartialScore, compare, query_hardness
+from normlab.tasks.text2sql.evaluation.normal import ForeignKeys, foreign_key_classes, normalise
+from normlab.tasks.text2sql.evaluation.parser import Names, parse
+from normlab.tasks.text2sql.evaluation.scores import RowScore, Scores, summarise
+from normlab.tasks.text2sql.evaluation.tree import OfficialAbortError, ParseError, Query
+
+MAX_ROWS = 1_000_000
+
+
+def evaluate_files(
+    gold: Path | str,
+    predicted: Path | str,
+    *,
+    tables: Path | str,
+    databases: Path | str | None = None,
+    seconds: float = 10.0,
+) -> Scores:
+    """Score a file of predictions against a file of gold queries.
+
+    Args:
+        gold: lines `SQL<TAB>db_id`. Blank lines are dropped, as the official script drops them.
+        predicted: one SQL query a line; what follows a tab is ignored. Blank lines are dropped too, so a
+            missing prediction must be some text: `scores.notes` says when the two files do not line up.
+        tables: Spider's `tables.json`.
+        databases: folder of `<db_id>/<db_id>.sqlite`; None leaves execution out.
+        seconds: deadline of each query.
+    Raises: `UserError` if a file is missing.
+    """
+    gold_lines, predicted_lines = _read_lines(gold), _read_lines(predicted)
+    rows = [(f"{gold}:{number}", fields) for number, fields in gold_lines]
+    evaluator = Evaluator(read_tables(tables), databases, seconds=seconds)
+    pairs = zip(rows, predicted_lines, strict=False)
+    scored = [evaluator.score(place, fields, answer[0]) for (place, fields), (_, answer) in pairs]
+    return summarise(scored, notes=_line_up(gold, predicted, len(gold_lines), len(predicted_lines)))
+
+
+def evaluate_rows(
+    gold: Iterable[tuple[str, str]],
+    predicted: Sequence[str],
+    *,
+    schemas: Mapping[str, Schema],
+    databases: Path | str | None = None,
+    seconds: float = 10.0,
+) -> Scores:
+    """Score predictions held in memory: gold as (SQL, db_id), predictions in the same order.
+
+    Raises: ValueError if the two differ in number.
+    """
+    evaluator = Evaluator(schemas, databases, seconds=seconds)
+    pairs = zip(gold, predicted, strict=True)
+    return summarise(
+        [evaluator.score(f"row {number}", row, answer) for number, (row, answer) in enumerate(pairs, start=1)]
+    )
+
+
+@dataclass
+class Evaluator:
+    """Scores single rows; keeps what belongs to a database between them."""
+
+    schemas: Mapping[str, Schema]
+    databases: Path | str | None = None
+    seconds: float = 10.0
+    _known: dict[str, tuple[Names, ForeignKeys, Path | None]] = field(default_factory=dict)
+
+    def score(self, place: str, gold: Sequence[str], answer: str) -> RowScore:
+        """Score one prediction; `gold` is (SQL, db_id). What is wrong with gold is said in `skipped`."""
+        if len(gold) != 2:
+            return RowScore(place, "", " ".join(gold), answer, skipped="the line is not SQL<TAB>db_id")
+        sql, db_id = gold
+        try:
+            names, keys, database = self._database(db_id)
+            query = parse(sql, names)
+            row = RowScore(place, db_id, sql, answer, hardness=query_hardness(query))
+            target = normalise(query, keys)
+        except (ParseError, OfficialAbortError) as error:
+            return RowScore(place, db_id, sql, answer, skipped=f"gold does not parse: {error}")
+        except UserError as error:
+            return RowScore(place, db_id, sql, answer, skipped=str(error))
+        self._match(row, target, names, keys, database)
+        return row
+
+    def _match(
+        self, row: RowScore, gold: Query, names: Names, keys: ForeignKeys, database: Path | None
+    ) -> None:
+        """Fill in the verdicts of a row whose gold query is sound."""
+        try:
+            guess = parse(row.predicted, names)
+            row.parsed = True
+        except ParseError as error:
+            guess, row.error = Query(), str(error)
+        try:
+            guess = normalise(guess, keys)
+            if database is not None:
+                self._execute(row, gold, guess, database)
+            row.exact, row.partial = compare(gold, guess)
+        except OfficialAbortError as error:
+            row.aborted = str(error)
+            row.partial = row.partial or _no_agreement(gold)
+
+    def _execute(self, row: RowScore, gold: Query, guess: Query, database: Path) -> None:
+        """Run both queries and compare their results; gold is not to blame where the prediction fails too."""
+        row.executed = row.executed_sound = False
+        wanted = self._run(database, row.gold, MAX_ROWS)
+        found = wanted
+        if row.predicted != row.gold:
+            # One row more than gold's is enough to tell a longer result from an equal one.
+            cap = len(wanted.rows) + 1 if isinstance(wanted, QueryResult) else 1
+            found = self._run(database, row.predicted, cap)
+        if isinstance(found, QueryError):
+            row.timed_out = isinstance(found, QueryTimeout)
+            row.error = row.error or str(found)
+        elif isinstance(wanted, QueryError):
+            row.executed = row.executed_sound = None
+            row.aborted = f"gold does not run: {wanted}"
+        else:
+            row.empty = not wanted.rows and not found.rows
+            row.executed_sound = sound_match(wanted.rows, found.rows, ordered=is_ordered(gold))
+            try:
+                row.executed = official_match(wanted.rows, found.rows, gold, guess)
+            except OfficialAbortError as error:
+                row.aborted = str(error)
+
+    def _run(self, database: Path, sql: str, max_rows: int) -> QueryResult | QueryError:
+        try:
+            return run_query(database, sql, seconds=self.seconds, max_rows=max_rows)
+        except QueryError as error:
+            return error
+
+    def _database(self, db_id: str) -> tuple[Names, ForeignKeys, Path | None]:
+        if db_id not in self._known:
+            if db_id not in self.schemas:
+                raise UserError(f"unknown database '{db_id}': {did_you_mean(db_id, self.schemas)}")
+            schema = self.schemas[db_id]
+            path = find_database(self.databases, db_id) if self.databases is not None else None
+            named = Schema.from_sqlite(path, db_id, official=True) if path else schema
+            self._known[db_id] = named.names, foreign_key_classes(schema), path
+        return self._known[db_id]
+
+
+def exact_match(gold_sql: str, predicted_sql: str, schema: Schema | Mapping[str, Any]) -> bool:
+    """Tell whether a prediction matches gold in all components, as Spider's script judges it.
+
+    Args:
+        schema: a `Schema`, or an entry of `tables.json`.
+    Raises: `ParseError` if the gold query lies outside the script's SQL. A prediction outside it is False.
+    """
+    schema = _as_schema(schema)
+    keys = foreign_key_classes(schema)
+    gold = normalise(parse(gold_sql, schema.names), keys)
+    with suppress(ParseError, OfficialAbortError):
+        return compare(gold, normalise(parse(predicted_sql, schema.names), keys))[0]
+    return False
+
+
+def hardness(sql: str, schema: Schema | Mapping[str, Any]) -> Hardness:
+    """Return the level of a query: easy, medium, hard or extra.
+
+    Raises: `ParseError` if the query lies outside the script's SQL.
+    """
+    return query_hardness(parse(sql, _as_schema(schema).names))
+
+
+def _as_schema(schema: Schema | Mapping[str, Any]) -> Schema:
+    return schema if isinstance(schema, Schema) else Schema.from_entry(schema)
+
+
+def _read_lines(path: Path | str) -> list[tuple[int, list[str]]]:
+    """Non-blank lines, stripped and split at tabs, with their numbers."""
+    file = Path(path)
+    if not file.is_file():
+        raise UserError(f"no file at {file}: check the path")
+    with file.open(encoding="utf-8", errors="replace") as stream:
+        return [
+            (number, line.strip().split("\t")) for number, line in enumerate(stream, start=1) if line.strip()
+        ]
+
+
+def _line_up(gold: Path | str, predicted: Path | str, golds: int, predictions: int) -> list[str]:
+    if golds == predictions:
+        return []
+    return [
+        f"{predicted} has {predictions} queries for {golds} in {gold}: the first {min(golds, predictions)} "
+        "are paired, as the official script does; write some text for an empty prediction"
+    ]
+
+
+def _no_agreement(gold: Query) -> dict[str, PartialScore]:
+    _, partial = compare(gold, Query())
+    return partial

@@ -1,0 +1,227 @@
+"""From the verdicts of single rows to the official table: by level, by component, by database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from normlab.tasks.text2sql.evaluation.match import COMPONENTS, Hardness, PartialScore
+
+LEVELS = ("easy", "medium", "hard", "extra", "all")
+
+
+@dataclass
+class RowScore:
+    """The verdicts on one prediction.
+
+    Attributes:
+        place: where gold was read, `file:line`.
+        skipped: why the row is not scored at all, or "".
+        hardness: level of gold.
+        parsed: whether the official parser accepts the prediction.
+        exact: exact match; `partial` by component.
+        executed, executed_sound: same result, officially and soundly; None where it could not be asked.
+        empty: both results are empty, so that agreeing says little.
+        timed_out: the prediction missed its deadline.
+        aborted: why the official script would stop at this row, or ""; what it never judged counts as wrong.
+        error: why the prediction does not parse or run.
+    """
+
+    place: str
+    db_id: str
+    gold: str
+    predicted: str
+    skipped: str = ""
+    hardness: Hardness | None = None
+    parsed: bool = False
+    exact: bool = False
+    partial: dict[str, PartialScore] = field(default_factory=dict)
+    executed: bool | None = None
+    executed_sound: bool | None = None
+    empty: bool = False
+    timed_out: bool = False
+    aborted: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class ComponentScore:
+    """Accuracy over rows whose prediction has the component, recall over rows whose gold has it, and F1.
+
+    Where both are 0 the official script prints F1 = 1; so does this.
+    """
+
+    accuracy: float
+    recall: float
+    f1: float
+
+
+@dataclass(frozen=True)
+class LevelScore:
+    """Fractions over the rows of one level; execution is None where no row was executed.
+
+    `empty_matches` are rows counted as sound matches because both results are empty.
+    """
+
+    count: int
+    exact_match: float
+    execution: float | None
+    execution_sound: float | None
+    empty_matches: int
+    partial: dict[str, ComponentScore]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """All numbers of one evaluation; `scores["exact_match"]` reads like `scores.exact_match`.
+
+    Attributes:
+        levels: level name, `all` last -> `LevelScore`.
+        databases: db_id -> `LevelScore`.
+        rows: every row with its verdicts.
+        skipped: rows that could not be scored; `aborts`: rows at which the official script would stop;
+            both count as nothing and as wrong respectively.
+        notes: what a reader should know, one line each.
+    """
+
+    levels: dict[str, LevelScore]
+    databases: dict[str, LevelScore]
+    rows: list[RowScore]
+    notes: list[str]
+
+    def __getitem__(self, name: str) -> Any:
+        try:
+            return self.levels[name] if name in self.levels else getattr(self, name)
+        except AttributeError:
+            raise KeyError(name) from None
+
+    @property
+    def count(self) -> int:
+        """Rows scored."""
+        return self.levels["all"].count
+
+    @property
+    def exact_match(self) -> float:
+        """Exact match over all scored rows, as a fraction."""
+        return self.levels["all"].exact_match
+
+    @property
+    def execution(self) -> float | None:
+        """Execution accuracy as the official script counts it."""
+        return self.levels["all"].execution
+
+    @property
+    def execution_sound(self) -> float | None:
+        """Execution accuracy by bags of rows."""
+        return self.levels["all"].execution_sound
+
+    @property
+    def empty_matches(self) -> int:
+        """Rows that agree soundly because both results are empty."""
+        return self.levels["all"].empty_matches
+
+    @property
+    def valid(self) -> float:
+        """Share of predictions that the official parser accepts."""
+        scored = [row for row in self.rows if not row.skipped]
+        return sum(row.parsed for row in scored) / max(len(scored), 1)
+
+    @property
+    def skipped(self) -> list[RowScore]:
+        """Rows whose gold could not be used."""
+        return [row for row in self.rows if row.skipped]
+
+    @property
+    def aborts(self) -> list[RowScore]:
+        """Rows at which the official script would stop; they count as wrong."""
+        return [row for row in self.rows if row.aborted]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the numbers, without the rows, ready for JSON."""
+        return {
+            "count": self.count,
+            "exact_match": self.exact_match,
+            "execution": self.execution,
+            "execution_sound": self.execution_sound,
+            "empty_matches": self.empty_matches,
+            "valid": self.valid,
+            "timeouts": sum(row.timed_out for row in self.rows),
+            "levels": {name: asdict(level) for name, level in self.levels.items()},
+            "databases": {name: asdict(level) for name, level in self.databases.items()},
+            "skipped": [f"{row.place}: {row.skipped}" for row in self.skipped],
+            "aborts": [f"{row.place}: {row.aborted}" for row in self.aborts],
+            "notes": self.notes,
+        }
+
+
+def summarise(rows: Sequence[RowScore], notes: Iterable[str] = ()) -> Scores:
+    """Aggregate rows into the official table and its relatives."""
+    scored = [row for row in rows if not row.skipped]
+    levels = {level: _level([row for row in scored if level in (row.hardness, "all")]) for level in LEVELS}
+    names = sorted({row.db_id for row in scored})
+    databases = {name: _level([row for row in scored if row.db_id == name]) for name in names}
+    return Scores(levels, databases, list(rows), [*notes, *_notes(rows)])
+
+
+def as_text(scores: Scores) -> str:
+    """Return the table as the official script prints it, with the sound execution number beside."""
+    level_scores = [scores.levels[level] for level in LEVELS]
+    lines = [_line("", LEVELS), _line("count", [level.count for level in level_scores])]
+    if scores.execution is not None:
+        lines.append(_line("execution", [level.execution or 0.0 for level in level_scores]))
+        lines.append(_line("execution (sound)", [level.execution_sound or 0.0 for level in level_scores]))
+    lines.append(_line("exact match", [level.exact_match for level in level_scores]))
+    for measure in ("accuracy", "recall", "f1"):
+        lines.append(f"partial matching {measure}")
+        for name in COMPONENTS:
+            lines.append(_line(name, [getattr(level.partial[name], measure) for level in level_scores]))
+    return "\n".join([*lines, *scores.notes])
+
+
+def _level(rows: Sequence[RowScore]) -> LevelScore:
+    return LevelScore(
+        count=len(rows),
+        exact_match=_mean([row.exact for row in rows]),
+        execution=_mean_if_any([row.executed for row in rows]),
+        execution_sound=_mean_if_any([row.executed_sound for row in rows]),
+        empty_matches=sum(row.empty and bool(row.executed_sound) for row in rows),
+        partial={name: _component([row.partial[name] for row in rows]) for name in COMPONENTS},
+    )
+
+
+def _component(scores: Sequence[PartialScore]) -> ComponentScore:
+    if not scores:
+        return ComponentScore(0.0, 0.0, 0.0)
+    accuracy = _mean([score.correct for score in scores if score.predicted])
+    recall = _mean([score.correct for score in scores if score.gold])
+    f1 = 2 * accuracy * recall / (accuracy + recall) if accuracy or recall else 1.0
+    return ComponentScore(accuracy, recall, f1)
+
+
+def _mean(verdicts: Sequence[bool]) -> float:
+    return sum(verdicts) / len(verdicts) if verdicts else 0.0
+
+
+def _mean_if_any(verdicts: Sequence[bool | None]) -> float | None:
+    asked = [verdict for verdict in verdicts if verdict is not None]
+    return _mean(asked) if asked else None
+
+
+def _notes(rows: Sequence[RowScore]) -> list[str]:
+    """One line for each kind of trouble, with the first place where it was met."""
+    kinds = {
+        "not scored": [(row, row.skipped) for row in rows if row.skipped],
+        "would stop the official script": [(row, row.aborted) for row in rows if row.aborted],
+        "past the deadline": [(row, row.error) for row in rows if row.timed_out],
+    }
+    return [
+        f"{len(found)} rows {kind}, first {found[0][0].place}: {found[0][1]}"
+        for kind, found in kinds.items()
+        if found
+    ]
+
+
+def _line(name: str, cells: Sequence[Any]) -> str:
+    shown = [f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in cells]
+    return "".join(f"{cell:<20} " for cell in [name, *shown]).rstrip()
