@@ -145,18 +145,14 @@ def test_toy_queries_run_and_match_themselves(tmp_path: Path):
     toy = write_toy(tmp_path)
     rows = toy.train + toy.val
     gold = [(row.query, row.db_id) for row in rows]
-    scores = evaluate_rows(
-        gold, [sql for sql, _ in gold], schemas=toy.schemas, databases=tmp_path / "database"
-    )
+    scores = evaluate_rows(gold, [sql for sql, _ in gold], schemas=toy.schemas, databases=tmp_path / "database")
     assert scores.exact_match == scores.execution == scores.execution_sound == 1.0
     assert not scores.skipped
     assert {row.hardness for row in scores.rows} == {"easy", "medium", "hard", "extra"}
 
 
 def test_toy_is_the_same_for_the_same_seed_only(tmp_path: Path):
-    first, again, other = (
-        write_toy(tmp_path / name, seed=seed) for name, seed in (("a", 1), ("b", 1), ("c", 2))
-    )
+    first, again, other = (write_toy(tmp_path / name, seed=seed) for name, seed in (("a", 1), ("b", 1), ("c", 2)))
     questions = [[row.question for row in toy.train] for toy in (first, again, other)]
     assert questions[0] == questions[1] != questions[2]
 

@@ -57,9 +57,7 @@ def test_the_batch_equals_images_cropped_and_flipped_one_by_one(
     assert found.dtype == dtype
     assert found.is_contiguous(memory_format=memory_format)
     tolerance = 1e-6 if dtype == torch.float32 else 2**-8
-    torch.testing.assert_close(
-        found.double(), one_by_one(images, index, pad, draws), rtol=tolerance, atol=1e-6
-    )
+    torch.testing.assert_close(found.double(), one_by_one(images, index, pad, draws), rtol=tolerance, atol=1e-6)
 
 
 def test_an_index_outside_of_the_images_is_an_error() -> None:

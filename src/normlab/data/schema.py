@@ -60,20 +60,14 @@ class Schema:
         """
         try:
             tables = tuple(map(Table, entry["table_names_original"], entry["table_names"]))
-            names = zip(
-                entry["column_names_original"], entry["column_names"], entry["column_types"], strict=True
-            )
-            columns = tuple(
-                Column(int(t), str(name), str(words[1]), kind) for (t, name), words, kind in names
-            )
+            names = zip(entry["column_names_original"], entry["column_names"], entry["column_types"], strict=True)
+            columns = tuple(Column(int(t), str(name), str(words[1]), kind) for (t, name), words, kind in names)
             primary = tuple(_flatten(entry["primary_keys"]))
             foreign = tuple((int(a), int(b)) for a, b in entry["foreign_keys"])
             return Schema(str(entry["db_id"]), tables, columns, primary, foreign)
         except KeyError as error:
             place = entry.get("db_id", "?")
-            raise UserError(
-                f"schema of database '{place}' lacks the field {error}: is this tables.json?"
-            ) from None
+            raise UserError(f"schema of database '{place}' lacks the field {error}: is this tables.json?") from None
 
     @staticmethod
     def from_sqlite(path: Path | str, db_id: str | None = None, *, official: bool = False) -> Schema:
@@ -86,11 +80,7 @@ class Schema:
                 a person would ask about: tables and views, nothing internal.
         Raises: `UserError` if the file is missing or no database.
         """
-        which = (
-            "type = 'table'"
-            if official
-            else "type IN ('table', 'view') AND name NOT LIKE 'sqlite!_%' ESCAPE '!'"
-        )
+        which = "type = 'table'" if official else "type IN ('table', 'view') AND name NOT LIKE 'sqlite!_%' ESCAPE '!'"
         with closing(open_readonly(path)) as connection:
             names = [name for (name,) in connection.execute(f"SELECT name FROM sqlite_master WHERE {which}")]
             return _read_schema(connection, db_id or Path(path).stem, names)

@@ -137,9 +137,7 @@ def _read_csv(file: Path) -> Iterator[Example]:
         missing = [name for name in COLUMNS if name not in (reader.fieldnames or [])]
         if missing:
             found = ", ".join(reader.fieldnames or []) or "nothing"
-            raise UserError(
-                f"{file}:1 lacks the column '{missing[0]}': it needs {', '.join(COLUMNS)}, found {found}"
-            )
+            raise UserError(f"{file}:1 lacks the column '{missing[0]}': it needs {', '.join(COLUMNS)}, found {found}")
         for row in reader:
             yield _example(row, f"{file}:{reader.line_num}")
 

@@ -91,9 +91,7 @@ def _write_database(path: Path, world: _World, rng: random.Random) -> None:
             f"{world.kind} TEXT, {world.amount} INTEGER, {key} INTEGER REFERENCES {world.parent} ({key}))"
         )
         for number, name in enumerate(world.names, start=1):
-            connection.execute(
-                f"INSERT INTO {world.parent} VALUES (?, ?, ?)", (number, name, rng.randrange(20, 70))
-            )
+            connection.execute(f"INSERT INTO {world.parent} VALUES (?, ?, ?)", (number, name, rng.randrange(20, 70)))
         for number in range(1, 21):
             row = (number, f"{world.child} {number}", rng.choice(world.kinds), rng.randrange(5, 500))
             connection.execute(

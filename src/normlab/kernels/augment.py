@@ -116,7 +116,5 @@ def _row(draw: Tensor | None, dtype: torch.dtype, count: int) -> Tensor | None:
     if draw is None:
         return None
     if draw.dtype != dtype or draw.shape != (count,) or not draw.is_cpu:
-        raise ValueError(
-            f"a draw must be {dtype} ({count},) on the CPU, got {draw.dtype} {tuple(draw.shape)}"
-        )
+        raise ValueError(f"a draw must be {dtype} ({count},) on the CPU, got {draw.dtype} {tuple(draw.shape)}")
     return draw.contiguous()

@@ -96,3 +96,21 @@ def test_labels_match_images(data: ImageData) -> None:
     """The same picture is found under the same label through a batch as in the raw arrays."""
     batch = next(evaluation_batches(CONFIG, data, "test", CPU))
     assert np.array_equal(batch.labels.numpy(), data.labels["test"][: len(batch.labels)].numpy())
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_one_pass_kernel_makes_the_batches_of_the_plain_path(
+    data: ImageData, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from normlab.kernels import augment as crop_kernel
+
+    if not crop_kernel.available(data.images["train"]):
+        pytest.skip("no C++ compiler here: there is no kernel to compare")
+    placement = Placement(torch.device("cpu"), precision)
+    fast = next(training_batches(CONFIG, data, 0, placement))
+    monkeypatch.setattr(crop_kernel, "available", lambda images: False)
+    plain = next(training_batches(CONFIG, data, 0, placement))
+    assert fast.images.dtype == plain.images.dtype
+    assert fast.images.stride() == plain.images.stride()
+    assert torch.equal(fast.labels, plain.labels)
+    assert torch.allclose(fast.images.float(), plain.images.float(), atol=1e-6 if precision == "float32" else 2e-2)

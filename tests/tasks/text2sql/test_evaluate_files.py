@@ -125,8 +125,7 @@ def test_sound_match_equals_trying_every_order(gold: list, predicted: list, orde
         return keys if ordered else sorted(keys)
 
     tried = any(
-        shape([tuple(r[i] for i in order) for r in predicted]) == shape(gold)
-        for order in permutations(range(3))
+        shape([tuple(r[i] for i in order) for r in predicted]) == shape(gold) for order in permutations(range(3))
     )
     assert sound_match(gold, predicted, ordered=ordered) == tried
 
@@ -205,9 +204,7 @@ def test_missing_prediction_file_is_named(school_folder: Path, tmp_path: Path):
 def test_official_files_keep_step_whatever_the_predictions(school_folder: Path, tmp_path: Path):
     gold = [("SELECT Name\nFROM Student", "school")] * 3
     paths = write_official_files(tmp_path / "out", gold, ["", "SELECT Name\tFROM\r\nStudent", "  "])
-    scores = evaluate_files(
-        *paths, tables=school_folder / "tables.json", databases=school_folder / "database"
-    )
+    scores = evaluate_files(*paths, tables=school_folder / "tables.json", databases=school_folder / "database")
     assert [row.exact for row in scores.rows] == [False, True, False]
 
 
@@ -253,9 +250,7 @@ def test_official_script_that_fails_is_told_in_one_line(school_folder: Path, tmp
     script.write_text("import nltk_that_is_not_there\n", encoding="utf-8")
     paths = write_official_files(tmp_path, [("SELECT Name FROM Student", "school")], ["SELECT 1"])
     with pytest.raises(UserError, match=r"ModuleNotFoundError.*install nltk") as caught:
-        run_official(
-            script, *paths, tables=school_folder / "tables.json", databases=school_folder / "database"
-        )
+        run_official(script, *paths, tables=school_folder / "tables.json", databases=school_folder / "database")
     assert "\n" not in str(caught.value)
 
 

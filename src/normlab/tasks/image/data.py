@@ -14,11 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from normlab.data.augment import Augmentation, apply, draw, normalise
+from normlab.data.augment import Augmentation, Draws, apply, draw, normalise
 from normlab.data.batching import epoch_order
 from normlab.data.images import ImageDataset, load_images
 from normlab.data.split import channel_statistics, train_validation_split
 from normlab.errors import UserError
+from normlab.kernels import augment as crop_kernel
 from normlab.tasks.base import Placement
 from normlab.tasks.image.config import ImageConfig
 
@@ -28,6 +29,9 @@ class Batch(NamedTuple):
 
     images: Tensor
     labels: Tensor
+
+
+_UNCHANGED = Augmentation(pad=0, horizontal_flip=False)
 
 
 @dataclass(frozen=True)
@@ -41,12 +45,18 @@ class ImageData:
     labels: dict[str, Tensor]
     rows: dict[str, tuple[str, Tensor]]  # split -> (source, row numbers)
 
-    def take(self, split: str, chosen: Tensor | slice, placement: Placement) -> tuple[Tensor, Tensor]:
-        """Return uint8 images and labels of a split's members, on the device."""
+    def batch(self, split: str, chosen: Tensor, placement: Placement, draws: Draws, settings: Augmentation) -> Batch:
+        """Return a split's members `chosen` (int64 positions), changed by their draws, ready for the network."""
         source, rows = self.rows[split]
         index = rows[chosen]
-        images, labels = self.images[source][index], self.labels[source][index]
-        return images.to(placement.device, non_blocking=True), labels.to(placement.device, non_blocking=True)
+        pixels, labels = self.images[source], self.labels[source][index].to(placement.device, non_blocking=True)
+        constants: dict[str, Any] = {"mean": self.card["mean"], "std": self.card["std"], "dtype": placement.dtype}
+        if placement.device.type == "cpu" and draws.angle is None and crop_kernel.available(pixels):
+            crops = {name: getattr(draws, name) for name in ("top", "left", "mirrored", "upturned")}
+            layout: Any = {"memory_format": torch.channels_last, "pad": settings.pad}
+            return Batch(crop_kernel.crop_flip_normalise(pixels, index, **crops, **constants, **layout), labels)
+        images = apply(pixels[index].to(placement.device, non_blocking=True), draws, settings)
+        return Batch(to_network(images, self.card, placement), labels)
 
 
 def prepare(config: ImageConfig) -> ImageData:
@@ -82,16 +92,14 @@ def training_batches(config: ImageConfig, data: ImageData, epoch: int, placement
     draws = draw(count, settings, config.seed, epoch)
     for start in range(0, count, config.batch_size):
         chosen = order[start : start + config.batch_size]
-        images, labels = data.take("train", chosen, placement)
-        images = apply(images, draws.take(chosen, placement.device), settings)
-        yield Batch(to_network(images, data.card, placement), labels)
+        yield data.batch("train", chosen, placement, draws.take(chosen, placement.device), settings)
 
 
 def evaluation_batches(config: ImageConfig, data: ImageData, split: str, placement: Placement) -> Iterator[Batch]:
     """Yield a split in order, not augmented."""
-    for start in range(0, data.sizes[split], config.eval_batch_size):
-        images, labels = data.take(split, slice(start, start + config.eval_batch_size), placement)
-        yield Batch(to_network(images, data.card, placement), labels)
+    everything = torch.arange(data.sizes[split])
+    for chosen in everything.split(config.eval_batch_size):
+        yield data.batch(split, chosen, placement, Draws(), _UNCHANGED)
 
 
 def to_network(images: Tensor, card: Mapping[str, Any], placement: Placement) -> Tensor:
@@ -103,7 +111,7 @@ def to_network(images: Tensor, card: Mapping[str, Any], placement: Placement) ->
 def augmentation(config: ImageConfig) -> Augmentation:
     """Return the settings of the random changes."""
     return Augmentation(
-        pad=4 if config.crop else 0,
+        pad=config.pad if config.crop else 0,
         horizontal_flip=config.flip,
         vertical_flip=config.vertical_flip,
         rotation=config.rotation,

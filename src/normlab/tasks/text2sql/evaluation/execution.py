@@ -41,8 +41,7 @@ def sound_match(gold_rows: Rows, predicted_rows: Rows, *, ordered: bool) -> bool
     collect = tuple if ordered else _bag
     aim = collect(gold)
     return any(
-        collect([tuple(row[i] for i in order) for row in predicted]) == aim
-        for order in _orders(gold, predicted)
+        collect([tuple(row[i] for i in order) for row in predicted]) == aim for order in _orders(gold, predicted)
     )
 
 
@@ -64,9 +63,7 @@ def _columns_by_item(rows: Rows, query: Query) -> dict[Hashable, list[Any]]:
 def _orders(gold: Rows, predicted: Rows) -> Iterator[tuple[int, ...]]:
     """Orders of the predicted columns in which each holds the same bag of values as its gold column."""
     bags = [_bag(column) for column in zip(*predicted, strict=True)]
-    fitting = [
-        [i for i, bag in enumerate(bags) if bag == wanted] for wanted in map(_bag, zip(*gold, strict=True))
-    ]
+    fitting = [[i for i, bag in enumerate(bags) if bag == wanted] for wanted in map(_bag, zip(*gold, strict=True))]
 
     def extend(chosen: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
         if len(chosen) == len(fitting):

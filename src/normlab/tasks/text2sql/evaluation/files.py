@@ -99,9 +99,7 @@ class Evaluator:
         self._match(row, target, names, keys, database)
         return row
 
-    def _match(
-        self, row: RowScore, gold: Query, names: Names, keys: ForeignKeys, database: Path | None
-    ) -> None:
+    def _match(self, row: RowScore, gold: Query, names: Names, keys: ForeignKeys, database: Path | None) -> None:
         """Fill in the verdicts of a row whose gold query is sound."""
         try:
             guess = parse(row.predicted, names)
@@ -190,9 +188,7 @@ def _read_lines(path: Path | str) -> list[tuple[int, list[str]]]:
     if not file.is_file():
         raise UserError(f"no file at {file}: check the path")
     with file.open(encoding="utf-8", errors="replace") as stream:
-        return [
-            (number, line.strip().split("\t")) for number, line in enumerate(stream, start=1) if line.strip()
-        ]
+        return [(number, line.strip().split("\t")) for number, line in enumerate(stream, start=1) if line.strip()]
 
 
 def _line_up(gold: Path | str, predicted: Path | str, golds: int, predictions: int) -> list[str]:

@@ -36,9 +36,7 @@ def foreign_key_classes(schema: Schema) -> ForeignKeys:
         if group is None:
             groups.append(group := set())
         group.update(pair)
-    return {
-        _identifier(schema, column): _identifier(schema, min(group)) for group in groups for column in group
-    }
+    return {_identifier(schema, column): _identifier(schema, min(group)) for group in groups for column in group}
 
 
 def normalise(query: Query, keys: ForeignKeys) -> Query:
@@ -76,9 +74,7 @@ def _drop_constants(query: Query) -> Query:
 
 def _without_constants(conditions: Conditions) -> Conditions:
     units = iter([replace(c, first=_kept(c.first), second=_kept(c.second)) for c in conditions.units])
-    return Conditions(
-        tuple(next(units) if place % 2 == 0 else item for place, item in enumerate(conditions.items))
-    )
+    return Conditions(tuple(next(units) if place % 2 == 0 else item for place, item in enumerate(conditions.items)))
 
 
 def _kept(value: Value) -> Value:
@@ -95,9 +91,7 @@ def _map_columns(query: Query, keys: ForeignKeys) -> Query:
     def conditions(old: Conditions) -> Conditions:
         return Conditions(
             tuple(
-                replace(item, unit=value(item.unit))
-                if place % 2 == 0 and isinstance(item, Condition)
-                else item
+                replace(item, unit=value(item.unit)) if place % 2 == 0 and isinstance(item, Condition) else item
                 for place, item in enumerate(old.items)
             )
         )

@@ -95,24 +95,18 @@ def run_official(
                 command, capture_output=True, text=True, errors="replace", timeout=seconds, check=False
             )
         except subprocess.TimeoutExpired:
-            raise UserError(
-                f"{script} did not end within {seconds:.0f} s: a prediction may never end"
-            ) from None
+            raise UserError(f"{script} did not end within {seconds:.0f} s: a prediction may never end") from None
     if done.returncode:
         raise UserError(f"{script} failed: {_reason(done.stderr)}")
     return _read_table(done.stdout, script)
 
 
 def _copy_databases(gold: Path, databases: Path, scratch: Path) -> None:
-    names = {
-        line.rstrip("\n").rpartition("\t")[2].strip() for line in gold.open(encoding="utf-8") if line.strip()
-    }
+    names = {line.rstrip("\n").rpartition("\t")[2].strip() for line in gold.open(encoding="utf-8") if line.strip()}
     for name in sorted(names):
         source = find_database(databases, name)
         if source is None:
-            raise UserError(
-                f"no database {databases / name / name}.sqlite: the official script needs its schema"
-            )
+            raise UserError(f"no database {databases / name / name}.sqlite: the official script needs its schema")
         (scratch / name).mkdir()
         shutil.copyfile(source, scratch / name / source.name)
 
@@ -121,11 +115,7 @@ def _reason(stderr: str) -> str:
     """The last line of a traceback, and the usual mend."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     last = next((line for line in reversed(lines) if re.match(r"[\w.]+(Error|Exception)\b", line)), "")
-    mend = (
-        "install nltk and its punkt_tab data for that interpreter"
-        if "nltk" in stderr
-        else "see its traceback"
-    )
+    mend = "install nltk and its punkt_tab data for that interpreter" if "nltk" in stderr else "see its traceback"
     return f"{last or (lines[-1] if lines else 'no message')}; {mend}"
 
 

@@ -216,9 +216,7 @@ def _notes(rows: Sequence[RowScore]) -> list[str]:
         "past the deadline": [(row, row.error) for row in rows if row.timed_out],
     }
     return [
-        f"{len(found)} rows {kind}, first {found[0][0].place}: {found[0][1]}"
-        for kind, found in kinds.items()
-        if found
+        f"{len(found)} rows {kind}, first {found[0][0].place}: {found[0][1]}" for kind, found in kinds.items() if found
     ]
 
 
