@@ -34,7 +34,7 @@ ONLY_IN = {
     "optuna": {"studies/tune.py"},
     "plotly": {"report"},
     "jinja2": {"report"},
-    "rich": {"engine/progress.py"},
+    "rich": {"engine/progress.py", "cli/look.py"},
     "pooch": {"data"},
 }
 

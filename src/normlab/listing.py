@@ -23,7 +23,7 @@ def list_norms(folder: Path) -> Rows:
                 "name": name,
                 "aliases": " ".join(NORMS.aliases(name)),
                 "statistics over": "".join(axis for axis in "NCHW" if axis in norm.pools_over) or "-",
-                "paper": f"{norm.card.paper.split(',')[0]} {norm.card.year}" if norm.card.year else "-",
+                "paper": f"{norm.card.paper.partition(':')[0]} {norm.card.year}" if norm.card.year else "-",
                 "use it": norm.card.when_to_use,
             }
         )

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +53,37 @@ def _add_data(verbs: Any, arguments: list[str]) -> None:
 def _data_get(options: argparse.Namespace) -> int:
     from normlab.data.download import download
 
-    print(download(options.name, options.out))
+    with _bytes_shown(options.name) as progress:
+        path = download(options.name, options.out, progress=progress)
+    print(path)
     return 0
+
+
+@contextmanager
+def _bytes_shown(title: str) -> Iterator[Callable[[int, int | None], None]]:
+    """Yield what a download calls with (bytes so far, bytes in all): a bar on a terminal, a line a tenth elsewhere."""
+    if not sys.stderr.isatty():
+        tenths = set[int]()
+
+        def say(done: int, total: int | None) -> None:
+            tenth = 10 * done // total if total else done // 10_000_000
+            if tenth not in tenths:
+                tenths.add(tenth)
+                print(
+                    f"{title}: {done / 1e6:.0f} MB{f' of {total / 1e6:.0f}' if total else ''}",
+                    file=sys.stderr,
+                    flush=True,
+                )
+
+        yield say
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(title, *columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _data_check(options: argparse.Namespace) -> int:
