@@ -34,11 +34,7 @@ class _Call(ctypes.Structure):
 
 def applies(emissions: Tensor, transitions: Tensor) -> bool:
     """Return whether the twin takes these tensors here; builds it at the first call."""
-    if (
-        emissions.device.type != "cpu"
-        or emissions.dtype != torch.float32
-        or transitions.dtype != torch.float32
-    ):
+    if emissions.device.type != "cpu" or emissions.dtype != torch.float32 or transitions.dtype != torch.float32:
         return False
     # An exported program must not need these operators where it is run.
     return not torch.compiler.is_exporting() and build.load("crf") is not None
@@ -84,9 +80,7 @@ class _Loss(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         if torch.is_grad_enabled():
-            raise RuntimeError(
-                "the compiled CRF has first derivatives only; set NORMLAB_KERNELS=off for more"
-            )
+            raise RuntimeError("the compiled CRF has first derivatives only; set NORMLAB_KERNELS=off for more")
         tags, mask, *scores, tape = ctx.saved_tensors
         emissions, start, transitions, end = _loss_backward(grad, tags, mask, scores, tape)
         return emissions, None, None, start, transitions, end
@@ -120,9 +114,7 @@ def crf_loss_backward(
 
 
 @crf_loss_backward.register_fake
-def _(
-    grad: Tensor, tags: Tensor | None, mask: Tensor, *scores: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _(grad: Tensor, tags: Tensor | None, mask: Tensor, *scores: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return _gradients(mask, scores)
 
 
@@ -155,16 +147,12 @@ def _best_path(emissions: Tensor, mask: Tensor, scores: tuple[Tensor, ...]) -> T
     return path
 
 
-def _loss(
-    emissions: Tensor, tags: Tensor | None, mask: Tensor, scores: tuple[Tensor, ...]
-) -> tuple[Tensor, Tensor]:
+def _loss(emissions: Tensor, tags: Tensor | None, mask: Tensor, scores: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
     losses, tape = _loss_outputs(emissions)
     tensors = {"emissions": emissions, "tags": tags, "loss": losses, "tape": tape}
     wrong = _run("crf_loss", mask, scores, tensors)
     if wrong >= 0:
-        raise ValueError(
-            f"tags must lie in 0..{emissions.shape[2] - 1}; row {wrong} of the batch has another"
-        )
+        raise ValueError(f"tags must lie in 0..{emissions.shape[2] - 1}; row {wrong} of the batch has another")
     return losses, tape
 
 

@@ -112,9 +112,7 @@ class _Direction(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
         if torch.is_grad_enabled():
-            raise RuntimeError(
-                "the compiled LSTM has first derivatives only; set NORMLAB_KERNELS=off for more"
-            )
+            raise RuntimeError("the compiled LSTM has first derivatives only; set NORMLAB_KERNELS=off for more")
         return _arrange(_gradients_of(*grads, *ctx.saved_tensors, ctx.reverse))
 
 
@@ -292,9 +290,7 @@ def _outputs(x: Tensor, h0: Tensor, *, layer_norm: bool) -> tuple[Tensor, Tensor
     return x.new_empty(T, B, H), x.new_empty(B, H), x.new_empty(B, H), tape
 
 
-def _gradients(
-    x: Tensor, c0: Tensor, weight_ih: Tensor, weight_hh: Tensor, gain_ih: Tensor | None
-) -> list[Tensor]:
+def _gradients(x: Tensor, c0: Tensor, weight_ih: Tensor, weight_hh: Tensor, gain_ih: Tensor | None) -> list[Tensor]:
     G, H = weight_hh.shape
     states = [x.new_empty(x.shape), x.new_empty(c0.shape), x.new_empty(c0.shape)]
     weights = [x.new_empty(weight_ih.shape), x.new_empty(weight_hh.shape), x.new_empty(G)]
@@ -309,9 +305,7 @@ def _run(
     held = {name: tensor.contiguous() for name, tensor in tensors.items() if tensor is not None} | {"x": x}
     for name, tensor in held.items():
         if tensor.dtype != (torch.int64 if name in ("lengths", "order") else torch.float32):
-            raise TypeError(
-                f"{name} is {tensor.dtype}: input, states and weights of an LSTM must have one type"
-            )
+            raise TypeError(f"{name} is {tensor.dtype}: input, states and weights of an LSTM must have one type")
         pointers[name] = tensor.data_ptr()
     (T, B, D), H = x.shape, state.shape[1]
     numbers = numbers | {"T": T, "B": B, "D": D, "H": H, "threads": torch.get_num_threads()}

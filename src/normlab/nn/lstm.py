@@ -122,9 +122,7 @@ class LayerNormLSTM(nn.Module):
         shown = ("num_layers", "batch_first", "dropout", "bidirectional", "layer_norm")
         return ", ".join([f"{self.input_size}, {self.hidden_size}", *(f"{n}={getattr(self, n)}" for n in shown)])
 
-    def _run_layers(
-        self, x: Tensor, h_0: Tensor, c_0: Tensor, lengths: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def _run_layers(self, x: Tensor, h_0: Tensor, c_0: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         run = twin.runner(x, lengths) or ReferenceRunner(x, lengths)
         finals: list[State] = []
         for layer in range(self.num_layers):
