@@ -37,6 +37,17 @@ def examine() -> dict[str, Any]:
         "memory": f"{environment['memory_gib']} GiB",
         "device": torch.cuda.get_device_name() if device.type == "cuda" else device.type,
         "precision": "bfloat16" if has_fast_bfloat16(device) else "float32",
-        "compiler": shutil.which(os.environ.get("CXX", "g++")) or "none: --compile will not work",
+        "compiler": shutil.which(os.environ.get("CXX", "g++")) or "none: no fast kernels, no --compile",
+        "kernels": _kernels(),
         "extras": " ".join(name for name, modules in _EXTRAS.items() if all(map(find_spec, modules))) or "none",
     }
+
+
+def _kernels() -> str:
+    """Say which fast kernels run here, and why the others do not; builds those that are not built yet."""
+    from normlab.kernels.build import status
+
+    rows = status()
+    active = " ".join(row["kernel"] for row in rows if row["active"]) or "none"
+    reasons = {row["reason"] for row in rows if not row["active"]}
+    return f"{active} ({'; '.join(sorted(reasons))})" if reasons else active
