@@ -88,11 +88,15 @@ def _compiler() -> str:
 
 def _key(source: Path, compiler: str) -> str:
     """Digest of all that the machine code depends on."""
-    version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False).stdout
     headers = sorted(SOURCES.glob("*.h"))
     parts = [file.read_text() for file in [source, *headers]]
-    parts += [torch.__version__, version, _cpu(), " ".join(FLAGS), _openmp_runtime() or ""]
+    parts += [torch.__version__, _version(compiler), _cpu(), " ".join(FLAGS), _openmp_runtime() or ""]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
+
+
+@functools.cache
+def _version(compiler: str) -> str:
+    return subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False).stdout
 
 
 @functools.cache
@@ -135,8 +139,9 @@ def _build(source: Path, library: Path, compiler: str) -> None:
     with tempfile.TemporaryDirectory(dir=library.parent) as folder:
         unlinked, built = Path(folder) / "kernel.o", Path(folder) / "kernel.so"
         _run([compiler, *FLAGS, "-c", str(source), "-o", str(unlinked)], source.name)
-        openmp = _openmp_runtime() or "-fopenmp"
-        _run([compiler, "-shared", str(unlinked), openmp, "-o", str(built)], source.name)
+        # Clang's code calls LLVM's runtime, whose threads are its own.
+        runtime = None if "clang" in _version(compiler) else _openmp_runtime()
+        _run([compiler, "-shared", str(unlinked), runtime or "-fopenmp", "-o", str(built)], source.name)
         os.replace(built, library)
     _say(f"normlab: compiled the {source.stem} kernels in {time.perf_counter() - start:.1f} s")
 
