@@ -38,8 +38,7 @@ def published_for(norm: str, batch_size: int, split: str) -> list[dict[str, Any]
     rows = [
         row
         for row in _read("image")
-        if (row["norm"], row["batch_size"], row["split"]) == (norm, batch_size, split)
-        and is_main_setting(row)
+        if (row["norm"], row["batch_size"], row["split"]) == (norm, batch_size, split) and is_main_setting(row)
     ]
     return [dict(row) for row in sorted(rows, key=lambda row: -(row["accuracy"] or 0.0))]
 
