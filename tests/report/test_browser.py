@@ -26,6 +26,7 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 WIDTHS = (400, 1400)
+PATIENCE = 120_000  # milliseconds; a busy machine draws slowly
 
 # The smallest text that is shown, with where it stands. Text inside a figure is SVG.
 SMALLEST_TEXT = """() => {
@@ -70,7 +71,7 @@ def browser() -> Iterator[Any]:
         pytest.skip("chromium is not installed")
     playwright = pytest.importorskip("playwright.sync_api")
     with playwright.sync_playwright() as driver:
-        found = driver.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        found = driver.chromium.launch(executable_path=chromium, args=ARGUMENTS, timeout=PATIENCE)
         yield found
         found.close()
 
@@ -88,12 +89,13 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module", params=WIDTHS)
 def visit(request: pytest.FixtureRequest, browser: Any, report: Path) -> Iterator[Visit]:
     page = browser.new_page(viewport={"width": request.param, "height": 900})
+    page.set_default_timeout(PATIENCE)
     seen = Visit(page)
     page.on("console", lambda message: seen.messages.append(f"{message.type}: {message.text}"))
     page.on("pageerror", lambda error: seen.messages.append(str(error)))
     page.on("request", lambda asked: seen.requests.append(asked.url))
     page.goto(report.as_uri())
-    page.wait_for_selector("html[data-drawn]", timeout=30_000)
+    page.wait_for_selector("html[data-drawn]")
     yield seen
     page.close()
 
@@ -129,9 +131,20 @@ def test_figures_fit_their_column(visit: Visit) -> None:
     assert visit.page.evaluate(wider) == 0
 
 
-def test_script_written_into_the_page_later_does_not_run(browser: Any, report: Path) -> None:
-    page = browser.new_page()
+WIDE = {"width": 1400, "height": 900}
+
+
+def opened(browser: Any, report: Path, **options: Any) -> Any:
+    """Return a new page in which the report is drawn."""
+    page = browser.new_page(**options)
+    page.set_default_timeout(PATIENCE)
     page.goto(report.as_uri())
+    page.wait_for_selector("html[data-drawn]")
+    return page
+
+
+def test_script_written_into_the_page_later_does_not_run(browser: Any, report: Path) -> None:
+    page = opened(browser, report)
     page.evaluate("""() => {
       const script = document.createElement("script");
       script.textContent = "document.title = 'taken over'";
@@ -142,9 +155,7 @@ def test_script_written_into_the_page_later_does_not_run(browser: Any, report: P
 
 
 def test_legend_hides_a_line_and_a_double_click_leaves_one_alone(browser: Any, report: Path) -> None:
-    page = browser.new_page(viewport={"width": 1400, "height": 900})
-    page.goto(report.as_uri())
-    page.wait_for_selector("html[data-drawn]")
+    page = opened(browser, report, viewport=WIDE)
     shown = """() => [...new Set(document.querySelector("#s0-figure-error .plot").data
       .filter((trace) => trace.visible !== false).map((trace) => trace.legendgroup))]"""
     key = page.locator("#s0-figure-error .key", has_text="Group norm")
@@ -157,8 +168,7 @@ def test_legend_hides_a_line_and_a_double_click_leaves_one_alone(browser: Any, r
 
 
 def test_table_sorts_by_a_column(browser: Any, report: Path) -> None:
-    page = browser.new_page(viewport={"width": 1400, "height": 900})
-    page.goto(report.as_uri())
+    page = opened(browser, report, viewport=WIDE)
     page.locator("#s0-table-splits th", has_text="Accuracy").first.get_by_role("button").click()
     rows = page.locator("#s0-table-splits tbody tr")
     values = [float(row.locator("td").nth(1).get_attribute("data-sort")) for row in rows.all()]
@@ -167,9 +177,7 @@ def test_table_sorts_by_a_column(browser: Any, report: Path) -> None:
 
 
 def test_dark_scheme_draws_light_text_in_figures(browser: Any, report: Path) -> None:
-    page = browser.new_page(color_scheme="dark")
-    page.goto(report.as_uri())
-    page.wait_for_selector("html[data-drawn]")
+    page = opened(browser, report, color_scheme="dark")
     color = page.evaluate("document.querySelector('#s0-figure-error .plot').layout.font.color")
     assert int(color[1:3], 16) > 0xC0
     page.close()

@@ -38,11 +38,17 @@ def test_report_names_nothing_outside_the_file(seven: Study) -> None:
     assert "default-src 'none'" in unescape(page)
 
 
-def test_import_of_report_brings_neither_torch_nor_tasks() -> None:
-    forbidden = ["torch", "normlab.tasks", "normlab.engine"]
+def test_import_of_report_brings_neither_torch_nor_the_engine() -> None:
+    forbidden = ["torch", "normlab.engine", "normlab.tasks.image"]
     code = f"import sys, normlab.report; print([name for name in {forbidden} if name in sys.modules])"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
+
+
+def test_report_itself_imports_no_task() -> None:
+    files = (Path(__file__).parents[2] / "src" / "normlab" / "report").rglob("*.py")
+    forbidden = re.compile(r"^\s*(from|import) (torch|normlab\.(tasks|engine|apps))", re.MULTILINE)
+    assert [path.name for path in files if forbidden.search(path.read_text(encoding="utf-8"))] == []
 
 
 def test_title_that_holds_a_script_is_escaped(tmp_path: Path) -> None:

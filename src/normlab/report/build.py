@@ -20,7 +20,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from normlab.report.blocks import Figure, Section
+from normlab.report.blocks import Figure
 from normlab.report.sections import sections_of
 from normlab.report.sources import collect_studies
 from normlab.report.view import StudyView
@@ -59,11 +59,6 @@ def render(views: Sequence[StudyView]) -> str:
             made=time.strftime("%Y-%m-%d %H:%M"),
         )
     )
-
-
-def render_section(section: Section) -> str:
-    """Return one section as HTML, as it stands in a report."""
-    return _templates().get_template("section.html").render(section=section, prefix="s0")
 
 
 def figure_json(block: Figure) -> Markup:

@@ -15,8 +15,6 @@ from normlab.report.palette import DASHES, Style, name_of, styles_for
 from normlab.studies.statistics import Interval, mean_interval
 from normlab.studies.study import Study, StudyCell
 
-UNFINISHED = ("waiting", "created", "running", "interrupted", "failed")
-
 
 @dataclass(frozen=True)
 class CellView:
