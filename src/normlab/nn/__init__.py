@@ -6,6 +6,7 @@ import importlib
 from typing import Any
 
 _PUBLIC = {
+    "beam_search": "normlab.nn.beam",
     "ResNet": "normlab.nn.resnet",
 }
 
