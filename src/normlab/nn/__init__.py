@@ -6,8 +6,7 @@ import importlib
 from typing import Any
 
 _PUBLIC = {
-    "LayerNormLSTM": "normlab.nn.lstm",
-    "LinearChainCRF": "normlab.nn.crf",
+    "beam_search": "normlab.nn.beam",
     "ResNet": "normlab.nn.resnet",
 }
 
