@@ -121,9 +121,9 @@ def test_best_score_grows_with_the_beam_where_prefixes_keep_their_rank():
 
     for seed in torch.arange(1.0, 9.0, dtype=torch.float64):
         scores = [
-            beam_search(
-                memoryless, seed[None], beam_size=k, max_length=6, bos=BOS, eos=EOS, length_penalty=1.0
-            )[0][0].score
+            beam_search(memoryless, seed[None], beam_size=k, max_length=6, bos=BOS, eos=EOS, length_penalty=1.0)[0][
+                0
+            ].score
             for k in range(1, 7)
         ]
         assert scores == sorted(scores)
@@ -209,9 +209,7 @@ def test_mask_and_list_constrain_alike():
             return mask
 
     options = {"beam_size": 3, "n_best": 3, "max_length": 6}
-    assert search(1.5, 2.5, constraint=AsMask(), **options) == search(
-        1.5, 2.5, constraint=NoRepeats(), **options
-    )
+    assert search(1.5, 2.5, constraint=AsMask(), **options) == search(1.5, 2.5, constraint=NoRepeats(), **options)
 
 
 def test_budget_counts_down_to_the_end_token():
@@ -252,9 +250,7 @@ def test_ties_go_to_the_earlier_token():
     def flat(tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         return torch.full((len(tokens), VOCABULARY), -1.0), state
 
-    best = beam_search(
-        flat, torch.zeros(1, 1), beam_size=2, n_best=2, max_length=2, bos=BOS, eos=4, min_length=1
-    )
+    best = beam_search(flat, torch.zeros(1, 1), beam_size=2, n_best=2, max_length=2, bos=BOS, eos=4, min_length=1)
     assert [h.tokens for h in best[0]] == [(0,), (1,)]
 
 
@@ -328,9 +324,7 @@ def test_state_is_reordered_with_its_hypotheses():
     model = TinyDecoder()
     zeros = torch.zeros(2, 1, 8)
     first = (torch.ones(1, 3, 8), torch.ones(1, 3, dtype=torch.bool), (zeros, zeros))
-    found = beam_search(
-        model, first, beam_size=5, n_best=5, max_length=6, bos=BOS, eos=EOS, select=select_lstm
-    )
+    found = beam_search(model, first, beam_size=5, n_best=5, max_length=6, bos=BOS, eos=EOS, select=select_lstm)
     for h in found[0]:
         state, previous, log_prob = first, BOS, 0.0
         for token in (*h.tokens, EOS):

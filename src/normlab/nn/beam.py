@@ -118,12 +118,7 @@ def beam_search(
         table = _check(log_probs, sum(len(search.live) for search in live), length)
         _mask(table, live, eos, length, max_length, min_length, constraint, renormalise)
         rows = _expand(table, live, beam_size, eos, length)
-        index = [
-            row
-            for search, chosen in zip(live, rows, strict=True)
-            if not search.done(length)
-            for row in chosen
-        ]
+        index = [row for search, chosen in zip(live, rows, strict=True) if not search.done(length) for row in chosen]
         live = [search for search in live if not search.ended]
         if constraint is not None:
             for node in (node for search in live for node in search.live):
@@ -217,9 +212,7 @@ class _Search:
     ) -> Hypothesis:
         path = node.path()
         log_probs = (*(step.log_prob for step in path), *last)
-        return Hypothesis(
-            tuple(step.token for step in path), self.score(total, length), total, log_probs, finished
-        )
+        return Hypothesis(tuple(step.token for step in path), self.score(total, length), total, log_probs, finished)
 
 
 def _check(log_probs: Tensor, rows: int, length: int) -> Tensor:
