@@ -1,10 +1,10 @@
-# make setup | demo | test | bench | report-sample | clean
+# make setup | demo | test | docs | clean
 VENV   ?= .venv
 PYTHON ?= python3
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo docs lint test clean
 
 setup: $(STAMP)
 
@@ -18,9 +18,12 @@ $(STAMP): pyproject.toml constraints.txt
 demo: setup
 	$(BIN)/normlab study run seven_norms --scale demo
 
+docs: setup
+	$(BIN)/python docs/norm_pages.py
+
 lint: setup
-	$(BIN)/ruff check src tests benchmarks examples
-	$(BIN)/ruff format --check src tests benchmarks examples
+	$(BIN)/ruff check src tests benchmarks docs examples
+	$(BIN)/ruff format --check src tests benchmarks docs examples
 	$(BIN)/mypy
 
 test: lint

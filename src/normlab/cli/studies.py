@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +145,34 @@ def _report(options: argparse.Namespace) -> int:
     return 0
 
 
-VERBS = (
-    _add_study,
-    _add_report,
-)
+def _add_recommend(verbs: Any, arguments: list[str]) -> None:
+    parser = add_verb(verbs, "recommend", "say which normalization to use, why, and how sure that is", _recommend)
+    parser.add_argument("studies", type=Path, nargs="*", metavar="STUDY", help="study folders, as evidence of your own")
+    parser.add_argument("--batch-size", type=int, default=128, help="examples per step on one device [128]")
+    parser.add_argument("--task", default="image", help="image, ner or text2sql [image]")
+    parser.add_argument("--memory", type=float, metavar="GIB", help="memory of the device")
+    parser.add_argument("--device", help="cpu, cuda, ...")
+    parser.add_argument("--json", action="store_true", help="print the answer as JSON")
+
+
+def _recommend(options: argparse.Namespace) -> int:
+    from normlab.studies import Study
+    from normlab.studies.recommend import recommend
+
+    answer = recommend(
+        batch_size=options.batch_size,
+        task=options.task,
+        memory_gib=options.memory,
+        device=options.device,
+        evidence=[Study.open(folder) for folder in options.studies],
+    )
+    if options.json:
+        print(json.dumps(asdict(answer)))
+        return 0
+    print(answer.scheme)
+    for title, sentences in (("because", answer.reasons), ("but", answer.limits)):
+        print(f"{title}:" if sentences else "", *(f"  - {sentence}" for sentence in sentences), sep="\n")
+    return 0
+
+
+VERBS = (_add_study, _add_report, _add_recommend)

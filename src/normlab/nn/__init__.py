@@ -6,8 +6,10 @@ import importlib
 from typing import Any
 
 _PUBLIC = {
-    "beam_search": "normlab.nn.beam",
     "ResNet": "normlab.nn.resnet",
+    "LayerNormLSTM": "normlab.nn.lstm",
+    "LinearChainCRF": "normlab.nn.crf",
+    "beam_search": "normlab.nn.beam",
 }
 
 __all__ = sorted(_PUBLIC)

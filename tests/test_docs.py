@@ -1,0 +1,33 @@
+"""The documentation that is generated is up to date, and no page leads nowhere."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+
+
+def test_the_pages_of_the_schemes_follow_their_cards_and_results() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "docs" / "norm_pages.py", "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\((?!http|#)([^)#]+)", page.read_text(encoding="utf-8")):
+        assert (page.parent / link).exists(), link
+
+
+@pytest.mark.parametrize("lesson", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.stem)
+def test_a_lesson_runs(lesson: Path) -> None:
+    done = subprocess.run([sys.executable, lesson], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
