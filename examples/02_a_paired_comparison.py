@@ -2,7 +2,7 @@
 
 Under one seed, two schemes start from the same convolution weights and see the same images, crops and order. What
 differs between the two runs is the scheme, so their difference says something that two separate runs do not.
-Run it: `python examples/02_a_paired_comparison.py` (half a minute on two cores)
+Run it: `python examples/02_a_paired_comparison.py` (seconds)
 """
 
 import tempfile
@@ -15,7 +15,7 @@ with tempfile.TemporaryDirectory() as folder:
         accuracy = {}
         for norm in ("batch", "none"):
             out = Path(folder) / f"{norm}-{seed}"
-            run = normlab.train("image", preset="demo", norm=norm, seed=seed, epochs=3, n=1, out=out)
+            run = normlab.train("image", preset="smoke", norm=norm, seed=seed, epochs=4, limit_train=None, out=out)
             accuracy[norm] = run.result["metrics"]["test/accuracy"]
         difference = accuracy["batch"] - accuracy["none"]
         print(f"seed {seed}: batch {accuracy['batch']:.3f}  none {accuracy['none']:.3f}  difference {difference:+.3f}")

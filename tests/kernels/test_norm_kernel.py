@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -123,6 +123,8 @@ def test_value_and_gradients_equal_the_oracle(
     relu: bool,
     seed: int,
 ) -> None:
+    # Batch statistics of a single value are refused by the layers; there, terms of size grad / sqrt(eps) cancel.
+    assume(not scheme.startswith("batch") or N * size[0] * size[1] > 1)
     torch.manual_seed(seed)
     shape = (N, groups * channels_per_group, *size)
     absent = absent if scheme.startswith("batch_instance") else absent | {"gate"}

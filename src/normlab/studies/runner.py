@@ -6,13 +6,13 @@ last checkpoint, and a plan that contradicts finished cells is refused, because 
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from normlab import __version__
+from normlab.config import TrainConfig, affects_result
 from normlab.errors import UserError
 from normlab.runs.atomic import write_json, write_text
 from normlab.studies.local import run_local
@@ -104,13 +104,15 @@ def _refuse_other_plan(plan: Plan, study: Study) -> None:
         if cell.name not in planned:
             raise UserError(f"{place} but is not in the plan any more: choose another --out, or restore the study")
         if cell.hash != planned[cell.name].hash:
-            changed = _difference(cell.folder.config(), json.loads(planned[cell.name].config.model_dump_json()))
+            changed = _difference(cell.folder.config(), planned[cell.name].config)
             raise UserError(f"{place} with other settings ({changed}): choose another --out, or restore them")
 
 
-def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
-    """Say which settings differ, old -> new."""
-    return ", ".join(f"{key}: {old.get(key)} -> {new[key]}" for key in new if old.get(key) != new[key])
+def _difference(old: dict[str, Any], planned: TrainConfig) -> str:
+    """Say which settings that matter to a result differ, old -> new."""
+    new = planned.model_dump(mode="json")
+    matters = [key for key in new if affects_result(type(planned), key)]
+    return ", ".join(f"{key}: {old.get(key)} -> {new[key]}" for key in matters if old.get(key) != new[key])
 
 
 def _to_stderr(line: str) -> None:
