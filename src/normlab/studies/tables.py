@@ -81,8 +81,8 @@ def final_value(cell: StudyCell, metric: str) -> float | None:
 
 
 def label_of(values: Values) -> str:
-    """Return axis values for a person: the norm by its bare name, other axes with theirs."""
-    parts = [str(value) if axis == "norm" else f"{axis} {value}" for axis, value in values.items()]
+    """Return axis values for a person: norms and variants by their bare names, other axes with theirs."""
+    parts = [str(value) if axis in {"norm", "variant"} else f"{axis} {value}" for axis, value in values.items()]
     return ", ".join(parts) or "all"
 
 

@@ -104,6 +104,7 @@ PRESETS: dict[str, Mapping[str, Any]] = {
     "demo": {**_GENERATED, "epochs": 8, "batch_size": 16, "hidden": 50, "lr": 3e-3},
     # The published protocol on a real corpus: Adam at 1e-3, stopped after 5 epochs without progress.
     "full": {
+        "data": "",
         "embeddings": "glove",
         "glove": "",
         "layer_norm": "both",

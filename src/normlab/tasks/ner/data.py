@@ -151,8 +151,9 @@ def _reader(path: Path, config: NerConfig, known_tags: set[str] | None) -> Sente
 def _files(config: NerConfig) -> dict[str, Path]:
     """Return split -> file; a folder's files are found by name."""
     data = Path(config.data).expanduser()
-    if not data.exists():
-        raise UserError(f"{data}: no such file or folder; give a folder with train.txt, a training file, or generated")
+    if not config.data or not data.exists():
+        problem = f"{data}: no such file or folder" if config.data else "no data named"
+        raise UserError(f"{problem}: give --data a folder with train.txt and dev.txt, a training file, or generated")
     folder = data if data.is_dir() else None
     train = _in_folder(data, "train") if folder else data
     if train is None:

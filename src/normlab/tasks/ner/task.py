@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 
@@ -68,7 +68,7 @@ class NerTask:
 
     def loss(self, model: nn.Module, batch: Batch, config: NerConfig) -> StepOutput:
         """Return the mean over sentences of -log p(tags of the sentence): no sentence's share depends on another."""
-        tagger: Tagger = getattr(model, "_orig_mod", model)  # type: ignore[assignment]  # what torch.compile wraps
+        tagger = cast(Tagger, getattr(model, "_orig_mod", model))  # what torch.compile wraps
         assert batch.tags is not None
         losses = tagger.losses(model(batch).float(), batch.tags, batch.mask)
         return StepOutput(losses.mean(), len(batch.lengths))
