@@ -108,7 +108,11 @@ def _entries(path: Path, dimension: int | None, wanted: set[bytes] | None) -> It
     wanted_starts = None if wanted is None else {word.partition(b" ")[0] for word in wanted}
     with _opened(path, dimension) as file:
         for line, text in enumerate(file, 1):
-            if size is not None and wanted_starts is not None and text.partition(b" ")[0] not in wanted_starts:
+            if (
+                size is not None
+                and wanted_starts is not None
+                and text.partition(b" ")[0] not in wanted_starts
+            ):
                 continue
             fields = text.rstrip().split(b" ")
             if line == 1 and len(fields) == 2:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from normlab.kernels import crf as twin
 from normlab.nn import crf_decoding, crf_lattice
 from normlab.nn.crf_lattice import FORBIDDEN, Lattice
 
@@ -72,22 +73,32 @@ class LinearChainCRF(nn.Module):
             mask: (B, T), True where a position is real; None for all.
             reduction: "mean" over sentences, "sum", "none" (B,), or "token_mean" over real positions.
         """
-        lattice, order = self._lattice(emissions, mask)
-        losses = crf_lattice.log_partition(lattice) - self._path_score(lattice, order, tags)
-        return _reduce(losses, lattice.mask, reduction)
+        mask = self._check(emissions, mask)
+        self._check_tags(tags, mask)
+        if twin.applies(emissions, self.transitions):
+            losses = twin.loss(emissions, tags, mask, self.constrained_scores())
+        else:
+            lattice, order = self._lattice(emissions, mask)
+            losses = crf_lattice.log_partition(lattice) - self._path_score(lattice, order, tags)
+        return _reduce(losses, mask, reduction)
 
     def score(self, emissions: Tensor, tags: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the unnormalised score of each tag sequence, (B,)."""
+        self._check_tags(tags, self._check(emissions, mask))
         lattice, order = self._lattice(emissions, mask)
         return self._path_score(lattice, order, tags)
 
     def log_partition(self, emissions: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return log Z, the log of the summed exp(score) of all sequences, (B,)."""
+        if twin.applies(emissions, self.transitions):
+            return twin.loss(emissions, None, self._check(emissions, mask), self.constrained_scores())
         return crf_lattice.log_partition(self._lattice(emissions, mask)[0])
 
     @torch.no_grad()
     def viterbi(self, emissions: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the best tag sequence of each sentence, (B, T) int64, 0 where the mask is False."""
+        if twin.applies(emissions, self.transitions):
+            return twin.best_path(emissions, self._check(emissions, mask), self.constrained_scores())
         paths, _ = self.k_best(emissions, mask, k=1)
         return paths[:, 0]
 
@@ -106,6 +117,8 @@ class LinearChainCRF(nn.Module):
 
     def marginals(self, emissions: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return p(y_t = k), (B, T, K), 0 where the mask is False. Differentiable."""
+        if not torch.is_grad_enabled() and twin.applies(emissions, self.transitions):
+            return twin.token_marginals(emissions, self._check(emissions, mask), self.constrained_scores())
         lattice, order = self._lattice(emissions, mask)
         probabilities = crf_lattice.token_marginals(lattice)
         back = order.unsqueeze(-1).expand_as(probabilities)
@@ -162,8 +175,6 @@ class LinearChainCRF(nn.Module):
         return crf_lattice.front_aligned(emissions, mask, start, transitions, end)
 
     def _path_score(self, lattice: Lattice, order: Tensor, tags: Tensor) -> Tensor:
-        if tags.dim() != 2 or tags.shape[0] != order.shape[0]:
-            raise ValueError(f"tags must be (B, T) like the mask, got {tuple(tags.shape)}")
         if tags.shape[1] == 0:
             return lattice.emissions.new_zeros(tags.shape[0])
         front = tags.gather(1, order).masked_fill(~lattice.mask, 0)
@@ -185,6 +196,11 @@ class LinearChainCRF(nn.Module):
         if mask.shape != emissions.shape[:2]:
             raise ValueError(f"mask must be {tuple(emissions.shape[:2])}, got {tuple(mask.shape)}")
         return mask.bool()
+
+    @staticmethod
+    def _check_tags(tags: Tensor, mask: Tensor) -> None:
+        if tags.shape != mask.shape:
+            raise ValueError(f"tags must be {tuple(mask.shape)}, got {tuple(tags.shape)}")
 
 
 def _reduce(losses: Tensor, mask: Tensor, reduction: Reduction) -> Tensor:

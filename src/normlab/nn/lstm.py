@@ -5,6 +5,7 @@ state dicts go both ways; layer norm adds `gain_ih`, `gain_hh`, `gain_c`, `bias_
 With `lengths` a sentence's result depends on nothing but itself: states stand still in padding, so the
 backward direction starts at the sentence's last word and the final states are those at its true ends. The
 input product of all steps is one matrix product; only the recurrent part is a loop (`lstm_reference`).
+Float32 on a CPU runs in a compiled twin (`kernels.lstm`), which takes over by itself.
 
 Letters: T steps, B sentences, D input size, H hidden size, G = 4 H gate sums.
 """
@@ -20,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
+from normlab.kernels import lstm as twin
 from normlab.nn.lstm_reference import LSTMWeights, ReferenceRunner, State
 
 
@@ -125,7 +127,7 @@ class LayerNormLSTM(nn.Module):
     def _run_layers(
         self, x: Tensor, h_0: Tensor, c_0: Tensor, lengths: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        run = ReferenceRunner(x, lengths)
+        run = twin.runner(x, lengths) or ReferenceRunner(x, lengths)
         finals: list[State] = []
         for layer in range(self.num_layers):
             if layer > 0:

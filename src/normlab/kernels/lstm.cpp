@@ -1,0 +1,370 @@
+// One direction of one LSTM layer, plain or layer-normalised, forward and backward, for sentences of their own
+// lengths. The definition is nn/lstm_reference.py.
+//
+// Sentences are sorted by length, longest first, and their steps are packed: step s holds one row for each of the
+// first sizes[s] sentences, and sentence r is row r of every step it reaches. So no row is padding, the rows of a
+// step and of the step before it line up, and the input product of all steps is one matrix product. Walking
+// backwards only changes which word a sentence's step s is; the recurrence never knows.
+//
+// Threads share the work by sentence, so they never wait for each other between steps.
+// Letters: N packed rows, D input size, H hidden size, G = 4 H gate sums in the order i, f, g, o.
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "vector_math.h"
+
+using normlab::sigmoid_fast;
+using normlab::tanh_fast;
+
+// BLAS's matrix product (Fortran order), the one that torch brings along.
+using Sgemm = void (*)(const char*, const char*, const int*, const int*, const int*, const float*, const float*,
+                       const int*, const float*, const int*, const float*, float*, const int*);
+
+// The order of fields is that of `_Call` in lstm.py. A plain LSTM has null gains.
+extern "C" struct LstmCall {
+    Sgemm sgemm;
+    const int64_t *lengths, *order;  // (B,) sorted, longest first, and the sentence each belongs to
+    const float *x, *h0, *c0;        // x (T, B, D) with the strides below; h0, c0 (B, H)
+    const float *weight_ih, *weight_hh, *bias_ih, *bias_hh, *gain_ih, *gain_hh, *gain_c, *bias_c;
+    float *y, *h_n, *c_n, *tape;  // y (T, B, H), zero where the caller wants padding; tape: see Tape
+    const float *grad_y, *grad_h_n, *grad_c_n;
+    float *grad_x, *grad_h0, *grad_c0;  // grad_x (T, B, D), zero in padding
+    float *grad_weight_ih, *grad_weight_hh, *grad_bias, *grad_gain_ih, *grad_gain_hh, *grad_gain_c, *grad_bias_c;
+    int64_t T, B, D, H;
+    int64_t x_stride_t, x_stride_b, grad_y_stride_t, grad_y_stride_b;
+    int64_t reverse, threads;
+    float eps;
+};
+
+namespace {
+
+// Row-major C (m, n) = A (m, k) B (n, k)^T + beta C, and its two companions.
+void product_nt(Sgemm gemm, int m, int n, int k, const float* A, const float* B, float beta, float* C) {
+    const float one = 1.0f;
+    if (m > 0) gemm("T", "N", &n, &m, &k, &one, B, &k, A, &k, &beta, C, &n);
+}
+// C (m, n) = A (m, k) B (k, n)
+void product_nn(Sgemm gemm, int m, int n, int k, const float* A, const float* B, float* C) {
+    const float one = 1.0f, zero = 0.0f;
+    if (m > 0) gemm("N", "N", &n, &m, &k, &one, B, &n, A, &k, &zero, C, &n);
+}
+// C (m, n) = A (k, m)^T B (k, n)
+void product_tn(Sgemm gemm, int m, int n, int k, const float* A, const float* B, float* C) {
+    const float one = 1.0f, zero = 0.0f;
+    if (k > 0) gemm("N", "T", &n, &m, &k, &one, B, &n, A, &m, &zero, C, &n);
+    else std::fill(C, C + (int64_t)m * n, 0.0f);
+}
+
+// Where the packed rows are.
+struct Packing {
+    std::vector<int64_t> sizes, offsets;  // rows of step s, and the first of them
+
+    explicit Packing(const LstmCall& call) {
+        const int64_t steps = call.B ? call.lengths[0] : 0;
+        int64_t rows = 0;
+        for (int64_t s = 0, active = call.B; s < steps; s++) {
+            while (call.lengths[active - 1] <= s) active--;
+            sizes.push_back(active);
+            offsets.push_back(rows);
+            rows += active;
+        }
+        offsets.push_back(rows);
+    }
+    int64_t steps() const { return (int64_t)sizes.size(); }
+    int64_t rows() const { return offsets.back(); }
+};
+
+// The word that step s of sorted sentence r is.
+int64_t time_of(const LstmCall& call, int64_t s, int64_t r) { return call.reverse ? call.lengths[r] - 1 - s : s; }
+
+// What the backward pass needs of the forward pass, packed rows each. Must agree with `tape_size` in lstm.py.
+struct Tape {
+    float *x, *h_before, *gates, *cell, *tanh_cell;   // D, H, G, H, H per row
+    float *x_hat, *h_hat, *cell_hat, *reciprocal_std;  // G, G, H, 3 per row, only with layer norm
+
+    explicit Tape(const LstmCall& call) {
+        const int64_t rows = call.T * call.B, H = call.H;
+        float* next = call.tape;
+        auto take = [&](int64_t width) { float* section = next; next += rows * width; return section; };
+        x = take(call.D);
+        h_before = take(H);
+        gates = take(4 * H);
+        cell = take(H);
+        tanh_cell = take(H);
+        x_hat = h_hat = cell_hat = reciprocal_std = nullptr;
+        if (!call.gain_ih) return;
+        x_hat = take(4 * H);
+        h_hat = take(4 * H);
+        cell_hat = take(H);
+        reciprocal_std = take(3);
+    }
+};
+
+// Sentences [first, last) of each thread, about equally many words.
+std::vector<int64_t> share_sentences(const LstmCall& call, int64_t rows) {
+    const int64_t parts = std::max<int64_t>(1, std::min(call.threads, call.B / 4));
+    std::vector<int64_t> bounds{0};
+    int64_t words = 0;
+    for (int64_t r = 0; r < call.B; r++) {
+        words += call.lengths[r];
+        if (words * parts >= rows * (int64_t)bounds.size() && (int64_t)bounds.size() < parts) bounds.push_back(r + 1);
+    }
+    bounds.push_back(call.B);
+    return bounds;
+}
+
+// Memory that a thread keeps from call to call: fresh pages would cost as much as the arithmetic on them.
+float* scratch(int which, int64_t size) {
+    static thread_local std::vector<float> kept[3];
+    if ((int64_t)kept[which].size() < size) kept[which].resize(size);
+    return kept[which].data();
+}
+
+// Replace a row by (a - mean) / sqrt(var + eps) and return 1 / sqrt(var + eps); the variance in a second pass.
+float normalize(float* a, int64_t n, float eps) {
+    float sum = 0, squares = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t j = 0; j < n; j++) sum += a[j];
+    const float mean = sum / n;
+#pragma omp simd reduction(+ : squares)
+    for (int64_t j = 0; j < n; j++) squares += (a[j] - mean) * (a[j] - mean);
+    const float scale = 1.0f / std::sqrt(squares / n + eps);
+#pragma omp simd
+    for (int64_t j = 0; j < n; j++) a[j] = (a[j] - mean) * scale;
+    return scale;
+}
+
+void activate(float* gates, int64_t H) {
+#pragma omp simd
+    for (int64_t j = 0; j < 2 * H; j++) gates[j] = sigmoid_fast(gates[j]);
+#pragma omp simd
+    for (int64_t j = 2 * H; j < 3 * H; j++) gates[j] = tanh_fast(gates[j]);
+#pragma omp simd
+    for (int64_t j = 3 * H; j < 4 * H; j++) gates[j] = sigmoid_fast(gates[j]);
+}
+
+// One packed row, its gate sums' parts being in the tape already; writes the new cell and hidden state.
+void cell_forward(const LstmCall& call, const Tape& tape, const float* bias, int64_t row, const float* cell_before,
+                  float* h) {
+    const int64_t H = call.H, G = 4 * H;
+    float *gates = tape.gates + row * G, *cell = tape.cell + row * H, *tanh_cell = tape.tanh_cell + row * H;
+    if (call.gain_ih) {
+        const float *x_hat = tape.x_hat + row * G, *gain_ih = call.gain_ih, *gain_hh = call.gain_hh;
+        float* h_hat = tape.h_hat + row * G;
+        tape.reciprocal_std[3 * row + 1] = normalize(h_hat, G, call.eps);
+#pragma omp simd
+        for (int64_t j = 0; j < G; j++) gates[j] = x_hat[j] * gain_ih[j] + h_hat[j] * gain_hh[j] + bias[j];
+    } else {
+#pragma omp simd
+        for (int64_t j = 0; j < G; j++) gates[j] += bias[j];
+    }
+    activate(gates, H);
+    const float *i = gates, *f = gates + H, *g = gates + 2 * H, *o = gates + 3 * H;
+#pragma omp simd
+    for (int64_t j = 0; j < H; j++) cell[j] = f[j] * cell_before[j] + i[j] * g[j];
+    if (call.gain_ih) {
+        float* cell_hat = tape.cell_hat + row * H;
+        std::copy(cell, cell + H, cell_hat);
+        tape.reciprocal_std[3 * row + 2] = normalize(cell_hat, H, call.eps);
+#pragma omp simd
+        for (int64_t j = 0; j < H; j++) tanh_cell[j] = tanh_fast(cell_hat[j] * call.gain_c[j] + call.bias_c[j]);
+    } else {
+#pragma omp simd
+        for (int64_t j = 0; j < H; j++) tanh_cell[j] = tanh_fast(cell[j]);
+    }
+#pragma omp simd
+    for (int64_t j = 0; j < H; j++) h[j] = o[j] * tanh_cell[j];
+}
+
+// All steps of sorted sentences [first, last).
+void walk_forward(const LstmCall& call, const Packing& packing, const Tape& tape, const float* bias, int64_t first,
+                  int64_t last) {
+    const int64_t H = call.H, G = 4 * H;
+    for (int64_t s = 0; s < packing.steps() && packing.sizes[s] > first; s++) {
+        const int64_t end = std::min(last, packing.sizes[s]), start = packing.offsets[s] + first;
+        if (call.gain_ih)
+            product_nt(call.sgemm, end - first, G, H, tape.h_before + start * H, call.weight_hh, 0.0f,
+                       tape.h_hat + start * G);
+        else
+            product_nt(call.sgemm, end - first, G, H, tape.h_before + start * H, call.weight_hh, 1.0f,
+                       tape.gates + start * G);
+        for (int64_t r = first; r < end; r++) {
+            const int64_t row = packing.offsets[s] + r, b = call.order[r];
+            const float* cell_before = s ? tape.cell + (packing.offsets[s - 1] + r) * H : call.c0 + b * H;
+            float* h = call.y + (time_of(call, s, r) * call.B + b) * H;
+            cell_forward(call, tape, bias, row, cell_before, h);
+            if (s + 1 < call.lengths[r]) {
+                std::copy(h, h + H, tape.h_before + (packing.offsets[s + 1] + r) * H);
+            } else {
+                std::copy(h, h + H, call.h_n + b * H);
+                std::copy(tape.cell + row * H, tape.cell + (row + 1) * H, call.c_n + b * H);
+            }
+        }
+    }
+}
+
+// The gradients of the vectors, summed over one thread's rows.
+struct VectorGradients {
+    std::vector<float> bias, gain_ih, gain_hh, gain_c, bias_c;
+    explicit VectorGradients(int64_t H) : bias(4 * H), gain_ih(4 * H), gain_hh(4 * H), gain_c(H), bias_c(H) {}
+};
+
+// d_a = (d - mean(d) - a_hat mean(d a_hat)) / std, d being the gradient of a_hat, which `d` holds and loses.
+void normalize_backward(float* d, const float* a_hat, float reciprocal_std, int64_t n) {
+    float sum = 0, dot = 0;
+#pragma omp simd reduction(+ : sum, dot)
+    for (int64_t j = 0; j < n; j++) {
+        sum += d[j];
+        dot += d[j] * a_hat[j];
+    }
+    const float mean = sum / n, slope = dot / n;
+#pragma omp simd
+    for (int64_t j = 0; j < n; j++) d[j] = (d[j] - mean - a_hat[j] * slope) * reciprocal_std;
+}
+
+// One packed row: from the gradients of its states to those of its gate sums' parts, d_x and d_h (the same memory in
+// a plain LSTM). dh and dc come in as gradients of this row's states; dc leaves as that of the cell before.
+void cell_backward(const LstmCall& call, const Tape& tape, int64_t row, const float* cell_before, const float* grad_y,
+                   const float* dh, float* dc, float* d_x, float* d_h, float* d_shown, VectorGradients& sums) {
+    const int64_t H = call.H, G = 4 * H;
+    const float *gates = tape.gates + row * G, *tanh_cell = tape.tanh_cell + row * H;
+    const float *i = gates, *f = gates + H, *g = gates + 2 * H, *o = gates + 3 * H;
+#pragma omp simd
+    for (int64_t j = 0; j < H; j++) {
+        const float d = dh[j] + grad_y[j];
+        d_h[3 * H + j] = d * tanh_cell[j] * o[j] * (1 - o[j]);
+        d_shown[j] = d * o[j] * (1 - tanh_cell[j] * tanh_cell[j]);
+    }
+    if (call.gain_ih) {
+        const float* cell_hat = tape.cell_hat + row * H;
+        float *gain_c = sums.gain_c.data(), *bias_c = sums.bias_c.data();
+#pragma omp simd
+        for (int64_t j = 0; j < H; j++) {
+            bias_c[j] += d_shown[j];
+            gain_c[j] += d_shown[j] * cell_hat[j];
+            d_shown[j] *= call.gain_c[j];
+        }
+        normalize_backward(d_shown, cell_hat, tape.reciprocal_std[3 * row + 2], H);
+    }
+#pragma omp simd
+    for (int64_t j = 0; j < H; j++) {
+        const float d = dc[j] + d_shown[j];
+        d_h[j] = d * g[j] * i[j] * (1 - i[j]);
+        d_h[H + j] = d * cell_before[j] * f[j] * (1 - f[j]);
+        d_h[2 * H + j] = d * i[j] * (1 - g[j] * g[j]);
+        dc[j] = d * f[j];
+    }
+    float* bias = sums.bias.data();
+    if (!call.gain_ih) {
+#pragma omp simd
+        for (int64_t j = 0; j < G; j++) bias[j] += d_h[j];
+        return;
+    }
+    const float *x_hat = tape.x_hat + row * G, *h_hat = tape.h_hat + row * G;
+    float *gain_ih = sums.gain_ih.data(), *gain_hh = sums.gain_hh.data();
+#pragma omp simd
+    for (int64_t j = 0; j < G; j++) {
+        bias[j] += d_h[j];
+        gain_ih[j] += d_h[j] * x_hat[j];
+        gain_hh[j] += d_h[j] * h_hat[j];
+        d_x[j] = d_h[j] * call.gain_ih[j];
+        d_h[j] *= call.gain_hh[j];
+    }
+    normalize_backward(d_x, x_hat, tape.reciprocal_std[3 * row], G);
+    normalize_backward(d_h, h_hat, tape.reciprocal_std[3 * row + 1], G);
+}
+
+// All steps of sorted sentences [first, last), last step first; d_x and d_h (N, G) get the gate sums' gradients.
+void walk_backward(const LstmCall& call, const Packing& packing, const Tape& tape, float* d_x, float* d_h,
+                   int64_t first, int64_t last, VectorGradients& sums) {
+    const int64_t H = call.H, G = 4 * H;
+    std::vector<float> dh((last - first) * H), dc((last - first) * H), d_shown(H);
+    for (int64_t r = first; r < last; r++) {
+        const int64_t b = call.order[r];
+        std::copy(call.grad_h_n + b * H, call.grad_h_n + (b + 1) * H, dh.data() + (r - first) * H);
+        std::copy(call.grad_c_n + b * H, call.grad_c_n + (b + 1) * H, dc.data() + (r - first) * H);
+    }
+    for (int64_t s = packing.steps() - 1; s >= 0; s--) {
+        const int64_t end = std::min(last, packing.sizes[s]), start = packing.offsets[s] + first;
+        for (int64_t r = first; r < end; r++) {
+            const int64_t row = packing.offsets[s] + r, b = call.order[r];
+            const float* cell_before = s ? tape.cell + (packing.offsets[s - 1] + r) * H : call.c0 + b * H;
+            const float* grad_y = call.grad_y + time_of(call, s, r) * call.grad_y_stride_t + b * call.grad_y_stride_b;
+            cell_backward(call, tape, row, cell_before, grad_y, dh.data() + (r - first) * H,
+                          dc.data() + (r - first) * H, d_x + row * G, d_h + row * G, d_shown.data(), sums);
+        }
+        product_nn(call.sgemm, end - first, H, G, d_h + start * G, call.weight_hh, dh.data());
+    }
+    for (int64_t r = first; r < last; r++) {
+        const int64_t b = call.order[r];
+        std::copy(dh.data() + (r - first) * H, dh.data() + (r - first + 1) * H, call.grad_h0 + b * H);
+        std::copy(dc.data() + (r - first) * H, dc.data() + (r - first + 1) * H, call.grad_c0 + b * H);
+    }
+}
+
+void add_up(const std::vector<VectorGradients>& parts, std::vector<float> VectorGradients::*which, float* total) {
+    std::copy((parts[0].*which).begin(), (parts[0].*which).end(), total);
+    for (size_t p = 1; p < parts.size(); p++)
+        for (size_t j = 0; j < (parts[p].*which).size(); j++) total[j] += (parts[p].*which)[j];
+}
+
+}  // namespace
+
+extern "C" void lstm_forward(const LstmCall* arguments) {
+    const LstmCall& call = *arguments;
+    const Packing packing(call);
+    const Tape tape(call);
+    const int64_t D = call.D, H = call.H, G = 4 * H;
+    std::copy(call.h0, call.h0 + call.B * H, call.h_n);  // what a sentence without words ends with
+    std::copy(call.c0, call.c0 + call.B * H, call.c_n);
+    for (int64_t s = 0; s < packing.steps(); s++)
+        for (int64_t r = 0; r < packing.sizes[s]; r++) {
+            const int64_t row = packing.offsets[s] + r, b = call.order[r];
+            const float* word = call.x + time_of(call, s, r) * call.x_stride_t + b * call.x_stride_b;
+            std::copy(word, word + D, tape.x + row * D);
+            if (s == 0) std::copy(call.h0 + b * H, call.h0 + (b + 1) * H, tape.h_before + row * H);
+        }
+    std::vector<float> bias(G);
+    for (int64_t j = 0; j < G; j++) bias[j] = call.bias_ih[j] + call.bias_hh[j];
+    float* input_sums = call.gain_ih ? tape.x_hat : tape.gates;
+    product_nt(call.sgemm, packing.rows(), G, D, tape.x, call.weight_ih, 0.0f, input_sums);
+    if (call.gain_ih)
+        for (int64_t row = 0; row < packing.rows(); row++)
+            tape.reciprocal_std[3 * row] = normalize(tape.x_hat + row * G, G, call.eps);
+    const std::vector<int64_t> bounds = share_sentences(call, packing.rows());
+    const int parts = (int)bounds.size() - 1;
+#pragma omp parallel for num_threads(parts) schedule(static, 1) if (parts > 1)
+    for (int p = 0; p < parts; p++) walk_forward(call, packing, tape, bias.data(), bounds[p], bounds[p + 1]);
+}
+
+extern "C" void lstm_backward(const LstmCall* arguments) {
+    const LstmCall& call = *arguments;
+    const Packing packing(call);
+    const Tape tape(call);
+    const int64_t D = call.D, H = call.H, G = 4 * H, N = packing.rows();
+    float *d_h = scratch(0, N * G), *d_x = call.gain_ih ? scratch(1, N * G) : d_h;
+    const std::vector<int64_t> bounds = share_sentences(call, N);
+    const int parts = (int)bounds.size() - 1;
+    std::vector<VectorGradients> sums(parts, VectorGradients(H));
+#pragma omp parallel for num_threads(parts) schedule(static, 1) if (parts > 1)
+    for (int p = 0; p < parts; p++)
+        walk_backward(call, packing, tape, d_x, d_h, bounds[p], bounds[p + 1], sums[p]);
+    add_up(sums, &VectorGradients::bias, call.grad_bias);
+    if (call.gain_ih) {
+        add_up(sums, &VectorGradients::gain_ih, call.grad_gain_ih);
+        add_up(sums, &VectorGradients::gain_hh, call.grad_gain_hh);
+        add_up(sums, &VectorGradients::gain_c, call.grad_gain_c);
+        add_up(sums, &VectorGradients::bias_c, call.grad_bias_c);
+    }
+    product_tn(call.sgemm, G, D, N, d_x, tape.x, call.grad_weight_ih);
+    product_tn(call.sgemm, G, H, N, d_h, tape.h_before, call.grad_weight_hh);
+    float* packed = scratch(2, N * D);
+    product_nn(call.sgemm, N, D, G, d_x, call.weight_ih, packed);
+    for (int64_t s = 0; s < packing.steps(); s++)
+        for (int64_t r = 0; r < packing.sizes[s]; r++) {
+            const float* row = packed + (packing.offsets[s] + r) * D;
+            std::copy(row, row + D, call.grad_x + (time_of(call, s, r) * call.B + call.order[r]) * D);
+        }
+}

@@ -1,0 +1,192 @@
+"""The compiled LSTM equals the float64 reference for every shape and length, and steps aside elsewhere."""
+
+from __future__ import annotations
+
+import copy
+from unittest.mock import patch
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from normlab.kernels import build
+from normlab.kernels import lstm as twin
+from normlab.nn import LayerNormLSTM
+
+needs_twin = pytest.mark.skipif(not twin.available(), reason="the compiled LSTM cannot be had here")
+
+
+def outputs_and_gradients(lstm, x, hx, lengths, dtype):
+    """All that a training step sees, computed in one type."""
+    lstm = copy.deepcopy(lstm).to(dtype)
+    x = x.detach().to(dtype).clone().requires_grad_()
+    hx = tuple(state.detach().to(dtype).clone().requires_grad_() for state in hx)
+    output, (h_n, c_n) = lstm(x, hx, lengths)
+    weights = torch.linspace(-1, 1, output.numel(), dtype=dtype).view_as(output)
+    ((output * weights).sum() + h_n.square().sum() + c_n.sin().sum()).backward()
+    return [output, h_n, c_n, x.grad, *(h.grad for h in hx), *(p.grad for p in lstm.parameters())]
+
+
+def largest_difference(found, expected):
+    """Relative to the largest entry, or to 1 where all are smaller: LN makes some gradients vanish."""
+    return max(
+        float((a.detach().double() - b.detach()).abs().max() / b.detach().abs().max().clamp(min=1.0))
+        for a, b in zip(found, expected, strict=True)
+        if a.numel()
+    )
+
+
+@st.composite
+def problems(draw):
+    T, B, D, H = (draw(st.integers(1, top)) for top in (9, 9, 20, 35))
+    torch.manual_seed(draw(st.integers(0, 10**6)))
+    lstm = LayerNormLSTM(
+        D,
+        H,
+        draw(st.integers(1, 2)),
+        bidirectional=draw(st.booleans()),
+        batch_first=draw(st.booleans()),
+        layer_norm=draw(st.booleans()),
+    )
+    for parameter in lstm.parameters():
+        parameter.data += 0.3 * torch.randn_like(parameter)
+    x = torch.randn(B, T, D) if lstm.batch_first else torch.randn(T, B, D)
+    hx = torch.randn(2, lstm.num_layers * lstm.num_directions, B, H).unbind()
+    lengths = draw(st.none() | st.lists(st.integers(0, T), min_size=B, max_size=B))
+    return lstm, x, hx, lengths
+
+
+@needs_twin
+@given(problems())
+@settings(max_examples=30, deadline=None)
+def test_outputs_and_gradients_equal_the_float64_reference(problem):
+    lstm, x, hx, lengths = problem
+    assert twin.runner(x, None) is not None, "this test must not compare the reference with itself"
+    found = outputs_and_gradients(lstm, x, hx, lengths, torch.float32)
+    expected = outputs_and_gradients(lstm, x, hx, lengths, torch.float64)
+    # A nearly vanishing variance magnifies all rounding: there, no worse than the reference in float32.
+    with patch.object(build, "load", lambda name: None):
+        rounding = largest_difference(outputs_and_gradients(lstm, x, hx, lengths, torch.float32), expected)
+    assert largest_difference(found, expected) < max(1e-5, 5 * rounding)
+
+
+@needs_twin
+def test_the_size_of_the_ner_model_is_as_exact():
+    torch.manual_seed(0)
+    lstm = LayerNormLSTM(150, 100, bidirectional=True)
+    x, hx = torch.randn(22, 32, 150), torch.zeros(2, 2, 32, 100).unbind()
+    lengths = torch.randint(1, 23, (32,))
+    found = outputs_and_gradients(lstm, x, hx, lengths, torch.float32)
+    expected = outputs_and_gradients(lstm, x, hx, lengths, torch.float64)
+    # h0 = 0 makes the first recurrent variance 0: its gradient is scaled by 316, and so is its rounding.
+    del found[4], expected[4]
+    assert largest_difference(found, expected) < 1e-5
+
+
+@needs_twin
+def test_a_large_offset_of_the_gate_sums_costs_no_more_digits_than_float32_must(monkeypatch):
+    torch.manual_seed(0)
+    lstm = LayerNormLSTM(8, 16)
+    x = torch.randn(5, 4, 8)
+    x[..., 0] = 1.0
+    lstm.weight_ih_l0.data[:, 0] += 100.0
+    lstm.requires_grad_(False)
+    exact = copy.deepcopy(lstm).double()(x.double())[0]
+    compiled = float((lstm(x)[0] - exact).abs().max())
+    monkeypatch.setattr(build, "load", lambda name: None)
+    reference = float((lstm(x)[0] - exact).abs().max())
+    # E[x^2] - E[x]^2 would be a hundred times worse.
+    assert compiled < 3 * reference + 1e-6
+
+
+@needs_twin
+def test_padding_costs_nothing_and_reaches_nothing():
+    lstm = LayerNormLSTM(6, 8, 2, bidirectional=True)
+    x = torch.randn(7, 3, 6)
+    x[2:, 1] = torch.nan
+    x.requires_grad_()
+    output, (h_n, c_n) = lstm(x, lengths=[7, 2, 0])
+    (output.sum() + h_n.sum() + c_n.sum()).backward()
+    assert output.isfinite().all()
+    assert not output[2:, 1].any()
+    assert not output[:, 2].any()
+    assert x.grad.isfinite().all()
+    assert not x.grad[2:, 1].any()
+    assert all(parameter.grad.isfinite().all() for parameter in lstm.parameters())
+
+
+@needs_twin
+def test_a_nan_in_a_word_is_seen_in_the_result():
+    x = torch.randn(4, 2, 6)
+    x[1, 0, 3] = torch.nan
+    output, _ = LayerNormLSTM(6, 8)(x)
+    assert output[1:, 0].isnan().all()
+    assert output[:, 1].isfinite().all()
+
+
+@needs_twin
+def test_the_number_of_threads_changes_rounding_at_most():
+    torch.manual_seed(0)
+    lstm = LayerNormLSTM(20, 30, bidirectional=True)
+    x, hx = torch.randn(9, 16, 20), torch.randn(2, 2, 16, 30).unbind()
+    lengths = torch.randint(0, 10, (16,))
+    before = torch.get_num_threads()
+    results = []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            results.append(outputs_and_gradients(lstm, x, hx, lengths, torch.float32))
+    finally:
+        torch.set_num_threads(before)
+    assert largest_difference(results[0], [tensor.double() for tensor in results[1]]) < 1e-5
+
+
+@needs_twin
+@pytest.mark.parametrize("layer_norm", [True, False])
+def test_the_operator_keeps_torchs_contract(layer_norm):
+    lstm = LayerNormLSTM(3, 4, layer_norm=layer_norm)
+    weights = lstm._weights("_l0")
+    x, state = torch.randn(5, 2, 3, requires_grad=True), torch.randn(2, 4, requires_grad=True)
+    lengths, order = torch.tensor([5, 2]), torch.tensor([1, 0])
+    arguments = (x, state, state.detach().clone(), *weights, lengths, order, True, 1e-5)
+    checks = ("test_schema", "test_autograd_registration", "test_faketensor")
+    torch.library.opcheck(twin.lstm_direction, arguments, test_utils=checks)
+
+
+@needs_twin
+def test_the_operator_has_the_gradients_of_the_direct_call(monkeypatch):
+    lstm = LayerNormLSTM(3, 4, bidirectional=True)
+    x, hx = torch.randn(5, 2, 3), torch.randn(2, 2, 2, 4).unbind()
+    direct = outputs_and_gradients(lstm, x, hx, [2, 5], torch.float32)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    operator = outputs_and_gradients(lstm, x, hx, [2, 5], torch.float32)
+    assert all(torch.equal(a, b) for a, b in zip(direct, operator, strict=True))
+
+
+@needs_twin
+def test_a_second_derivative_is_refused_not_wrong():
+    x = torch.randn(3, 2, 4, requires_grad=True)
+    (gradient,) = torch.autograd.grad(LayerNormLSTM(4, 5)(x)[0].sum(), x, retain_graph=True)
+    assert not gradient.requires_grad
+    with pytest.raises(RuntimeError, match="NORMLAB_KERNELS=off"):
+        torch.autograd.grad(LayerNormLSTM(4, 5)(x)[0].sum(), x, create_graph=True)
+
+
+@needs_twin
+def test_mixed_types_are_refused():
+    with pytest.raises(TypeError, match="one type"):
+        LayerNormLSTM(4, 5).double()(torch.randn(3, 2, 4))
+
+
+def test_it_steps_aside_for_other_types_and_when_switched_off(monkeypatch):
+    x = torch.randn(3, 2, 4)
+    assert twin.runner(x.double(), None) is None
+    assert twin.runner(torch.empty(3, 2, 4, device="meta"), None) is None
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert twin.runner(x, None) is None
+    lstm = LayerNormLSTM(4, 5, bidirectional=True)
+    before = lstm(x, lengths=[3, 1])[0]
+    monkeypatch.setattr(build, "load", lambda name: None)
+    assert twin.runner(x, None) is None
+    torch.testing.assert_close(lstm(x, lengths=[3, 1])[0], before)
