@@ -101,7 +101,7 @@ class NerTask:
             source: a column file, a text, .jsonl or Kaggle's .csv, or Python values: texts, or lists of words.
         """
         assert isinstance(model, Tagger)
-        kind, sentences = open_input(source, card)
+        kind, sentences = open_input(source, card, config.encoding or "utf-8")
         lexicon = Lexicon(card, lowercase=config.lowercase)
         return records(model, sentences, lexicon, config, placement, kind)
 
