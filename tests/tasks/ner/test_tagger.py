@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import cache
 
 import numpy as np
@@ -11,11 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from normlab.data.glove import WordVectors
+from normlab.data.sentences import Sentence
 from normlab.data.tagging_scheme import first_illegal
 from normlab.engine.rng import initialise
 from normlab.tasks.base import Placement
 from normlab.tasks.ner.config import SETTINGS, NerConfig
 from normlab.tasks.ner.data import NerData, prepare, training_batches
+from normlab.tasks.ner.encoding import Lexicon
 from normlab.tasks.ner.model import Tagger, WordEmbedding
 from normlab.tasks.ner.task import TASK
 
@@ -107,6 +110,26 @@ def test_probabilities_are_distributions_and_the_crfs_are_its_marginals() -> Non
         assert torch.allclose(shares.sum(-1), torch.ones(len(shares), dtype=shares.dtype), atol=1e-6)
 
 
+@pytest.mark.parametrize("crf", [True, False], ids=["crf", "linear"])
+def test_a_spans_probability_is_that_of_its_tags_and_of_its_end(crf: bool) -> None:
+    """Against the sum over all tag sequences of a short sentence."""
+    model, names = tagger(crf=crf), data().card["classes"]
+    card, words = data().card, ("Anna", "Berg", "left")
+    record = next(iter(TASK.predict(model, [words], config(crf=crf), card, CPU)))
+    batch = Lexicon(card, lowercase=True).encode([Sentence(words, None, words, 1, 1)]).batch(np.array([0]))
+    emissions = model(batch).detach().float()
+    paths = torch.tensor(list(itertools.product(range(len(names)), repeat=3)))
+    log_p = -model.losses(emissions.expand(len(paths), -1, -1), paths, torch.ones(len(paths), 3, dtype=torch.bool))
+    assert record["spans"]
+    for span in record["spans"]:
+        agrees = torch.ones(len(paths), dtype=torch.bool)
+        for place in range(span["start"], span["end"]):
+            agrees &= paths[:, place] == names.index(record["tags"][place])
+        if span["end"] < 3:
+            agrees &= paths[:, span["end"]] != names.index(f"I-{span['type']}")
+        assert span["probability"] == pytest.approx(log_p.detach()[agrees].exp().sum().item(), abs=1e-5)
+
+
 def test_rows_that_training_never_meets_may_be_left_out_of_adam() -> None:
     """Fixed rows give the same numbers as a table in which every pretrained word is a parameter."""
     table = torch.randn(12, 3, generator=torch.Generator().manual_seed(1)).numpy()
@@ -125,7 +148,7 @@ def test_rows_that_training_never_meets_may_be_left_out_of_adam() -> None:
     assert torch.equal(trained(12), trained(7))
 
 
-def test_a_trained_model_is_built_without_its_glove_file(tmp_path: object) -> None:
+def test_a_trained_model_is_built_without_its_glove_file() -> None:
     made = config(glove="/nowhere/glove.txt")
     model = TASK.build(made, data().card)
     model.load_state_dict(tagger().float().state_dict())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -56,50 +56,56 @@ def _tag(
             for tags, length in zip(best.tolist(), batch.lengths.tolist(), strict=True)
         ]
         entities = [spans(tags) for tags in names]
-        shares = _span_probabilities(model, emissions, mask, best, sure, entities, lexicon.tags)
+        flat = _gathered(entities, names, lexicon.tags, best.device)
+        shares = _span_probabilities(model, emissions, mask, sure, entities, flat)
         for row, tags, values, items in zip(rows, names, own.tolist(), entities, strict=True):
             scored = [(span, next(shares)) for span in items]
             found[row] = Tagged(tags, values[: len(tags)], scored)
     return [tagged for tagged in found if tagged is not None]
 
 
+class _Spans(NamedTuple):
+    """(S,) entities of a batch: rows, first words, tags (S, L) with -1 after the last, and the tag that would go on."""
+
+    sentences: Tensor
+    starts: Tensor
+    tags: Tensor
+    then_not: Tensor  # -1 for none
+
+
 def _span_probabilities(
-    model: Tagger,
-    emissions: Tensor,
-    mask: Tensor,
-    best: Tensor,
-    sure: Tensor,
-    entities: list[list[Span]],
-    tags: Sequence[str],
+    model: Tagger, emissions: Tensor, mask: Tensor, sure: Tensor, entities: list[list[Span]], found: _Spans
 ) -> Iterator[float]:
     """Return p(exactly this entity) of all entities, sentence after sentence.
 
     That is p(its tags, and that the next word does not continue it): exact under the CRF; without one words are
     independent, and it is a product.
     """
-    flat = [(row, span) for row, items in enumerate(entities) for span in items]
-    if not flat:
+    if not any(entities):
         return iter(())
-    sentence = torch.tensor([row for row, _ in flat], device=best.device)
-    start = torch.tensor([span.start for _, span in flat], device=best.device)
-    length = torch.tensor([span.end - span.start for _, span in flat], device=best.device)
-    steps = torch.arange(int(length.max()), device=best.device)
-    inside = steps < length[:, None]
-    place = (start[:, None] + steps).clamp(max=best.shape[1] - 1)
-    spelled = best[sentence[:, None], place].masked_fill(~inside, -1)
-    number = {tag: index for index, tag in enumerate(tags)}
-    last = [tags[int(tag)] for tag in spelled.gather(1, (length - 1)[:, None]).squeeze(1)]
-    continuing = [number.get(f"I-{span.type}", -1) for _, span in flat]
-    then_not = torch.tensor([n if split_tag(t)[0] in {"B", "I"} else -1 for n, t in zip(continuing, last, strict=True)])
-    then_not = then_not.to(best.device)
     if model.crf is not None:
-        return iter(model.crf.span_probabilities(emissions, mask, sentence, start, spelled, then_not).tolist())
-    own = sure[sentence[:, None], place].gather(2, spelled.clamp(min=0).unsqueeze(-1)).squeeze(-1)
-    after = (start + length).clamp(max=best.shape[1] - 1)
-    applies = (then_not >= 0) & (start + length < mask.sum(1)[sentence])
-    continued = sure[sentence, after].gather(1, then_not.clamp(min=0)[:, None]).squeeze(1)
-    shares = own.masked_fill(~inside, 1.0).prod(1) * (1 - continued.masked_fill(~applies, 0.0))
+        return iter(model.crf.span_probabilities(emissions, mask, *found).tolist())
+    inside = found.tags >= 0
+    ends = found.starts + inside.sum(1)
+    last_place = sure.shape[1] - 1
+    places = (found.starts[:, None] + torch.arange(inside.shape[1], device=sure.device)).clamp(max=last_place)
+    own = sure[found.sentences[:, None], places].gather(2, found.tags.clamp(min=0).unsqueeze(-1)).squeeze(-1)
+    after = sure[found.sentences, ends.clamp(max=last_place)].gather(1, found.then_not.clamp(min=0)[:, None]).squeeze(1)
+    may_go_on = (found.then_not >= 0) & (ends < mask.sum(1)[found.sentences])
+    shares = own.masked_fill(~inside, 1.0).prod(1) * (1 - after.masked_fill(~may_go_on, 0.0))
     return iter(shares.tolist())
+
+
+def _gathered(entities: list[list[Span]], names: list[list[str]], tags: Sequence[str], device: torch.device) -> _Spans:
+    number = {tag: index for index, tag in enumerate(tags)}
+    flat = [(row, span, names[row][span.start : span.end]) for row, items in enumerate(entities) for span in items]
+    longest = max((len(spelled) for _, _, spelled in flat), default=1)
+    spelled_out = [[number[tag] for tag in spelled] + [-1] * (longest - len(spelled)) for _, _, spelled in flat]
+    then_not = [
+        number.get(f"I-{span.type}", -1) if split_tag(spelled[-1])[0] in {"B", "I"} else -1 for _, span, spelled in flat
+    ]
+    columns = [row for row, _, _ in flat], [span.start for _, span, _ in flat], spelled_out, then_not
+    return _Spans(*(torch.tensor(column, dtype=torch.int64, device=device) for column in columns))
 
 
 def _record(sentence: Sentence, tagged: Tagged) -> dict[str, Any]:
