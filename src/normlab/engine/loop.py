@@ -26,7 +26,7 @@ from normlab.engine.optim import build_optimizer, learning_rate, set_learning_ra
 from normlab.engine.progress import Progress
 from normlab.engine.rng import initialise, seed_stream
 from normlab.engine.scalars import ScalarLog
-from normlab.engine.splits import measure, measure_final
+from normlab.engine.splits import measure, measure_final, measured_headline
 from normlab.errors import UserError
 from normlab.runs import RunFolder
 from normlab.tasks.base import Task, TaskData
@@ -181,7 +181,7 @@ class Training:
         return {
             "state": "diverged" if diverged else "finished",
             "task": self.task.name,
-            "headline": self.task.headline,
+            "headline": measured_headline(self.task.headline, final["metrics"]),
             **final,
             "diverged": diverged,
             "epochs": counters.epoch,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,12 @@ def measure_final(
         if split != "train":
             write_columns(folder, split, found.predictions)
     return {"metrics": metrics, "tables": tables}
+
+
+def measured_headline(headline: str, metrics: Mapping[str, float]) -> str:
+    """Return the metric that a run leads with: the task's own, or the same on validation if there is no test split."""
+    on_validation = headline.replace("test/", "val/", 1)
+    return on_validation if headline not in metrics and on_validation in metrics else headline
 
 
 def write_columns(folder: RunFolder, split: str, columns: dict[str, np.ndarray]) -> None:

@@ -1,8 +1,8 @@
 """A study: one question, asked of every combination of some settings under the same seeds.
 
 A study file is YAML: `title`, `question`, `task`, `base` (settings of every cell), `axes` (setting -> values),
-`seeds`, `scales` (name -> preset, seeds, further settings), `published` and `claims`. A plan is that file resolved
-for one scale: a list of cells, each a full configuration with a hash.
+`variants` (name -> settings, one more axis), `seeds`, `scales` (name -> preset, seeds, further settings), `published`
+and `claims`. A plan is that file resolved for one scale: a list of cells, each a full configuration with a hash.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from typing import Any
 from normlab.config import Config, TrainConfig, config_hash, option
 from normlab.errors import UserError, did_you_mean
 from normlab.tasks import task_settings
+
+VARIANT = "variant"  # the axis that a study's `variants` make
 
 
 class Scale(Config):
@@ -35,7 +37,8 @@ class StudyFile(Config):
     question: str = option(help="what the study answers, in a sentence or two")
     task: str = option(help="which task it trains")
     base: dict[str, Any] = option({}, "settings of every cell")
-    axes: dict[str, list[Any]] = option(help="setting -> the values to compare; their product makes the cells")
+    axes: dict[str, list[Any]] = option({}, "setting -> the values to compare; their product makes the cells")
+    variants: dict[str, dict[str, Any]] = option({}, "name -> settings: an axis for what is no product of settings")
     seeds: int = option(1, "number of paired seeds: 0, 1, ...", ge=1)
     scales: dict[str, Scale] = option({}, "smoke, demo, full: how big")
     published: list[str] = option([], "tables of published results to print beside ours")
@@ -98,10 +101,12 @@ def make_plan(path_or_name: str | Path, *, scale: str = "demo", seeds: int | Non
     study = StudyFile.from_yaml(path)
     chosen = _choose_scale(study, scale, path)
     settings = task_settings(study.task)
-    axes = {**study.axes, **chosen.axes}
+    axes = _axes(study, chosen, path)
     base = {**settings.preset(chosen.preset or scale, str(path)), **study.base, **chosen.base, **changes}
     cells = [
-        _make_cell(settings.config_class, base, values, seed, str(path))
+        _make_cell(
+            settings.config_class, {**base, **study.variants.get(str(values.get(VARIANT)), {})}, values, seed, str(path)
+        )
         for values in _combinations(axes)
         for seed in range(seeds or chosen.seeds or study.seeds)
     ]
@@ -117,6 +122,18 @@ def _choose_scale(study: StudyFile, scale: str, path: Path) -> Scale:
     return Scale()
 
 
+def _axes(study: StudyFile, chosen: Scale, path: Path) -> dict[str, list[Any]]:
+    axes = {**study.axes, **chosen.axes}
+    if study.variants:
+        axes = {VARIANT: list(study.variants), **axes}
+    unknown = [name for name in axes.get(VARIANT, []) if name not in study.variants]
+    if unknown:
+        raise UserError(f"{path}: unknown variant '{unknown[0]}': {did_you_mean(unknown[0], study.variants)}")
+    if not axes:
+        raise UserError(f"{path}: nothing to compare: give axes or variants")
+    return axes
+
+
 def _combinations(axes: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
     return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
 
@@ -124,8 +141,9 @@ def _combinations(axes: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
 def _make_cell(
     config_class: type[TrainConfig], base: Mapping[str, Any], values: Mapping[str, Any], seed: int, where: str
 ) -> Cell:
-    config = config_class.parse({**base, **values, "seed": seed}, where)
-    canonical = {axis: getattr(config, axis) for axis in values}
+    settings = {axis: value for axis, value in values.items() if axis != VARIANT}
+    config = config_class.parse({**base, **settings, "seed": seed}, where)
+    canonical = {axis: getattr(config, axis) if axis in settings else value for axis, value in values.items()}
     name = "_".join([*(f"{axis}-{value}" for axis, value in canonical.items()), f"seed-{seed}"])
     return Cell(name.replace("/", "-"), canonical, seed, config)
 

@@ -129,8 +129,8 @@ def is_fraction(metric: str) -> bool:
 
 
 def label_of(values: Values) -> str:
-    """Return axis values for a person: the norm by its bare name, other axes with theirs."""
-    parts = [str(value) if axis == "norm" else f"{axis} {value}" for axis, value in values.items()]
+    """Return axis values for a person: norms and variants by their bare names, other axes with theirs."""
+    parts = [str(value) if axis in {"norm", "variant"} else f"{axis} {value}" for axis, value in values.items()]
     return ", ".join(parts) or "all"
 
 

@@ -1,0 +1,201 @@
+"""The sentences of a run: splits, vocabularies, and batches that are functions of (seed, epoch)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from normlab.data import buckets
+from normlab.data.batching import epoch_order
+from normlab.data.conll import ColumnFile
+from normlab.data.corpus import open_sentences
+from normlab.data.sentences import Sentence, SentenceFile
+from normlab.data.split import train_validation_split
+from normlab.data.streams import words as random_words
+from normlab.data.vocabulary import SPECIAL, UNKNOWN, Vocabulary
+from normlab.errors import UserError
+from normlab.tasks.base import Placement
+from normlab.tasks.ner.config import NerConfig
+from normlab.tasks.ner.encoding import Batch, Encoded, Lexicon, look_up_form
+from normlab.tasks.ner.generated import NAME as GENERATED
+from normlab.tasks.ner.generated import generated_sentences
+from normlab.tasks.ner.vectors import vector_size, vector_words
+
+_COLUMNS = ["word", "tag"]  # what a column file is taken for if training saw none
+
+
+@dataclass(frozen=True)
+class NerData:
+    """What `prepare` returns: encoded splits, and which words training may show as unknown."""
+
+    card: dict[str, Any]
+    fingerprint: str
+    sizes: dict[str, int]
+    splits: dict[str, Encoded]
+    rare: np.ndarray  # (vocabulary,), True for words that training may show as unknown
+
+    def tokens(self, split: str) -> int:
+        """Return the number of words of a split."""
+        return int(self.splits[split].offsets[-1])
+
+
+def prepare(config: NerConfig) -> NerData:
+    """Read the corpus, cut the splits and number words, characters and tags by the training part.
+
+    `val` is the development file; without one it is cut from the training sentences by seed. `test` is there only
+    if there is a test file: nothing is measured twice under two names.
+    """
+    corpus, columns = _read(config)
+    if "val" not in corpus:
+        corpus["train"], corpus["val"] = _cut(corpus["train"], config)
+    fingerprint = _fingerprint(corpus)
+    tags = sorted({tag for s in corpus["train"] for tag in s.tags or ()}, key=lambda tag: (tag != "O", tag[1:], tag))
+    corpus["train"] = _limited(corpus["train"], config)
+    words, trained, rare = _vocabulary(corpus["train"], config)
+    letters = Vocabulary.from_words(letter for s in corpus["train"] for word in s.words for letter in word)
+    card = {
+        "data": GENERATED if config.data == GENERATED else Path(config.data).name,
+        "classes": tags,
+        "words": list(words.words[len(SPECIAL) :]),
+        "trained_words": trained,
+        "characters": list(letters.words[len(SPECIAL) :]),
+        "embedding_dim": vector_size(config),
+        "scheme": config.scheme,
+        "columns": columns,
+    }
+    lexicon = Lexicon(card, lowercase=config.lowercase)
+    return NerData(
+        card=card,
+        fingerprint=fingerprint,
+        sizes={split: len(sentences) for split, sentences in corpus.items()},
+        splits={split: lexicon.encode(sentences) for split, sentences in corpus.items()},
+        rare=rare,
+    )
+
+
+def steps_per_epoch(config: NerConfig, data: NerData) -> int:
+    """Return the number of training batches; the last may be smaller."""
+    return -(-data.sizes["train"] // config.batch_size)
+
+
+def training_batches(config: NerConfig, data: NerData, epoch: int, placement: Placement) -> Iterator[Batch]:
+    """Yield an epoch's batches of sentences of like length."""
+    split = data.splits["train"]
+    words = _with_unknown(split.words, data.rare, config, epoch)
+    for rows in buckets.training_batches(split.lengths, config.batch_size, seed=config.seed, epoch=epoch):
+        yield split.batch(rows, words, characters=config.characters).to(placement.device)
+
+
+def evaluation_batches(
+    split: Encoded, config: NerConfig, placement: Placement
+) -> Iterator[tuple[np.ndarray, np.ndarray, Batch]]:
+    """Yield (rows, flat places, batch), longest sentences first; `places` has one entry per word, row after row."""
+    for rows in buckets.evaluation_batches(split.lengths, config.eval_batch_size):
+        places, real = split.places(rows)
+        yield rows, places[real], split.batch(rows, characters=config.characters).to(placement.device)
+
+
+def _with_unknown(words: np.ndarray, rare: np.ndarray, config: NerConfig, epoch: int) -> np.ndarray:
+    """Show rare words as unknown now and then, so that the unknown word's vector is learned (Lample et al. 2016)."""
+    if config.unknown_rate == 0:
+        return words
+    draws = random_words(len(words), config.seed, "unknown", epoch) / 2.0**64
+    return np.where(rare[words] & (draws < config.unknown_rate), UNKNOWN, words)
+
+
+def _vocabulary(sentences: list[Sentence], config: NerConfig) -> tuple[Vocabulary, int, np.ndarray]:
+    """Return all known words, how many of them (from 0 on) have a vector that is trained, and which are rare.
+
+    Words of the GloVe file that training does not hold come last: no gradient ever reaches them. A word is rare if
+    training holds it once and the GloVe file does not: others like it will be unknown.
+    """
+    tokens = (look_up_form(token, lowercase=config.lowercase) for s in sentences for token in s.tokens)
+    seen = Vocabulary.from_words(tokens, config.min_count)
+    pretrained = vector_words(config) if config.glove_vocabulary else []
+    others = [word for word in pretrained if word not in seen]
+    words = Vocabulary([*seen.words[len(SPECIAL) :], *others])
+    rare = np.zeros(len(words), dtype=bool)
+    rare[seen.singletons()] = True
+    rare[words.ids(word for word in pretrained if word in seen)] = False
+    return words, len(seen), rare
+
+
+def _read(config: NerConfig) -> tuple[dict[str, list[Sentence]], list[str]]:
+    if config.data == GENERATED:
+        return {split: list(generated_sentences(split)) for split in ("train", "val", "test")}, _COLUMNS
+    corpus: dict[str, list[Sentence]] = {}
+    columns, known = _COLUMNS, None
+    for split, path in _files(config).items():
+        reader = _reader(path, config, known)
+        corpus[split] = [_tagged(sentence, path) for sentence in reader]
+        if split == "train":
+            known = {tag for s in corpus[split] for tag in s.tags or ()}
+            columns = list(reader.layout().columns) if isinstance(reader, ColumnFile) else _COLUMNS
+    return corpus, columns
+
+
+def _reader(path: Path, config: NerConfig, known_tags: set[str] | None) -> SentenceFile:
+    options: dict[str, Any] = {"scheme": config.scheme, "fix_tags": config.fix_tags, "known_tags": known_tags}
+    if config.encoding is not None:
+        options["encoding"] = config.encoding
+    if config.columns is not None:
+        options["columns"] = config.columns
+    return open_sentences(path, **options)
+
+
+def _files(config: NerConfig) -> dict[str, Path]:
+    """Return split -> file; a folder's files are found by name."""
+    data = Path(config.data).expanduser()
+    if not config.data or not data.exists():
+        problem = f"{data}: no such file or folder" if config.data else "no data named"
+        raise UserError(f"{problem}: give --data a folder with train.txt and dev.txt, a training file, or generated")
+    folder = data if data.is_dir() else None
+    train = _in_folder(data, "train") if folder else data
+    if train is None:
+        raise UserError(f"{data}: holds no train.txt (nor .csv, .jsonl, .conll): name the training file itself")
+    files: dict[str, Path | None] = {
+        "train": train,
+        "val": Path(config.dev) if config.dev else folder and (_in_folder(folder, "dev") or _in_folder(folder, "val")),
+        "test": Path(config.test) if config.test else folder and _in_folder(folder, "test"),
+    }
+    return {split: path for split, path in files.items() if path is not None}
+
+
+def _in_folder(folder: Path, stem: str) -> Path | None:
+    names = (f"{stem}{suffix}" for suffix in (".txt", ".conll", ".tsv", ".csv", ".jsonl"))
+    return next((folder / name for name in names if (folder / name).is_file()), None)
+
+
+def _tagged(sentence: Sentence, path: Path) -> Sentence:
+    if sentence.tags is None:
+        raise UserError(f"{path}:{sentence.line}: sentence {sentence.number} has no tags: training needs them")
+    return sentence
+
+
+def _cut(sentences: list[Sentence], config: NerConfig) -> tuple[list[Sentence], list[Sentence]]:
+    held_out = round(config.validation * len(sentences))
+    if not 0 < held_out < len(sentences):
+        raise UserError(f"validation: {config.validation:g} of {len(sentences)} sentences is none: give a --dev file")
+    train, val = train_validation_split(len(sentences), held_out, config.seed)
+    return [sentences[row] for row in train], [sentences[row] for row in val]
+
+
+def _limited(sentences: list[Sentence], config: NerConfig) -> list[Sentence]:
+    if config.limit_train is None or config.limit_train >= len(sentences):
+        return sentences
+    rows = epoch_order(len(sentences), config.seed, "limit_train")[: config.limit_train]
+    return [sentences[row] for row in np.sort(rows)]
+
+
+def _fingerprint(corpus: dict[str, list[Sentence]]) -> str:
+    content = hashlib.sha256()
+    for split, sentences in corpus.items():
+        for s in sentences:
+            content.update("\x1f".join([split, *s.words, *s.tokens, *(s.tags or ())]).encode("utf-8", "surrogatepass"))
+            content.update(b"\x1e")
+    return content.hexdigest()[:16]

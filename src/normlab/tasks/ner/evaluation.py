@@ -1,0 +1,115 @@
+"""What a split measures: scores of words and of entities, and in the end calibration, confusion and examples."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from normlab.tasks.base import Evaluation, Placement
+from normlab.tasks.ner.config import NerConfig
+from normlab.tasks.ner.data import NerData, evaluation_batches
+from normlab.tasks.ner.encoding import Encoded
+from normlab.tasks.ner.entities import entity_table, find_entities
+from normlab.tasks.ner.metrics import calibration_error, reliability, tag_confusion, token_metrics
+from normlab.tasks.ner.model import Tagger
+
+_EXAMPLES = 20
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A tagged split: best tags (W,), their probabilities (W,) or None, and each sentence's loss (N,)."""
+
+    tags: np.ndarray
+    probabilities: np.ndarray | None
+    losses: np.ndarray
+    seconds: float
+
+
+def evaluate(
+    model: Tagger, data: NerData, split: str, config: NerConfig, placement: Placement, *, final: bool
+) -> Evaluation:
+    """Measure a split; `final` adds calibration, confusion, per-type tables, examples and predictions."""
+    encoded = data.splits[split]
+    assert encoded.tags is not None
+    names, scheme = data.card["classes"], data.card["scheme"]
+    answers = _answer(model, encoded, config, placement, with_probabilities=final)
+    confusion = tag_confusion(encoded.tags, answers.tags, len(names))
+    gold, found = (find_entities(tags, encoded.offsets, names, scheme) for tags in (encoded.tags, answers.tags))
+    table = entity_table(gold, found, names, strict=False)
+    metrics = {"loss": float(answers.losses.mean()), **token_metrics(confusion, names), "entity_f1": table["all"]["f1"]}
+    if answers.probabilities is None:
+        return Evaluation(metrics)
+    strict = entity_table(gold, found, names, strict=True)
+    curve = reliability(answers.probabilities, answers.tags == encoded.tags)
+    metrics |= {
+        "strict_f1": strict["all"]["f1"],
+        "entity_macro": table["macro"]["f1"],
+        "ece": calibration_error(curve),
+        f"speed/{split}_tokens_per_second": len(encoded.words) / answers.seconds,
+    }
+    tables = {
+        "confusion": confusion.tolist(),
+        "entities": {"default": table, "strict": strict},
+        "reliability": curve,
+        "worst": _worst(encoded, answers, names),
+    }
+    return Evaluation(metrics, tables, _columns(encoded, answers, names))
+
+
+def _answer(
+    model: Tagger, encoded: Encoded, config: NerConfig, placement: Placement, *, with_probabilities: bool
+) -> Answers:
+    tags = np.zeros(len(encoded.words), dtype=np.int64)
+    sure = np.zeros(len(encoded.words)) if with_probabilities else None
+    losses = np.zeros(len(encoded))
+    started = time.perf_counter()
+    for rows, places, batch in evaluation_batches(encoded, config, placement):
+        mask = batch.mask
+        with placement.autocast():
+            emissions = model(batch).float()
+        best = model.decode(emissions, mask)
+        tags[places] = best[mask].cpu().numpy()
+        if sure is not None:
+            own = model.probabilities(emissions, mask).gather(2, best.unsqueeze(-1)).squeeze(-1)
+            sure[places] = own[mask].cpu().numpy()
+        assert batch.tags is not None
+        losses[rows] = model.losses(emissions, batch.tags, mask).cpu().numpy()
+    if placement.device.type == "cuda":
+        torch.cuda.synchronize(placement.device)
+    return Answers(tags, sure, losses, time.perf_counter() - started)
+
+
+def _worst(encoded: Encoded, answers: Answers, names: list[str]) -> list[dict[str, Any]]:
+    """Return the wrongly tagged sentences with the largest loss per word."""
+    assert encoded.tags is not None
+    starts = encoded.offsets[:-1]
+    wrong = np.add.reduceat(answers.tags != encoded.tags, starts) > 0
+    order = np.argsort(-np.where(wrong, answers.losses / encoded.lengths, -np.inf), kind="stable")
+    return [
+        {
+            "words": [encoded.spellings[form] for form in encoded.spelling[place]],
+            "gold": [names[tag] for tag in encoded.tags[place]],
+            "found": [names[tag] for tag in answers.tags[place]],
+            "loss": float(answers.losses[row]),
+        }
+        for row in order[: min(_EXAMPLES, int(wrong.sum()))]
+        for place in [slice(encoded.offsets[row], encoded.offsets[row + 1])]
+    ]
+
+
+def _columns(encoded: Encoded, answers: Answers, names: list[str]) -> dict[str, np.ndarray]:
+    """Return one row per word."""
+    assert encoded.tags is not None
+    assert answers.probabilities is not None
+    named = np.array(names)
+    return {
+        "sentence": np.repeat(np.arange(1, len(encoded) + 1), encoded.lengths),
+        "label": named[encoded.tags],
+        "prediction": named[answers.tags],
+        "probability": answers.probabilities,
+    }

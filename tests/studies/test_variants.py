@@ -1,0 +1,62 @@
+"""A study's variants: named settings as one more axis."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from normlab.errors import UserError
+from normlab.studies.plan import make_plan
+
+STUDY = """
+title: t
+question: q
+task: image
+base: {norm: batch, n: 1}
+variants:
+  deep: {n: 3}
+  deep+flat: {n: 3, crop: false}
+  plain: {}
+"""
+
+
+def study(folder: Path, text: str) -> Path:
+    path = folder / "study.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_a_variant_changes_the_base_and_names_the_cell(tmp_path: Path) -> None:
+    plan = make_plan(study(tmp_path, STUDY), scale="smoke", seeds=2)
+    assert [(cell.name, cell.config.n, cell.config.crop) for cell in plan.cells[::2]] == [  # type: ignore[attr-defined]
+        ("variant-deep_seed-0", 3, True),
+        ("variant-deep+flat_seed-0", 3, False),
+        ("variant-plain_seed-0", 1, True),
+    ]
+    assert plan.axes == {"variant": ["deep", "deep+flat", "plain"]}
+    assert plan.cells[0].values == {"variant": "deep"}
+
+
+def test_variants_and_axes_make_a_product(tmp_path: Path) -> None:
+    plan = make_plan(study(tmp_path, STUDY + "axes: {norm: [bn, none]}\n"), scale="smoke", seeds=1)
+    assert len(plan.cells) == 6
+    assert plan.cells[0].values == {"variant": "deep", "norm": "batch"}
+
+
+def test_a_scale_may_keep_some_variants(tmp_path: Path) -> None:
+    scales = "scales: {smoke: {axes: {variant: [plain]}}, demo: {axes: {variant: [plian]}}}\n"
+    path = study(tmp_path, STUDY + scales)
+    assert {cell.values["variant"] for cell in make_plan(path, scale="smoke").cells} == {"plain"}
+    with pytest.raises(UserError, match="unknown variant 'plian': did you mean 'plain'"):
+        make_plan(path, scale="demo")
+
+
+def test_an_unknown_setting_in_a_variant_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="unknown key 'crp': did you mean 'crop'"):
+        make_plan(study(tmp_path, STUDY.replace("crop", "crp")), scale="smoke")
+
+
+def test_a_study_that_compares_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="nothing to compare"):
+        make_plan(study(tmp_path, STUDY.partition("variants:")[0]), scale="smoke")

@@ -1,0 +1,130 @@
+"""Splits, vocabularies and batches of the tagging task."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from normlab.data.vocabulary import UNKNOWN
+from normlab.errors import UserError
+from normlab.tasks.base import Placement
+from normlab.tasks.ner.config import NerConfig
+from normlab.tasks.ner.data import prepare, steps_per_epoch, training_batches
+
+CPU = Placement(torch.device("cpu"))
+GLOVE = "the 1 2\nparis 3 4\nlima 5 6\nzebra 7 8\n"
+
+
+def corpus(folder: Path, **files: str) -> Path:
+    for name, text in files.items():
+        lines = ("".join(f"{pair.replace('/', ' ')}\n" for pair in line.split()) for line in text.strip().splitlines())
+        (folder / f"{name}.txt").write_text("\n".join(lines))
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    train = "Anna/B-per saw/O Paris/B-geo\nthe/O Lima/B-geo the/O\nOslo/B-geo\n"
+    (tmp_path / "glove.2d.txt").write_text(GLOVE)
+    return corpus(tmp_path, train=train * 5 + "Rio/B-geo", dev="Rome/B-geo the/O\nLima/B-geo\n")
+
+
+def test_validation_is_the_dev_file_and_there_is_no_test_split_without_a_test_file(folder: Path) -> None:
+    data = prepare(NerConfig(data=str(folder)))
+    assert data.sizes == {"train": 16, "val": 2}
+    corpus(folder, test="the/O")
+    assert prepare(NerConfig(data=str(folder))).sizes == {"train": 16, "val": 2, "test": 1}
+
+
+def test_without_a_dev_file_validation_is_cut_from_training_by_the_seed(folder: Path) -> None:
+    first, again, other = (
+        prepare(NerConfig(data=str(folder / "train.txt"), validation=0.25, seed=seed)) for seed in (0, 0, 1)
+    )
+    assert first.sizes == {"train": 12, "val": 4}
+    assert first.fingerprint == again.fingerprint != other.fingerprint
+
+
+def test_o_is_tag_0_and_tags_of_a_type_stand_together(folder: Path) -> None:
+    assert prepare(NerConfig(data=str(folder))).card["classes"] == ["O", "B-geo", "B-per"]
+
+
+def test_words_of_the_glove_file_beyond_training_are_known_but_not_trained(folder: Path) -> None:
+    data = prepare(NerConfig(data=str(folder), embeddings="glove"))
+    words = data.card["words"]
+    assert data.card["embedding_dim"] == 2
+    assert words[-1] == "zebra"
+    assert data.card["trained_words"] == 2 + len(words) - 1
+    assert "zebra" not in prepare(NerConfig(data=str(folder), embeddings="glove", vocabulary="train")).card["words"]
+
+
+def test_only_rare_words_are_shown_as_unknown_and_as_often_as_asked(folder: Path) -> None:
+    data = prepare(NerConfig(data=str(folder)))
+    assert [data.card["words"][row - 2] for row in np.flatnonzero(data.rare)] == ["rio"]
+    shown = 0
+    for epoch in range(200):
+        for batch in training_batches(NerConfig(data=str(folder)), data, epoch, CPU):
+            shown += int((batch.words == UNKNOWN).sum())
+    assert 70 < shown < 130
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 64])
+def test_every_sentence_is_seen_once_an_epoch(batch_size: int) -> None:
+    config = NerConfig(data="generated", batch_size=batch_size, unknown_rate=0)
+    data = prepare(config)
+    batches = list(training_batches(config, data, 2, CPU))
+    assert len(batches) == steps_per_epoch(config, data)
+    assert sum(len(batch.lengths) for batch in batches) == data.sizes["train"]
+    seen = torch.cat([batch.words[batch.mask] for batch in batches])
+    assert torch.equal(seen.bincount(), torch.from_numpy(data.splits["train"].words).bincount())
+
+
+def test_batches_are_a_function_of_seed_and_epoch() -> None:
+    config = NerConfig(data="generated")
+    data = prepare(config)
+    first, again, later = (next(training_batches(config, data, epoch, CPU)) for epoch in (3, 3, 4))
+    assert torch.equal(first.words, again.words)
+    assert first.words.shape != later.words.shape or not torch.equal(first.words, later.words)
+
+
+def test_a_subset_is_drawn_by_seed_and_keeps_tags_and_validation() -> None:
+    whole, small = (prepare(NerConfig(data="generated", limit_train=limit)) for limit in (None, 5))
+    assert small.sizes["train"] == 5
+    assert small.card["classes"] == whole.card["classes"]
+    assert len(small.card["words"]) < len(whole.card["words"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "hint"),
+    [
+        ({"data": ""}, "no data named"),
+        ({"data": "/nowhere"}, "/nowhere: no such file or folder"),
+        ({"embeddings": "glove", "glove": "/nowhere.txt"}, "no such GloVe file"),
+        ({"validation": 0.001}, "validation: 0.001 of 16 sentences is none"),
+    ],
+)
+def test_a_mistake_is_named(folder: Path, changes: dict[str, str], hint: str) -> None:
+    data = str(folder / "train.txt") if "validation" in changes else str(folder)
+    with pytest.raises(UserError, match=hint):
+        prepare(NerConfig(**{"data": data, **changes}))  # type: ignore[arg-type]
+
+
+def test_a_tag_that_training_never_showed_is_named_with_its_place(folder: Path) -> None:
+    corpus(folder, dev="the/O\nLima/B-gep")
+    with pytest.raises(UserError, match=r"dev\.txt:3: sentence 2, word 1: unknown tag 'B-gep': did you mean 'B-geo'"):
+        prepare(NerConfig(data=str(folder)))
+
+
+def test_several_glove_files_must_be_chosen_from(folder: Path) -> None:
+    (folder / "glove.other.txt").write_text(GLOVE)
+    with pytest.raises(UserError, match="holds 2 GloVe files"):
+        prepare(NerConfig(data=str(folder), embeddings="glove"))
+
+
+def test_settings_that_contradict_each_other_are_refused() -> None:
+    with pytest.raises(UserError, match="no character LSTM to normalise"):
+        NerConfig.parse({"characters": False, "layer_norm": "both"}, "test")
+    with pytest.raises(UserError, match="no vector unless embeddings are glove"):
+        NerConfig.parse({"vocabulary": "glove"}, "test")
