@@ -24,7 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "engine": {"config", "runs", "tasks", "errors", "registry", "kernels"},
     "studies": {"config", "runs", "tasks", "engine.api", "norms", "errors", "registry"},
     "report": {"runs", "studies", "norms", "errors", "config"},
-    "apps": {"runs", "engine.api", "engine.predict", "nn", "data", "errors", "config"},
+    "apps": {"runs", "engine.api", "nn", "data", "errors", "config"},
 }
 NO_TORCH = ("errors", "registry", "config", "runs", "studies", "report")
 # Third-party packages that only these places may import; all others stay usable without them.

@@ -61,7 +61,7 @@ def _show_result(folder: Any, result: dict[str, Any], *, as_json: bool) -> int:
     if as_json:
         print(json.dumps({"run": str(folder.path), **result}))
     elif result["state"] == "diverged":
-        print(f"{folder.path}: {result['diverged']['reason']}; try a smaller --lr or another --norm")
+        print(f"{folder.path}: {result['diverged']['reason']}; try a smaller --lr")
     else:
         print(_metric_table(result["metrics"]))
         print(
@@ -79,9 +79,10 @@ def _metric_table(metrics: dict[str, float]) -> str:
         if split in {"train", "val", "test"}:
             splits.setdefault(split, {})[name] = value
     names = list(dict.fromkeys(name for row in splits.values() for name in row))
-    lines = ["".join(["split".ljust(8), *(name.rjust(12) for name in names)])]
+    widths = {name: max(10, len(name)) + 2 for name in names}
+    lines = ["split".ljust(8) + "".join(name.rjust(widths[name]) for name in names)]
     for split, row in splits.items():
-        lines.append(split.ljust(8) + "".join(_for_people(name, row.get(name)).rjust(12) for name in names))
+        lines.append(split.ljust(8) + "".join(_for_people(name, row.get(name)).rjust(widths[name]) for name in names))
     return "\n".join(lines)
 
 
@@ -112,9 +113,16 @@ def _evaluate(options: argparse.Namespace) -> int:
 def _add_predict(verbs: Any, arguments: list[str]) -> None:
     parser = add_verb(verbs, "predict", "apply a trained model to a file or a folder", _predict)
     parser.add_argument("run_folder", type=Path, metavar="RUN")
-    parser.add_argument("input", type=Path, metavar="INPUT", help="image: a CSV of pixels, an image, or a folder")
+    parser.add_argument(
+        "input",
+        type=Path,
+        metavar="INPUT",
+        help="image: a CSV of pixels, an image, or a folder; ner: a column file, or text",
+    )
     parser.add_argument("--out", type=Path, required=True, help="the file to write")
-    parser.add_argument("--format", default="auto", help="csv, jsonl, course; auto goes by the suffix of --out")
+    parser.add_argument(
+        "--format", default="auto", help="image: csv, jsonl, course; ner: columns, jsonl [auto: by the files]"
+    )
     parser.add_argument("--device", help="auto, cpu, cuda, ...")
     parser.add_argument("--json", action="store_true", help="print what was done as JSON")
 

@@ -20,9 +20,11 @@ def as_text(study: Study) -> str:
     """Return the table as lines: headline metric on each split, macro F1, time."""
     headline = headline_of(study)
     columns = {split: template.format(headline) for split, template in _COLUMNS.items()}
-    columns |= {"test macro F1": "test/macro_f1"}
+    columns |= {"val macro F1": "val/macro_f1", "test macro F1": "test/macro_f1"}
     rows = study_table(study, [*columns.values(), "seconds"])
     columns = {title: metric for title, metric in columns.items() if any(row.metrics[metric] for row in rows)}
+    if "test" in columns:  # then validation has done its part
+        columns.pop("val macro F1", None)
     titles = [headline, *columns, "seconds", "runs"]
     lines = [titles, *(_line(row, list(columns.values())) for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(titles))]

@@ -37,9 +37,7 @@ def random_query(rng: random.Random, schema: Schema, budget: int, values: tuple[
 
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, 10**9), st.integers(6, 60), st.sampled_from([VALUES, (), ("'x'",)]))
-def test_every_output_parses_officially_and_runs(
-    school_folder: Path, seed: int, budget: int, values: tuple[str, ...]
-):
+def test_every_output_parses_officially_and_runs(school_folder: Path, seed: int, budget: int, values: tuple[str, ...]):
     sql = random_query(random.Random(seed), SCHOOL, budget, values)
     assert hardness(sql, SCHOOL)
     run_query(school_folder / "database" / "school" / "school.sqlite", sql)

@@ -127,9 +127,7 @@ class _Walk:
         yield ("column", self._columns[unit.column])
 
 
-_CLAUSE_WORDS = frozenset(
-    ("where", "group", "having", "select", "order", "limit", "and", "or", *SET_OPERATIONS)
-)
+_CLAUSE_WORDS = frozenset(("where", "group", "having", "select", "order", "limit", "and", "or", *SET_OPERATIONS))
 _AGGREGATES = frozenset(("max", "min", "count", "sum", "avg"))
 
 
