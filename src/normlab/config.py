@@ -100,6 +100,7 @@ class TrainConfig(Config):
 
     optimizer: Literal["sgd", "adam", "adamw", "adadelta", "adagrad", "rmsprop"] = option("sgd", "update rule")
     lr: float = option(0.1, "peak learning rate", gt=0)
+    lr_scaling: Literal["fixed", "linear"] = option("fixed", "linear: lr is for batch size 128, scaled in proportion")
     momentum: float = option(0.9, "momentum of SGD and RMSprop", ge=0, lt=1)
     nesterov: bool = option(False, "Nesterov's form of momentum (SGD)")
     weight_decay: float = option(1e-4, "L2 penalty; decoupled in AdamW", ge=0)

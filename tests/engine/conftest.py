@@ -68,6 +68,9 @@ class ToyTask:
         correct = (logits.argmax(1) == batch[1]).sum()
         return StepOutput(F.cross_entropy(logits, batch[1]), len(batch[1]), {"accuracy": correct})
 
+    def settle(self, model: nn.Module, data: ToyData, config: TrainConfig, placement: Placement) -> None:
+        pass
+
     def evaluate(
         self, model: nn.Module, data: ToyData, split: str, config: TrainConfig, placement: Placement, *, final: bool
     ) -> Evaluation:

@@ -76,3 +76,10 @@ def test_warm_up_is_linear_and_then_gone() -> None:
 @pytest.mark.parametrize("schedule", ["constant", "step", "multistep", "cosine", "one_cycle"])
 def test_a_rate_is_positive_and_never_above_the_peak(schedule: str) -> None:
     assert all(0 < rate <= 1.0 + 1e-12 and math.isfinite(rate) for rate in rates(schedule=schedule))
+
+
+def test_linear_scaling_is_in_proportion_to_the_batch_size() -> None:
+    small = TrainConfig(lr=0.1, batch_size=8, lr_scaling="linear", schedule="constant")
+    assert learning_rate(small, 0, 10) == pytest.approx(0.1 * 8 / 128)
+    assert learning_rate(small.with_values("x", batch_size=128), 0, 10) == pytest.approx(0.1)
+    assert learning_rate(small.with_values("x", lr_scaling="fixed"), 0, 10) == pytest.approx(0.1)

@@ -149,6 +149,8 @@ class Training:
         return {"lr": lr, **{f"train/online_{name}": float(value) / count for name, value in sums.items()}}
 
     def _measure_epoch(self) -> dict[str, float]:
+        with self.placement.autocast():
+            self.task.settle(self.model, self.data, self.config, self.placement)
         splits = ("train", "val") if self.config.train_metrics == "every_epoch" else ("val",)
         metrics: dict[str, float] = {}
         for split in splits:

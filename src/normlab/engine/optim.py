@@ -66,7 +66,12 @@ def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int) -> float
     progress = step / total
     warmup = config.warmup_epochs * steps_per_epoch
     ramp = min(1.0, (step + 1) / warmup) if warmup > 0 else 1.0
-    return config.lr * ramp * _SCHEDULES[config.schedule](config, progress)
+    return peak_rate(config) * ramp * _SCHEDULES[config.schedule](config, progress)
+
+
+def peak_rate(config: TrainConfig) -> float:
+    """Return the peak learning rate at the run's batch size; "linear" is the scaling of Goyal et al. 2017, sec. 2.1."""
+    return config.lr * (config.batch_size / 128 if config.lr_scaling == "linear" else 1.0)
 
 
 def _multistep(config: TrainConfig, progress: float) -> float:

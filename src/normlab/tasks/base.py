@@ -97,6 +97,9 @@ class Task(Protocol):
     def loss(self, model: nn.Module, batch: Any, config: Any) -> StepOutput:
         """Return the loss of a batch; called in the placement's autocast."""
 
+    def settle(self, model: nn.Module, data: Any, config: Any, placement: Placement) -> None:
+        """Bring the model into the state that is measured and saved, e.g. re-estimate its statistics."""
+
     def evaluate(
         self, model: nn.Module, data: Any, split: str, config: Any, placement: Placement, *, final: bool
     ) -> Evaluation:

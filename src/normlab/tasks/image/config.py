@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import field_validator
 
@@ -23,6 +23,9 @@ class ImageConfig(TrainConfig):
     groups: int | None = option(None, "group norm: number of groups", ge=1)
     channels_per_group: int | None = option(None, "group norm: channels in a group, instead of `groups`", ge=1)
     eps: float | None = option(None, "added to the variance; none: the scheme's own", gt=0)
+    bn_statistics: Literal["running", "precise"] = option(
+        "running", "batch norms are measured with running averages, or with statistics measured anew after each epoch"
+    )
     norm_momentum: float | None = option(None, "batch norms: weight of the newest running statistics", gt=0, le=1)
 
     crop: bool = option(True, "augment: pad with zeros and crop at random")
@@ -47,7 +50,15 @@ PRESETS: dict[str, Mapping[str, Any]] = {
     # A minute per scheme on real images that ship with scikit-learn. A mirrored digit is no digit.
     "demo": {**_ONE_CYCLE, "data": "digits", "epochs": 8, "batch_size": 64, "lr": 0.1, "flip": False},
     # CIFAR-10 above 87 % in minutes on two CPU cores. A short run wants smaller shifts than a long one.
-    "quick": {**_ONE_CYCLE, "data": "cifar10", "epochs": 16, "pad": 2, "train_metrics": "end"},
+    "quick": {
+        **_ONE_CYCLE,
+        "data": "cifar10",
+        "epochs": 16,
+        "batch_size": 64,
+        "lr": 0.1,
+        "pad": 2,
+        "train_metrics": "end",
+    },
     # The published protocol: 100 epochs at batch 128, SGD from 0.1, dropped tenfold at 50 % and 75 %.
     "full": {"data": "cifar10", "epochs": 100, "batch_size": 128, "lr": 0.1, "schedule": "multistep"},
 }

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from normlab.data.images import read_images_for_prediction
 from normlab.nn.resnet import ResNet
 from normlab.norms.options import norm_options
+from normlab.norms.precise import reestimate_statistics
 from normlab.tasks.base import Evaluation, Placement, StepOutput
 from normlab.tasks.image.config import ImageConfig
 from normlab.tasks.image.data import (
@@ -29,6 +30,7 @@ from normlab.tasks.image.metrics import classification_metrics, confusion_matrix
 from normlab.tasks.image.predictions import write_predictions
 
 FEATURE_PERCENTILES = (1, 20, 80, 99)
+PRECISE_BATCHES = 10  # of `eval_batch_size` images: 5,000 by default
 
 
 class ImageTask:
@@ -67,6 +69,13 @@ class ImageTask:
         loss = F.cross_entropy(logits, batch.labels, label_smoothing=config.label_smoothing)
         correct = (logits.detach().argmax(1) == batch.labels).sum()
         return StepOutput(loss, len(batch.labels), {"accuracy": correct})
+
+    def settle(self, model: nn.Module, data: ImageData, config: ImageConfig, placement: Placement) -> None:
+        """With `bn_statistics: precise`, measure the batch norms' statistics anew on training images."""
+        if config.bn_statistics == "precise":
+            large = config.with_values("precise", batch_size=config.eval_batch_size)
+            batches = training_batches(large, data, 0, placement)
+            reestimate_statistics(model, (batch.images for batch in islice(batches, PRECISE_BATCHES)))
 
     def evaluate(
         self,

@@ -73,6 +73,9 @@ class NerTask:
         losses = tagger.losses(model(batch).float(), batch.tags, batch.mask)
         return StepOutput(losses.mean(), len(batch.lengths))
 
+    def settle(self, model: nn.Module, data: Any, config: Any, placement: Placement) -> None:
+        """Do nothing: a tagger's state is complete after its last step."""
+
     def evaluate(
         self,
         model: nn.Module,

@@ -1,0 +1,44 @@
+"""Population statistics for batch norms, measured instead of averaged along the way.
+
+Running averages lag behind the weights, and at small batches each of them is noisy. Measuring mean and variance anew
+under the final weights ("precise BN", Wu & Johnson 2021, sec. 3) tells bad statistics and bad weights apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from normlab.norms.running import RunningNorm
+
+
+@torch.no_grad()
+def reestimate_statistics(model: nn.Module, batches: Iterable[Tensor]) -> int:
+    """Replace the running estimates of all batch norms by plain averages over batches.
+
+    Args:
+        model: any network; torch's own batch norms and those of `normlab.norms` take part. Modes, momenta and all
+            else are left as they were.
+        batches: inputs of the model, e.g. (N, 3, H, W); large ones, because the variance within a batch is averaged.
+    Returns: the number of layers; if it is 0, no batch was drawn.
+    """
+    layers = [module for module in model.modules() if isinstance(module, RunningNorm | _BatchNorm)]
+    if not layers:
+        return 0
+    before = [(layer.training, layer.momentum) for layer in layers]
+    mode = model.training
+    model.eval()
+    for layer in layers:
+        layer.reset_running_stats()
+        layer.momentum = None  # a plain average over all batches
+        layer.train()
+    for batch in batches:
+        model(batch)
+    model.train(mode)
+    for layer, (training, momentum) in zip(layers, before, strict=True):
+        layer.train(training)
+        layer.momentum = momentum
+    return len(layers)
