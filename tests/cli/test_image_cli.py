@@ -103,6 +103,7 @@ def test_groups_that_do_not_divide_name_those_that_do(capsys: pytest.CaptureFixt
     )
     assert "16" in line
     assert "4" in line
+    assert not (tmp_path / "r").exists()  # the corrected command may use the same place
 
 
 def test_text_for_a_number_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -111,7 +112,10 @@ def test_text_for_a_number_is_refused(capsys: pytest.CaptureFixture[str], tmp_pa
 
 def test_a_missing_data_path_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     missing = tmp_path / "nowhere"
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / "notes.txt").write_text("mine")
     assert str(missing) in fails(capsys, "train", "image", "--data", missing, "--out", tmp_path / "r")
+    assert [path.name for path in (tmp_path / "r").iterdir()] == ["notes.txt"]
 
 
 def test_a_run_without_result_says_what_to_do(capsys: pytest.CaptureFixture[str], run: Path, tmp_path: Path) -> None:

@@ -29,16 +29,15 @@ def _add_train(verbs: Any, arguments: list[str]) -> None:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from normlab.engine.api import default_folder, train_folder
-    from normlab.runs import RunFolder
+    from normlab.engine.api import train_new
     from normlab.tasks import task_settings
 
     settings = task_settings(options.task)
     values = field_values(options, settings.config_class)
     preset = options.preset or options.scale or "demo"
     config = settings.make(preset, values, "command line")
-    folder = RunFolder.create(options.out or default_folder(options.task), config, options.task)
-    return _show_result(folder, train_folder(folder, quiet=options.json), as_json=options.json)
+    folder = train_new(options.task, config, options.out, quiet=options.json)
+    return _show_result(folder, folder.result(), as_json=options.json)
 
 
 def _add_resume(verbs: Any, arguments: list[str]) -> None:

@@ -109,9 +109,18 @@ def train(
     Raises: UserError for a wrong name, value or file.
     """
     full = task_settings(task).make(preset, config, "train")
-    folder = RunFolder.create(out or default_folder(task), full, task)
-    train_folder(folder, quiet=quiet)
-    return Run(folder)
+    return Run(train_new(task, full, out, quiet=quiet))
+
+
+def train_new(task: str, config: TrainConfig, out: Path | str | None, *, quiet: bool) -> RunFolder:
+    """Make a run folder and train in it. A mistake found before the first epoch leaves no folder behind."""
+    folder = RunFolder.create(out or default_folder(task), config, task)
+    try:
+        train_folder(folder, quiet=quiet)
+    except UserError:
+        folder.withdraw()
+        raise
+    return folder
 
 
 def train_folder(folder: RunFolder, *, quiet: bool = True) -> dict[str, Any]:

@@ -18,8 +18,10 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -29,6 +31,8 @@ from normlab.errors import UserError
 from normlab.runs.atomic import write_json, write_text
 from normlab.runs.environment import describe_environment
 from normlab.runs.lock import FolderLock
+
+_FIRST_FILES = ("config.yaml", "environment.json", "card.json", "metrics.jsonl", "log.txt", "status.json")
 
 
 class RunFolder:
@@ -158,6 +162,19 @@ class RunFolder:
         """Add a line to log.txt with the time of day."""
         with (self.path / "log.txt").open("a", encoding="utf-8") as file:
             file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
+
+    def withdraw(self) -> None:
+        """Take back a run that never finished an epoch, so that its place is free for the corrected command.
+
+        Only what a run writes is deleted; a folder that held something else before keeps it.
+        """
+        if self.metrics() or self.done:
+            return
+        for name in (*_FIRST_FILES, ".lock"):
+            (self.path / name).unlink(missing_ok=True)
+        shutil.rmtree(self.path / "tensorboard", ignore_errors=True)
+        with suppress(OSError):  # not empty: somebody else's files
+            self.path.rmdir()
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write `result.json`; the run is done."""
