@@ -77,7 +77,7 @@ def _lowest_shown(ours: Sequence[Interval], published: Published) -> float:
     """Return the left end of the axis in percent: one failed run of others shall not squeeze the rest."""
     theirs = sorted(value for points in published.values() for _, value in points)
     typical = theirs[len(theirs) // 8 :]
-    return 100 * min([*typical, *(min(interval.mean, interval.low or 1.0) for interval in ours)], default=0.0)
+    return 100 * min([*typical, *(min(interval.mean, max(interval.low or 1.0, 0.0)) for interval in ours)], default=0.0)
 
 
 def _rings(label: str, points: Sequence[tuple[str, float]], lowest: float) -> go.Scatter:
@@ -112,12 +112,16 @@ def _dot(label: str, style: Style, interval: Interval) -> go.Scatter:
 
 
 def _bars(intervals: Sequence[Interval], style: Style) -> dict[str, Any]:
-    half = [None if x.low is None or x.high is None else 50 * (x.high - x.low) for x in intervals]
+    """Return error bars in percent, cut at 0 and 100: the interval of two seeds can leave what a share can be."""
+    above = [None if x.high is None else 100 * (min(x.high, 1.0) - x.mean) for x in intervals]
+    below = [None if x.low is None else 100 * (x.mean - max(x.low, 0.0)) for x in intervals]
     return {
         "type": "data",
-        "array": half,
+        "symmetric": False,
+        "array": above,
+        "arrayminus": below,
         "color": style.color,
         "thickness": 2,
         "width": 5,
-        "visible": any(half),
+        "visible": any(above),
     }
