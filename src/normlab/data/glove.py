@@ -16,9 +16,9 @@ from typing import IO, NamedTuple, cast
 
 import numpy as np
 
-from normlab.data.atomic_file import replacing
 from normlab.data.vocabulary import spellings
 from normlab.errors import UserError
+from normlab.runs.atomic import atomic_binary
 
 
 class WordVectors(NamedTuple):
@@ -84,11 +84,11 @@ def _cached(path: Path, dimension: int | None, cache_dir: Path) -> tuple[list[st
     matrix_file, words_file = cache_dir / f"{key}.float32", cache_dir / f"{key}.words"
     if not words_file.exists():
         known = []
-        with replacing(matrix_file) as file:
+        with atomic_binary(matrix_file) as file:
             for entry in _entries(path, dimension, None):
                 known.append(entry.word)
                 file.write(_vector(path, entry).tobytes())
-        with replacing(words_file) as file:
+        with atomic_binary(words_file) as file:
             file.write("\n".join(known).encode())
     known = words_file.read_bytes().decode().split("\n")
     vectors = np.memmap(matrix_file, dtype=np.float32, mode="r")

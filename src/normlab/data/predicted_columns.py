@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from normlab.data.atomic_file import replacing
 from normlab.data.conll import is_word_line
 from normlab.data.text_lines import raw_lines
 from normlab.errors import UserError
+from normlab.runs.atomic import atomic_binary
 
 # Everything up to the last field, the field, white space and the line end.
 _LAST_FIELD = re.compile(rb"(?s)(.*[ \t])([^ \t\r\n]+)([ \t]*\r?\n?)")
@@ -33,7 +33,7 @@ def write_predicted_columns(source: Path, target: Path, tags: Iterable[Sequence[
     sequences = iter(tags)
     pending: list[str] = []
     inside, sentences = False, 0
-    with replacing(target) as out:
+    with atomic_binary(target) as out:
         for number, raw in raw_lines(source):
             # Latin-1 gives every byte a character: the line's real encoding does not matter here.
             word_line = is_word_line(raw.decode("latin-1").rstrip("\r\n"))

@@ -13,8 +13,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from normlab.data.atomic_file import replacing
 from normlab.errors import UserError
+from normlab.runs.atomic import atomic_binary
 
 PADDING, UNKNOWN = 0, 1
 SPECIAL = ("<pad>", "<unk>")
@@ -69,7 +69,7 @@ class Vocabulary:
     def save(self, path: Path) -> None:
         """Write the words and counts as JSON, atomically."""
         content = {"format": "normlab-vocabulary-1", "words": self.words[2:], "counts": self.counts[2:]}
-        with replacing(path) as file:
+        with atomic_binary(path) as file:
             file.write(json.dumps(content, ensure_ascii=False).encode())
 
     @classmethod

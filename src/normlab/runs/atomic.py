@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 
 @contextmanager
@@ -22,16 +22,21 @@ def atomic_text(path: str | os.PathLike[str]) -> Iterator[IO[str]]:
     """Open a text file (UTF-8) that takes its place when the block ends well, and leaves no trace otherwise."""
     with _replacing(Path(path)) as handle, os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
         yield file
-        file.flush()
-        os.fsync(file.fileno())
+        _flush(file)
+
+
+@contextmanager
+def atomic_binary(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a file for bytes that takes its place when the block ends well, and leaves no trace otherwise."""
+    with _replacing(Path(path)) as handle, os.fdopen(handle, "wb") as file:
+        yield file
+        _flush(file)
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
     """Replace a file's content atomically, making its folder if need be."""
-    with _replacing(Path(path)) as handle, os.fdopen(handle, "wb") as file:
+    with atomic_binary(path) as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
@@ -89,6 +94,11 @@ def _replacing(path: Path) -> Iterator[int]:
         Path(name).unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
+
+
+def _flush(file: IO[Any]) -> None:
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _temporary_sibling(path: Path) -> Path:
