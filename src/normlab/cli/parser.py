@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
 from normlab.errors import UserError, did_you_mean
 
@@ -51,9 +51,17 @@ def add_fields(parser: argparse.ArgumentParser, config_class: Any) -> None:
         group.add_argument(
             f"--{name.replace('_', '-')}",
             dest=f"field_{name}",
-            metavar="VALUE",
+            metavar=_shown(field.annotation),
             help=f"{field.description} [{field.default}]".replace("%", "%%"),
         )
+
+
+def _shown(annotation: Any) -> str:
+    """Return how a field's values look: its choices, true|false, or VALUE."""
+    if annotation is bool:
+        return "true|false"
+    choices = get_args(annotation)
+    return "|".join(choices) if choices and all(isinstance(choice, str) for choice in choices) else "VALUE"
 
 
 def field_values(options: argparse.Namespace, config_class: Any) -> dict[str, Any]:

@@ -18,6 +18,7 @@ def _add_train(verbs: Any, arguments: list[str]) -> None:
 
     for name in TASKS:
         child = tasks.add_parser(name, help=f"see `normlab train {name} --help`", allow_abbrev=False)
+        child.usage = f"normlab train {name} [--preset NAME] [--data PATH] [--out DIR] [--SETTING VALUE ...]"
         if arguments[:1] != ["train"] or name not in arguments:
             continue
         settings = task_settings(name)
