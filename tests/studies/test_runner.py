@@ -70,7 +70,7 @@ def test_more_seeds_add_cells_and_keep_the_old_ones(study: Study, source: Path) 
 
 
 def test_a_study_edited_after_cells_are_done_is_refused_and_says_what_changed(study: Study, source: Path) -> None:
-    with pytest.raises(UserError, match=r"trained with other settings \(lr: 0.2 -> 0.5\)"):
+    with pytest.raises(UserError, match=r"trained with other settings \(lr: 0.1 -> 0.5\)"):
         run_study(source, scale="smoke", out=study.path, lr=0.5)
 
 

@@ -46,7 +46,7 @@ _ONE_CYCLE: Mapping[str, Any] = {"schedule": "one_cycle", "lr": 0.2, "nesterov":
 
 PRESETS: dict[str, Mapping[str, Any]] = {
     # Seconds, no file: does everything work?
-    "smoke": {**_ONE_CYCLE, "data": "digits", "n": 1, "epochs": 2, "batch_size": 64, "limit_train": 256},
+    "smoke": {**_ONE_CYCLE, "data": "digits", "n": 1, "epochs": 2, "batch_size": 32, "lr": 0.1, "flip": False},
     # A minute per scheme on real images that ship with scikit-learn. A mirrored digit is no digit.
     "demo": {**_ONE_CYCLE, "data": "digits", "epochs": 8, "batch_size": 64, "lr": 0.1, "flip": False},
     # CIFAR-10 above 87 % in minutes on two CPU cores. A short run wants smaller shifts than a long one.
