@@ -1,7 +1,8 @@
 """The images of a run: splits, constants of the training part, and batches that are functions of (seed, epoch).
 
-Pixels stay uint8, on the device if it is a GPU. What an image meets in an epoch (its crop, its mirror) depends on
-seed, epoch and image alone, so runs that differ in scheme or in batch size still see the same pictures.
+Pixels stay uint8 in memory-mapped files; a batch is cut from them and goes to the device. What an image meets in an
+epoch (its crop, its mirror) depends on seed, epoch and image alone, so runs that differ in scheme or in batch size
+still see the same pictures.
 """
 
 from __future__ import annotations
