@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from normlab.nn.resnet import ResNet
-from normlab.norms.precise import reestimate_statistics
+from normlab.norms.precise import reestimate_statistics, reestimated
 
 
 @pytest.mark.parametrize("norm", ["batch", "torch_batch", "batch_instance"])
@@ -40,3 +40,16 @@ def test_a_network_without_running_statistics_draws_no_batch(norm: str) -> None:
         yield
 
     assert reestimate_statistics(ResNet(1, 4, norm), batches()) == 0
+
+
+def test_within_the_block_statistics_are_precise_and_after_it_the_models_own() -> None:
+    torch.manual_seed(0)
+    model = ResNet(1, 4, "batch").eval()
+    x = torch.randn(16, 3, 16, 16) * 3 + 1
+    kept = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    before = model(x)
+    with reestimated(model, [x]):
+        within = model(x)
+    assert not torch.allclose(before, within, atol=1e-3)
+    assert all(torch.equal(kept[name], buffer) for name, buffer in model.named_buffers())
+    assert torch.equal(model(x), before)

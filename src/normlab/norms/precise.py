@@ -6,13 +6,31 @@ under the final weights ("precise BN", Wu & Johnson 2021, sec. 3) tells bad stat
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from normlab.norms.running import RunningNorm
+
+
+def batch_norms(model: nn.Module) -> list[RunningNorm | _BatchNorm]:
+    """Return the layers that keep running statistics, torch's and ours."""
+    return [module for module in model.modules() if isinstance(module, RunningNorm | _BatchNorm)]
+
+
+@contextmanager
+def reestimated(model: nn.Module, batches: Iterable[Tensor]) -> Iterator[None]:
+    """Within the block the model has statistics measured anew (see `reestimate_statistics`); after it, its own."""
+    kept = [(buffer, buffer.clone()) for layer in batch_norms(model) for buffer in layer.buffers()]
+    reestimate_statistics(model, batches)
+    try:
+        yield
+    finally:
+        for buffer, value in kept:
+            buffer.copy_(value)
 
 
 @torch.no_grad()
@@ -25,7 +43,7 @@ def reestimate_statistics(model: nn.Module, batches: Iterable[Tensor]) -> int:
         batches: inputs of the model, e.g. (N, 3, H, W); large ones, because the variance within a batch is averaged.
     Returns: the number of layers; if it is 0, no batch was drawn.
     """
-    layers = [module for module in model.modules() if isinstance(module, RunningNorm | _BatchNorm)]
+    layers = batch_norms(model)
     if not layers:
         return 0
     before = [(layer.training, layer.momentum) for layer in layers]

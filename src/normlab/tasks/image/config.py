@@ -23,8 +23,10 @@ class ImageConfig(TrainConfig):
     groups: int | None = option(None, "group norm: number of groups", ge=1)
     channels_per_group: int | None = option(None, "group norm: channels in a group, instead of `groups`", ge=1)
     eps: float | None = option(None, "added to the variance; none: the scheme's own", gt=0)
-    bn_statistics: Literal["running", "precise"] = option(
-        "running", "batch norms are measured with running averages, or with statistics measured anew after each epoch"
+    bn_statistics: Literal["running", "precise", "both"] = option(
+        "running",
+        "batch norms are measured with running averages, with statistics measured anew after each epoch, or running "
+        "ones and in the end both: accuracy and accuracy_precise of the same weights",
     )
     norm_momentum: float | None = option(None, "batch norms: weight of the newest running statistics", gt=0, le=1)
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from normlab.data.images import read_images_for_prediction
 from normlab.nn.resnet import ResNet
 from normlab.norms.options import norm_options
-from normlab.norms.precise import reestimate_statistics
+from normlab.norms.precise import batch_norms, reestimate_statistics, reestimated
 from normlab.tasks.base import Evaluation, Placement, StepOutput
 from normlab.tasks.image.config import ImageConfig
 from normlab.tasks.image.data import (
@@ -73,9 +73,7 @@ class ImageTask:
     def settle(self, model: nn.Module, data: ImageData, config: ImageConfig, placement: Placement) -> None:
         """With `bn_statistics: precise`, measure the batch norms' statistics anew on training images."""
         if config.bn_statistics == "precise":
-            large = config.with_values("precise", batch_size=config.eval_batch_size)
-            batches = training_batches(large, data, 0, placement)
-            reestimate_statistics(model, (batch.images for batch in islice(batches, PRECISE_BATCHES)))
+            reestimate_statistics(model, _large_batches(data, config, placement))
 
     def evaluate(
         self,
@@ -87,15 +85,19 @@ class ImageTask:
         *,
         final: bool,
     ) -> Evaluation:
-        """Measure loss, accuracy and F1 on a split; on validation the percentiles of the penultimate features too."""
+        """Measure loss, accuracy and F1 on a split; on validation the percentiles of the penultimate features too.
+
+        In the end of a run with `bn_statistics: both`, accuracy and loss with precise statistics stand beside them.
+        """
         assert isinstance(model, ResNet)
-        labels, features, logits = [], [], []
-        for batch in evaluation_batches(config, data, split, placement):
-            with placement.autocast():
-                features.append(model.features(batch.images))
-                logits.append(model.linear(features[-1]).float())
-            labels.append(batch.labels)
-        return _evaluation(torch.cat(labels), torch.cat(logits), torch.cat(features), split, final=final)
+        labels, logits, features = _forward(model, data, split, config, placement)
+        found = _evaluation(labels, logits, features, split, final=final)
+        if final and config.bn_statistics == "both" and batch_norms(model):
+            with placement.autocast(), reestimated(model, _large_batches(data, config, placement)):
+                labels, logits, _ = _forward(model, data, split, config, placement)
+            found.metrics["accuracy_precise"] = float((logits.argmax(1) == labels).float().mean())
+            found.metrics["precise_loss"] = float(F.cross_entropy(logits, labels))
+        return found
 
     def predict(
         self,
@@ -127,6 +129,25 @@ class ImageTask:
     def write_predictions(self, records: Iterator[dict[str, Any]], out: Path, form: str, source: Any) -> int:
         """Write records as csv, jsonl, or the course's one class number a line; `auto` goes by the suffix."""
         return write_predictions(records, out, form)
+
+
+def _large_batches(data: ImageData, config: ImageConfig, placement: Placement) -> Iterator[Tensor]:
+    """Yield the training images that statistics are measured on, augmented as in training."""
+    large = config.with_values("precise", batch_size=config.eval_batch_size)
+    return (batch.images for batch in islice(training_batches(large, data, 0, placement), PRECISE_BATCHES))
+
+
+def _forward(
+    model: ResNet, data: ImageData, split: str, config: ImageConfig, placement: Placement
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return a split's labels (N,), logits (N, classes) in float32 and penultimate features (N, C)."""
+    labels, logits, features = [], [], []
+    for batch in evaluation_batches(config, data, split, placement):
+        with placement.autocast():
+            features.append(model.features(batch.images))
+            logits.append(model.linear(features[-1]).float())
+        labels.append(batch.labels)
+    return torch.cat(labels), torch.cat(logits), torch.cat(features)
 
 
 def _evaluation(labels: Tensor, logits: Tensor, features: Tensor, split: str, *, final: bool) -> Evaluation:
