@@ -223,3 +223,14 @@ def test_lists_come_as_json_too(what: str, run: Path, capsys: pytest.CaptureFixt
 def test_doctor_names_torch_and_cores(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--json"]) == 0
     assert {"torch", "cores", "precision"} <= json.loads(capsys.readouterr().out).keys()
+
+
+def test_both_kinds_of_statistics_are_measured_on_the_same_weights(tmp_path: Path) -> None:
+    small = ["--scale", "smoke", "--epochs", "1", "--limit-train", "64", "--bn-statistics", "both"]
+    found = {}
+    for norm in ("batch", "group"):
+        assert main(["train", "image", *small, "--norm", norm, "--out", str(tmp_path / norm)]) == 0
+        found[norm] = json.loads((tmp_path / norm / "result.json").read_text())["metrics"]
+    assert {"test/accuracy", "test/accuracy_precise", "test/precise_loss"} <= set(found["batch"])
+    assert found["batch"]["test/loss"] != found["batch"]["test/precise_loss"]
+    assert "test/accuracy_precise" not in found["group"]
