@@ -31,7 +31,7 @@ NO_TORCH = ("errors", "registry", "config", "runs", "studies", "report")
 ONLY_IN = {
     "transformers": {"nn/pretrained.py"},
     "ray": {"studies/ray.py"},
-    "optuna": {"studies/tune.py"},
+    "optuna": {"studies/search/proposals.py"},
     "plotly": {"report"},
     "jinja2": {"report"},
     "rich": {"engine/progress.py", "cli/look.py"},

@@ -18,6 +18,7 @@ _PUBLIC = {
     "train": "normlab.engine.api:train",
     "load_run": "normlab.engine.api:load_run",
     "run_study": "normlab.studies:run_study",
+    "run_search": "normlab.studies.search.runner:run_search",
     "UserError": "normlab.errors:UserError",
     "nn": "normlab.nn",
     "tasks": "normlab.tasks",
@@ -32,6 +33,7 @@ if TYPE_CHECKING:  # for type checkers and editors only
     from normlab.norms import NORMS
     from normlab.norms.swap import swap_norms
     from normlab.studies import run_study
+    from normlab.studies.search.runner import run_search
     from normlab.tasks import TASKS
 
 

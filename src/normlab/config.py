@@ -123,6 +123,12 @@ class TrainConfig(Config):
         "every_epoch", "when the training part is measured in evaluation mode", affects_result=False
     )
 
+    measure_test: bool = option(
+        True,
+        "measure the test split at the end; false: leave it unseen while settings are chosen",
+        affects_result=False,
+    )
+
     precision: Literal["auto", "float32", "bfloat16"] = option("auto", "auto: bfloat16 where the machine has it")
     compile: bool = option(False, "run the model through torch.compile")
     device: str = option("auto", "auto, cpu, cuda, cuda:1, mps", affects_result=False)
@@ -162,6 +168,11 @@ def affects_result(config_class: type[Config], name: str) -> bool:
     """Say whether a field is part of `config_hash`."""
     extra = config_class.model_fields[name].json_schema_extra
     return not isinstance(extra, dict) or extra.get("affects_result", True) is not False
+
+
+def field_kinds(config_class: type[Config], name: str) -> set[type]:
+    """Return the plain types that a field takes, e.g. {float, NoneType}."""
+    return _kinds(config_class.model_fields[name].annotation)
 
 
 def _kinds(annotation: Any) -> set[type]:

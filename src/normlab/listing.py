@@ -55,7 +55,8 @@ def list_studies(folder: Path) -> Rows:
     rows = []
     for name, path in shipped_studies().items():
         study = StudyFile.from_yaml(path)
-        rows.append({"name": name, "title": study.title, "scales": " ".join(study.scales)})
+        verb = "tune" if study.search else "study run"
+        rows.append({"name": name, "run with": verb, "title": study.title, "scales": " ".join(study.scales)})
     return rows
 
 

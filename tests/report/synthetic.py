@@ -85,7 +85,8 @@ def make_run(
     train_metrics: bool = True,
 ) -> RunFolder:
     """Write one run folder in a state: finished, diverged, failed, running, interrupted."""
-    config = ImageLikeConfig.parse({"data": "cifar10", "epochs": epochs, **values, "seed": seed}, "test")
+    settings = {axis: value for axis, value in values.items() if axis != "trial"}  # a search's axis is no setting
+    config = ImageLikeConfig.parse({"data": "cifar10", "epochs": epochs, **settings, "seed": seed}, "test")
     folder = RunFolder.create(path, config, task)
     rng = np.random.default_rng([zlib.crc32(json.dumps(dict(values)).encode()), seed])
     recorded = {"finished": epochs, "diverged": 2, "failed": 1}.get(state, max(1, epochs // 2))

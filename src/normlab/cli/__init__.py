@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from normlab import __version__
-from normlab.cli import look, runs, studies
+from normlab.cli import look, runs, studies, tune
 from normlab.cli.parser import Parser
 from normlab.errors import UserError
 
@@ -68,7 +68,7 @@ def _parser(arguments: list[str]) -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"normlab {__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True, parser_class=Parser)
-    for module in (runs, studies, look):
+    for module in (runs, studies, tune, look):
         for add in module.VERBS:
             add(verbs, arguments)
     return parser

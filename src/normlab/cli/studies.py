@@ -31,7 +31,7 @@ def _add_study(verbs: Any, arguments: list[str]) -> None:
             child.add_argument("--out", type=Path, help="the study's folder; default runs/STUDY-SCALE")
             child.add_argument("--workers", type=int, help="cells trained at once; default one per core")
         if arguments[:2] == ["study", name]:
-            add_fields(child, _study_config_class(arguments[2:]))
+            add_fields(child, study_config_class(arguments[2:]))
     for name, text, run in (
         ("status", "show how far each cell of a study is", _study_status),
         ("report", "write a study's report again", _study_report),
@@ -41,7 +41,7 @@ def _add_study(verbs: Any, arguments: list[str]) -> None:
         child.add_argument("--json", action="store_true", help="print the answer as JSON")
 
 
-def _study_config_class(words: list[str]) -> Any:
+def study_config_class(words: list[str]) -> Any:
     """Return the configuration class of the study named on the command line; the image task's for `--help`."""
     from normlab.studies.plan import StudyFile, find_study
     from normlab.tasks import task_settings
@@ -52,7 +52,7 @@ def _study_config_class(words: list[str]) -> Any:
 
 
 def _study_changes(options: argparse.Namespace) -> dict[str, Any]:
-    return field_values(options, _study_config_class([options.study]))
+    return field_values(options, study_config_class([options.study]))
 
 
 def _study_plan(options: argparse.Namespace) -> int:

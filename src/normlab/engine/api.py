@@ -13,7 +13,7 @@ from torch import nn
 from normlab.config import TrainConfig
 from normlab.engine.checkpoint import load_weights
 from normlab.engine.device import choose_placement
-from normlab.engine.loop import refuse_other_data, train_run
+from normlab.engine.loop import Prune, refuse_other_data, train_run
 from normlab.engine.splits import measure, write_columns
 from normlab.errors import UserError, did_you_mean
 from normlab.runs import RunFolder
@@ -123,11 +123,14 @@ def train_new(task: str, config: TrainConfig, out: Path | str | None, *, quiet: 
     return folder
 
 
-def train_folder(folder: RunFolder, *, quiet: bool = True) -> dict[str, Any]:
+def train_folder(folder: RunFolder, *, quiet: bool = True, prune: Prune | None = None) -> dict[str, Any]:
     """Train what a run folder's configuration asks for, from its last checkpoint on, to the same bits as without a
-    stop; return the result. A finished run returns at once."""
+    stop; return the result. A finished run returns at once.
+
+    `prune` is asked before each further epoch with the last one's record; True ends the run as "pruned".
+    """
     run = Run(folder)
-    return train_run(run.task, run.config, folder, quiet=quiet)
+    return train_run(run.task, run.config, folder, quiet=quiet, prune=prune)
 
 
 def load_run(path: Path | str, *, device: str | None = None) -> Run:

@@ -11,6 +11,7 @@ import math
 import statistics
 import time
 import traceback
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -31,10 +32,17 @@ from normlab.errors import UserError
 from normlab.runs import RunFolder
 from normlab.tasks.base import Task, TaskData
 
+Prune = Callable[[Mapping[str, Any]], bool]  # asked with an epoch's record; True ends the run as "pruned"
 
-def train_run(task: Task, config: TrainConfig, folder: RunFolder, *, quiet: bool = False) -> dict[str, Any]:
+
+def train_run(
+    task: Task, config: TrainConfig, folder: RunFolder, *, quiet: bool = False, prune: Prune | None = None
+) -> dict[str, Any]:
     """Train in a folder, from its last checkpoint if there is one, and return what `result.json` holds.
 
+    Args:
+        prune: says after an epoch whether the rest is worth its time. A resumed run asks about its last epoch again,
+            so a stop between the epoch and the answer changes nothing.
     Raises: UserError for a mistake in configuration or data, or if another process writes to the folder.
     """
     with folder:
@@ -42,7 +50,7 @@ def train_run(task: Task, config: TrainConfig, folder: RunFolder, *, quiet: bool
             return folder.result()
         folder.set_status("running")
         try:
-            result = Training(task, config, folder, Progress(folder, quiet=quiet)).run()
+            result = Training(task, config, folder, Progress(folder, quiet=quiet)).run(prune)
         except KeyboardInterrupt:
             folder.set_status("interrupted")
             raise
@@ -84,12 +92,16 @@ class Training:
         self.counters = self._restore()
         self.scalars = ScalarLog(folder.path)
 
-    def run(self) -> dict[str, Any]:
-        """Train to the end, measure every split, and return the result."""
+    def run(self, prune: Prune | None = None) -> dict[str, Any]:
+        """Train to the end, measure every split, and return the result; a pruned run measures nothing more."""
         diverged = None
         final: dict[str, Any] = {"metrics": {}, "tables": {}}
         try:
             while self.counters.wants_more(self.config):
+                if prune is not None and self.counters.epoch and prune(self.folder.metrics()[-1]):
+                    self.progress.say(f"pruned after epoch {self.counters.epoch}")
+                    self.scalars.close({}, self.counters.epoch)
+                    return self._result(final, None, state="pruned")
                 self.run_epoch()
             if self.config.select == "best":
                 load_weights(self.folder.checkpoints / "model.safetensors", self.model)
@@ -98,7 +110,7 @@ class Training:
             self.progress.say(f"diverged: {error}")
             diverged = {"epoch": error.epoch, "step": error.step, "reason": str(error)}
         self.scalars.close(final["metrics"], self.counters.epoch)
-        return self._result(final, diverged)
+        return self._result(final, diverged, state="diverged" if diverged else "finished")
 
     def run_epoch(self) -> None:
         """Train one epoch, measure it, and save where we stand."""
@@ -169,7 +181,7 @@ class Training:
         self.progress.say(f"resuming after epoch {counters.epoch}")
         return counters
 
-    def _result(self, final: dict[str, Any], diverged: dict[str, Any] | None) -> dict[str, Any]:
+    def _result(self, final: dict[str, Any], diverged: dict[str, Any] | None, *, state: str) -> dict[str, Any]:
         counters, device = self.counters, self.placement.device
         records = self.folder.metrics()
         speeds = {
@@ -181,7 +193,7 @@ class Training:
             if records
         }
         return {
-            "state": "diverged" if diverged else "finished",
+            "state": state,
             "task": self.task.name,
             "headline": measured_headline(self.task.headline, final["metrics"]),
             **final,

@@ -38,10 +38,12 @@ def measure(
 def measure_final(
     task: Task, model: nn.Module, data: Any, config: TrainConfig, placement: Placement, folder: RunFolder
 ) -> dict[str, Any]:
-    """Evaluate every split with the chosen weights, the test split last; write the predictions."""
+    """Evaluate every split with the chosen weights, the test split last and if wanted; write the predictions."""
     metrics: dict[str, float] = {}
     tables: dict[str, Any] = {}
     for split in data.sizes:
+        if split == "test" and not config.measure_test:
+            continue
         found = measure(task, model, data, split, config, placement, final=True)
         metrics |= found.metrics
         tables[split] = found.tables

@@ -12,7 +12,7 @@ from normlab.runs import RunFolder, list_runs
 from normlab.studies.study import Study, StudyCell
 
 # Where a run lay or how loud it was makes no other variant.
-_NO_AXIS = {"task", "seed", "device", "threads", "eval_batch_size", "train_metrics"}
+_NO_AXIS = {"task", "seed", "device", "threads", "eval_batch_size", "train_metrics", "measure_test"}
 
 
 def collect_studies(paths: Sequence[Path]) -> list[Study]:

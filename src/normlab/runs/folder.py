@@ -5,7 +5,7 @@
     card.json          what the model needs to be used: classes, mean, standard deviation, ...
     metrics.jsonl      one object per epoch
     log.txt            the same as plain lines
-    status.json        running, finished, diverged, failed, interrupted
+    status.json        running, finished, diverged, pruned, failed, interrupted
     checkpoints/  predictions/
     result.json        written last: it means "done"
 

@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -33,11 +33,22 @@ class Outcome:
     seconds: float
 
 
+Trainer = Callable[[str, TrainConfig, Path], tuple[str, str]]  # (task, configuration, folder) -> (state, line)
+
+
 def run_local(
-    cells: list[Cell], task: str, folder: Path, *, workers: int | None, say: Callable[[str], None]
+    cells: list[Cell],
+    task: str,
+    folder: Path,
+    *,
+    workers: int | None,
+    say: Callable[[str], None],
+    train: Trainer | None = None,
 ) -> list[Outcome]:
     """Train cells, `workers` at a time; return how each ended, in the order of ending.
 
+    Args:
+        train: what a worker does with a cell, picklable; default `train_cell`.
     Raises: KeyboardInterrupt after telling the workers to stop; what they have saved stays.
     """
     if not cells:
@@ -55,7 +66,7 @@ def run_local(
 
     threads = max(1, cores // count)
     with ThreadPoolExecutor(count) as lanes:
-        for lane in [lanes.submit(_serve, queue, task, folder, threads, report) for _ in range(count)]:
+        for lane in [lanes.submit(_serve, queue, task, folder, threads, report, train) for _ in range(count)]:
             lane.result()
     return outcomes
 
@@ -66,10 +77,15 @@ def _default_workers(cores: int) -> int:
 
 
 def _serve(
-    queue: SimpleQueue[Cell], task: str, folder: Path, threads: int, report: Callable[[Cell, Outcome], None]
+    queue: SimpleQueue[Cell],
+    task: str,
+    folder: Path,
+    threads: int,
+    report: Callable[[Cell, Outcome], None],
+    train: Trainer | None,
 ) -> None:
     """Work off the queue with one process, renewed if it dies."""
-    worker = _new_worker(threads)
+    worker = new_worker(threads)
     try:
         while True:
             try:
@@ -79,16 +95,17 @@ def _serve(
             started = time.perf_counter()
             config = cell.config if cell.config.threads else cell.config.with_values("study", threads=threads)
             try:
-                state, line = worker.submit(train_cell, task, config, folder / cell.name).result()
+                state, line = worker.submit(train or train_cell, task, config, folder / cell.name).result()
             except BrokenProcessPool:
                 state, line = "failed", "the worker process died (killed? out of memory?)"
-                worker = _new_worker(threads)
+                worker = new_worker(threads)
             report(cell, Outcome(state, line, time.perf_counter() - started))
     finally:
         worker.shutdown(cancel_futures=True)
 
 
-def _new_worker(threads: int) -> ProcessPoolExecutor:
+def new_worker(threads: int) -> ProcessPoolExecutor:
+    """Return one process with so many threads."""
     # A fresh interpreter: forking after torch has started threads can hang.
     return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _prepare_worker, (threads,))
 
@@ -98,18 +115,22 @@ def _prepare_worker(threads: int) -> None:
     os.environ.update(OMP_NUM_THREADS=str(threads), OMP_WAIT_POLICY="PASSIVE")
 
 
-def train_cell(task: str, config: TrainConfig, path: Path) -> tuple[str, str]:
+def train_cell(
+    task: str, config: TrainConfig, path: Path, *, prune: Callable[[Mapping[str, Any]], bool] | None = None
+) -> tuple[str, str]:
     """Train one cell to its end, from its checkpoint if it has one; return its state and a line about it."""
     from normlab.engine.api import train_folder
 
     try:
         folder = RunFolder(path) if (path / "config.yaml").exists() else RunFolder.create(path, config, task)
-        result: dict[str, Any] = train_folder(folder, quiet=True)
+        result: dict[str, Any] = train_folder(folder, quiet=True, prune=prune)
     except UserError as error:
         return "failed", str(error)
     except Exception as error:  # the study goes on; the run folder holds state and cause
         return "failed", f"{type(error).__name__}: {error} (see {path / 'log.txt'})"
     if result["state"] == "diverged":
         return "diverged", result["diverged"]["reason"]
+    if result["state"] == "pruned":
+        return "pruned", f"after epoch {result['epochs']}"
     headline = result["headline"]
     return "finished", f"{headline} {result['metrics'][headline]:.4f}"

@@ -2,7 +2,8 @@
 
 A study file is YAML: `title`, `question`, `task`, `base` (settings of every cell), `axes` (setting -> values),
 `variants` (name -> settings, one more axis), `seeds`, `scales` (name -> preset, seeds, further settings), `published`
-and `claims`. A plan is that file resolved for one scale: a list of cells, each a full configuration with a hash.
+and `claims`; with `search`, the cells are the trials of a search. A plan is that file resolved for one scale: a list
+of cells, each a full configuration with a hash.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 from normlab.config import Config, TrainConfig, config_hash, option
 from normlab.errors import UserError, did_you_mean
+from normlab.studies.search.settings import TRIAL, Search, read_search
 from normlab.tasks import task_settings
 
 VARIANT = "variant"  # the axis that a study's `variants` make
@@ -28,6 +30,7 @@ class Scale(Config):
     seeds: int | None = option(None, "number of paired seeds, instead of the study's", ge=1)
     base: dict[str, Any] = option({}, "settings of every cell at this scale")
     axes: dict[str, list[Any]] = option({}, "axes that replace the study's at this scale")
+    search: dict[str, Any] = option({}, "changes to the study's search at this scale")
 
 
 class StudyFile(Config):
@@ -43,6 +46,7 @@ class StudyFile(Config):
     scales: dict[str, Scale] = option({}, "smoke, demo, full: how big")
     published: list[str] = option([], "tables of published results to print beside ours")
     claims: list[dict[str, Any]] = option([], "statements that the report answers with a verdict")
+    search: dict[str, Any] = option({}, "settings to search for each combination of the axes, under one budget")
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,7 @@ class Plan:
     scale: str
     axes: dict[str, list[Any]]
     cells: list[Cell] = field(repr=False)
+    search: Search | None = None  # then the cells are its trials
 
 
 def shipped_studies() -> dict[str, Path]:
@@ -103,15 +108,31 @@ def make_plan(path_or_name: str | Path, *, scale: str = "demo", seeds: int | Non
     settings = task_settings(study.task)
     axes = _axes(study, chosen, path)
     base = {**settings.preset(chosen.preset or scale, str(path)), **study.base, **chosen.base, **changes}
+    count = seeds or chosen.seeds or study.seeds
+    search = None
+    if study.search:
+        search = read_search(
+            {**study.search, **chosen.search},
+            settings.config_class,
+            base,
+            str(path),
+            axes=axes,
+            variants=study.variants,
+            claims=study.claims,
+            seeds=count,
+        )
+        for name in set(changes) & set(search.settings):
+            raise UserError(f"--{name.replace('_', '-')}: {path} searches for {name}: change its grid or space instead")
+        axes, base = {**axes, **search.axes()}, {**base, **search.fixed()}
     cells = [
         _make_cell(
             settings.config_class, {**base, **study.variants.get(str(values.get(VARIANT)), {})}, values, seed, str(path)
         )
         for values in _combinations(axes)
-        for seed in range(seeds or chosen.seeds or study.seeds)
+        for seed in range(count)
     ]
     _refuse_twins(cells, path)
-    return Plan(path.stem, study, scale, axes, cells)
+    return Plan(path.stem, study, scale, axes, cells, search)
 
 
 def _choose_scale(study: StudyFile, scale: str, path: Path) -> Scale:
@@ -141,7 +162,7 @@ def _combinations(axes: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
 def _make_cell(
     config_class: type[TrainConfig], base: Mapping[str, Any], values: Mapping[str, Any], seed: int, where: str
 ) -> Cell:
-    settings = {axis: value for axis, value in values.items() if axis != VARIANT}
+    settings = {axis: value for axis, value in values.items() if axis not in (VARIANT, TRIAL)}
     config = config_class.parse({**base, **settings, "seed": seed}, where)
     canonical = {axis: getattr(config, axis) if axis in settings else value for axis, value in values.items()}
     name = "_".join([*(f"{axis}-{value}" for axis, value in canonical.items()), f"seed-{seed}"])

@@ -42,9 +42,11 @@ def run_study(
         changes: settings that override those of every cell, e.g. `data="cifar10"`.
     Raises: UserError for a wrong study, or a folder that holds another one.
     """
-    say = say or _to_stderr
+    say = say or to_stderr
     plan = make_plan(path_or_name, scale=scale, seeds=seeds, **changes)
-    _refuse_wrong_claims(plan, find_study(path_or_name))
+    if plan.search is not None:
+        raise UserError(f"{find_study(path_or_name)}: searches for settings: run it with `normlab tune {path_or_name}`")
+    refuse_wrong_claims(plan, find_study(path_or_name))
     folder = Path(out) if out else Path("runs") / f"{plan.name}-{scale}"
     lay_out(plan, folder, find_study(path_or_name))
     waiting = [cell for cell in in_pairs(plan.cells) if not (folder / "cells" / cell.name / "result.json").exists()]
@@ -54,7 +56,7 @@ def run_study(
     return Study.open(folder)
 
 
-def _refuse_wrong_claims(plan: Plan, source: Path) -> None:
+def refuse_wrong_claims(plan: Plan, source: Path) -> None:
     """Check the claims before hours of training, not after."""
     from normlab.studies.claims import read_claims  # scipy takes a second to import; planning does not need it
 
@@ -88,6 +90,7 @@ def lay_out(plan: Plan, folder: Path, source: Path) -> None:
             "axes": plan.axes,
             "published": plan.file.published,
             "claims": plan.file.claims,
+            "search": None if plan.search is None else plan.search.model_dump(mode="json"),
             "cells": [
                 {"name": cell.name, "values": cell.values, "seed": cell.seed, "hash": cell.hash} for cell in plan.cells
             ],
@@ -97,6 +100,7 @@ def lay_out(plan: Plan, folder: Path, source: Path) -> None:
 
 def _refuse_other_plan(plan: Plan, study: Study) -> None:
     planned = {cell.name: cell for cell in plan.cells}
+    drawn = list(plan.search.space) if plan.search else []
     for cell in study.cells:
         if cell.state == "waiting":
             continue
@@ -104,16 +108,17 @@ def _refuse_other_plan(plan: Plan, study: Study) -> None:
         if cell.name not in planned:
             raise UserError(f"{place} but is not in the plan any more: choose another --out, or restore the study")
         if cell.hash != planned[cell.name].hash:
-            changed = _difference(cell.folder.config(), planned[cell.name].config)
+            changed = _difference(cell.folder.config(), planned[cell.name].config, drawn)
             raise UserError(f"{place} with other settings ({changed}): choose another --out, or restore them")
 
 
-def _difference(old: dict[str, Any], planned: TrainConfig) -> str:
-    """Say which settings that matter to a result differ, old -> new."""
+def _difference(old: dict[str, Any], planned: TrainConfig, drawn: list[str]) -> str:
+    """Say which settings that matter to a result differ, old -> new; those that are drawn differ anyway."""
     new = planned.model_dump(mode="json")
-    matters = [key for key in new if affects_result(type(planned), key)]
+    matters = [key for key in new if affects_result(type(planned), key) and key not in drawn]
     return ", ".join(f"{key}: {old.get(key)} -> {new[key]}" for key in matters if old.get(key) != new[key])
 
 
-def _to_stderr(line: str) -> None:
+def to_stderr(line: str) -> None:
+    """Print a line of progress."""
     print(line, file=sys.stderr, flush=True)

@@ -24,7 +24,7 @@ class StudyCell:
 
     @property
     def state(self) -> str:
-        """One of: waiting, created, running, interrupted, failed, finished, diverged."""
+        """One of: waiting, created, running, interrupted, failed, finished, diverged, pruned."""
         return self.folder.status()["state"] if (self.folder.path / "config.yaml").exists() else "waiting"
 
 
@@ -36,6 +36,7 @@ class Study:
         axes: setting -> the values compared; the cells are their product, times the seeds.
         published: names of published tables (`normlab.studies.published`) that stand beside ours.
         claims: the study file's claims, as plain values.
+        search: the file's `search` block if the cells are its trials, as plain values.
     """
 
     path: Path
@@ -48,6 +49,7 @@ class Study:
     published: list[str]
     claims: list[dict[str, Any]]
     cells: list[StudyCell]
+    search: dict[str, Any] | None = None
 
     @classmethod
     def open(cls, path: Path | str) -> Self:

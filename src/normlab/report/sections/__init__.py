@@ -13,6 +13,9 @@ from normlab.report.view import StudyView
 
 GENERAL = ["summary", "progress", "all_metrics", "claims", "loss_curves", "timing", "configuration", "environment"]
 
+# A search has many trials of each variant: its own findings stand for the tables and figures of all of them.
+SEARCH = ["search", "claims", "best_curves", "configuration", "environment"]
+
 SECTIONS: dict[str, list[str]] = {
     "image": [
         "summary",
@@ -34,6 +37,6 @@ SECTIONS: dict[str, list[str]] = {
 
 def sections_of(view: StudyView) -> list[Section]:
     """Return the sections of a study's task that have something to say."""
-    names = SECTIONS.get(view.study.task, GENERAL)
+    names = SEARCH if view.study.search else SECTIONS.get(view.study.task, GENERAL)
     modules = (import_module(f"{__name__}.{name}") for name in names)
     return [section for module in modules if (section := module.section(view)) is not None]
