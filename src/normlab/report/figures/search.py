@@ -136,7 +136,8 @@ def _axis_for(values: Sequence[Any]) -> dict[str, Any]:
     if 1 < len(distinct) <= 8:
         axis |= {"tickvals": distinct, "ticktext": [_text(value) for value in distinct]}
     elif axis:
-        axis |= {"tickvals": [10.0**power for power in range(math.floor(low), math.ceil(high) + 1)]}
+        decades = [10.0**power for power in range(math.floor(low), math.ceil(high) + 1)]
+        axis |= {"tickvals": decades, "ticktext": [f"{value:g}" for value in decades]}
     return axis
 
 

@@ -59,10 +59,12 @@ def _forest_effects(search: Search, trials: Sequence[Trial], scores: Sequence[fl
     total = float(forest.predict(others).var())
     if total == 0:
         return None
-    return {
-        name: min(1.0, float(np.var(_marginal(forest, others, column, _levels(search, name)))) / total)
+    shares = [
+        float(np.var(_marginal(forest, others, column, _levels(search, name)))) / total
         for column, name in enumerate(names)
-    }
+    ]
+    excess = max(1.0, sum(shares))  # both variances are estimated, so the shares can add up to a little over 1
+    return {name: share / excess for name, share in zip(names, shares, strict=True)}
 
 
 def _levels(search: Search, name: str) -> np.ndarray:
