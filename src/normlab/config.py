@@ -123,6 +123,13 @@ class TrainConfig(Config):
         "every_epoch", "when the training part is measured in evaluation mode", affects_result=False
     )
 
+    distributions: Literal["off", "penultimate", "all"] = option(
+        "penultimate",
+        "recorded after each epoch: off: nothing; penultimate: percentiles of the features before the output layer "
+        "(images); all: every layer's percentiles, dead channels, gates, and norms of weights and gradients",
+        affects_result=False,
+    )
+
     precision: Literal["auto", "float32", "bfloat16"] = option("auto", "auto: bfloat16 where the machine has it")
     compile: bool = option(False, "run the model through torch.compile")
     device: str = option("auto", "auto, cpu, cuda, cuda:1, mps", affects_result=False)
