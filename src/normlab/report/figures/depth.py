@@ -17,9 +17,9 @@ def depth_figure(variants: Sequence[Variant], layers: Sequence[str]) -> go.Figur
     figure = panel_figure(
         [variant.label for variant in variants],
         columns=4,
-        x_title="layer, from the input to the output",
+        x_title="layer",
         row_height=190,
-        min_width=215,
+        min_width=165,
         max_width=560,
         x_axis={"dtick": 2 if len(layers) <= 16 else 5, "range": [0.5, len(layers) + 0.5]},
     )

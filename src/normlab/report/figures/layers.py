@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -28,7 +29,7 @@ def layers_figure(
         min_width=260,
         max_width=560,
         x_axis=epoch_axis(variants),
-        y_axis={"type": "log", "dtick": 1, "exponentformat": "power"} if log_y else {"rangemode": "tozero"},
+        y_axis=_log_axis(variants, layers, quantity) if log_y else {"rangemode": "tozero"},
     )
     for panel, layer in enumerate(layers):
         metric = layer_metric(layer, quantity)
@@ -36,6 +37,17 @@ def layers_figure(
             figure.add_traces(variant_traces(variant, metric, scale, panel))
             figure.add_traces(divergence_marks(variant, metric, scale, panel))
     return figure
+
+
+def _log_axis(variants: Sequence[Variant], layers: Sequence[str], quantity: str) -> dict[str, Any]:
+    """Return a logarithmic axis with a label at each power of ten, or also at 2 and 5 where these are few."""
+    means = [
+        v for variant in variants for layer in layers for v in variant.mean_curve(layer_metric(layer, quantity))[1]
+    ]
+    seen = [value for value in means if value > 0] or [1.0]
+    digits = (1, 2, 5) if max(seen) < 50 * min(seen) else (1,)
+    ticks = [float(f"{digit}e{power}") for power in range(-12, 9) for digit in digits]
+    return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
 
 
 def divergence_marks(variant: Variant, metric: str, scale: Scale = as_it_is, panel: int = 0) -> list[go.Scatter]:

@@ -4,7 +4,6 @@ variant.
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
@@ -15,7 +14,7 @@ from normlab.report.palette import Style, faded
 from normlab.report.view import Variant
 
 LEVELS = ("p01", "p20", "p80", "p99")
-_OUTLIER = 4.0  # a variant whose 99th percentile is so many times the median variant's does not set the range
+_OUTLIER = 4.0  # a variant whose 99th percentile is so many times the upper quartile's does not set the range
 
 
 def percentiles_figure(variants: Sequence[Variant], prefix: str = "features") -> go.Figure:
@@ -28,7 +27,7 @@ def percentiles_figure(variants: Sequence[Variant], prefix: str = "features") ->
         [variant.label for variant in variants],
         columns=4,
         row_height=190,
-        min_width=215,
+        min_width=165,
         max_width=560,
         x_axis=epoch_axis(variants),
     )
@@ -54,12 +53,12 @@ def shared_range(variants: Sequence[Variant], prefix: str = "features") -> tuple
 
 
 def common_top(tops: Sequence[float]) -> float:
-    """Return the highest of several tops, but for those far above the median one; 1 if none is above zero."""
-    heights = [height for height in tops if height > 0]
+    """Return the highest of several tops, but for a few far above the others; 1 if none is above zero."""
+    heights = sorted(height for height in tops if height > 0)
     if not heights:
         return 1.0
-    limit = _OUTLIER * statistics.median(heights)
-    return max([height for height in heights if height <= limit] or heights)
+    limit = _OUTLIER * heights[3 * (len(heights) - 1) // 4]
+    return max(height for height in heights if height <= limit)
 
 
 def band_traces(
@@ -98,12 +97,12 @@ def _bands(variant: Variant, prefix: str, panel: int) -> list[go.Scatter]:
 
 
 def _divergence(variant: Variant) -> str:
-    """Return "diverged in epoch 3" of the runs that did, and how many they were of several; empty if none did."""
+    """Return "✕ diverged, epoch 3", with how many of several runs did; empty if none did."""
     epochs = [cell.result["diverged"]["epoch"] for cell in variant.cells if cell.result.get("diverged")]
     if not epochs:
         return ""
-    many = f"{len(epochs)} of {len(variant.cells)} " if len(variant.cells) > 1 else ""
-    return f"✕ {many}diverged in epoch {', '.join(str(epoch) for epoch in sorted(set(epochs)))}"
+    who = f"{len(epochs)} of {len(variant.cells)}" if len(variant.cells) > 1 else "diverged"
+    return f"✕ {who}, epoch {', '.join(str(epoch) for epoch in sorted(set(epochs)))}"
 
 
 def _line(

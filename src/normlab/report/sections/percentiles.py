@@ -14,10 +14,11 @@ _HELP = (
     "validation split, the dark one from the 20th to the 80th, each the mean over the seeds. All panels "
     "share their axes. A band that keeps its width means that the scheme holds the distribution; one that "
     "widens without end is the failure that normalization is meant to prevent. A variant far outside the "
-    "others' range is cut off, and its panel says where it goes; the bands of a run that diverged end where it "
-    "stopped. Where every layer was recorded, the second figure follows the features through the network after "
-    "the last epoch, and the others follow one layer each over the epochs, on axes of their own. A layer is a "
-    "convolution with its norm, its shortcut and its ReLU, so its values are never negative and often zero."
+    "others' range is cut off, and its panel says where it goes; a cross says how many runs diverged and in "
+    "which epoch, where their bands end. Where every layer was recorded, the second figure follows the "
+    "features through the network after the last epoch, and the others follow one layer each over the epochs, "
+    "on axes of their own. A layer is a convolution with its norm, its shortcut and its ReLU, so its values "
+    "are never negative and often zero."
 )
 
 
