@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from normlab.report.figures.grid import axes_of, axis_suffix, escaped, panel_figure
-from normlab.report.figures.percentiles import LEVELS, band_traces, beyond, common_top
+from normlab.report.figures.percentiles import LEVELS, band_traces, beyond, common_top, panel_label
 from normlab.report.layers import layer_metric, layer_title
 from normlab.report.view import Variant
 
@@ -15,7 +15,7 @@ from normlab.report.view import Variant
 def depth_figure(variants: Sequence[Variant], layers: Sequence[str]) -> go.Figure:
     """Draw the last epoch's percentiles of every layer, from the input to the output, on shared axes."""
     figure = panel_figure(
-        [variant.label for variant in variants],
+        [panel_label(variant) for variant in variants],
         columns=4,
         x_title="layer",
         row_height=190,

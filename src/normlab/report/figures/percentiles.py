@@ -24,7 +24,7 @@ def percentiles_figure(variants: Sequence[Variant], prefix: str = "features") ->
     A variant that leaves the others' range is cut off and says how far it goes.
     """
     figure = panel_figure(
-        [variant.label for variant in variants],
+        [panel_label(variant) for variant in variants],
         columns=4,
         row_height=190,
         min_width=165,
@@ -42,6 +42,11 @@ def percentiles_figure(variants: Sequence[Variant], prefix: str = "features") ->
     for index in range(len(variants)):
         figure.layout[f"yaxis{axis_suffix(index)}"].range = [bottom, top]
     return figure
+
+
+def panel_label(variant: Variant) -> str:
+    """Return a variant's name as it fits above a narrow panel: "Batch-instance" without "norm"."""
+    return variant.label.removesuffix(" norm")
 
 
 def shared_range(variants: Sequence[Variant], prefix: str = "features") -> tuple[float, float]:
