@@ -128,6 +128,12 @@ class TrainConfig(Config):
         "measure the test split at the end; false: leave it unseen while settings are chosen",
         affects_result=False,
     )
+    distributions: Literal["off", "penultimate", "all"] = option(
+        "penultimate",
+        "recorded after each epoch: off: nothing; penultimate: percentiles of the features before the output layer "
+        "(images); all: every layer's percentiles, dead channels, gates, and norms of weights and gradients",
+        affects_result=False,
+    )
 
     precision: Literal["auto", "float32", "bfloat16"] = option("auto", "auto: bfloat16 where the machine has it")
     compile: bool = option(False, "run the model through torch.compile")

@@ -186,3 +186,34 @@ def _confusion(accuracy: float, rng: np.random.Generator) -> list[list[int]]:
     counts = wrong.round().astype(int)
     np.fill_diagonal(counts, 1000 - counts.sum(1))
     return counts.tolist()
+
+
+def add_layers(study: Study) -> None:
+    """Give every run of a study a `layers.jsonl` beside its epochs: a network of six convolutions."""
+    layers = ["conv", *(f"stages.{stage}.0.conv{conv}" for stage in range(3) for conv in (1, 2) if stage + conv > 1)]
+    for cell in study.cells:
+        for record in cell.folder.metrics() if cell.state != "waiting" else []:
+            measured = {
+                layer: _layer(record, place, str(cell.values.get("norm", "batch")))
+                for place, layer in enumerate(layers)
+            }
+            measured["linear"] = {"gradient_norm": 0.7, "weight_norm": 2.0 + 0.1 * record["epoch"]}
+            measured["penultimate"] = {level: record[f"features/{level}"] for level in _LEVELS}
+            line = json.dumps({"epoch": record["epoch"], "layers": measured}) + "\n"
+            with (cell.folder.path / "layers.jsonl").open("a", encoding="utf-8") as file:
+                file.write(line)
+
+
+def _layer(record: Mapping[str, Any], place: int, norm: str) -> dict[str, Any]:
+    epoch, weight = record["epoch"], 3.0 + 0.2 * place + 0.05 * record["epoch"]
+    spread = (1 + 0.2 * place) * (1 + (epoch if norm == "none" else 0.05 * epoch))
+    values: dict[str, Any] = {level: factor * spread for level, factor in _LEVELS.items()}
+    values |= {"dead": 0.01 * place * (3 if norm == "none" else 1), "weight_norm": weight}
+    values["gradient_norm"] = 0.3 / (1 + place) * (epoch if norm == "none" else 1)
+    if norm != "none":
+        values["effective_lr"] = record["lr"] / weight**2
+    if norm == "batch_instance":
+        moved = min(16, epoch)
+        values |= {"gate": [moved // 2, 0, 0, 0, 0, 0, 0, 0, moved - moved // 2, 16 - moved]}
+        values |= {"gate_at_0": moved // 2, "gate_at_1": 16 - moved}
+    return values

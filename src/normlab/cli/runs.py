@@ -89,7 +89,7 @@ def _metric_table(metrics: dict[str, float]) -> str:
 def _for_people(name: str, value: float | None) -> str:
     if value is None:
         return "-"
-    return f"{value:.4f}" if name.endswith("loss") else f"{100 * value:.2f} %"
+    return f"{value:.4f}" if name.endswith(("loss", "spread")) else f"{100 * value:.2f} %"
 
 
 def _add_evaluate(verbs: Any, arguments: list[str]) -> None:

@@ -23,6 +23,7 @@ from normlab.engine.checkpoint import load_training, load_weights, save_training
 from normlab.engine.counters import Counters
 from normlab.engine.device import PeakMemory, choose_placement
 from normlab.engine.divergence import DivergedError, FiniteWatch
+from normlab.engine.layers import LayerRecord
 from normlab.engine.optim import build_optimizer, learning_rate, set_learning_rate
 from normlab.engine.progress import Progress
 from normlab.engine.rng import initialise, seed_stream
@@ -91,6 +92,7 @@ class Training:
         self.monitor = config.monitor or task.monitor
         self.counters = self._restore()
         self.scalars = ScalarLog(folder.path)
+        self.layers = LayerRecord(self.model, folder, on=config.distributions == "all")
 
     def run(self, prune: Prune | None = None) -> dict[str, Any]:
         """Train to the end, measure every split, and return the result; a pruned run measures nothing more."""
@@ -128,8 +130,9 @@ class Training:
         if improved or config.select == "last":
             save_weights(checkpoints / "model.safetensors", self.model)
         self.folder.append_metrics(record)
+        by_layer = self.layers.write(counters.epoch, record["lr"])
         save_training(checkpoints / "last.safetensors", self.model, self.optimizer, asdict(counters))
-        self.scalars.add(record)
+        self.scalars.add(record | by_layer)
         self.progress.epoch(record, config.epochs, self.monitor, best=improved)
 
     def _train_steps(self) -> dict[str, float]:
@@ -148,6 +151,7 @@ class Training:
                 output = task.loss(self.stepped_model, batch, config)
             self.optimizer.zero_grad(set_to_none=True)
             output.loss.backward()
+            self.layers.look()
             if config.clip_norm is not None:
                 nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
             self.optimizer.step()
@@ -166,7 +170,9 @@ class Training:
         splits = ("train", "val") if self.config.train_metrics == "every_epoch" else ("val",)
         metrics: dict[str, float] = {}
         for split in splits:
-            metrics |= measure(self.task, self.model, self.data, split, self.config, self.placement).metrics
+            found = measure(self.task, self.model, self.data, split, self.config, self.placement)
+            metrics |= found.metrics
+        self.layers.take(found.tables)
         if not math.isfinite(metrics.get("val/loss", 0.0)):
             raise DivergedError("the validation loss", self.counters.epoch + 1, self.counters.step)
         return metrics

@@ -114,6 +114,11 @@ class HeConv2d(nn.Conv2d):
         bias = NORMS.resolve(norm) == "none"
         super().__init__(in_channels, out_channels, 3, stride=stride, padding=1, bias=bias)
 
+    @property
+    def scale_invariant(self) -> bool:
+        """Whether a norm follows, so that the output after it does not depend on the weights' scale."""
+        return self.bias is None
+
     def reset_parameters(self) -> None:
         """Draw new weights."""
         nn.init.kaiming_normal_(self.weight, mode="fan_out", nonlinearity="relu")

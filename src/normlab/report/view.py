@@ -12,6 +12,7 @@ from typing import Any
 
 from normlab.report.numbers import finite
 from normlab.report.palette import DASHES, Style, name_of, styles_for
+from normlab.runs import RunFolder, flat_layers
 from normlab.studies.statistics import Interval, mean_interval
 from normlab.studies.study import Study, StudyCell
 
@@ -171,6 +172,12 @@ def _read_cell(cell: StudyCell) -> CellView:
         config=folder.config() if exists else {},
         card=folder.card() if exists else {},
         environment=folder.environment() if exists else {},
-        epochs=folder.metrics() if exists else [],
+        epochs=_read_epochs(folder) if exists else [],
         result=folder.result() if folder.done else {},
     )
+
+
+def _read_epochs(folder: RunFolder) -> list[dict[str, Any]]:
+    """Return the epochs' records, each with what was measured by layer as "layers/NAME/QUANTITY"."""
+    by_layer = {record["epoch"]: flat_layers(record) for record in folder.layers()}
+    return [record | by_layer.get(record["epoch"], {}) for record in folder.metrics()]

@@ -4,6 +4,7 @@
     environment.json   where it ran
     card.json          what the model needs to be used: classes, mean, standard deviation, ...
     metrics.jsonl      one object per epoch
+    layers.jsonl       one object per epoch: what was measured of every layer, with `distributions: all`
     log.txt            the same as plain lines
     status.json        running, finished, diverged, pruned, failed, interrupted
     checkpoints/  predictions/
@@ -32,7 +33,15 @@ from normlab.runs.atomic import write_json, write_text
 from normlab.runs.environment import describe_environment
 from normlab.runs.lock import FolderLock
 
-_FIRST_FILES = ("config.yaml", "environment.json", "card.json", "metrics.jsonl", "log.txt", "status.json")
+_FIRST_FILES = (
+    "config.yaml",
+    "environment.json",
+    "card.json",
+    "metrics.jsonl",
+    "layers.jsonl",
+    "log.txt",
+    "status.json",
+)
 
 
 class RunFolder:
@@ -135,6 +144,10 @@ class RunFolder:
         """Return the epochs' records in order."""
         return list(_read_jsonl(self.path / "metrics.jsonl"))
 
+    def layers(self) -> list[dict[str, Any]]:
+        """Return the epochs' records by layer, {"epoch", "layers": {name: {quantity: value}}}, if asked for."""
+        return list(_read_jsonl(self.path / "layers.jsonl"))
+
     # What the writer does
 
     def set_status(self, state: str, **details: Any) -> None:
@@ -147,16 +160,20 @@ class RunFolder:
 
     def append_metrics(self, record: Mapping[str, Any]) -> None:
         """Add one epoch's record, on disk before this returns."""
-        finite = {name: value if _is_json(value) else None for name, value in record.items()}
-        with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(finite) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        _append_jsonl(self.path / "metrics.jsonl", record)
+
+    def append_layers(self, record: Mapping[str, Any]) -> None:
+        """Add one epoch's record by layer, on disk before this returns."""
+        _append_jsonl(self.path / "layers.jsonl", record)
 
     def keep_metrics(self, epochs: int) -> None:
         """Drop the records after an epoch: those a checkpoint does not know are trained again."""
-        kept = [record for record in self.metrics() if record["epoch"] <= epochs]
-        write_text(self.path / "metrics.jsonl", "".join(json.dumps(record) + "\n" for record in kept))
+        for name in ("metrics.jsonl", "layers.jsonl"):
+            kept = [record for record in _read_jsonl(self.path / name) if record["epoch"] <= epochs]
+            if kept or name == "metrics.jsonl":
+                write_text(self.path / name, "".join(json.dumps(record) + "\n" for record in kept))
+            else:
+                (self.path / name).unlink(missing_ok=True)
 
     def log(self, line: str) -> None:
         """Add a line to log.txt with the time of day."""
@@ -205,9 +222,18 @@ def list_runs(root: Path | str) -> list[RunFolder]:
     ]
 
 
-def _is_json(value: Any) -> bool:
-    """JSON knows neither NaN nor infinity."""
-    return not isinstance(value, float) or math.isfinite(value)
+def _json_value(value: Any) -> Any:
+    """Return a value as JSON can hold it, which knows neither NaN nor infinity."""
+    if isinstance(value, Mapping):
+        return {name: _json_value(inner) for name, inner in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _append_jsonl(path: Path, record: Mapping[str, Any]) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(_json_value(record)) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _read_jsonl(path: Path) -> Iterator[dict[str, Any]]:

@@ -4,8 +4,7 @@ variant.
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
@@ -15,7 +14,7 @@ from normlab.report.palette import Style, faded
 from normlab.report.view import Variant
 
 LEVELS = ("p01", "p20", "p80", "p99")
-_OUTLIER = 4.0  # a variant whose 99th percentile is so many times the median variant's does not set the range
+_OUTLIER = 4.0  # a variant whose 99th percentile is so many times the upper quartile's does not set the range
 
 
 def percentiles_figure(variants: Sequence[Variant], prefix: str = "features") -> go.Figure:
@@ -25,10 +24,10 @@ def percentiles_figure(variants: Sequence[Variant], prefix: str = "features") ->
     A variant that leaves the others' range is cut off and says how far it goes.
     """
     figure = panel_figure(
-        [variant.label for variant in variants],
+        [panel_label(variant) for variant in variants],
         columns=4,
         row_height=190,
-        min_width=215,
+        min_width=165,
         max_width=560,
         x_axis=epoch_axis(variants),
     )
@@ -37,62 +36,52 @@ def percentiles_figure(variants: Sequence[Variant], prefix: str = "features") ->
         figure.add_traces(_bands(variant, prefix, index))
         highest = _extreme(variant, prefix)
         if highest > top:
-            figure.add_annotation(_beyond(highest, index))
+            figure.add_annotation(beyond(highest, index))
+        if said := _divergence(variant):
+            figure.add_annotation({**beyond(highest, index), "text": said, "y": 0.8})
     for index in range(len(variants)):
         figure.layout[f"yaxis{axis_suffix(index)}"].range = [bottom, top]
     return figure
 
 
+def panel_label(variant: Variant) -> str:
+    """Return a variant's name as it fits above a narrow panel: "Batch-instance" without "norm"."""
+    return variant.label.removesuffix(" norm")
+
+
 def shared_range(variants: Sequence[Variant], prefix: str = "features") -> tuple[float, float]:
     """Return the (top, bottom) of the common y axis, which no single outlier sets."""
-    tops = [highest for variant in variants if (highest := _extreme(variant, prefix)) > 0]
+    top = 1.05 * common_top([_extreme(variant, prefix) for variant in variants])
     lows = [min(means) for variant in variants if (means := variant.mean_curve(f"{prefix}/p01")[1])]
-    if not tops:
-        return 1.0, 0.0
-    limit = _OUTLIER * statistics.median(tops)
-    top = 1.05 * max([height for height in tops if height <= limit] or tops)
     bottom = min([max(low, -top) for low in lows] or [0.0])
     return top, min(0.0, 1.05 * bottom)
 
 
-def _bands(variant: Variant, prefix: str, panel: int) -> list[go.Scatter]:
-    curves = {level: variant.mean_curve(f"{prefix}/{level}")[:2] for level in LEVELS}
-    if not curves["p01"][0]:
+def common_top(tops: Sequence[float]) -> float:
+    """Return the highest of several tops, but for a few far above the others; 1 if none is above zero."""
+    heights = sorted(height for height in tops if height > 0)
+    if not heights:
+        return 1.0
+    limit = _OUTLIER * heights[3 * (len(heights) - 1) // 4]
+    return max(height for height in heights if height <= limit)
+
+
+def band_traces(
+    curves: Mapping[str, tuple[Sequence[int], Sequence[float]]], style: Style, panel: int, place: str
+) -> list[go.Scatter]:
+    """Return the two bands of level -> (x, y), none if there are no points; `place` is how a hint names an x."""
+    if not curves["p01"][0] or not curves["p01"][1]:
         return []
     return [
-        _line(curves["p01"], "1 %", variant.style, panel, width=1.0),
-        _line(curves["p99"], "99 %", variant.style, panel, width=1.0, fill=0.14),
-        _line(curves["p20"], "20 %", variant.style, panel, width=1.8),
-        _line(curves["p80"], "80 %", variant.style, panel, width=1.8, fill=0.30),
+        _line(curves["p01"], f"1 %: %{{y:.4g}} at {place}", style, panel, width=1.0),
+        _line(curves["p99"], f"99 %: %{{y:.4g}} at {place}", style, panel, width=1.0, fill=0.14),
+        _line(curves["p20"], f"20 %: %{{y:.4g}} at {place}", style, panel, width=1.8),
+        _line(curves["p80"], f"80 %: %{{y:.4g}} at {place}", style, panel, width=1.8, fill=0.30),
     ]
 
 
-def _line(
-    curve: tuple[list[int], list[float]],
-    name: str,
-    style: Style,
-    panel: int,
-    *,
-    width: float,
-    fill: float = 0.0,
-) -> go.Scatter:
-    return go.Scatter(
-        x=curve[0],
-        y=rounded(curve[1]),
-        mode="lines" if len(curve[0]) > 1 else "markers",
-        line={"color": style.color, "width": width},
-        fill="tonexty" if fill else None,
-        fillcolor=faded(style.color, fill) if fill else None,
-        hovertemplate=f"{name}: %{{y:.4g}} at epoch %{{x}}<extra></extra>",
-        **axes_of(panel),
-    )
-
-
-def _extreme(variant: Variant, prefix: str) -> float:
-    return max(variant.mean_curve(f"{prefix}/p99")[1], default=0.0)
-
-
-def _beyond(highest: float, panel: int) -> dict[str, object]:
+def beyond(highest: float, panel: int) -> dict[str, object]:
+    """Return the note in a panel's corner that says how far a variant goes beyond it."""
     suffix = axis_suffix(panel)
     return {
         "text": f"↑ up to {highest:.3g}",
@@ -105,3 +94,42 @@ def _beyond(highest: float, panel: int) -> dict[str, object]:
         "showarrow": False,
         "font": {"size": TEXT_SIZE},
     }
+
+
+def _bands(variant: Variant, prefix: str, panel: int) -> list[go.Scatter]:
+    curves = {level: variant.mean_curve(f"{prefix}/{level}")[:2] for level in LEVELS}
+    return band_traces(curves, variant.style, panel, "epoch %{x}")
+
+
+def _divergence(variant: Variant) -> str:
+    """Return "✕ diverged, epoch 3", with how many of several runs did; empty if none did."""
+    epochs = [cell.result["diverged"]["epoch"] for cell in variant.cells if cell.result.get("diverged")]
+    if not epochs:
+        return ""
+    who = f"{len(epochs)} of {len(variant.cells)}" if len(variant.cells) > 1 else "diverged"
+    return f"✕ {who}, epoch {', '.join(str(epoch) for epoch in sorted(set(epochs)))}"
+
+
+def _line(
+    curve: tuple[Sequence[int], Sequence[float]],
+    hint: str,
+    style: Style,
+    panel: int,
+    *,
+    width: float,
+    fill: float = 0.0,
+) -> go.Scatter:
+    return go.Scatter(
+        x=list(curve[0]),
+        y=rounded(curve[1]),
+        mode="lines" if len(curve[0]) > 1 else "markers",
+        line={"color": style.color, "width": width},
+        fill="tonexty" if fill else None,
+        fillcolor=faded(style.color, fill) if fill else None,
+        hovertemplate=f"{hint}<extra></extra>",
+        **axes_of(panel),
+    )
+
+
+def _extreme(variant: Variant, prefix: str) -> float:
+    return max(variant.mean_curve(f"{prefix}/p99")[1], default=0.0)

@@ -1,9 +1,11 @@
-"""How the penultimate features spread over the epochs, per variant."""
+"""How the features spread over the epochs, per variant: the penultimate ones first, then those of every layer."""
 
 from __future__ import annotations
 
-from normlab.report.blocks import Cell, Column, Figure, Section, Table
+from normlab.report.blocks import Block, Cell, Column, Figure, Folded, Section, Table
+from normlab.report.figures.depth import depth_figure
 from normlab.report.figures.percentiles import LEVELS, percentiles_figure
+from normlab.report.layers import layer_title, layers_with, split_layers, variants_with
 from normlab.report.numbers import DASH
 from normlab.report.view import StudyView, Variant
 
@@ -12,7 +14,11 @@ _HELP = (
     "validation split, the dark one from the 20th to the 80th, each the mean over the seeds. All panels "
     "share their axes. A band that keeps its width means that the scheme holds the distribution; one that "
     "widens without end is the failure that normalization is meant to prevent. A variant far outside the "
-    "others' range is cut off, and its panel says where it goes."
+    "others' range is cut off, and its panel says where it goes; a cross says how many runs diverged and in "
+    "which epoch, where their bands end. Where every layer was recorded, the second figure follows the "
+    "features through the network after the last epoch, and the others follow one layer each over the epochs, "
+    "on axes of their own. A layer is a convolution with its norm, its shortcut and its ReLU, so its values "
+    "are never negative and often zero."
 )
 
 
@@ -24,9 +30,24 @@ def section(view: StudyView) -> Section | None:
     figure = Figure(
         "percentiles", "Penultimate features: percentiles 1, 20, 80, 99 by epoch", percentiles_figure(shown)
     )
-    return Section(
-        "percentiles", "Evolution of the feature distribution", [figure, last_epoch_table(shown)], help=_HELP
-    )
+    blocks = [figure, last_epoch_table(shown), *_by_layer(view)]
+    return Section("percentiles", "Evolution of the feature distribution", blocks, help=_HELP)
+
+
+def _by_layer(view: StudyView) -> list[Block]:
+    """Return the figures of the layers: the whole depth, the last layer of each stage, and the rest on demand."""
+    layers, variants = layers_with(view, "p99"), variants_with(view, "p99")
+    if not layers:
+        return []
+    shown, rest = split_layers(layers)
+    depth = Figure("depth", "All layers after the last epoch: percentiles by depth", depth_figure(variants, layers))
+    blocks: list[Block] = [depth, *(_layer_figure(variants, layer) for layer in shown)]
+    return [*blocks, Folded("The other layers", [_layer_figure(variants, layer) for layer in rest])] if rest else blocks
+
+
+def _layer_figure(variants: list[Variant], layer: str) -> Figure:
+    name = "percentiles-" + layer.replace(".", "-")
+    return Figure(name, f"{layer_title(layer)}: percentiles by epoch", percentiles_figure(variants, f"layers/{layer}"))
 
 
 def last_epoch_table(variants: list[Variant]) -> Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from normlab.tasks.image.data import (
     to_network,
     training_batches,
 )
+from normlab.tasks.image.distributions import LayerWatch
 from normlab.tasks.image.metrics import classification_metrics, confusion_matrix, percentiles
 from normlab.tasks.image.predictions import write_predictions
 
@@ -85,13 +87,17 @@ class ImageTask:
         *,
         final: bool,
     ) -> Evaluation:
-        """Measure loss, accuracy and F1 on a split; on validation the percentiles of the penultimate features too.
+        """Measure loss, accuracy and F1 on a split; outside of training, the features' distributions too.
 
         In the end of a run with `bn_statistics: both`, accuracy and loss with precise statistics stand beside them.
         """
         assert isinstance(model, ResNet)
-        labels, logits, features = _forward(model, data, split, config, placement)
-        found = _evaluation(labels, logits, features, split, final=final)
+        watch = LayerWatch(model, FEATURE_PERCENTILES) if config.distributions == "all" and split != "train" else None
+        with watch or nullcontext():
+            labels, logits, features = _forward(model, data, split, config, placement)
+        found = _evaluation(labels, logits, final=final)
+        if config.distributions != "off" and split != "train":
+            _add_distributions(found, features, watch, split)
         if final and config.bn_statistics == "both" and batch_norms(model):
             with placement.autocast(), reestimated(model, _large_batches(data, config, placement)):
                 labels, logits, _ = _forward(model, data, split, config, placement)
@@ -150,13 +156,10 @@ def _forward(
     return torch.cat(labels), torch.cat(logits), torch.cat(features)
 
 
-def _evaluation(labels: Tensor, logits: Tensor, features: Tensor, split: str, *, final: bool) -> Evaluation:
+def _evaluation(labels: Tensor, logits: Tensor, *, final: bool) -> Evaluation:
     predictions = logits.argmax(1)
     confusion = confusion_matrix(labels, predictions, logits.shape[1])
     metrics = {"loss": float(F.cross_entropy(logits, labels)), **classification_metrics(confusion)}
-    if split == "val":
-        found = percentiles(features, FEATURE_PERCENTILES)
-        metrics |= {f"features/{level}": value for level, value in found.items()}
     if not final:
         return Evaluation(metrics)
     confidence = logits.softmax(1).amax(1)
@@ -166,6 +169,17 @@ def _evaluation(labels: Tensor, logits: Tensor, features: Tensor, split: str, *,
         {"confusion": confusion.tolist()},
         {name: column.cpu().numpy() for name, column in columns.items()},
     )
+
+
+def _add_distributions(found: Evaluation, features: Tensor, watch: LayerWatch | None, split: str) -> None:
+    """Add the penultimate features' percentiles, and with `watch` the table "layers" and the share of dead channels."""
+    penultimate = percentiles(features, FEATURE_PERCENTILES)
+    if split == "val":
+        found.metrics.update({f"features/{level}": value for level, value in penultimate.items()})
+    found.metrics["penultimate_spread"] = penultimate["p99"] - penultimate["p01"]
+    if watch is not None:
+        found.metrics["dead_channels"] = watch.dead_share
+        found.tables["layers"] = {**watch.summary(), "penultimate": penultimate}
 
 
 @torch.inference_mode()

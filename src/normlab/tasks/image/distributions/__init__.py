@@ -1,0 +1,9 @@
+"""What the layers of an image network do over the epochs: percentiles, dead channels, gates."""
+
+from __future__ import annotations
+
+from normlab.tasks.image.distributions.gates import gate_histograms
+from normlab.tasks.image.distributions.sketch import PercentileSketch
+from normlab.tasks.image.distributions.watch import LayerWatch
+
+__all__ = ["LayerWatch", "PercentileSketch", "gate_histograms"]
