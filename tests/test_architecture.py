@@ -23,7 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "tasks": {"nn", "norms", "kernels", "data", "config", "registry", "errors", "runs.atomic"},
     "engine": {"config", "runs", "tasks", "errors", "registry", "kernels"},
     "studies": {"config", "runs", "tasks", "engine.api", "norms", "errors", "registry"},
-    "report": {"runs", "studies", "norms", "errors", "config"},
+    "report": {"runs", "studies", "norms", "data.tagging_scheme", "errors", "config"},
     "apps": {"runs", "engine.api", "nn", "data", "errors", "config"},
 }
 NO_TORCH = ("errors", "registry", "config", "runs", "studies", "report")

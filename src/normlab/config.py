@@ -22,12 +22,17 @@ from pydantic_core import ErrorDetails, PydanticUndefined
 from normlab.errors import UserError, did_you_mean
 
 
-def option(default: Any = PydanticUndefined, help: str = "", *, affects_result: bool = True, **limits: Any) -> Any:
+def option(
+    default: Any = PydanticUndefined, help: str = "", *, affects_result: bool = True, later: bool = False, **limits: Any
+) -> Any:
     """Declare a configuration field: its default, its help, and its limits (`gt`, `ge`, `le`, ...).
 
-    `affects_result=False` keeps a field (a path, the device, the log) out of `config_hash`.
+    `affects_result=False` keeps a field (a path, the device, the log) out of `config_hash`. `later=True` marks a field
+    that came after results had been made: at its default, which is what was done before, it leaves the hash as it was.
     """
-    return Field(default, description=help, json_schema_extra={"affects_result": affects_result}, **limits)
+    return Field(
+        default, description=help, json_schema_extra={"affects_result": affects_result, "later": later}, **limits
+    )
 
 
 class Config(BaseModel):
@@ -166,7 +171,12 @@ class TaskSettings:
 
 def config_hash(config: Config) -> str:
     """Return 12 hex digits over the fields that can change a result."""
-    kept = {name: value for name, value in config.model_dump(mode="json").items() if affects_result(type(config), name)}
+    kind = type(config)
+    kept = {
+        name: value
+        for name, value in config.model_dump(mode="json").items()
+        if affects_result(kind, name) and not (_is_later(kind, name) and value == kind.model_fields[name].default)
+    }
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -179,6 +189,11 @@ def affects_result(config_class: type[Config], name: str) -> bool:
 def field_kinds(config_class: type[Config], name: str) -> set[type]:
     """Return the plain types that a field takes, e.g. {float, NoneType}."""
     return _kinds(config_class.model_fields[name].annotation)
+
+
+def _is_later(config_class: type[Config], name: str) -> bool:
+    extra = config_class.model_fields[name].json_schema_extra
+    return isinstance(extra, dict) and extra.get("later", False) is True
 
 
 def _kinds(annotation: Any) -> set[type]:

@@ -8,6 +8,7 @@ over unparsed.
 from __future__ import annotations
 
 import gzip
+import hashlib
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -62,6 +63,22 @@ def glove_words(path: str | Path, *, dimension: int | None = None) -> list[str]:
     return list(dict.fromkeys(entry.word for entry in _entries(Path(path), dimension, None)))
 
 
+def glove_fingerprint(path: str | Path, *, dimension: int | None = None, cache_dir: Path) -> str:
+    """Return the dimension and a hash of all words and vectors ("50d-1a2b3c4d5e6f"): packing or name do not matter.
+
+    Computed once per file and kept beside the parsed matrix.
+    """
+    key = _cache_key(Path(path), dimension)
+    kept = cache_dir / f"{key}.fingerprint"
+    if not kept.exists():
+        known, vectors = _cached(Path(path), dimension, cache_dir)
+        content = hashlib.sha256("\n".join(known).encode())
+        content.update(np.ascontiguousarray(vectors).data)
+        with atomic_binary(kept) as file:
+            file.write(f"{vectors.shape[1]}d-{content.hexdigest()[:12]}".encode())
+    return kept.read_text()
+
+
 class _Entry(NamedTuple):
     line: int
     word: str
@@ -79,8 +96,7 @@ def _parsed(path: Path, dimension: int | None, wanted: set[bytes]) -> tuple[list
 
 def _cached(path: Path, dimension: int | None, cache_dir: Path) -> tuple[list[str], np.ndarray]:
     """Return all words and the memory-mapped matrix; the word list, written last, means both are whole."""
-    state = path.stat() if path.exists() else None
-    key = f"{path.name}-{dimension or 'all'}" + (f"-{state.st_size}-{state.st_mtime_ns}" if state else "")
+    key = _cache_key(path, dimension)
     matrix_file, words_file = cache_dir / f"{key}.float32", cache_dir / f"{key}.words"
     if not words_file.exists():
         known = []
@@ -93,6 +109,11 @@ def _cached(path: Path, dimension: int | None, cache_dir: Path) -> tuple[list[st
     known = words_file.read_bytes().decode().split("\n")
     vectors = np.memmap(matrix_file, dtype=np.float32, mode="r")
     return known, vectors.reshape(len(known), -1)
+
+
+def _cache_key(path: Path, dimension: int | None) -> str:
+    state = path.stat() if path.exists() else None
+    return f"{path.name}-{dimension or 'all'}" + (f"-{state.st_size}-{state.st_mtime_ns}" if state else "")
 
 
 def _vector(path: Path, entry: _Entry) -> np.ndarray:

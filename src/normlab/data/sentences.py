@@ -91,14 +91,15 @@ class SentenceFile(ABC):
         if words > self.max_tokens:
             raise UserError(
                 f"{self.path}:{line}: sentence {number} has more than {self.max_tokens} words: is a blank "
-                "line missing? If it is meant so, raise max_tokens"
+                "line missing? Part it into sentences (or, from Python, raise max_tokens)"
             )
 
     def _checked_tags(self, sentence: Sentence) -> tuple[str, ...]:
         tags = sentence.tags or ()
         for place, tag in enumerate(tags):
             if not is_well_formed(tag, self.scheme):
-                raise UserError(f"{self._place(sentence, place)}: '{tag}' is no {self.scheme.upper()} tag")
+                kind = f"no {self.scheme.upper()} tag"
+                raise UserError(f"{self._place(sentence, place)}: '{tag}' is {kind}: correct it, or name the --scheme")
             if self.known_tags is not None and tag not in self.known_tags:
                 hint = did_you_mean(tag, sorted(self.known_tags))
                 raise UserError(f"{self._place(sentence, place)}: unknown tag '{tag}': {hint}")

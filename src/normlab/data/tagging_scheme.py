@@ -7,7 +7,7 @@ own rule; on others it is conlleval's lenient reading, which is therefore what r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -117,6 +117,11 @@ def spell(entities: Sequence[Span], length: int, scheme: Scheme) -> list[str]:
 def convert(tags: Sequence[str], target: Scheme) -> list[str]:
     """Return the same entities in another scheme; an illegal sequence is thereby repaired."""
     return spell(spans(tags), len(tags), target)
+
+
+def all_tags(types: Iterable[str], scheme: Scheme) -> list[str]:
+    """Return every tag that a scheme can spell these types with: O, then type by type in the order given."""
+    return [OUTSIDE, *(f"{prefix}-{entity_type}" for entity_type in types for prefix in _PREFIXES[scheme])]
 
 
 def legal_transitions(tag_names: Sequence[str], scheme: Scheme) -> LegalTransitions:

@@ -61,7 +61,7 @@ class GradientNorms:
     def look(self) -> None:
         """Add the norms of the gradients that a backward pass has left; a weight without one counts as zero."""
         gradients = (weight.new_zeros(()) if weight.grad is None else weight.grad for weight in self._weights.values())
-        norms = torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients])
+        norms = torch.stack([torch.linalg.vector_norm(_values(gradient)) for gradient in gradients])
         self._sum = norms if self._sum is None else self._sum + norms
         self._steps += 1
 
@@ -100,3 +100,8 @@ def weights_of(model: nn.Module) -> dict[str, tuple[nn.Module, nn.Parameter]]:
                 parts = [path] if name == "weight" and path else [path, name]
                 found[".".join(part for part in parts if part)] = (module, parameter)
     return found
+
+
+def _values(gradient: Tensor) -> Tensor:
+    """What a gradient's norm is taken of: for a sparse one its rows, each counted once."""
+    return gradient.coalesce().values() if gradient.is_sparse else gradient

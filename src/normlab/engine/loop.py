@@ -24,6 +24,7 @@ from normlab.engine.counters import Counters
 from normlab.engine.device import PeakMemory, choose_placement
 from normlab.engine.divergence import DivergedError, FiniteWatch
 from normlab.engine.layers import LayerRecord
+from normlab.engine.lazy_adam import clip_gradients
 from normlab.engine.optim import build_optimizer, learning_rate, set_learning_rate
 from normlab.engine.progress import Progress
 from normlab.engine.rng import initialise, seed_stream
@@ -64,13 +65,20 @@ def train_run(
 
 
 def refuse_other_data(folder: RunFolder, data: TaskData) -> None:
-    """Raise `UserError` if a run was begun with other data: its numbers would mix two experiments."""
-    trained_on = folder.card().get("fingerprint", data.fingerprint)
-    if trained_on != data.fingerprint:
-        raise UserError(
-            f"{folder.path}: trained on data {trained_on}, but these are {data.fingerprint}: "
-            "give the same data, or train a new run"
-        )
+    """Raise `UserError` if a run was begun with other data: its numbers would mix two experiments.
+
+    A card may hold further `fingerprints`, name -> value: of pretrained vectors, say. What an older
+    run did not record is not compared.
+    """
+    card = folder.card()
+    then = {"data": card.get("fingerprint"), **card.get("fingerprints", {})}
+    now = {"data": data.fingerprint, **data.card.get("fingerprints", {})}
+    for name, trained_on in then.items():
+        if trained_on is not None and trained_on != now.get(name):
+            raise UserError(
+                f"{folder.path}: trained on {name} {trained_on}, but these are {now.get(name, 'none')}: "
+                f"give the same {name}, or train a new run"
+            )
 
 
 class Training:
@@ -153,7 +161,7 @@ class Training:
             output.loss.backward()
             self.layers.look()
             if config.clip_norm is not None:
-                nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
+                clip_gradients(list(self.model.parameters()), config.clip_norm)
             self.optimizer.step()
             counters.step += 1
             loss = output.loss.detach()
@@ -212,6 +220,7 @@ class Training:
             "sizes": dict(self.data.sizes),
             "config_hash": config_hash(self.config),
             "data_fingerprint": self.data.fingerprint,
+            "fingerprints": self.data.card.get("fingerprints", {}),
             "precision": self.placement.precision,
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
             "threads": torch.get_num_threads(),

@@ -10,12 +10,19 @@ import torch
 from torch import nn
 
 from normlab.config import TrainConfig
+from normlab.engine.lazy_adam import LazyAdam
+from normlab.errors import UserError
 
 
 def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """Return the optimiser over `parameter_groups`."""
+    """Return the optimiser over `parameter_groups`.
+
+    Raises: UserError if a parameter's gradient is sparse and the update rule moves rows that it does not hold.
+    """
     groups = parameter_groups(model, config)
     shared: dict[str, Any] = {"lr": config.lr, "weight_decay": config.weight_decay}
+    if any(group["sparse"] for group in groups):
+        return _sparse_optimizer(groups, config)
     match config.optimizer:
         case "sgd":
             return torch.optim.SGD(groups, **shared, momentum=config.momentum, nesterov=config.nesterov, fused=True)
@@ -31,13 +38,26 @@ def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimi
             return torch.optim.RMSprop(groups, **shared, momentum=config.momentum)
 
 
+def _sparse_optimizer(groups: list[dict[str, Any]], config: TrainConfig) -> torch.optim.Optimizer:
+    if any(group["sparse"] and group["weight_decay"] for group in groups):
+        raise UserError("weight_decay: moves every row at every step, so rows cannot be updated lazily: set it to 0")
+    if config.optimizer in {"adam", "adamw"}:
+        decoupled = config.optimizer == "adamw"
+        return LazyAdam(groups, lr=config.lr, weight_decay=config.weight_decay, decoupled_weight_decay=decoupled)
+    if config.optimizer == "sgd" and config.momentum == 0:
+        return torch.optim.SGD(groups, lr=config.lr, weight_decay=config.weight_decay)
+    rule = "sgd with momentum" if config.optimizer == "sgd" else config.optimizer
+    raise UserError(f"optimizer: {rule} cannot update rows lazily: take adam, adamw, or sgd with --momentum 0")
+
+
 def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
     """Group the trainable parameters by what their module declares for them.
 
-    A module may define `parameter_options()`, own parameter name -> {"lr_scale": ..., "weight_decay": ...}; the gate
-    of batch-instance norm asks for ten times the learning rate and no decay that way.
+    A module may define `parameter_options()`, own parameter name -> {"lr_scale": ..., "weight_decay": ..., "sparse":
+    ...}; the gate of batch-instance norm asks for ten times the learning rate and no decay that way, and a table whose
+    gradient is sparse says so.
     """
-    members: dict[tuple[float, float], list[nn.Parameter]] = defaultdict(list)
+    members: dict[tuple[float, float, bool], list[nn.Parameter]] = defaultdict(list)
     seen: set[int] = set()
     for module in model.modules():
         declare: Any = getattr(module, "parameter_options", dict)
@@ -47,10 +67,15 @@ def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, An
                 continue
             seen.add(id(parameter))
             options = declared.get(name, {})
-            key = (options.get("lr_scale", 1.0), options.get("weight_decay", config.weight_decay))
+            key = (
+                options.get("lr_scale", 1.0),
+                options.get("weight_decay", config.weight_decay),
+                options.get("sparse", False),
+            )
             members[key].append(parameter)
     return [
-        {"params": params, "lr_scale": lr_scale, "weight_decay": decay} for (lr_scale, decay), params in members.items()
+        {"params": params, "lr_scale": lr_scale, "weight_decay": decay, "sparse": sparse}
+        for (lr_scale, decay, sparse), params in members.items()
     ]
 
 

@@ -119,6 +119,42 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Piece:
+    """Some words of a sentence; `type` makes them an entity, `wrong` one that the other line does not have."""
+
+    text: str
+    type: str = ""
+    color: str = ""
+    wrong: bool = False
+
+
+@dataclass(frozen=True)
+class MarkedLine:
+    """A sentence as one side sees it: "gold" or "found"."""
+
+    label: str
+    pieces: list[Piece]
+
+
+@dataclass(frozen=True)
+class MarkedSentence:
+    """The same sentence in several lines."""
+
+    caption: str
+    lines: list[MarkedLine]
+
+
+@dataclass(frozen=True)
+class MarkedSentences:
+    """Sentences with their entities marked, under a key of types and colours."""
+
+    kind: ClassVar[str] = "sentences"
+    name: str
+    colors: dict[str, str]
+    items: list[MarkedSentence]
+
+
+@dataclass(frozen=True)
 class Folded:
     """Blocks behind a line that opens them."""
 
@@ -127,7 +163,7 @@ class Folded:
     blocks: list[Block]
 
 
-Block = Text | Bullets | Answers | Table | Figure | Folded
+Block = Text | Bullets | Answers | Table | Figure | MarkedSentences | Folded
 
 
 @dataclass(frozen=True)

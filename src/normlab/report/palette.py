@@ -47,6 +47,9 @@ _FURTHER = [
     Style("#4f9da6", "dash"),
 ]
 
+# For kinds of things rather than lines: entity types, say.
+CATEGORY_COLORS = [style.color for style in (*STYLES.values(), *_FURTHER)]
+
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 
@@ -65,9 +68,17 @@ def styles_for(schemes: Iterable[str]) -> dict[str, Style]:
         if scheme in STYLES:
             chosen[scheme] = STYLES[scheme]
         else:
-            chosen[scheme] = _FURTHER[unknown % len(_FURTHER)]
+            chosen[scheme] = _further(unknown)
             unknown += 1
     return chosen
+
+
+def _further(index: int) -> Style:
+    """Return the style of the index-th unlisted scheme: after the free pairs, all colours again with other dashes."""
+    if index < len(_FURTHER):
+        return _FURTHER[index]
+    round_, place = divmod(index - len(_FURTHER), len(CATEGORY_COLORS))
+    return Style(CATEGORY_COLORS[place], DASHES[(place + round_) % len(DASHES)])
 
 
 def faded(color: str, alpha: float) -> str:

@@ -141,7 +141,11 @@ class StudyView:
 def variant_label(values: dict[str, Any]) -> str:
     """Return axis values for people: "Group norm, batch size 8"."""
     parts = [
-        name_of(str(value)) if axis == "norm" else str(value) if axis == "run" else f"{axis.replace('_', ' ')} {value}"
+        name_of(str(value))
+        if axis == "norm"
+        else str(value)
+        if axis in {"run", "variant"}
+        else f"{axis.replace('_', ' ')} {value}"
         for axis, value in values.items()
     ]
     return ", ".join(parts) or "the run"

@@ -53,7 +53,10 @@ def run_study(
     done = len(plan.cells) - len(waiting)
     say(f"{plan.file.title}: {len(plan.cells)} cells, {done} done, in {folder}")
     run_local(waiting, plan.file.task, folder / "cells", workers=workers, say=say)
-    return Study.open(folder)
+    study = Study.open(folder)
+    for sentence in study.mixed_inputs():
+        say(f"warning: {sentence}: their comparison compares these too")
+    return study
 
 
 def refuse_wrong_claims(plan: Plan, source: Path) -> None:

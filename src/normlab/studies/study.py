@@ -71,6 +71,24 @@ class Study:
         """Yield the cells that have a result, diverged ones included."""
         return (cell for cell in self.cells if cell.folder.done)
 
+    def mixed_inputs(self) -> list[str]:
+        """Return a sentence for each further input (pretrained vectors, say) of which cells saw different contents.
+
+        Where files lie is no setting, so a plan cannot tell; comparisons between such cells compare the files too.
+        """
+        seen: dict[str, dict[str, int]] = {}
+        for cell in self.cells:
+            inputs = cell.folder.card().get("fingerprints", {}) if cell.state != "waiting" else {}
+            for name, content in inputs.items():
+                seen.setdefault(name, {}).setdefault(content, 0)
+                seen[name][content] += 1
+        return [
+            f"cells were trained with different {name}: "
+            + ", ".join(f"{content} in {count}" for content, count in contents.items())
+            for name, contents in seen.items()
+            if len(contents) > 1
+        ]
+
     def groups(self) -> list[tuple[dict[str, Any], list[StudyCell]]]:
         """Return the cells by axis values, seeds together, in the order of the plan."""
         found: dict[str, tuple[dict[str, Any], list[StudyCell]]] = {}

@@ -230,3 +230,14 @@ def test_the_plain_reference_copies_no_map_that_is_channels_last(monkeypatch: py
     monkeypatch.setattr(Tensor, "flatten", lambda self, *args: seen.append(flatten(self, *args)) or seen[-1])
     count_patterns_plain(values, torch.zeros(1 << 16, dtype=torch.int64), torch.zeros(16, dtype=torch.bool))
     assert [tensor.data_ptr() for tensor in seen] == [values.data_ptr()]
+
+
+def test_a_sparse_gradients_norm_counts_a_repeated_row_once() -> None:
+    tables = [nn.Embedding.from_pretrained(torch.ones(5, 3), freeze=False, sparse=sparse) for sparse in (True, False)]
+    norms = []
+    for table in tables:
+        watched = GradientNorms(table)
+        table(torch.tensor([1, 1, 4])).square().sum().backward()
+        watched.look()
+        norms += [entry["gradient_norm"] for entry in watched.read().values()]
+    assert norms[0] == pytest.approx(norms[1])

@@ -62,10 +62,12 @@ def test_a_run_without_test_file_leads_with_validation(columns: Path, tmp_path: 
     assert not [name for name in result["metrics"] if name.startswith("test/")]
 
 
-def test_a_resumed_run_ends_in_the_same_bits(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("updates", ["dense", "lazy"])
+def test_a_resumed_run_ends_in_the_same_bits(updates: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from normlab.engine.loop import Training
 
     flags = ["--scale", "smoke", *FLAGS, "--epochs", "2", "--hidden", "4", "--limit-train", "64"]
+    flags += ["--embedding-updates", updates, "--clip-norm", "1"]
     assert main(["train", "ner", *flags, "--out", str(tmp_path / "whole")]) == 0
     real = Training.run_epoch
 

@@ -35,6 +35,22 @@ SECTIONS: dict[str, list[str]] = {
         "configuration",
         "environment",
     ],
+    "ner": [
+        "summary",
+        "progress",
+        "tagging",
+        "claims",
+        "published_ner",
+        "entity_types",
+        "tagging_examples",
+        "tagging_curves",
+        "calibration",
+        "confusion",
+        "tagging_speed",
+        "timing",
+        "configuration",
+        "environment",
+    ],
 }
 
 

@@ -1,4 +1,4 @@
-"""What is taken for what: confusion matrices on the test split."""
+"""What is taken for what: confusion matrices on the test split, or on validation where there is no test file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ _HELP = (
 
 def section(view: StudyView) -> Section | None:
     """Show the matrices of the variants that finished."""
-    found = [(variant, counts) for variant in view.variants if (counts := summed_confusion(variant)) is not None]
+    split = "test" if any(summed_confusion(variant) is not None for variant in view.variants) else "val"
+    found = [(variant, counts) for variant in view.variants if (counts := summed_confusion(variant, split)) is not None]
     sizes = {counts.shape for _, counts in found}
     if len(sizes) != 1:
         return None
@@ -33,14 +34,16 @@ def section(view: StudyView) -> Section | None:
     ]
     rows = [[Cell(variant.label, style=variant.style), *_words(counts, classes)] for variant, counts in found]
     blocks: list[Any] = [
-        Figure("confusion", "Confusion on the test split", figure),
+        Figure("confusion", f"Confusion on the {'test' if split == 'test' else 'validation'} split", figure),
         Table("confusion", columns, rows),
     ]
     return Section("confusion", "Confusion matrices", blocks, help=_HELP)
 
 
 def _classes(view: StudyView, count: int) -> list[str]:
-    named = (cell.card["classes"] for cell in view.cells if len(cell.card.get("classes", [])) == count)
+    # A tagger that spells entities otherwise than its files is scored in the files' tags.
+    lists = (cell.card.get(key, []) for key in ("file_classes", "classes") for cell in view.cells)
+    named = (names for names in lists if len(names) == count)
     return [str(name) for name in next(named, range(count))]
 
 

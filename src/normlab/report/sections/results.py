@@ -68,7 +68,7 @@ def interval_cell(interval: Interval | None, metric: str, *, strong: bool = Fals
 def _column(variants: Sequence[Variant], metric: str) -> list[Cell]:
     intervals = [variant.interval(metric) for variant in variants]
     means = [interval.mean for interval in intervals if interval is not None]
-    best = (min(means) if metric.endswith("loss") else max(means)) if len(means) > 1 else None
+    best = (min(means) if metric.endswith(("loss", "/ece")) else max(means)) if len(means) > 1 else None
     return [
         interval_cell(interval, metric, strong=interval is not None and interval.mean == best) for interval in intervals
     ]

@@ -31,6 +31,7 @@ def section(view: StudyView) -> Section:
     blocks: list[Block] = []
     if view.study.question:
         blocks.append(Text(view.study.question.strip(), tone="lead"))
+    blocks += [Text(f"{mixed[0].upper()}{mixed[1:]}.", tone="warning") for mixed in view.study.mixed_inputs()]
     blocks.append(Bullets([_extent(view), *findings(view), *asides(view)]))
     return Section("summary", "Summary", blocks)
 

@@ -25,6 +25,9 @@ class NerConfig(TrainConfig):
     validation: float = option(0.1, "share of the training sentences held out where there is no dev file", gt=0, lt=1)
     columns: str | None = option(None, "the files' columns in order, e.g. token,pos,word,tag; none: guessed")
     scheme: Literal["bio", "iob1", "bioes"] = option("bio", "how the files spell entities")
+    train_scheme: Literal["file", "bio", "iob1", "bioes"] = option(
+        "file", "how the model spells entities; what it tags comes back as the files spell it", later=True
+    )
     fix_tags: bool = option(False, "repair illegal tags (I- without B-) instead of refusing them")
     encoding: str | None = option(None, "of the files; none: UTF-8, cp1252 for Kaggle's CSV")
 
@@ -32,6 +35,9 @@ class NerConfig(TrainConfig):
     glove: str = option("", "GloVe file: .txt, .gz, .zip; empty: looked for beside the data", affects_result=False)
     embedding_dim: int | None = option(None, "size of a word vector; none: GloVe's own, 100 for random ones", ge=1)
     freeze_embeddings: bool = option(False, "leave the word vectors as they start")
+    embedding_updates: Literal["dense", "lazy"] = option(
+        "dense", "lazy: a step moves only the word vectors of its batch, for large tables", later=True
+    )
     vocabulary: Literal["auto", "train", "glove"] = option(
         "auto", "train: training words; glove: and every word of the GloVe file; auto: glove if embeddings are"
     )

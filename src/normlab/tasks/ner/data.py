@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from normlab.data.corpus import open_sentences
 from normlab.data.sentences import Sentence, SentenceFile
 from normlab.data.split import train_validation_split
 from normlab.data.streams import words as random_words
+from normlab.data.tagging_scheme import OUTSIDE, Scheme, all_tags, convert, split_tag
 from normlab.data.vocabulary import SPECIAL, UNKNOWN, Vocabulary
 from normlab.errors import UserError
 from normlab.tasks.base import Placement
@@ -24,7 +25,7 @@ from normlab.tasks.ner.config import NerConfig
 from normlab.tasks.ner.encoding import Batch, Encoded, Lexicon, look_up_form
 from normlab.tasks.ner.generated import NAME as GENERATED
 from normlab.tasks.ner.generated import generated_sentences
-from normlab.tasks.ner.vectors import vector_size, vector_words
+from normlab.tasks.ner.vectors import vector_fingerprints, vector_size, vector_words
 
 _COLUMNS = ["word", "tag"]  # what a column file is taken for if training saw none
 
@@ -54,19 +55,21 @@ def prepare(config: NerConfig) -> NerData:
     if "val" not in corpus:
         corpus["train"], corpus["val"] = _cut(corpus["train"], config)
     fingerprint = _fingerprint(corpus)
-    tags = sorted({tag for s in corpus["train"] for tag in s.tags or ()}, key=lambda tag: (tag != "O", tag[1:], tag))
+    spelling = _spelling(corpus["train"], config)
+    if spelling["scheme"] != config.scheme:
+        corpus = {split: [_respelled(s, spelling["scheme"]) for s in part] for split, part in corpus.items()}
     corpus["train"] = _limited(corpus["train"], config)
     words, trained, rare = _vocabulary(corpus["train"], config)
     letters = Vocabulary.from_words(letter for s in corpus["train"] for word in s.words for letter in word)
     card = {
         "data": GENERATED if config.data == GENERATED else Path(config.data).name,
-        "classes": tags,
         "words": list(words.words[len(SPECIAL) :]),
         "trained_words": trained,
         "characters": list(letters.words[len(SPECIAL) :]),
         "embedding_dim": vector_size(config),
-        "scheme": config.scheme,
+        **spelling,
         "columns": columns,
+        "fingerprints": vector_fingerprints(config),
     }
     lexicon = Lexicon(card, lowercase=config.lowercase)
     return NerData(
@@ -123,6 +126,29 @@ def _vocabulary(sentences: list[Sentence], config: NerConfig) -> tuple[Vocabular
     rare[seen.singletons()] = True
     rare[words.ids(word for word in pretrained if word in seen)] = False
     return words, len(seen), rare
+
+
+def _spelling(sentences: list[Sentence], config: NerConfig) -> dict[str, Any]:
+    """Return the part of the card that says how entities are spelled: by the model, and by the files.
+
+    Spelled as in the files, the model knows the tags that training shows. In another scheme it knows all tags of the
+    types, since which of them the conversion needs may differ between the splits.
+    """
+    shown = {tag for s in sentences for tag in s.tags or ()}
+    own = config.scheme if config.train_scheme == "file" else config.train_scheme
+    if own == config.scheme:
+        return {"classes": sorted(shown, key=lambda tag: (tag != "O", tag[1:], tag)), "scheme": own}
+    types = sorted({split_tag(tag)[1] for tag in shown if tag != OUTSIDE})
+    return {
+        "classes": all_tags(types, own),
+        "scheme": own,
+        "file_classes": all_tags(types, config.scheme),
+        "file_scheme": config.scheme,
+    }
+
+
+def _respelled(sentence: Sentence, scheme: Scheme) -> Sentence:
+    return replace(sentence, tags=tuple(convert(sentence.tags or (), scheme)))
 
 
 def _read(config: NerConfig) -> tuple[dict[str, list[Sentence]], list[str]]:

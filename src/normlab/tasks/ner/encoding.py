@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from normlab.data.sentences import Sentence
+from normlab.data.tagging_scheme import Scheme, convert
 from normlab.data.vocabulary import Vocabulary
 
 # Longer "words" are web addresses and the like: what follows adds nothing but time.
@@ -108,7 +109,8 @@ class Lexicon:
     """What a trained model knows: words, characters and tags, as its card lists them.
 
     Args:
-        card: holds `words`, `characters` (both from number 2 on) and `classes` (the tags).
+        card: holds `words`, `characters` (both from number 2 on), `classes` (the tags) and their `scheme`, and
+            `file_scheme` if the files spell entities otherwise.
         lowercase: look words up in lower case.
     """
 
@@ -116,6 +118,8 @@ class Lexicon:
         self.words = Vocabulary(card["words"])
         self.alphabet = Vocabulary(card["characters"])
         self.tags: list[str] = list(card["classes"])
+        self.file_scheme: Scheme = card.get("file_scheme", card["scheme"])
+        self.converts = self.file_scheme != card["scheme"]
         self.lowercase = lowercase
 
     def encode(self, sentences: Sequence[Sentence]) -> Encoded:
@@ -139,6 +143,10 @@ class Lexicon:
             character_lengths=lengths,
             spellings=list(forms),
         )
+
+    def respell(self, tags: list[str]) -> list[str]:
+        """Return a sentence's tags as the files spell them."""
+        return convert(tags, self.file_scheme) if self.converts else tags
 
     def _spell(self, forms: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         lengths = np.array([min(len(form), LONGEST_SPELLING) for form in forms], dtype=np.int64)

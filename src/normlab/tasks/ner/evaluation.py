@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
 
+from normlab.data.tagging_scheme import convert
 from normlab.tasks.base import Evaluation, Placement
 from normlab.tasks.ner.config import NerConfig
 from normlab.tasks.ner.data import NerData, evaluation_batches
@@ -38,10 +41,13 @@ def evaluate(
     assert encoded.tags is not None
     names, scheme = data.card["classes"], data.card["scheme"]
     answers = _answer(model, encoded, config, placement, with_probabilities=final)
-    confusion = tag_confusion(encoded.tags, answers.tags, len(names))
+    label, best = (as_in_files(tags, encoded.offsets, data.card) for tags in (encoded.tags, answers.tags))
+    file_names = data.card.get("file_classes", names)
+    confusion = tag_confusion(label, best, len(file_names))
     gold, found = (find_entities(tags, encoded.offsets, names, scheme) for tags in (encoded.tags, answers.tags))
     table = entity_table(gold, found, names, strict=False)
-    metrics = {"loss": float(answers.losses.mean()), **token_metrics(confusion, names), "entity_f1": table["all"]["f1"]}
+    metrics = {"loss": float(answers.losses.mean()), **token_metrics(confusion, file_names)}
+    metrics["entity_f1"] = table["all"]["f1"]
     if answers.probabilities is None:
         return Evaluation(metrics)
     strict = entity_table(gold, found, names, strict=True)
@@ -56,9 +62,24 @@ def evaluate(
         "confusion": confusion.tolist(),
         "entities": {"default": table, "strict": strict},
         "reliability": curve,
-        "worst": _worst(encoded, answers, names),
+        "worst": _worst(encoded, answers.losses, label, best, file_names),
     }
-    return Evaluation(metrics, tables, _columns(encoded, answers, names))
+    return Evaluation(metrics, tables, _columns(encoded, answers.probabilities, label, best, file_names))
+
+
+def as_in_files(numbers: np.ndarray, offsets: np.ndarray, card: Mapping[str, Any]) -> np.ndarray:
+    """Return tags (W,) of a model that spells entities in another scheme, as numbers of the files' tags.
+
+    Scores of words would not be comparable otherwise: BIOES has twice the tags of BIO. Illegal sequences are thereby
+    repaired by the lenient reading.
+    """
+    if "file_scheme" not in card:
+        return numbers
+    own = card["classes"]
+    number = {tag: place for place, tag in enumerate(card["file_classes"])}
+    names = [own[tag] for tag in numbers.tolist()]
+    converted = (convert(names[a:b], card["file_scheme"]) for a, b in pairwise(offsets.tolist()))
+    return np.array([number[tag] for tags in converted for tag in tags], dtype=np.int64)
 
 
 def _answer(
@@ -84,32 +105,34 @@ def _answer(
     return Answers(tags, sure, losses, time.perf_counter() - started)
 
 
-def _worst(encoded: Encoded, answers: Answers, names: list[str]) -> list[dict[str, Any]]:
+def _worst(
+    encoded: Encoded, losses: np.ndarray, gold: np.ndarray, found: np.ndarray, names: list[str]
+) -> list[dict[str, Any]]:
     """Return the wrongly tagged sentences with the largest loss per word."""
-    assert encoded.tags is not None
     starts = encoded.offsets[:-1]
-    wrong = np.add.reduceat(answers.tags != encoded.tags, starts) > 0
-    order = np.argsort(-np.where(wrong, answers.losses / encoded.lengths, -np.inf), kind="stable")
+    wrong = np.add.reduceat(found != gold, starts) > 0
+    order = np.argsort(-np.where(wrong, losses / encoded.lengths, -np.inf), kind="stable")
     return [
         {
+            "sentence": int(row) + 1,
             "words": [encoded.spellings[form] for form in encoded.spelling[place]],
-            "gold": [names[tag] for tag in encoded.tags[place]],
-            "found": [names[tag] for tag in answers.tags[place]],
-            "loss": float(answers.losses[row]),
+            "gold": [names[tag] for tag in gold[place]],
+            "found": [names[tag] for tag in found[place]],
+            "loss": float(losses[row]),
         }
         for row in order[: min(_EXAMPLES, int(wrong.sum()))]
         for place in [slice(encoded.offsets[row], encoded.offsets[row + 1])]
     ]
 
 
-def _columns(encoded: Encoded, answers: Answers, names: list[str]) -> dict[str, np.ndarray]:
+def _columns(
+    encoded: Encoded, probabilities: np.ndarray, gold: np.ndarray, found: np.ndarray, names: list[str]
+) -> dict[str, np.ndarray]:
     """Return one row per word."""
-    assert encoded.tags is not None
-    assert answers.probabilities is not None
     named = np.array(names)
     return {
         "sentence": np.repeat(np.arange(1, len(encoded) + 1), encoded.lengths),
-        "label": named[encoded.tags],
-        "prediction": named[answers.tags],
-        "probability": answers.probabilities,
+        "label": named[gold],
+        "prediction": named[found],
+        "probability": probabilities,
     }

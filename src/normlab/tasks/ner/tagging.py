@@ -43,6 +43,7 @@ def _tag(
     model: Tagger, sentences: Sequence[Sentence], lexicon: Lexicon, config: NerConfig, placement: Placement
 ) -> list[Tagged]:
     encoded = lexicon.encode(sentences)
+    respell = lexicon.respell
     found: list[Tagged | None] = [None] * len(encoded)
     for rows, _, batch in evaluation_batches(encoded, config, placement):
         with placement.autocast():
@@ -60,7 +61,7 @@ def _tag(
         shares = _span_probabilities(model, emissions, mask, sure, entities, flat)
         for row, tags, values, items in zip(rows, names, own.tolist(), entities, strict=True):
             scored = [(span, next(shares)) for span in items]
-            found[row] = Tagged(tags, values[: len(tags)], scored)
+            found[row] = Tagged(respell(tags), values[: len(tags)], scored)
     return [tagged for tagged in found if tagged is not None]
 
 

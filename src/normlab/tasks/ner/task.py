@@ -39,7 +39,14 @@ class NerTask:
         size = card["embedding_dim"]
         pretrained = partial(load_vectors, config, words, size) if config.embeddings == "glove" else None
         trained = card["trained_words"]
-        embedding = WordEmbedding(trained, len(words) - trained, size, pretrained, freeze=config.freeze_embeddings)
+        embedding = WordEmbedding(
+            trained,
+            len(words) - trained,
+            size,
+            pretrained,
+            freeze=config.freeze_embeddings,
+            sparse=config.embedding_updates == "lazy",
+        )
         characters = None
         if config.characters:
             alphabet = len(SPECIAL) + len(card["characters"])

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from normlab.data.cache import cache_home
-from normlab.data.glove import WordVectors, glove_words, load_glove
+from normlab.data.glove import WordVectors, glove_fingerprint, glove_words, load_glove
 from normlab.errors import UserError
 from normlab.tasks.ner.config import NerConfig
 from normlab.tasks.ner.generated import NAME as GENERATED
@@ -54,6 +54,20 @@ def vector_size(config: NerConfig) -> int:
     if config.glove == GENERATED:
         return config.embedding_dim or _GENERATED_DIMENSION
     return load_glove(find_glove(config), [], dimension=config.embedding_dim, cache_dir=_cache()).matrix.shape[1]
+
+
+def vector_fingerprints(config: NerConfig) -> dict[str, str]:
+    """Return what a run's card keeps of pretrained vectors, {"vectors": fingerprint}; nothing for random ones.
+
+    The path of a file says nothing about its content, so it is no part of the configuration's hash; a run or a study
+    is told apart by this instead.
+    """
+    if config.embeddings == "random":
+        return {}
+    if config.glove == GENERATED:
+        return {"vectors": f"{vector_size(config)}d-{GENERATED}"}
+    path = find_glove(config)
+    return {"vectors": glove_fingerprint(path, dimension=config.embedding_dim, cache_dir=_cache())}
 
 
 def load_vectors(config: NerConfig, words: Sequence[str], dimension: int) -> WordVectors:

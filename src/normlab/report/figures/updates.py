@@ -1,0 +1,56 @@
+"""Curves against the number of updates: what a step teaches, whatever the batch size made an epoch to be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from normlab.report.figures.curves import Scale, rounded
+from normlab.report.figures.grid import axes_of, escaped, panel_figure
+from normlab.report.view import Variant
+
+
+def updates_figure(variants: Sequence[Variant], panels: Sequence[tuple[str, str, Scale]]) -> go.Figure:
+    """Draw metrics against optimiser steps: per variant the mean over the seeds at each step that they measured.
+
+    Args:
+        panels: (title, name of the metric in an epoch's record, what is drawn of it).
+    """
+    figure = panel_figure(
+        [title for title, _, _ in panels],
+        columns=len(panels),
+        row_height=330,
+        min_width=330,
+        share_y=False,
+        x_title="updates",
+    )
+    for index, (_, metric, scale) in enumerate(panels):
+        for variant in variants:
+            if points := mean_by_step(variant, metric):
+                figure.add_trace(_line(variant, points, scale, index))
+    return figure
+
+
+def mean_by_step(variant: Variant, metric: str) -> dict[int, float]:
+    """Return step -> mean of a metric over the seeds that measured it there."""
+    found: dict[int, list[float]] = {}
+    for cell in variant.cells:
+        steps = {record["epoch"]: record["step"] for record in cell.epochs if "step" in record}
+        for epoch, value in cell.curve(metric).items():
+            if epoch in steps:
+                found.setdefault(steps[epoch], []).append(value)
+    return {step: sum(values) / len(values) for step, values in sorted(found.items())}
+
+
+def _line(variant: Variant, points: dict[int, float], scale: Scale, panel: int) -> go.Scatter:
+    return go.Scatter(
+        x=list(points),
+        y=rounded(map(scale, points.values())),
+        mode="lines" if len(points) > 1 else "markers",
+        name=escaped(variant.label),
+        legendgroup=variant.label,
+        line={"color": variant.style.color, "dash": variant.style.dash, "width": 2},
+        hovertemplate="%{y:.4g} after %{x} updates<extra>" + escaped(variant.label) + "</extra>",
+        **axes_of(panel),
+    )
