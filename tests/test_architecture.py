@@ -30,6 +30,7 @@ NO_TORCH = ("errors", "registry", "config", "runs", "studies", "report")
 # Third-party packages that only these places may import; all others stay usable without them.
 ONLY_IN = {
     "transformers": {"nn/pretrained.py"},
+    "tokenizers": {"nn/pretrained.py"},
     "ray": {"studies/ray.py"},
     "optuna": {"studies/search/proposals.py"},
     "plotly": {"report"},
