@@ -38,7 +38,7 @@ def _train(options: argparse.Namespace) -> int:
     preset = options.preset or options.scale or "demo"
     config = settings.make(preset, values, "command line")
     folder = train_new(options.task, config, options.out, quiet=options.json)
-    return _show_result(folder, folder.result(), as_json=options.json)
+    return _show_first(folder, as_json=options.json)
 
 
 def _add_resume(verbs: Any, arguments: list[str]) -> None:
@@ -54,7 +54,15 @@ def _resume(options: argparse.Namespace) -> int:
     folder = RunFolder.open(options.run_folder)
     if folder.done:
         print(f"{folder.path}: finished already", file=sys.stderr)
-    return _show_result(folder, train_folder(folder, quiet=options.json), as_json=options.json)
+    train_folder(folder, quiet=options.json)
+    return _show_first(folder, as_json=options.json)
+
+
+def _show_first(folder: Any, *, as_json: bool) -> int:
+    """Print a run's result; of the processes that torchrun has started, the first one does."""
+    from normlab.engine.distributed import is_first
+
+    return _show_result(folder, folder.result(), as_json=as_json) if is_first() else 0
 
 
 def _show_result(folder: Any, result: dict[str, Any], *, as_json: bool) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from normlab.cli.parser import Parser, add_fields, add_verb, field_values, no_action
+from normlab.errors import UserError
 from normlab.runs.atomic import write_text
 
 
@@ -30,6 +31,7 @@ def _add_study(verbs: Any, arguments: list[str]) -> None:
         if name == "run":
             child.add_argument("--out", type=Path, help="the study's folder; default runs/STUDY-SCALE")
             child.add_argument("--workers", type=int, help="cells trained at once; default one per core")
+            _add_cluster(child)
         if arguments[:2] == ["study", name]:
             add_fields(child, study_config_class(arguments[2:]))
     for name, text, run in (
@@ -39,6 +41,28 @@ def _add_study(verbs: Any, arguments: list[str]) -> None:
         child = add_verb(actions, name, text, run)
         child.add_argument("folder", type=Path, metavar="FOLDER", help="what `study run --out` made")
         child.add_argument("--json", action="store_true", help="print the answer as JSON")
+
+
+def _add_cluster(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("where cells are trained")
+    group.add_argument("--engine", choices=["local", "ray"], default="local", help="this machine, or a cluster [local]")
+    group.add_argument("--address", help="ray: auto, HOST:PORT or ray://HOST:PORT; default: start one on this machine")
+    group.add_argument("--cpus-per-cell", type=float, help="ray: processors that a cell occupies [1]")
+    group.add_argument("--gpus-per-cell", type=float, help="ray: GPUs, or a fraction; default 1 if there are any")
+    group.add_argument("--results", choices=["auto", "shared", "sent"], help="ray: how results come home [auto]")
+
+
+def _cluster(options: argparse.Namespace) -> Any:
+    """Return what was said about the cluster; None for the local engine, which takes none of it."""
+    from normlab.studies.ray import ClusterOptions
+
+    names = ("address", "cpus_per_cell", "gpus_per_cell", "results")
+    given = {name: value for name in names if (value := getattr(options, name)) is not None}
+    if options.engine == "ray":
+        return ClusterOptions(**given)
+    if given:
+        raise UserError(f"--{next(iter(given)).replace('_', '-')} is for a cluster: add --engine ray")
+    return None
 
 
 def study_config_class(words: list[str]) -> Any:
@@ -77,6 +101,8 @@ def _study_run(options: argparse.Namespace) -> int:
         scale=options.scale,
         seeds=options.seeds,
         workers=options.workers,
+        engine=options.engine,
+        cluster=_cluster(options),
         **_study_changes(options),
     )
     return _show_study(study, as_json=options.json)
@@ -106,13 +132,17 @@ def _study_status(options: argparse.Namespace) -> int:
     from normlab.studies import Study
 
     study = Study.open(options.folder)
-    rows = [(cell.name, cell.state, len(cell.folder.metrics())) for cell in study.cells]
+    rows = [
+        {"name": cell.name, "state": cell.state, "epochs": len(cell.folder.metrics()), **cell.writer()}
+        for cell in study.cells
+    ]
     if options.json:
-        print(json.dumps([{"name": name, "state": state, "epochs": epochs} for name, state, epochs in rows]))
+        print(json.dumps(rows))
         return 0
-    width = max(len(name) for name, _, _ in rows)
-    for name, state, epochs in rows:
-        print(f"{name.ljust(width)}  {state:<11}  {epochs:>4} epochs")
+    width = max(len(row["name"]) for row in rows)
+    for row in rows:
+        place = f"  on {row.get('host', '?')}, pid {row.get('pid')}" if row["state"] == "running" else ""
+        print(f"{row['name'].ljust(width)}  {row['state']:<11}  {row['epochs']:>4} epochs{place}")
     return 0
 
 

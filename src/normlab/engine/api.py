@@ -13,6 +13,8 @@ from torch import nn
 from normlab.config import TrainConfig
 from normlab.engine.checkpoint import load_weights
 from normlab.engine.device import choose_placement
+from normlab.engine.distributed import Crew, joined
+from normlab.engine.follower import follow, give_orders
 from normlab.engine.loop import Prune, refuse_other_data, train_run
 from normlab.engine.splits import measure, write_columns
 from normlab.errors import UserError, did_you_mean
@@ -114,13 +116,16 @@ def train(
 
 def train_new(task: str, config: TrainConfig, out: Path | str | None, *, quiet: bool) -> RunFolder:
     """Make a run folder and train in it. A mistake found before the first epoch leaves no folder behind."""
-    folder = RunFolder.create(out or default_folder(task), config, task)
-    try:
-        train_folder(folder, quiet=quiet)
-    except UserError:
-        folder.withdraw()
-        raise
-    return folder
+    with joined() as crew:
+        if not crew.first:
+            return RunFolder(follow(crew))
+        folder = RunFolder.create(out or default_folder(task), config, task)
+        try:
+            _lead(crew, folder, quiet=quiet)
+        except UserError:
+            folder.withdraw()
+            raise
+        return folder
 
 
 def train_folder(folder: RunFolder, *, quiet: bool = True, prune: Prune | None = None) -> dict[str, Any]:
@@ -129,8 +134,17 @@ def train_folder(folder: RunFolder, *, quiet: bool = True, prune: Prune | None =
 
     `prune` is asked before each further epoch with the last one's record; True ends the run as "pruned".
     """
+    with joined() as crew:
+        if crew.first:
+            return _lead(crew, folder, quiet=quiet, prune=prune)
+        follow(crew)
+        return {}
+
+
+def _lead(crew: Crew, folder: RunFolder, *, quiet: bool, prune: Prune | None = None) -> dict[str, Any]:
     run = Run(folder)
-    return train_run(run.task, run.config, folder, quiet=quiet, prune=prune)
+    give_orders(crew, run.task, run.config, folder)
+    return train_run(run.task, run.config, folder, quiet=quiet, prune=prune, crew=crew)
 
 
 def load_run(path: Path | str, *, device: str | None = None) -> Run:

@@ -20,6 +20,7 @@ class Counters:
     best_epoch: int = 0
     best_value: float | None = None
     stale_epochs: int = 0  # since the monitored value last moved by more than `min_delta`
+    processes: int = 1  # that train together; batch norms may depend on it
     seconds: float = 0.0  # over all processes that worked on the run
 
     def judge(self, record: Mapping[str, float], monitor: str, min_delta: float) -> bool:

@@ -22,6 +22,7 @@ from normlab.config import TrainConfig, config_hash
 from normlab.engine.checkpoint import load_training, load_weights, save_training, save_weights
 from normlab.engine.counters import Counters
 from normlab.engine.device import PeakMemory, choose_placement
+from normlab.engine.distributed import Crew
 from normlab.engine.divergence import DivergedError, FiniteWatch
 from normlab.engine.layers import LayerRecord
 from normlab.engine.lazy_adam import clip_gradients
@@ -38,9 +39,17 @@ Prune = Callable[[Mapping[str, Any]], bool]  # asked with an epoch's record; Tru
 
 
 def train_run(
-    task: Task, config: TrainConfig, folder: RunFolder, *, quiet: bool = False, prune: Prune | None = None
+    task: Task,
+    config: TrainConfig,
+    folder: RunFolder,
+    *,
+    quiet: bool = False,
+    prune: Prune | None = None,
+    crew: Crew | None = None,
 ) -> dict[str, Any]:
     """Train in a folder, from its last checkpoint if there is one, and return what `result.json` holds.
+
+    Of a crew of several processes, this is the first one's part; the others' is `engine.follower.follow`.
 
     Args:
         prune: says after an epoch whether the rest is worth its time. A resumed run asks about its last epoch again,
@@ -52,7 +61,7 @@ def train_run(
             return folder.result()
         folder.set_status("running")
         try:
-            result = Training(task, config, folder, Progress(folder, quiet=quiet)).run(prune)
+            result = Training(task, config, folder, Progress(folder, quiet=quiet), crew or Crew()).run(prune)
         except KeyboardInterrupt:
             folder.set_status("interrupted")
             raise
@@ -84,21 +93,24 @@ def refuse_other_data(folder: RunFolder, data: TaskData) -> None:
 class Training:
     """A model, its data and its optimiser, and the loop that moves them."""
 
-    def __init__(self, task: Task, config: TrainConfig, folder: RunFolder, progress: Progress) -> None:
-        self.task, self.config, self.folder, self.progress = task, config, folder, progress
+    def __init__(self, task: Task, config: TrainConfig, folder: RunFolder, progress: Progress, crew: Crew) -> None:
+        config = crew.place(config)
+        self.task, self.config, self.folder, self.progress, self.crew = task, config, folder, progress, crew
         self.placement = choose_placement(config)
         self.memory = PeakMemory(self.placement.device)
-        self.data = task.prepare(config)
+        self.data = crew.all_or_none(lambda: task.prepare(config), lambda data: data.fingerprint)
+        crew.refuse_small_batches(config, self.data.sizes["train"])
         refuse_other_data(folder, self.data)
         folder.write_card({**self.data.card, "fingerprint": self.data.fingerprint})
         seed_stream(config.seed, "build")
         self.model = task.build(config, self.data.card)
         initialise(self.model, config.seed)
         self.model.to(self.placement.device)
-        self.stepped_model: nn.Module = torch.compile(self.model) if config.compile else self.model  # type: ignore[assignment]
         self.optimizer = build_optimizer(self.model, config)
         self.monitor = config.monitor or task.monitor
         self.counters = self._restore()
+        stepped: nn.Module = torch.compile(self.model) if config.compile else self.model  # type: ignore[assignment]
+        self.stepped_model = crew.wrap(stepped)
         self.scalars = ScalarLog(folder.path)
         self.layers = LayerRecord(self.model, folder, on=config.distributions == "all")
 
@@ -107,9 +119,10 @@ class Training:
         diverged = None
         final: dict[str, Any] = {"metrics": {}, "tables": {}}
         try:
-            while self.counters.wants_more(self.config):
+            while self.crew.agree(self.counters.wants_more(self.config)):
                 if prune is not None and self.counters.epoch and prune(self.folder.metrics()[-1]):
                     self.progress.say(f"pruned after epoch {self.counters.epoch}")
+                    self.crew.dismiss()
                     self.scalars.close({}, self.counters.epoch)
                     return self._result(final, None, state="pruned")
                 self.run_epoch()
@@ -117,6 +130,7 @@ class Training:
                 load_weights(self.folder.checkpoints / "model.safetensors", self.model)
             final = measure_final(self.task, self.model, self.data, self.config, self.placement, self.folder)
         except DivergedError as error:
+            self.crew.dismiss()
             self.progress.say(f"diverged: {error}")
             diverged = {"epoch": error.epoch, "step": error.step, "reason": str(error)}
         self.scalars.close(final["metrics"], self.counters.epoch)
@@ -126,7 +140,7 @@ class Training:
         """Train one epoch, measure it, and save where we stand."""
         counters, config, checkpoints = self.counters, self.config, self.folder.checkpoints
         started = time.perf_counter()
-        record = self._train_steps()
+        record = self.train_steps()
         trained = time.perf_counter() - started
         record |= self._measure_epoch()
         counters.epoch += 1
@@ -143,11 +157,12 @@ class Training:
         self.scalars.add(record | by_layer)
         self.progress.epoch(record, config.epochs, self.monitor, best=improved)
 
-    def _train_steps(self) -> dict[str, float]:
+    def train_steps(self) -> dict[str, float]:
         """Run an epoch's steps; return the means over its examples, as the weights moved."""
-        task, config, counters, placement = self.task, self.config, self.counters, self.placement
+        task, config, counters, crew = self.task, self.config, self.counters, self.crew
+        placement = crew.shares(self.placement)
         self.model.train()
-        seed_stream(config.seed, "dropout", counters.epoch)
+        seed_stream(config.seed, "dropout", counters.epoch, *([crew.rank] if crew.rank else []))
         steps = task.steps_per_epoch(config, self.data)
         watch = FiniteWatch(placement.device, counters.epoch + 1)
         batches = task.train_batches(config, self.data, counters.epoch, placement)
@@ -157,19 +172,20 @@ class Training:
             set_learning_rate(self.optimizer, lr)
             with placement.autocast():
                 output = task.loss(self.stepped_model, batch, config)
+            own_loss, loss = crew.whole_batch(output.loss, output.count)
             self.optimizer.zero_grad(set_to_none=True)
-            output.loss.backward()
+            own_loss.backward()
             self.layers.look()
             if config.clip_norm is not None:
                 clip_gradients(list(self.model.parameters()), config.clip_norm)
             self.optimizer.step()
             counters.step += 1
-            loss = output.loss.detach()
             watch.look(loss, counters.step)
             count += output.count
-            for name, value in {"loss": loss * output.count, **output.sums}.items():
+            for name, value in {"loss": output.loss.detach() * output.count, **output.sums}.items():
                 sums[name] = sums[name] + value if name in sums else value
         watch.settle()
+        count, sums = crew.total(count, sums)
         return {"lr": lr, **{f"train/online_{name}": float(value) / count for name, value in sums.items()}}
 
     def _measure_epoch(self) -> dict[str, float]:
@@ -189,8 +205,13 @@ class Training:
         last = self.folder.checkpoints / "last.safetensors"
         if not last.exists():
             self.folder.keep_metrics(0)
-            return Counters()
+            return Counters(processes=self.crew.size)
         counters = Counters(**load_training(last, self.model, self.optimizer))
+        if counters.processes != self.crew.size:
+            raise UserError(
+                f"{self.folder.path}: was begun by {counters.processes} processes, but these are {self.crew.size}: "
+                f"go on with `torchrun --nproc-per-node {counters.processes} -m normlab resume {self.folder.path}`"
+            )
         self.folder.keep_metrics(counters.epoch)
         self.progress.say(f"resuming after epoch {counters.epoch}")
         return counters
@@ -224,6 +245,7 @@ class Training:
             "precision": self.placement.precision,
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
             "threads": torch.get_num_threads(),
+            "processes": self.crew.size,
             "peak_memory_mib": self.memory.mib(),
             "seconds": counters.seconds,
             **speeds,

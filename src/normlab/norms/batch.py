@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from normlab.norms.base import NormCard
 from normlab.norms.core import normalize, scale_shift
 from normlab.norms.running import Momentum, RunningNorm
+from normlab.norms.synced import normalize_over_processes
 
 
 class BatchNorm(RunningNorm):
@@ -23,6 +24,7 @@ class BatchNorm(RunningNorm):
         momentum: weight of the newest batch in the running estimates; None or "cumulative" averages all
             batches.
         affine: learn weight and bias per channel.
+        sync: where several processes train together (torch.distributed), take statistics over all of them.
     Shape: (N, C, H, W) -> (N, C, H, W), any floating type; statistics are float32.
     Raises: ValueError in training if a channel has a single value, or if the input's shape does not fit.
     """
@@ -41,8 +43,17 @@ class BatchNorm(RunningNorm):
         when_to_use="Convolutional classifiers trained with batches of about 16 images or more.",
     )
 
-    def __init__(self, num_channels: int, *, eps: float = 1e-5, momentum: Momentum = 0.1, affine: bool = True) -> None:
+    def __init__(
+        self,
+        num_channels: int,
+        *,
+        eps: float = 1e-5,
+        momentum: Momentum = 0.1,
+        affine: bool = True,
+        sync: bool = False,
+    ) -> None:
         super().__init__()
+        self.sync = sync
         self._start(num_channels, eps, affine)
         self._start_running(num_channels, momentum)
         self.reset_parameters()
@@ -53,6 +64,10 @@ class BatchNorm(RunningNorm):
         options = self._options(residual, relu)
         if not self.training:
             return scale_shift(x, self.running_mean, self.running_var, **options)
+        if self._joins_others:
+            y, *statistics = normalize_over_processes(x, **options)
+            self._track(*statistics)
+            return y
         count = self._check_count(x)
         y, mean, var = normalize(x, index_set="batch", **options)
         self._track(mean, var, count)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from normlab.norms.base import NormCard
 from normlab.norms.core import normalize_mixed
 from normlab.norms.running import Momentum, RunningNorm
+from normlab.norms.synced import normalize_over_processes
 
 
 class BatchInstanceNorm(RunningNorm):
@@ -27,6 +28,7 @@ class BatchInstanceNorm(RunningNorm):
         momentum: weight of the newest batch in the running estimates; None or "cumulative" averages all
             batches.
         affine: learn weight and bias per channel; the gate is learned either way.
+        sync: where several processes train together, take the batch half's statistics over all of them.
     Shape: (N, C, H, W) -> (N, C, H, W), any floating type; statistics are float32.
     Raises: ValueError in training if a channel has a single value, or if the input's shape does not fit.
     """
@@ -45,8 +47,17 @@ class BatchInstanceNorm(RunningNorm):
     )
     gate: nn.Parameter
 
-    def __init__(self, num_channels: int, *, eps: float = 1e-5, momentum: Momentum = 0.1, affine: bool = True) -> None:
+    def __init__(
+        self,
+        num_channels: int,
+        *,
+        eps: float = 1e-5,
+        momentum: Momentum = 0.1,
+        affine: bool = True,
+        sync: bool = False,
+    ) -> None:
         super().__init__()
+        self.sync = sync
         self._start(num_channels, eps, affine)
         self.gate = nn.Parameter(torch.empty(num_channels))
         self._start_running(num_channels, momentum)
@@ -59,6 +70,10 @@ class BatchInstanceNorm(RunningNorm):
         options = self._options(residual, relu)
         if not self.training:
             return normalize_mixed(x, gate=gate, running=(self.running_mean, self.running_var), **options)[0]
+        if self._joins_others:
+            y, *statistics = normalize_over_processes(x, gate=gate, **options)
+            self._track(*statistics)
+            return y
         count = self._check_count(x)
         y, mean, var = normalize_mixed(x, gate=gate, **options)
         self._track(mean, var, count)

@@ -46,17 +46,21 @@ def reestimate_statistics(model: nn.Module, batches: Iterable[Tensor]) -> int:
     layers = batch_norms(model)
     if not layers:
         return 0
-    before = [(layer.training, layer.momentum) for layer in layers]
+    before = [(layer.training, layer.momentum, getattr(layer, "sync", None)) for layer in layers]
     mode = model.training
     model.eval()
     for layer in layers:
         layer.reset_running_stats()
         layer.momentum = None  # a plain average over all batches
         layer.train()
+        if hasattr(layer, "sync"):
+            layer.sync = False  # one process measures; the others do not come by
     for batch in batches:
         model(batch)
     model.train(mode)
-    for layer, (training, momentum) in zip(layers, before, strict=True):
+    for layer, (training, momentum, sync) in zip(layers, before, strict=True):
         layer.train(training)
         layer.momentum = momentum
+        if sync is not None:
+            layer.sync = sync
     return len(layers)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from normlab.norms.base import Norm
+from normlab.norms.synced import process_count
 
 Momentum = float | Literal["cumulative"] | None
 
@@ -24,6 +25,7 @@ class RunningNorm(Norm):
     batch_dependent = True
     running_state = True
     momentum: float | None
+    sync: bool = False  # whether several processes share their statistics
     running_mean: Tensor
     running_var: Tensor
     num_batches_tracked: Tensor
@@ -53,7 +55,7 @@ class RunningNorm(Norm):
         return count
 
     @torch.no_grad()
-    def _track(self, mean: Tensor, var: Tensor, count: int) -> None:
+    def _track(self, mean: Tensor, var: Tensor, count: int | Tensor) -> None:
         """Move the running estimates towards this batch; without momentum, average all batches."""
         self.num_batches_tracked.add_(1)
         share: Tensor | float
@@ -65,6 +67,11 @@ class RunningNorm(Norm):
         self.running_mean.lerp_(mean.to(self.running_mean.dtype), share)
         self.running_var.lerp_(unbiased.to(self.running_var.dtype), share)
 
+    @property
+    def _joins_others(self) -> bool:
+        """True while statistics are taken over several processes."""
+        return self.sync and self.training and process_count() > 1
+
     def extra_repr(self) -> str:
         """Show the options that the scheme was built with."""
-        return f"{super().extra_repr()}, momentum={self.momentum}"
+        return f"{super().extra_repr()}, momentum={self.momentum}{', sync=True' if self.sync else ''}"

@@ -6,10 +6,12 @@ from dataclasses import replace
 
 from torch import Tensor, nn
 
+from normlab.errors import UserError
 from normlab.norms.base import Norm
 from normlab.norms.batch import BatchNorm
 from normlab.norms.reference import finish
 from normlab.norms.running import Momentum
+from normlab.norms.synced import process_count
 
 
 class TorchBatchNorm(nn.BatchNorm2d, Norm):  # type: ignore[misc]
@@ -23,6 +25,7 @@ class TorchBatchNorm(nn.BatchNorm2d, Norm):  # type: ignore[misc]
         momentum: weight of the newest batch in the running estimates; None or "cumulative" averages all
             batches.
         affine: learn weight and bias per channel.
+        sync: where several processes train together, be `nn.SyncBatchNorm`, which torch has for GPUs only.
     Shape: (N, C, H, W) -> (N, C, H, W).
     Raises: ValueError in training if a channel has a single value, or if the input is not 4-dimensional.
     """
@@ -38,13 +41,34 @@ class TorchBatchNorm(nn.BatchNorm2d, Norm):  # type: ignore[misc]
         when_to_use="As the reference against which the batch norm from scratch is held.",
     )
 
-    def __init__(self, num_channels: int, *, eps: float = 1e-5, momentum: Momentum = 0.1, affine: bool = True) -> None:
+    def __init__(
+        self,
+        num_channels: int,
+        *,
+        eps: float = 1e-5,
+        momentum: Momentum = 0.1,
+        affine: bool = True,
+        sync: bool = False,
+    ) -> None:
         super().__init__(num_channels, eps=eps, momentum=None if momentum == "cumulative" else momentum, affine=affine)
-        self.num_channels = num_channels
+        self.num_channels, self.sync = num_channels, sync
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (N, C, H, W) as `nn.BatchNorm2d` does."""
+        if self.sync and self.training and process_count() > 1:
+            return self._synced(x)
         return nn.BatchNorm2d.forward(self, x)
+
+    def _synced(self, x: Tensor) -> Tensor:
+        if x.is_cpu:
+            raise UserError(
+                "torch_batch: torch's SyncBatchNorm runs on GPUs only: take the norm `batch`, or leave --bn-sync out"
+            )
+        layer = nn.SyncBatchNorm(self.num_channels, self.eps, self.momentum, self.affine, device=x.device)
+        for name, value in (*self._parameters.items(), *self._buffers.items()):  # the very objects, not copies
+            setattr(layer, name, value)
+        synced: Tensor = layer(x)
+        return synced
 
     def transform(self, x: Tensor, residual: Tensor | None = None, relu: bool = False) -> Tensor:
         """Return relu?(norm(x) + residual?), each as torch does it."""

@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import platform
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -151,8 +152,9 @@ class RunFolder:
     # What the writer does
 
     def set_status(self, state: str, **details: Any) -> None:
-        """Record the state and when it began (seconds since 1970)."""
-        write_json(self.path / "status.json", {"state": state, "time": time.time(), "pid": os.getpid(), **details})
+        """Record the state, when it began (seconds since 1970), and which process of which machine says so."""
+        writer = {"host": platform.node(), "pid": os.getpid()}
+        write_json(self.path / "status.json", {"state": state, "time": time.time(), **writer, **details})
 
     def write_card(self, card: Mapping[str, Any]) -> None:
         """Record what the model needs to be used."""

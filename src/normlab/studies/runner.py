@@ -6,10 +6,11 @@ last checkpoint, and a plan that contradicts finished cells is refused, because 
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from normlab import __version__
 from normlab.config import TrainConfig, affects_result
@@ -17,6 +18,7 @@ from normlab.errors import UserError
 from normlab.runs.atomic import write_json, write_text
 from normlab.studies.local import run_local
 from normlab.studies.plan import Cell, Plan, find_study, make_plan
+from normlab.studies.ray import ClusterOptions, run_on_ray
 from normlab.studies.study import Study
 
 Say = Callable[[str], None]
@@ -29,6 +31,8 @@ def run_study(
     scale: str = "demo",
     seeds: int | None = None,
     workers: int | None = None,
+    engine: Literal["local", "ray"] = "local",
+    cluster: ClusterOptions | None = None,
     say: Say | None = None,
     **changes: Any,
 ) -> Study:
@@ -37,11 +41,16 @@ def run_study(
     Args:
         path_or_name: a YAML file, or the name of a shipped study.
         out: its folder; default `runs/NAME-SCALE`.
-        workers: cells trained at once; default one per core, or one in all if there is a GPU.
+        workers: cells trained at once; default one per core, or one in all if there is a GPU; on a cluster as many
+            as it has room for.
+        engine: `local`, processes of this machine; `ray`, a cluster.
+        cluster: which, and what a cell gets of it.
         say: receives progress as lines; default standard error.
         changes: settings that override those of every cell, e.g. `data="cifar10"`.
     Raises: UserError for a wrong study, or a folder that holds another one.
     """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ:
+        raise UserError("study: torchrun is for one run; start the study without it: its cells run side by side anyway")
     say = say or to_stderr
     plan = make_plan(path_or_name, scale=scale, seeds=seeds, **changes)
     if plan.search is not None:
@@ -52,7 +61,11 @@ def run_study(
     waiting = [cell for cell in in_pairs(plan.cells) if not (folder / "cells" / cell.name / "result.json").exists()]
     done = len(plan.cells) - len(waiting)
     say(f"{plan.file.title}: {len(plan.cells)} cells, {done} done, in {folder}")
-    run_local(waiting, plan.file.task, folder / "cells", workers=workers, say=say)
+    if engine == "ray":
+        options = cluster or ClusterOptions()
+        run_on_ray(waiting, plan.file.task, folder / "cells", workers=workers, options=options, say=say)
+    else:
+        run_local(waiting, plan.file.task, folder / "cells", workers=workers, say=say)
     study = Study.open(folder)
     for sentence in study.mixed_inputs():
         say(f"warning: {sentence}: their comparison compares these too")

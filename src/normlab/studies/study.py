@@ -27,6 +27,11 @@ class StudyCell:
         """One of: waiting, created, running, interrupted, failed, finished, diverged, pruned."""
         return self.folder.status()["state"] if (self.folder.path / "config.yaml").exists() else "waiting"
 
+    def writer(self) -> dict[str, Any]:
+        """Return {"host", "pid"} of the process that trains the cell, or was the last to; empty before the first."""
+        status = self.folder.status()
+        return {name: status[name] for name in ("host", "pid") if name in status}
+
 
 @dataclass(frozen=True)
 class Study:

@@ -11,24 +11,33 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+_Rows = TypeVar("_Rows", Tensor, np.ndarray)
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where and in which precision a model computes."""
+    """Where and in which precision a model computes, and which share of each batch is its own."""
 
     device: torch.device
     precision: str = "float32"
+    rank: int = 0  # of this process among those that train together
+    processes: int = 1
 
     @property
     def dtype(self) -> torch.dtype:
         """The type in which inputs reach the network."""
         return torch.bfloat16 if self.precision == "bfloat16" else torch.float32
+
+    def share(self, batch: _Rows) -> _Rows:
+        """Return this process's part of a batch's rows, (N,) -> (ceil or floor of N / processes,)."""
+        return batch[self.rank :: self.processes] if self.processes > 1 else batch
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Large products in bfloat16 where asked for; parameters stay float32."""
@@ -81,6 +90,7 @@ class Task(Protocol):
     name: str
     headline: str  # the metric a table leads with, e.g. "test/accuracy"
     monitor: str  # the validation metric that picks the best epoch
+    shares_batches: bool  # whether `train_batches` heeds `placement.share`, so that several processes can train
 
     def prepare(self, config: Any) -> Any:
         """Read the data; return a `TaskData`."""
@@ -112,6 +122,15 @@ class Task(Protocol):
 
     def write_predictions(self, records: Iterator[dict[str, Any]], out: Path, form: str, source: Any) -> int:
         """Write records to a file in one of the task's forms; return their number."""
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """Return the network inside torch.compile's and DistributedDataParallel's wrappers."""
+    while True:
+        inner = getattr(model, "_orig_mod", None) or (isinstance(model, DistributedDataParallel) and model.module)
+        if not inner:
+            return model
+        model = inner
 
 
 def lower_is_better(metric: str) -> bool:

@@ -28,6 +28,9 @@ class ImageConfig(TrainConfig):
         "batch norms are measured with running averages, with statistics measured anew after each epoch, or running "
         "ones and in the end both: accuracy and accuracy_precise of the same weights",
     )
+    bn_sync: bool = option(
+        False, "several processes (torchrun): batch norms take their statistics over all of them, not over each share"
+    )
     norm_momentum: float | None = option(None, "batch norms: weight of the newest running statistics", gt=0, le=1)
 
     crop: bool = option(True, "augment: pad with zeros and crop at random")

@@ -92,7 +92,7 @@ def training_batches(config: ImageConfig, data: ImageData, epoch: int, placement
     settings = augmentation(config)
     draws = draw(count, settings, config.seed, epoch)
     for start in range(0, count, config.batch_size):
-        chosen = order[start : start + config.batch_size]
+        chosen = placement.share(order[start : start + config.batch_size])
         yield data.batch("train", chosen, placement, draws.take(chosen, placement.device), settings)
 
 

@@ -41,6 +41,7 @@ class ImageTask:
     name = "image"
     headline = "test/accuracy"
     monitor = "val/accuracy"
+    shares_batches = True
 
     def prepare(self, config: ImageConfig) -> ImageData:
         """Read the images and cut the splits."""
@@ -54,6 +55,7 @@ class ImageTask:
             channels_per_group=config.channels_per_group,
             eps=config.eps,
             momentum=config.norm_momentum,
+            sync=config.bn_sync or None,
         )
         return ResNet(config.n, len(card["classes"]), config.norm, **options)
 

@@ -91,6 +91,7 @@ def training_batches(config: NerConfig, data: NerData, epoch: int, placement: Pl
     split = data.splits["train"]
     words = _with_unknown(split.words, data.rare, config, epoch)
     for rows in buckets.training_batches(split.lengths, config.batch_size, seed=config.seed, epoch=epoch):
+        rows = placement.share(rows)
         yield split.batch(rows, words, characters=config.characters).to(placement.device)
 
 

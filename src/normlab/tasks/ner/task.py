@@ -10,7 +10,7 @@ from typing import Any, cast
 from torch import nn
 
 from normlab.data.vocabulary import SPECIAL
-from normlab.tasks.base import Evaluation, Placement, StepOutput
+from normlab.tasks.base import Evaluation, Placement, StepOutput, unwrapped
 from normlab.tasks.ner.config import NerConfig
 from normlab.tasks.ner.data import NerData, prepare, steps_per_epoch, training_batches
 from normlab.tasks.ner.encoding import Batch, Lexicon
@@ -28,6 +28,7 @@ class NerTask:
     name = "ner"
     headline = "test/micro_f1"
     monitor = "val/micro_f1"
+    shares_batches = True
 
     def prepare(self, config: NerConfig) -> NerData:
         """Read the corpus and number its words."""
@@ -75,7 +76,7 @@ class NerTask:
 
     def loss(self, model: nn.Module, batch: Batch, config: NerConfig) -> StepOutput:
         """Return the mean over sentences of -log p(tags of the sentence): no sentence's share depends on another."""
-        tagger = cast(Tagger, getattr(model, "_orig_mod", model))  # what torch.compile wraps
+        tagger = cast(Tagger, unwrapped(model))
         assert batch.tags is not None
         losses = tagger.losses(model(batch).float(), batch.tags, batch.mask)
         return StepOutput(losses.mean(), len(batch.lengths))
