@@ -97,6 +97,18 @@ def test_the_cache_key_depends_on_the_source(sources: Path, monkeypatch: pytest.
     assert build._key(sources / "probe.cpp", compiler) != before
 
 
+def test_the_cache_key_depends_on_the_headers_that_are_included(sources: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "SOURCES", sources)
+    (sources / "probe.cpp").write_text('#include "a.h"\n')
+    (sources / "a.h").write_text('#include "b.h"\n')
+    keys = []
+    for name, text in (("b.h", "1"), ("b.h", "2"), ("other.h", "3")):
+        (sources / name).write_text(f"// {text}\n")
+        keys.append(build._key(sources / "probe.cpp", "g++"))
+    assert keys[0] != keys[1]
+    assert keys[1] == keys[2]
+
+
 def test_status_has_a_row_for_each_source() -> None:
     rows = build.status()
     assert [row["kernel"] for row in rows] == sorted(path.stem for path in build.SOURCES.glob("*.cpp"))

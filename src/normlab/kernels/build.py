@@ -1,9 +1,10 @@
 """Compile the C++ kernels at their first use, keep them in the user's cache, load them with ctypes.
 
 A kernel is a plain C library: `kernels/<name>.cpp` with `extern "C"` functions over raw pointers. It needs
-no torch headers, so it builds in seconds. The key of the cache covers all that the machine code depends on,
-so an edited source, a new torch or another CPU builds anew and nothing stale is ever loaded. Whatever goes
-wrong, `load` says so in one line and returns None: the caller then runs its plain PyTorch reference.
+no torch headers, so it builds in seconds. Only `glue.cpp`, which takes the kernels into torch's autograd,
+does (`load_glue`). The key of the cache covers all that the machine code depends on, so an edited source, a
+new torch or another CPU builds anew and nothing stale is ever loaded. Whatever goes wrong, `load` says so in
+one line and returns None: the caller then runs its plain PyTorch reference.
 """
 
 from __future__ import annotations
@@ -11,14 +12,19 @@ from __future__ import annotations
 import ctypes
 import functools
 import hashlib
+import importlib.machinery
+import importlib.util
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -26,6 +32,9 @@ import torch
 SOURCES = Path(__file__).parent
 # -ffast-math is left out: it would reorder the compensated steps of the statistics.
 FLAGS = ("-std=c++20", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-fopenmp")
+GLUE = "glue"
+# It only passes tensors on: optimising it more costs seconds of the build and saves nothing.
+GLUE_FLAGS = ("-std=c++20", "-O1", "-fPIC", "-fvisibility=hidden")
 
 _reasons: dict[str, str] = {}  # kernel -> why it is off, in one line
 _said: set[str] = set()
@@ -51,11 +60,27 @@ def load(name: str) -> ctypes.CDLL | None:
         return None
 
 
+@functools.cache
+def load_glue() -> ModuleType | None:
+    """Return the module built from `kernels/glue.cpp`, or None where it cannot be had; builds like `load`."""
+    try:
+        path = str(_library(GLUE))
+        spec = importlib.util.spec_from_loader(GLUE, importlib.machinery.ExtensionFileLoader(GLUE, path))
+        assert spec is not None
+        module = importlib.util.module_from_spec(spec)
+    except (_UnavailableError, OSError, ImportError) as error:
+        _reasons[GLUE] = reason = " ".join(str(error).split())
+        if os.environ.get("NORMLAB_KERNELS") is None:
+            _say(f"normlab: the kernels go through Python ({reason}): about 50 microseconds more a call")
+        return None
+    return module
+
+
 def status() -> list[dict[str, Any]]:
     """Return one row a kernel, {"kernel", "active", "reason"}; loads, and so may build, each of them."""
     rows = []
     for name in sorted(source.stem for source in SOURCES.glob("*.cpp")):
-        active = load(name) is not None
+        active = (load_glue() if name == GLUE else load(name)) is not None
         rows.append({"kernel": name, "active": active, "reason": "" if active else _reasons[name]})
     return rows
 
@@ -88,10 +113,22 @@ def _compiler() -> str:
 
 def _key(source: Path, compiler: str) -> str:
     """Digest of all that the machine code depends on."""
-    headers = sorted(SOURCES.glob("*.h"))
-    parts = [file.read_text() for file in [source, *headers]]
-    parts += [torch.__version__, _version(compiler), _cpu(), " ".join(FLAGS), _openmp_runtime() or ""]
+    parts = _texts(source)
+    parts += [torch.__version__, sys.version, _version(compiler), _cpu(), " ".join(FLAGS + GLUE_FLAGS)]
+    parts += [_openmp_runtime() or ""]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
+
+
+def _texts(source: Path) -> list[str]:
+    """Return a source and those headers beside it that it includes, at any depth."""
+    texts: dict[Path, str] = {}
+    waiting = [source]
+    while waiting:
+        path = waiting.pop()
+        if path not in texts:
+            texts[path] = path.read_text()
+            waiting += [path.parent / name for name in re.findall(r'^#include "(.+)"', texts[path], re.MULTILINE)]
+    return [text for _, text in sorted(texts.items())]
 
 
 @functools.cache
@@ -135,15 +172,32 @@ def _build_once(source: Path, library: Path, compiler: str) -> None:
 
 def _build(source: Path, library: Path, compiler: str) -> None:
     start = time.perf_counter()
-    _say(f"normlab: compiling the {source.stem} kernels, once on this machine (some seconds) ...")
+    flags, links, duration = _glue_options() if source.stem == GLUE else _kernel_options(compiler)
+    _say(f"normlab: compiling the {source.stem} kernels, once on this machine ({duration}) ...")
     with tempfile.TemporaryDirectory(dir=library.parent) as folder:
         unlinked, built = Path(folder) / "kernel.o", Path(folder) / "kernel.so"
-        _run([compiler, *FLAGS, "-c", str(source), "-o", str(unlinked)], source.name)
-        # Clang's code calls LLVM's runtime, whose threads are its own.
-        runtime = None if "clang" in _version(compiler) else _openmp_runtime()
-        _run([compiler, "-shared", str(unlinked), runtime or "-fopenmp", "-o", str(built)], source.name)
+        _run([compiler, *flags, "-c", str(source), "-o", str(unlinked)], source.name)
+        _run([compiler, "-shared", str(unlinked), *links, "-o", str(built)], source.name)
         os.replace(built, library)
     _say(f"normlab: compiled the {source.stem} kernels in {time.perf_counter() - start:.1f} s")
+
+
+def _kernel_options(compiler: str) -> tuple[list[str], list[str], str]:
+    # Clang's code calls LLVM's runtime, whose threads are its own.
+    runtime = None if "clang" in _version(compiler) else _openmp_runtime()
+    return [*FLAGS], [runtime or "-fopenmp"], "some seconds"
+
+
+def _glue_options() -> tuple[list[str], list[str], str]:
+    root = Path(torch.__file__).parent
+    headers = [root / "include", root / "include/torch/csrc/api/include", sysconfig.get_paths()["include"]]
+    flags = [*GLUE_FLAGS, f"-D_GLIBCXX_USE_CXX11_ABI={int(torch.compiled_with_cxx11_abi())}"]
+    for folder in headers:
+        flags += ["-isystem", str(folder)]
+    # The process has these loaded: naming them is enough for the symbols to be found.
+    links = [f"-L{root / 'lib'}", "-lc10", "-ltorch_cpu", "-ltorch_python"]
+    links += ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else []
+    return flags, links, "about half a minute"
 
 
 def _run(command: list[str], what: str) -> None:

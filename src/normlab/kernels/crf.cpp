@@ -1,17 +1,19 @@
 // The linear-chain CRF on a CPU: log Z or the negative log-likelihood with its gradient, and Viterbi's path. The
 // definition is nn/crf_lattice.py and nn/crf_decoding.py.
 //
+// Sixteen sentences run side by side, one in each lane of a vector, the longest first: whatever the number of tags,
+// no lane is idle, and nothing is ever summed or compared across lanes.
 // The forward recursion runs on probabilities, one matrix-vector product a step instead of K^2 exponentials:
 //     s(j) = sum_i a(i) M(i, j),   a = exp(alpha - max alpha),   M(i, j) = exp(A(i, j) - max_i A(i, j)).
 // What underflows in `a` is below 1e-37, so s(j) is exact wherever it exceeds kSmall; a column below that (extreme
 // scores, forbidden transitions) is summed again in log space. Levels are added up in double.
 // The gradient is the posterior, sent back through the same weights: p_{t-1}(i) = sum_j a(i) M(i, j) p_t(j) / s(j).
-//
-// Letters: B sentences, T positions, K tags, P = K rounded up to whole vectors (the surplus tags are impossible).
+// Groups are added up in their order, so that results do not depend on the number of threads.
+#include "crf.h"
 
 #include <algorithm>
 #include <cmath>
-#include <cstdint>
+#include <numeric>
 #include <vector>
 
 #include "vector_math.h"
@@ -19,30 +21,15 @@
 using normlab::exp_fast;
 using normlab::log_fast;
 
-// The order of fields is that of `_Call` in crf.py.
-extern "C" struct CrfCall {
-    const float* emissions;           // (B, T, K)
-    const int64_t* tags;              // (B, T), or null for log Z alone
-    const uint8_t* mask;              // (B, T), not 0 where a position is real
-    const float *start, *transitions, *end;
-    float *loss, *tape;               // (B,); (B, T, 3, P), what the backward pass needs of the forward pass
-    const float* grad_loss;           // (B,)
-    float *grad_emissions, *grad_start, *grad_transitions, *grad_end;  // (B, T, K) zeroed; (K,), (K, K), (K,)
-    int64_t* path;                    // (B, T), zeros where the caller wants padding
-    int64_t B, T, K, threads;
-};
-
 namespace {
 
 constexpr float kImpossible = -1e30f;  // FORBIDDEN in nn/crf_lattice.py
 constexpr float kSmall = 1e-29f;
-
-using Floats = std::vector<float>;
+constexpr int64_t L = kCrfLanes;
 
 // Sixteen numbers at once, on any machine (compilers split them as needed).
-constexpr int64_t kLanes = 16;
-typedef float Vector __attribute__((vector_size(kLanes * 4)));
-typedef int32_t IntVector __attribute__((vector_size(kLanes * 4)));
+typedef float Vector __attribute__((vector_size(L * 4)));
+typedef int32_t IntVector __attribute__((vector_size(L * 4)));
 
 Vector load(const float* from) {
     Vector v;
@@ -50,300 +37,455 @@ Vector load(const float* from) {
     return v;
 }
 void store(float* to, Vector v) { std::memcpy(to, &v, sizeof v); }
+Vector larger(Vector a, Vector b) { return a > b ? a : b; }
 
-// out(j) = sum_i a(i) rows(i, j) for P columns; two sums, so that an addition need not wait for the one before.
-void weighted_rows(const float* a, const float* rows, int64_t K, int64_t P, float* out) {
-    for (int64_t j = 0; j < P; j += kLanes) {
-        Vector even = {}, odd = {};
-        int64_t i = 0;
-        for (; i + 1 < K; i += 2) {
-            even += a[i] * load(rows + i * P + j);
-            odd += a[i + 1] * load(rows + (i + 1) * P + j);
-        }
-        if (i < K) even += a[i] * load(rows + i * P + j);
-        store(out + j, even + odd);
-    }
+float total(const float* lanes) {
+    float sum = 0;
+    for (int64_t l = 0; l < L; l++) sum += lanes[l];
+    return sum;
 }
 
-float maximum(const float* values, int64_t n) {
-    float highest = values[0];
-#pragma omp simd reduction(max : highest)
-    for (int64_t j = 0; j < n; j++) highest = std::max(highest, values[j]);
-    return highest;
-}
-
-// The transition scores and their exponentials, padded to P columns.
-struct Transitions {
-    int64_t K, P;
-    Floats scores, weights, transposed, column_max;  // A; M (K, P); M^T (K, P); max_i A(i, j)
-
-    Transitions(const float* given, int64_t tags)
-        : K(tags), P((tags + 15) / 16 * 16), scores(K * P, kImpossible), weights(K * P), transposed(K * P),
-          column_max(P, kImpossible) {
-        for (int64_t i = 0; i < K; i++)
-            for (int64_t j = 0; j < K; j++) {
-                scores[i * P + j] = given[i * K + j];
-                column_max[j] = i ? std::max(column_max[j], given[i * K + j]) : given[j];
-            }
-        for (int64_t i = 0; i < K; i++)
-            for (int64_t j = 0; j < K; j++)
-                weights[i * P + j] = transposed[j * P + i] = std::exp(scores[i * P + j] - column_max[j]);
-    }
-};
-
-// The forward recursion of one sentence of n words: log_alpha, alpha and s of each, in the tape.
-class Forward {
+// Memory that is aligned to whole vectors, zeros.
+class Floats {
   public:
-    Forward(const CrfCall& call, const Transitions& m, int64_t b)
-        : m_(m), call_(call), tape_(call.tape + b * call.T * 3 * m.P) {}
-
-    float* log_alpha(int64_t t) const { return tape_ + 3 * t * m_.P; }
-    float* alpha(int64_t t) const { return tape_ + (3 * t + 1) * m_.P; }
-    float* sums(int64_t t) const { return tape_ + (3 * t + 2) * m_.P; }
-
-    // Returns log Z; `words` are the sentence's real positions.
-    double run(const float* emissions, const std::vector<int64_t>& words) const {
-        const int64_t K = m_.K, n = (int64_t)words.size();
-        double level = 0;
-        for (int64_t t = 0; t < n; t++) {
-            const float* scores = emissions + words[t] * K;
-            if (t == 0) {
-                std::fill(log_alpha(0) + K, log_alpha(0) + m_.P, kImpossible);
-                std::copy(call_.start, call_.start + K, log_alpha(0));
-            } else {
-                arrive(t);
-            }
-            for (int64_t j = 0; j < K; j++) log_alpha(t)[j] += scores[j];
-            level += lower(t);
-        }
-        Floats last(m_.P);
-        return level + finish(n, last.data());
-    }
-
-    // Writes p(y_n = j) of the last word, P numbers; returns log Z above the level.
-    double finish(int64_t n, float* posterior) const {
-        const float* last = log_alpha(n - 1);
-        for (int64_t j = 0; j < m_.P; j++) posterior[j] = j < m_.K ? last[j] + call_.end[j] : kImpossible;
-        const float peak = maximum(posterior, m_.K);
-        float sum = 0;
-#pragma omp simd reduction(+ : sum)
-        for (int64_t j = 0; j < m_.P; j++) {
-            posterior[j] = j < m_.K ? exp_fast(posterior[j] - peak) : 0.0f;
-            sum += posterior[j];
-        }
-#pragma omp simd
-        for (int64_t j = 0; j < m_.P; j++) posterior[j] /= sum;
-        return (double)peak + std::log((double)sum);
-    }
-
-    // logsum_i(log_alpha[t-1](i) + A(i, j)), whatever the scores.
-    float arrive_in_log_space(int64_t t, int64_t j) const {
-        const float* before = log_alpha(t - 1);
-        float peak = 2 * kImpossible, sum = 0;
-        for (int64_t i = 0; i < m_.K; i++) peak = std::max(peak, before[i] + m_.scores[i * m_.P + j]);
-        for (int64_t i = 0; i < m_.K; i++) sum += std::exp(before[i] + m_.scores[i * m_.P + j] - peak);
-        return peak + std::log(sum);
-    }
+    explicit Floats(int64_t size) : memory_((size + L - 1) / L) {}
+    float* data() { return reinterpret_cast<float*>(memory_.data()); }
+    const float* data() const { return reinterpret_cast<const float*>(memory_.data()); }
+    float& operator[](int64_t i) { return data()[i]; }
+    float operator[](int64_t i) const { return data()[i]; }
 
   private:
-    // log_alpha[t] before the emissions.
-    void arrive(int64_t t) const {
-        float *sum = sums(t), *arriving = log_alpha(t);
-        weighted_rows(alpha(t - 1), m_.weights.data(), m_.K, m_.P, sum);
-        float lowest = 1.0f;
-#pragma omp simd reduction(min : lowest)
-        for (int64_t j = 0; j < m_.P; j++) {
-            arriving[j] = log_fast(std::max(sum[j], kSmall)) + m_.column_max[j];
-            lowest = std::min(lowest, j < m_.K ? sum[j] : 1.0f);
-        }
-        if (lowest >= kSmall) return;
-        for (int64_t j = 0; j < m_.K; j++)
-            if (sum[j] < kSmall) arriving[j] = arrive_in_log_space(t, j);
-    }
-
-    // Subtracts the maximum of log_alpha[t], takes its exponential, returns what was subtracted.
-    float lower(int64_t t) const {
-        float *scores = log_alpha(t), *weights = alpha(t);
-        const float peak = maximum(scores, m_.K);
-#pragma omp simd
-        for (int64_t j = 0; j < m_.P; j++) {
-            scores[j] -= peak;
-            weights[j] = exp_fast(scores[j]);
-        }
-        return peak;
-    }
-
-    const Transitions& m_;
-    const CrfCall& call_;
-    float* tape_;
+    std::vector<Vector> memory_;
 };
 
-// The gradients of the scores, summed over one thread's sentences.
+// out(j) = sum_i a(i) weights(i, j) for J columns from the first on, which stay in registers.
+template <int J>
+__attribute__((noinline)) void weighted_columns(const float* a, const float* weights, int64_t K, float* out) {
+    Vector sums[J] = {};
+    for (int64_t i = 0; i < K; i++) {
+        const Vector weight = load(a + i * L);
+#pragma GCC unroll 8
+        for (int j = 0; j < J; j++) sums[j] += weight * weights[i * K + j];
+    }
+    for (int j = 0; j < J; j++) store(out + j * L, sums[j]);
+}
+
+// highest(j) = max_i score(i) + scores(i, j), and the first i that has it.
+template <int J>
+__attribute__((noinline)) void best_columns(const float* score, const float* scores, int64_t K, float* highest,
+                                            int32_t* origin) {
+    Vector best[J];
+    IntVector from[J] = {};
+    for (int j = 0; j < J; j++) best[j] = load(score) + scores[j];
+    for (int32_t i = 1; i < K; i++) {
+        const Vector before = load(score + i * L);
+#pragma GCC unroll 8
+        for (int j = 0; j < J; j++) {
+            const Vector candidate = before + scores[i * K + j];
+            const IntVector better = candidate > best[j];
+            best[j] = better ? candidate : best[j];
+            from[j] = better ? i + IntVector{} : from[j];
+        }
+    }
+    for (int j = 0; j < J; j++) {
+        store(highest + j * L, best[j]);
+        std::memcpy(origin + j * L, &from[j], sizeof from[j]);
+    }
+}
+
+// Calls run<J>(first) for all K columns in blocks of J <= 8 of about the same size.
+template <class Run>
+void in_blocks(int64_t K, Run run) {
+    const int64_t blocks = (K + 7) / 8;
+    for (int64_t block = 0; block < blocks; block++) {
+        const int64_t first = K * block / blocks;
+        switch (K * (block + 1) / blocks - first) {
+            case 1: run.template operator()<1>(first); break;
+            case 2: run.template operator()<2>(first); break;
+            case 3: run.template operator()<3>(first); break;
+            case 4: run.template operator()<4>(first); break;
+            case 5: run.template operator()<5>(first); break;
+            case 6: run.template operator()<6>(first); break;
+            case 7: run.template operator()<7>(first); break;
+            default: run.template operator()<8>(first); break;
+        }
+    }
+}
+
+// The scores, impossible where they are not legal, and the exponentials of the transitions.
+struct Scores {
+    int64_t K;
+    std::vector<float> start, transitions, end;  // A is (K, K)
+    std::vector<float> weights, transposed;      // M and its transpose
+    Floats column_max;                           // max_i A(i, j) in every lane
+
+    explicit Scores(const CrfCall& call, bool with_weights = true)
+        : K(call.K), start(legal(call.start, call.legal_start, K)),
+          transitions(legal(call.transitions, call.legal_transitions, K * K)),
+          end(legal(call.end, call.legal_end, K)), column_max(K * L) {
+        if (!with_weights) return;
+        weights.resize(K * K);
+        transposed.resize(K * K);
+        for (int64_t j = 0; j < K; j++) {
+            float highest = transitions[j];
+            for (int64_t i = 1; i < K; i++) highest = std::max(highest, transitions[i * K + j]);
+            std::fill(&column_max[j * L], &column_max[j * L] + L, highest);
+        }
+        for (int64_t i = 0; i < K; i++) {
+#pragma omp simd
+            for (int64_t j = 0; j < K; j++)
+                weights[i * K + j] = exp_fast(transitions[i * K + j] - column_max[j * L]);
+            for (int64_t j = 0; j < K; j++) transposed[j * K + i] = weights[i * K + j];
+        }
+    }
+
+    static std::vector<float> legal(const float* scores, const uint8_t* allowed, int64_t size) {
+        std::vector<float> kept(scores, scores + size);
+        for (int64_t i = 0; allowed && i < size; i++)
+            if (!allowed[i]) kept[i] = kImpossible;
+        return kept;
+    }
+};
+
+// The real positions of each sentence, and the sentences by length, longest first.
+struct Batch {
+    std::vector<int32_t> positions, lengths, order;
+    int64_t T, groups;
+
+    explicit Batch(const CrfCall& call)
+        : positions(call.B * call.T), lengths(call.B), order(call.B), T(call.T), groups((call.B + L - 1) / L) {
+        for (int64_t b = 0; b < call.B; b++) {
+            int32_t* own = positions.data() + b * T;
+            int32_t count = 0;
+            for (int32_t t = 0; t < T; t++) {
+                own[count] = t;
+                count += !call.mask || call.mask[b * T + t];
+            }
+            lengths[b] = count;
+        }
+        std::iota(order.begin(), order.end(), 0);
+        std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return lengths[a] > lengths[b]; });
+    }
+};
+
+// Up to sixteen sentences.
+struct Group {
+    int64_t count, steps;
+    int64_t row[L], length[L];        // sentence of the batch, its words
+    const int32_t* positions[L];
+
+    Group(const Batch& batch, int64_t g) : count(std::min<int64_t>(L, (int64_t)batch.order.size() - g * L)) {
+        for (int64_t l = 0; l < count; l++) {
+            row[l] = batch.order[g * L + l];
+            length[l] = batch.lengths[row[l]];
+            positions[l] = batch.positions.data() + row[l] * batch.T;
+        }
+        steps = length[0];
+    }
+    // How many sentences have a word at step t: those of the first lanes.
+    int64_t active(int64_t t) const {
+        int64_t lanes = count;
+        while (lanes && length[lanes - 1] <= t) lanes--;
+        return lanes;
+    }
+    // The word at step t of lane l, counted over the whole batch.
+    int64_t word(const CrfCall& call, int64_t t, int64_t l) const { return row[l] * call.T + positions[l][t]; }
+
+    // The scores of step t, (K, L); 0 where a sentence is over.
+    void read(const CrfCall& call, int64_t t, int64_t lanes, float* emitted) const {
+        const int64_t K = call.K;
+        for (int64_t l = 0; l < lanes; l++) {
+            const float* from = call.emissions + word(call, t, l) * K;
+            for (int64_t j = 0; j < K; j++) emitted[j * L + l] = from[j];
+        }
+        for (int64_t l = lanes; l < L; l++)
+            for (int64_t j = 0; j < K; j++) emitted[j * L + l] = 0;
+    }
+};
+
+// The tape of one group: log_alpha, alpha and s of each step, (K, L) each.
+struct Tape {
+    float* memory;
+    int64_t size;  // K * L
+    Tape(const CrfCall& call, int64_t g) : memory(call.tape + g * call.T * 3 * call.K * L), size(call.K * L) {}
+    float* log_alpha(int64_t t) const { return memory + 3 * t * size; }
+    float* alpha(int64_t t) const { return memory + (3 * t + 1) * size; }
+    float* sums(int64_t t) const { return memory + (3 * t + 2) * size; }
+};
+
+// logsum_i(log_alpha[t-1](i) + A(i, j)) of one lane, whatever the scores.
+float arrive_in_log_space(const Scores& scores, const float* before, int64_t l, int64_t j) {
+    const int64_t K = scores.K;
+    float peak = 2 * kImpossible, sum = 0;
+    for (int64_t i = 0; i < K; i++) peak = std::max(peak, before[i * L + l] + scores.transitions[i * K + j]);
+    for (int64_t i = 0; i < K; i++) sum += std::exp(before[i * L + l] + scores.transitions[i * K + j] - peak);
+    return peak + std::log(sum);
+}
+
+// log_alpha[t] before the emissions of step t.
+void arrive(const Scores& scores, const Tape& tape, int64_t t, int64_t lanes) {
+    const int64_t K = scores.K;
+    float *sums = tape.sums(t), *arriving = tape.log_alpha(t);
+    in_blocks(K, [&]<int J>(int64_t first) {
+        weighted_columns<J>(tape.alpha(t - 1), scores.weights.data() + first, K, sums + first * L);
+    });
+    const float* highest = scores.column_max.data();
+#pragma omp simd
+    for (int64_t x = 0; x < K * L; x++) arriving[x] = log_fast(std::max(sums[x], kSmall)) + highest[x];
+    Vector lowest = load(sums);
+    for (int64_t j = 1; j < K; j++) lowest = -larger(-lowest, -load(sums + j * L));
+    for (int64_t l = 0; l < lanes; l++) {
+        if (lowest[l] >= kSmall) continue;
+        for (int64_t j = 0; j < K; j++)
+            if (sums[j * L + l] < kSmall)
+                arriving[j * L + l] = arrive_in_log_space(scores, tape.log_alpha(t - 1), l, j);
+    }
+}
+
+// Writes p(y = j) of words that end their sentences, (K, L); returns log Z above the level, in every lane.
+Vector finish(const Scores& scores, const float* log_alpha, float* posterior) {
+    const int64_t K = scores.K;
+    Vector peak = load(log_alpha) + scores.end[0], sum = {};
+    for (int64_t j = 1; j < K; j++) peak = larger(peak, load(log_alpha + j * L) + scores.end[j]);
+    for (int64_t j = 0; j < K; j++) store(posterior + j * L, load(log_alpha + j * L) + scores.end[j] - peak);
+#pragma omp simd
+    for (int64_t x = 0; x < K * L; x++) posterior[x] = exp_fast(posterior[x]);
+    for (int64_t j = 0; j < K; j++) sum += load(posterior + j * L);
+    const Vector scale = 1.0f / sum;
+    for (int64_t j = 0; j < K; j++) store(posterior + j * L, load(posterior + j * L) * scale);
+    Vector log_sum;
+    for (int64_t l = 0; l < L; l++) log_sum[l] = std::log(sum[l]);
+    return peak + log_sum;
+}
+
+// The forward recursion of a group into its tape; log Z of each lane.
+void forward(const CrfCall& call, const Scores& scores, const Group& group, const Tape& tape, double* log_z) {
+    const int64_t K = call.K;
+    Floats emitted(K * L), last(K * L);
+    double level[L] = {};
+    for (int64_t t = 0; t < group.steps; t++) {
+        const int64_t lanes = group.active(t);
+        float *log_alpha = tape.log_alpha(t), *alpha = tape.alpha(t);
+        group.read(call, t, lanes, emitted.data());
+        if (t)
+            arrive(scores, tape, t, lanes);
+        else
+            for (int64_t j = 0; j < K; j++) store(log_alpha + j * L, Vector{} + scores.start[j]);
+        Vector peak = load(log_alpha) + load(emitted.data());
+        for (int64_t j = 0; j < K; j++) {
+            const Vector scored = load(log_alpha + j * L) + load(&emitted[j * L]);
+            peak = larger(peak, scored);
+            store(log_alpha + j * L, scored);
+        }
+        for (int64_t j = 0; j < K; j++) store(log_alpha + j * L, load(log_alpha + j * L) - peak);
+#pragma omp simd
+        for (int64_t x = 0; x < K * L; x++) alpha[x] = exp_fast(log_alpha[x]);
+        for (int64_t l = 0; l < lanes; l++) level[l] += peak[l];
+        const int64_t going_on = group.active(t + 1);
+        if (going_on == lanes) continue;
+        const Vector above = finish(scores, log_alpha, last.data());
+        for (int64_t l = going_on; l < lanes; l++) log_z[l] = level[l] + above[l];
+    }
+}
+
+// The gradients of the scores from one group.
+struct Gradients {
+    std::vector<float> start, transitions, end;
+    explicit Gradients(int64_t K) : start(K), transitions(K * K), end(K) {}
+};
+
 class Backward {
   public:
-    Backward(const CrfCall& call, const Transitions& m)
-        : call_(call), m_(m), start_(m.K), end_(m.K), transitions_(m.K * m.K), counts_(m.K * m.P), posterior_(m.P),
-          ratio_(m.P), back_(m.P) {}
-
-    // Adds `weight` times the expected counts of sentence b, p(y_t = j) and their like.
-    void run(int64_t b, const std::vector<int64_t>& words, float weight) {
-        const int64_t K = m_.K, n = (int64_t)words.size();
-        const Forward forward(call_, m_, b);
-        float* grad = call_.grad_emissions + b * call_.T * K;
-        forward.finish(n, posterior_.data());
-        for (int64_t j = 0; j < K; j++) end_[j] += weight * posterior_[j];
-        for (int64_t t = n - 1; t >= 0; t--) {
-            for (int64_t j = 0; j < K; j++) grad[words[t] * K + j] = weight * posterior_[j];
-            if (t > 0) retreat(forward, t, weight);
-        }
-        for (int64_t j = 0; j < K; j++) start_[j] += weight * posterior_[j];
+    Backward(const CrfCall& call, const Scores& scores, const Group& group, int64_t g, Gradients& found)
+        : call_(call), scores_(scores), group_(group), tape_(call, g), found_(found), K_(call.K), posterior_(K_ * L),
+          ratio_(K_ * L), back_(K_ * L), ending_(K_ * L), ends_(K_ * L), counts_(K_ * K_ * L) {
+        for (int64_t l = 0; l < L; l++)
+            weight_[l] = l < group.count ? call.grad_scale * call.grad_loss[group.row[l] * call.grad_stride] : 0.0f;
     }
 
-    // Takes the gold sequence's counts off.
-    void take_gold(int64_t b, const std::vector<int64_t>& words, float weight) {
-        const int64_t K = m_.K, *tags = call_.tags + b * call_.T;
-        start_[tags[words.front()]] -= weight;
-        end_[tags[words.back()]] -= weight;
-        for (size_t n = 0; n < words.size(); n++) {
-            call_.grad_emissions[(b * call_.T + words[n]) * K + tags[words[n]]] -= weight;
-            if (n) transitions_[tags[words[n - 1]] * K + tags[words[n]]] -= weight;
+    // Weight times the expected counts, p(y_t = j) and their like, less the gold sequences' counts.
+    void run() {
+        int64_t before = 0;
+        for (int64_t t = group_.steps - 1; t >= 0; t--) {
+            const int64_t lanes = group_.active(t);
+            if (lanes > before) begin(t, before, lanes);
+            before = lanes;
+            write(t, lanes);
+            if (t) retreat(t, lanes);
         }
-    }
-
-    // Adds this thread's sums to the caller's gradients.
-    void add_to_totals() const {
-        for (int64_t i = 0; i < m_.K; i++) {
-            call_.grad_start[i] += start_[i];
-            call_.grad_end[i] += end_[i];
-            for (int64_t j = 0; j < m_.K; j++)
-                call_.grad_transitions[i * m_.K + j] +=
-                    transitions_[i * m_.K + j] + counts_[i * m_.P + j] * m_.weights[i * m_.P + j];
+        for (int64_t j = 0; j < K_; j++) {
+            store(&ratio_[j * L], weight_ * load(&posterior_[j * L]));
+            found_.start[j] += total(&ratio_[j * L]);
+            found_.end[j] += total(&ends_[j * L]);
         }
+        for (int64_t ij = 0; ij < K_ * K_; ij++) found_.transitions[ij] += total(&counts_[ij * L]) * scores_.weights[ij];
+        if (call_.tags)
+            for (int64_t l = 0; l < group_.count; l++) take_gold(l);
     }
 
   private:
-    // From the posterior of position t to that of t - 1; counts_ gets a(i) p(j) / s(j), still without M(i, j).
-    void retreat(const Forward& forward, int64_t t, float weight) {
-        const int64_t K = m_.K, P = m_.P;
-        const float *sums = forward.sums(t), *before = forward.alpha(t - 1);
-        float inexact = 0;
-#pragma omp simd reduction(+ : inexact)
-        for (int64_t j = 0; j < P; j++) {
-            ratio_[j] = sums[j] >= kSmall ? posterior_[j] / std::max(sums[j], kSmall) : 0.0f;
-            inexact += sums[j] >= kSmall ? 0.0f : posterior_[j];
-        }
-        weighted_rows(ratio_.data(), m_.transposed.data(), K, P, back_.data());
-        for (int64_t j = 0; j < P; j += kLanes) {
-            const Vector ratio = weight * load(&ratio_[j]);
-            for (int64_t i = 0; i < K; i++) {
-                float* counts = &counts_[i * P + j];
-                store(counts, load(counts) + before[i] * ratio);
+    // Lanes [first, last) have their last word at step t.
+    void begin(int64_t t, int64_t first, int64_t last) {
+        finish(scores_, tape_.log_alpha(t), ending_.data());
+        for (int64_t j = 0; j < K_; j++)
+            for (int64_t l = first; l < last; l++) {
+                posterior_[j * L + l] = ending_[j * L + l];
+                ends_[j * L + l] = weight_[l] * ending_[j * L + l];
             }
-        }
-#pragma omp simd
-        for (int64_t i = 0; i < P; i++) back_[i] *= before[i];
-        if (inexact > 0) retreat_in_log_space(forward, t, weight);
-        float total = 0;
-#pragma omp simd reduction(+ : total)
-        for (int64_t i = 0; i < P; i++) total += back_[i];
-        const float scale = 1 / total;  // so that rounding never adds up
-#pragma omp simd
-        for (int64_t i = 0; i < P; i++) posterior_[i] = back_[i] * scale;
     }
 
-    void retreat_in_log_space(const Forward& forward, int64_t t, float weight) {
-        const float *sums = forward.sums(t), *before = forward.log_alpha(t - 1);
-        for (int64_t j = 0; j < m_.K; j++) {
-            if (sums[j] >= kSmall || posterior_[j] == 0) continue;
-            const float arriving = forward.arrive_in_log_space(t, j);
-            for (int64_t i = 0; i < m_.K; i++) {
-                const float pair = posterior_[j] * std::exp(before[i] + m_.scores[i * m_.P + j] - arriving);
-                back_[i] += pair;
-                transitions_[i * m_.K + j] += weight * pair;
+    void write(int64_t t, int64_t lanes) {
+        for (int64_t l = 0; l < lanes; l++) {
+            float* grad = call_.grad_emissions + group_.word(call_, t, l) * K_;
+            for (int64_t j = 0; j < K_; j++) grad[j] = weight_[l] * posterior_[j * L + l];
+        }
+    }
+
+    // From the posterior of step t to that of t - 1; counts_ gets a(i) p(j) / s(j), still without M(i, j).
+    void retreat(int64_t t, int64_t lanes) {
+        const float *sums = tape_.sums(t), *before = tape_.alpha(t - 1);
+        Vector inexact = {};
+        for (int64_t j = 0; j < K_; j++) {
+            const Vector sum = load(sums + j * L), p = load(&posterior_[j * L]);
+            const IntVector exact = sum >= kSmall;
+            store(&ratio_[j * L], exact ? p / sum : Vector{});
+            inexact += exact ? Vector{} : p;
+        }
+        in_blocks(K_, [&]<int J>(int64_t first) {
+            weighted_columns<J>(ratio_.data(), scores_.transposed.data() + first, K_, &back_[first * L]);
+        });
+        for (int64_t i = 0; i < K_; i++) {
+            const Vector alpha = load(before + i * L), weighted = alpha * weight_;
+            store(&back_[i * L], load(&back_[i * L]) * alpha);
+            float* counts = &counts_[i * K_ * L];
+            for (int64_t j = 0; j < K_; j++)
+                store(counts + j * L, load(counts + j * L) + weighted * load(&ratio_[j * L]));
+        }
+        for (int64_t l = 0; l < lanes; l++)
+            if (inexact[l] > 0) retreat_in_log_space(t, l);
+        Vector sum = {};
+        for (int64_t i = 0; i < K_; i++) sum += load(&back_[i * L]);
+        const Vector scale = sum > 0.0f ? 1.0f / sum : Vector{};  // so that rounding never adds up
+        for (int64_t i = 0; i < K_; i++) store(&posterior_[i * L], load(&back_[i * L]) * scale);
+    }
+
+    void retreat_in_log_space(int64_t t, int64_t l) {
+        const float *sums = tape_.sums(t), *before = tape_.log_alpha(t - 1);
+        for (int64_t j = 0; j < K_; j++) {
+            if (sums[j * L + l] >= kSmall || posterior_[j * L + l] == 0) continue;
+            const float arriving = arrive_in_log_space(scores_, before, l, j);
+            for (int64_t i = 0; i < K_; i++) {
+                const float log_pair = before[i * L + l] + scores_.transitions[i * K_ + j] - arriving;
+                const float pair = posterior_[j * L + l] * std::exp(log_pair);
+                back_[i * L + l] += pair;
+                found_.transitions[i * K_ + j] += weight_[l] * pair;
             }
+        }
+    }
+
+    void take_gold(int64_t l) {
+        const int64_t* tags = call_.tags + group_.row[l] * call_.T;
+        for (int64_t t = 0, before = 0; t < group_.length[l]; t++) {
+            const int64_t tag = tags[group_.positions[l][t]];
+            call_.grad_emissions[group_.word(call_, t, l) * K_ + tag] -= weight_[l];
+            if (t)
+                found_.transitions[before * K_ + tag] -= weight_[l];
+            else
+                found_.start[tag] -= weight_[l];
+            if (t + 1 == group_.length[l]) found_.end[tag] -= weight_[l];
+            before = tag;
         }
     }
 
     const CrfCall& call_;
-    const Transitions& m_;
-    Floats start_, end_, transitions_, counts_, posterior_, ratio_, back_;
+    const Scores& scores_;
+    const Group& group_;
+    const Tape tape_;
+    Gradients& found_;
+    const int64_t K_;
+    Vector weight_;
+    Floats posterior_, ratio_, back_, ending_, ends_, counts_;
 };
 
-std::vector<int64_t> real_positions(const CrfCall& call, int64_t b) {
-    std::vector<int64_t> words;
-    words.reserve(call.T);
-    for (int64_t t = 0; t < call.T; t++)
-        if (call.mask[b * call.T + t]) words.push_back(t);
-    return words;
+bool tags_in_range(const CrfCall& call, const Group& group, int64_t l) {
+    const int64_t* tags = call.tags + group.row[l] * call.T;
+    return std::all_of(group.positions[l], group.positions[l] + group.length[l],
+                       [&](int32_t t) { return tags[t] >= 0 && tags[t] < call.K; });
 }
 
-bool tags_in_range(const CrfCall& call, const int64_t* tags, const std::vector<int64_t>& words) {
-    return std::all_of(words.begin(), words.end(), [&](int64_t t) { return tags[t] >= 0 && tags[t] < call.K; });
-}
-
-// The gold sequence's score.
-double gold_score(const CrfCall& call, int64_t b, const std::vector<int64_t>& words) {
-    const int64_t K = call.K, *tags = call.tags + b * call.T, first = tags[words.front()], last = tags[words.back()];
-    double score = (double)call.start[first] + call.end[last];
-    for (size_t n = 0; n < words.size(); n++) {
-        score += call.emissions[(b * call.T + words[n]) * K + tags[words[n]]];
-        if (n) score += call.transitions[tags[words[n - 1]] * K + tags[words[n]]];
+double gold_score(const CrfCall& call, const Scores& scores, const Group& group, int64_t l) {
+    const int64_t *tags = call.tags + group.row[l] * call.T, n = group.length[l];
+    double score = 0;
+    for (int64_t t = 0, before = 0; t < n; t++) {
+        const int64_t tag = tags[group.positions[l][t]];
+        score += call.emissions[group.word(call, t, l) * call.K + tag];
+        score += t ? scores.transitions[before * call.K + tag] : scores.start[tag];
+        if (t + 1 == n) score += scores.end[tag];
+        before = tag;
     }
     return score;
 }
 
-void best_path(const CrfCall& call, const Transitions& transitions, int64_t b, const std::vector<int64_t>& words) {
-    const int64_t K = transitions.K, P = transitions.P, n = (int64_t)words.size();
-    const float* emissions = call.emissions + b * call.T * K;
-    Floats score(P, kImpossible), best(P);
-    std::vector<int32_t> origin(n * P);
-    for (int64_t j = 0; j < K; j++) score[j] = call.start[j] + emissions[words[0] * K + j];
-    for (int64_t t = 1; t < n; t++) {
-        for (int64_t j = 0; j < P; j += kLanes) {
-            Vector highest = score[0] + load(&transitions.scores[j]);
-            IntVector from = {};
-            for (int32_t i = 1; i < K; i++) {
-                const Vector candidate = score[i] + load(&transitions.scores[i * P + j]);
-                const IntVector better = candidate > highest;
-                highest = better ? candidate : highest;
-                from = better ? i + IntVector{} : from;
-            }
-            store(&best[j], highest);
-            std::memcpy(&origin[t * P + j], &from, sizeof from);
+void best_paths(const CrfCall& call, const Scores& scores, const Group& group) {
+    const int64_t K = call.K;
+    Floats score(K * L), best(K * L), emitted(K * L), ended(K * L);
+    std::vector<int32_t> origin(group.steps * K * L);
+    for (int64_t t = 0; t < group.steps; t++) {
+        const int64_t lanes = group.active(t), going_on = group.active(t + 1);
+        group.read(call, t, lanes, emitted.data());
+        if (t)
+            in_blocks(K, [&]<int J>(int64_t first) {
+                best_columns<J>(score.data(), scores.transitions.data() + first, K, &best[first * L],
+                                &origin[(t * K + first) * L]);
+            });
+        else
+            for (int64_t j = 0; j < K; j++) store(&best[j * L], Vector{} + scores.start[j]);
+        Vector peak = load(best.data()) + load(emitted.data());
+        for (int64_t j = 0; j < K; j++) {
+            const Vector scored = load(&best[j * L]) + load(&emitted[j * L]);
+            peak = larger(peak, scored);
+            store(&best[j * L], scored);
         }
-        for (int64_t j = 0; j < K; j++) best[j] += emissions[words[t] * K + j];
-        const float peak = maximum(best.data(), K);  // small numbers keep their digits in a long sentence
-        for (int64_t j = 0; j < K; j++) score[j] = best[j] - peak;
+        // Small numbers keep their digits in a long sentence.
+        for (int64_t j = 0; j < K; j++) store(&score[j * L], load(&best[j * L]) - peak);
+        for (int64_t j = 0; j < K && going_on < lanes; j++)
+            for (int64_t l = going_on; l < lanes; l++) ended[j * L + l] = score[j * L + l] + scores.end[j];
     }
-    int64_t tag = 0;
-    for (int64_t j = 1; j < K; j++)
-        if (score[j] + call.end[j] > score[tag] + call.end[tag]) tag = j;
-    for (int64_t t = n - 1; t >= 0; t--) {
-        call.path[b * call.T + words[t]] = tag;
-        tag = t ? origin[t * P + tag] : 0;
+    for (int64_t l = 0; l < group.count; l++) {
+        int64_t tag = 0;
+        for (int64_t j = 1; j < K; j++)
+            if (ended[j * L + l] > ended[tag * L + l]) tag = j;
+        for (int64_t t = group.length[l] - 1; t >= 0; t--) {
+            call.path[group.word(call, t, l)] = tag;
+            tag = t ? origin[(t * K + tag) * L + l] : 0;
+        }
     }
 }
 
-bool worth_threads(const CrfCall& call) { return call.threads > 1 && call.B * call.T * call.K * call.K > 200000; }
+// As many threads as there are groups, or one where waking another would cost more than it saves.
+int team(const CrfCall& call, int64_t groups) {
+    return call.B * call.T * call.K * call.K > 1000000 ? (int)std::min(call.threads, groups) : 1;
+}
 
 }  // namespace
 
 // Returns the first sentence with a tag outside 0..K-1, -1 if there is none.
 extern "C" int64_t crf_loss(const CrfCall* arguments) {
     const CrfCall& call = *arguments;
-    const Transitions transitions(call.transitions, call.K);
+    const Scores scores(call);
+    const Batch batch(call);
     int64_t wrong = call.B;
-#pragma omp parallel for num_threads((int)call.threads) schedule(dynamic, 4) reduction(min : wrong) if (worth_threads(call))
-    for (int64_t b = 0; b < call.B; b++) {
-        const std::vector<int64_t> words = real_positions(call, b);
-        call.loss[b] = 0;
-        if (words.empty()) continue;
-        if (call.tags && !tags_in_range(call, call.tags + b * call.T, words)) {
-            wrong = std::min(wrong, b);
-            continue;
-        }
-        const double log_z = Forward(call, transitions, b).run(call.emissions + b * call.T * call.K, words);
-        call.loss[b] = (float)(log_z - (call.tags ? gold_score(call, b, words) : 0.0));
+    const int threads = team(call, batch.groups);
+#pragma omp parallel for num_threads(threads) reduction(min : wrong) if (threads > 1)
+    for (int64_t g = 0; g < batch.groups; g++) {
+        const Group group(batch, g);
+        double log_z[L] = {};
+        for (int64_t l = 0; l < group.count; l++)
+            if (call.tags && !tags_in_range(call, group, l)) wrong = std::min(wrong, group.row[l]);
+        if (wrong < call.B) continue;
+        forward(call, scores, group, Tape(call, g), log_z);
+        for (int64_t l = 0; l < group.count; l++)
+            call.loss[group.row[l]] = (float)(log_z[l] - (call.tags ? gold_score(call, scores, group, l) : 0.0));
     }
     return wrong == call.B ? -1 : wrong;
 }
@@ -351,31 +493,33 @@ extern "C" int64_t crf_loss(const CrfCall* arguments) {
 // After crf_loss, with its tape: the gradient of the sum of grad_loss times loss.
 extern "C" void crf_loss_backward(const CrfCall* arguments) {
     const CrfCall& call = *arguments;
-    const Transitions transitions(call.transitions, call.K);
-    std::fill(call.grad_start, call.grad_start + call.K, 0.0f);
-    std::fill(call.grad_end, call.grad_end + call.K, 0.0f);
-    std::fill(call.grad_transitions, call.grad_transitions + call.K * call.K, 0.0f);
-#pragma omp parallel num_threads((int)call.threads) if (worth_threads(call))
-    {
-        Backward backward(call, transitions);
-#pragma omp for schedule(static)
-        for (int64_t b = 0; b < call.B; b++) {
-            const std::vector<int64_t> words = real_positions(call, b);
-            if (words.empty()) continue;
-            backward.run(b, words, call.grad_loss[b]);
-            if (call.tags) backward.take_gold(b, words, call.grad_loss[b]);
-        }
-#pragma omp critical
-        backward.add_to_totals();
+    const Scores scores(call);
+    const Batch batch(call);
+    const int64_t K = call.K;
+    std::vector<Gradients> found(batch.groups, Gradients(K));
+    const int threads = team(call, batch.groups);
+#pragma omp parallel for num_threads(threads) if (threads > 1)
+    for (int64_t g = 0; g < batch.groups; g++) {
+        const Group group(batch, g);
+        Backward(call, scores, group, g, found[g]).run();
     }
+    auto add_up = [&](std::vector<float> Gradients::*part, const uint8_t* legal, int64_t size, float* sum) {
+        std::fill(sum, sum + size, 0.0f);
+        for (const Gradients& of_group : found)
+            for (int64_t i = 0; i < size; i++) sum[i] += (of_group.*part)[i];
+        for (int64_t i = 0; legal && i < size; i++)
+            if (!legal[i]) sum[i] = 0;
+    };
+    add_up(&Gradients::start, call.legal_start, K, call.grad_start);
+    add_up(&Gradients::transitions, call.legal_transitions, K * K, call.grad_transitions);
+    add_up(&Gradients::end, call.legal_end, K, call.grad_end);
 }
 
 extern "C" void crf_viterbi(const CrfCall* arguments) {
     const CrfCall& call = *arguments;
-    const Transitions transitions(call.transitions, call.K);
-#pragma omp parallel for num_threads((int)call.threads) schedule(dynamic, 4) if (worth_threads(call))
-    for (int64_t b = 0; b < call.B; b++) {
-        const std::vector<int64_t> words = real_positions(call, b);
-        if (!words.empty()) best_path(call, transitions, b, words);
-    }
+    const Scores scores(call, false);
+    const Batch batch(call);
+    const int threads = team(call, batch.groups);
+#pragma omp parallel for num_threads(threads) if (threads > 1)
+    for (int64_t g = 0; g < batch.groups; g++) best_paths(call, scores, Group(batch, g));
 }

@@ -1,10 +1,12 @@
 """The compiled twin of the CRF's loss, marginals and decoding (crf.cpp).
 
 It takes float32 on the CPU and any mask; `applies` says whether it can be used, else the caller runs the
-reference. Under torch.compile its functions are torch operators; otherwise the library is called directly,
-since the dispatcher would cost more than the arithmetic.
+reference. `reduced_loss` and `legal_best_path` are the short way, through `glue_crf.h`, with the reduction and
+the legal transitions in the kernel; they answer None where that cannot be had. Under torch.compile the other
+functions are torch operators; without glue the library is called directly, since the dispatcher would cost
+more than the arithmetic.
 
-Letters: B sentences, T positions, K tags, P = K rounded up to a multiple of 16.
+Letters: B sentences, T positions, K tags, G groups of 16 sentences.
 """
 
 from __future__ import annotations
@@ -15,20 +17,25 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from normlab.kernels import build
+from normlab.kernels import build, glue
 
-_POINTERS = ["emissions", "tags", "mask", "start", "transitions", "end", "loss", "tape", "grad_loss"]
+REDUCTIONS = ("none", "sum", "mean", "token_mean")  # as in glue_crf.h
+_LANES = 16  # kCrfLanes in crf.h
+_POINTERS = ["emissions", "tags", "mask", "start", "transitions", "end", "legal_start", "legal_transitions"]
+_POINTERS += ["legal_end", "loss", "tape", "grad_loss"]
 _POINTERS += ["grad_emissions", "grad_start", "grad_transitions", "grad_end", "path"]
 
 Scores = tuple[Tensor, Tensor, Tensor]
+Legal = tuple[Tensor | None, Tensor | None, Tensor | None]
 
 
 class _Call(ctypes.Structure):
-    """CrfCall in crf.cpp, field by field."""
+    """CrfCall in crf.h, field by field."""
 
     _fields_ = [
         *((name, ctypes.c_void_p) for name in _POINTERS),
-        *((name, ctypes.c_int64) for name in ("B", "T", "K", "threads")),
+        *((name, ctypes.c_int64) for name in ("B", "T", "K", "threads", "grad_stride")),
+        ("grad_scale", ctypes.c_float),
     ]
 
 
@@ -38,6 +45,34 @@ def applies(emissions: Tensor, transitions: Tensor) -> bool:
         return False
     # An exported program must not need these operators where it is run.
     return not torch.compiler.is_exporting() and build.load("crf") is not None
+
+
+def reduced_loss(
+    emissions: Tensor, tags: Tensor | None, mask: Tensor | None, scores: Scores, legal: Legal, reduction: str
+) -> Tensor | None:
+    """Return the loss as `loss` does, reduced over the batch, or None where the short way cannot be taken.
+
+    Args:
+        mask: None if all positions are real.
+        scores: as they are learned.
+        legal: booleans of the scores' shapes; the others count as impossible and get no gradient. None: all.
+        reduction: one of REDUCTIONS.
+    Raises: ValueError if a real tag is outside 0..K-1.
+    """
+    module = None if torch.compiler.is_compiling() else _glue()
+    if module is None or reduction not in REDUCTIONS:
+        return None
+    return module.crf(emissions, mask, *scores, *legal, tags, REDUCTIONS.index(reduction))
+
+
+def legal_best_path(emissions: Tensor, mask: Tensor | None, scores: Scores, legal: Legal) -> Tensor | None:
+    """Return what `best_path` does, or None; the arguments are those of `reduced_loss`."""
+    module = None if torch.compiler.is_compiling() else _glue()
+    return None if module is None else module.viterbi(emissions, mask, *scores, *legal)
+
+
+def _glue() -> Any:
+    return glue.glue("crf", "crf_loss", "crf_loss_backward", "crf_viterbi")
 
 
 def loss(emissions: Tensor, tags: Tensor | None, mask: Tensor, scores: Scores) -> Tensor:
@@ -169,7 +204,7 @@ def _loss_backward(
 
 def _loss_outputs(emissions: Tensor) -> tuple[Tensor, Tensor]:
     B, T, K = emissions.shape
-    return emissions.new_empty(B), emissions.new_empty(B, T, 3, (K + 15) // 16 * 16)
+    return emissions.new_empty(B), emissions.new_empty((B + _LANES - 1) // _LANES, T, 3, K, _LANES)
 
 
 def _gradients(mask: Tensor, scores: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -188,5 +223,11 @@ def _run(function: str, mask: Tensor, scores: tuple[Tensor, ...], tensors: dict[
     assert library is not None
     run = getattr(library, function)
     run.restype = ctypes.c_int64 if function == "crf_loss" else None
-    sizes = {"B": mask.shape[0], "T": mask.shape[1], "K": len(scores[0]), "threads": torch.get_num_threads()}
+    sizes: dict[str, float] = {
+        "B": mask.shape[0],
+        "T": mask.shape[1],
+        "K": len(scores[0]),
+        "threads": torch.get_num_threads(),
+    }
+    sizes |= {"grad_stride": 1, "grad_scale": 1.0}
     return run(ctypes.byref(_Call(**sizes, **{name: tensor.data_ptr() for name, tensor in held.items()})))

@@ -9,34 +9,17 @@
 // Threads share the work by sentence, so they never wait for each other between steps.
 // Letters: N packed rows, D input size, H hidden size, G = 4 H gate sums in the order i, f, g, o.
 
+#include "lstm.h"
+
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <vector>
 
 #include "vector_math.h"
 
 using normlab::sigmoid_fast;
 using normlab::tanh_fast;
-
-// BLAS's matrix product (Fortran order), the one that torch brings along.
-using Sgemm = void (*)(const char*, const char*, const int*, const int*, const int*, const float*, const float*,
-                       const int*, const float*, const int*, const float*, float*, const int*);
-
-// The order of fields is that of `_Call` in lstm.py. A plain LSTM has null gains.
-extern "C" struct LstmCall {
-    Sgemm sgemm;
-    const int64_t *lengths, *order;  // (B,) sorted, longest first, and the sentence each belongs to
-    const float *x, *h0, *c0;        // x (T, B, D) with the strides below; h0, c0 (B, H)
-    const float *weight_ih, *weight_hh, *bias_ih, *bias_hh, *gain_ih, *gain_hh, *gain_c, *bias_c;
-    float *y, *h_n, *c_n, *tape;  // y (T, B, H), zero where the caller wants padding; tape: see Tape
-    const float *grad_y, *grad_h_n, *grad_c_n;
-    float *grad_x, *grad_h0, *grad_c0;  // grad_x (T, B, D), zero in padding
-    float *grad_weight_ih, *grad_weight_hh, *grad_bias, *grad_gain_ih, *grad_gain_hh, *grad_gain_c, *grad_bias_c;
-    int64_t T, B, D, H;
-    int64_t x_stride_t, x_stride_b, grad_y_stride_t, grad_y_stride_b;
-    int64_t reverse, threads;
-    float eps;
-};
 
 namespace {
 
@@ -79,7 +62,7 @@ struct Packing {
 // The word that step s of sorted sentence r is.
 int64_t time_of(const LstmCall& call, int64_t s, int64_t r) { return call.reverse ? call.lengths[r] - 1 - s : s; }
 
-// What the backward pass needs of the forward pass, packed rows each. Must agree with `tape_size` in lstm.py.
+// What the backward pass needs of the forward pass, packed rows each. See lstm_tape_width.
 struct Tape {
     float *x, *h_before, *gates, *cell, *tanh_cell;   // D, H, G, H, H per row
     float *x_hat, *h_hat, *cell_hat, *reciprocal_std;  // G, G, H, 3 per row, only with layer norm
@@ -116,10 +99,21 @@ std::vector<int64_t> share_sentences(const LstmCall& call, int64_t rows) {
 }
 
 // Memory that a thread keeps from call to call: fresh pages would cost as much as the arithmetic on them.
+// Aligned, so that BLAS adds up in the same order in every run.
 float* scratch(int which, int64_t size) {
-    static thread_local std::vector<float> kept[3];
-    if ((int64_t)kept[which].size() < size) kept[which].resize(size);
-    return kept[which].data();
+    struct Kept {
+        int64_t size = 0;
+        float* memory = nullptr;
+        ~Kept() { std::free(memory); }
+    };
+    static thread_local Kept kept[3];
+    Kept& own = kept[which];
+    if (own.size < size) {
+        std::free(own.memory);
+        own.size = (size + 15) / 16 * 16;
+        own.memory = static_cast<float*>(std::aligned_alloc(64, own.size * sizeof(float)));
+    }
+    return own.memory;
 }
 
 // Replace a row by (a - mean) / sqrt(var + eps) and return 1 / sqrt(var + eps); the variance in a second pass.
@@ -193,7 +187,7 @@ void walk_forward(const LstmCall& call, const Packing& packing, const Tape& tape
         for (int64_t r = first; r < end; r++) {
             const int64_t row = packing.offsets[s] + r, b = call.order[r];
             const float* cell_before = s ? tape.cell + (packing.offsets[s - 1] + r) * H : call.c0 + b * H;
-            float* h = call.y + (time_of(call, s, r) * call.B + b) * H;
+            float* h = call.y + time_of(call, s, r) * call.y_stride_t + b * call.y_stride_b;
             cell_forward(call, tape, bias, row, cell_before, h);
             if (s + 1 < call.lengths[r]) {
                 std::copy(h, h + H, tape.h_before + (packing.offsets[s + 1] + r) * H);

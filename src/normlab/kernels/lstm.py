@@ -3,7 +3,8 @@
 `runner` returns an object to be called exactly like `ReferenceRunner`, or None where the twin does not apply:
 tensors that are not float32 on the CPU, NORMLAB_KERNELS=off, no compiler. Words beyond a sentence's length
 cost nothing. The matrix products are those of the BLAS that torch brings along, found by its Fortran name.
-Under torch.compile its functions are torch operators; otherwise the library is called directly, faster.
+`layer` is the short way, through `glue_lstm.h`: all directions of a layer in one call. Under torch.compile the
+other functions are torch operators; without glue the library is called directly.
 
 Letters: T steps, B sentences, D input size, H hidden size, G = 4 H.
 """
@@ -19,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from normlab.kernels import build
+from normlab.kernels import build, glue
 
 _POINTERS = ["sgemm", "lengths", "order", "x", "h0", "c0", "weight_ih", "weight_hh", "bias_ih", "bias_hh"]
 _POINTERS += [
@@ -44,6 +45,8 @@ _INTEGERS = [
     "H",
     "x_stride_t",
     "x_stride_b",
+    "y_stride_t",
+    "y_stride_b",
     "grad_y_stride_t",
     "grad_y_stride_b",
     "reverse",
@@ -52,13 +55,41 @@ _INTEGERS = [
 
 
 class _Call(ctypes.Structure):
-    """LstmCall in lstm.cpp, field by field."""
+    """LstmCall in lstm.h, field by field."""
 
     _fields_ = [
         *((name, ctypes.c_void_p) for name in _POINTERS + _GRADIENTS),
         *((name, ctypes.c_int64) for name in _INTEGERS),
         ("eps", ctypes.c_float),
     ]
+
+
+def layer(
+    x_tbd: Tensor, state: tuple[Tensor, Tensor], weights: Iterable[Iterable[Any]], lengths: Tensor | None, eps: float
+) -> tuple[Tensor, Tensor, Tensor] | None:
+    """Run one layer, forwards and with a second set of weights backwards too; None where that cannot be had.
+
+    Args:
+        state: h and c, (directions, B, H).
+        weights: an `LSTMWeights` per direction.
+        lengths: (B,), None if there is no padding.
+    Returns: the output (T, B, directions * H), 0 in padding, and the final h and c, (directions, B, H).
+    """
+    if torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu") or not available():
+        return None
+    module = _glue()
+    if module is None:
+        return None
+    flat = tuple(weight for of_direction in weights for weight in of_direction if weight is not None)
+    return module.lstm(x_tbd, *state, lengths, flat, eps)
+
+
+@functools.cache
+def _glue() -> Any:
+    module = glue.glue("lstm", "lstm_forward", "lstm_backward")
+    if module is not None:
+        module.connect("sgemm", _sgemm())
+    return module
 
 
 def runner(x_tbd: Tensor, lengths: Tensor | None) -> _TwinRunner | None:
@@ -285,7 +316,7 @@ def _gradients_of(grad_y: Tensor, grad_h_n: Tensor, grad_c_n: Tensor, x: Tensor,
 
 def _outputs(x: Tensor, h0: Tensor, *, layer_norm: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     (T, B, D), H = x.shape, h0.shape[1]
-    # As in `Tape` of lstm.cpp: per packed row D + 7 H numbers, and 9 H + 3 more with layer norm.
+    # lstm_tape_width in lstm.h: per packed row D + 7 H numbers, and 9 H + 3 more with layer norm.
     tape = x.new_empty(T * B * (D + 7 * H + (9 * H + 3 if layer_norm else 0)))
     return x.new_empty(T, B, H), x.new_empty(B, H), x.new_empty(B, H), tape
 
@@ -309,7 +340,7 @@ def _run(
         pointers[name] = tensor.data_ptr()
     (T, B, D), H = x.shape, state.shape[1]
     numbers = numbers | {"T": T, "B": B, "D": D, "H": H, "threads": torch.get_num_threads()}
-    numbers |= {"x_stride_t": x.stride(0), "x_stride_b": x.stride(1)}
+    numbers |= {"x_stride_t": x.stride(0), "x_stride_b": x.stride(1), "y_stride_t": B * H, "y_stride_b": H}
     library = build.load("lstm")
     assert library is not None
     getattr(library, function)(ctypes.byref(_Call(sgemm=_sgemm(), **pointers, **numbers)))

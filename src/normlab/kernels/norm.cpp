@@ -24,7 +24,7 @@ namespace {
 enum Set : int { BATCH, GROUPS, MIX };  // MIX: gate * batch + (1 - gate) * instance
 
 constexpr int64_t BLOCK = 16384;          // elements that both passes of the statistics find in the cache
-constexpr int64_t WORK_PER_THREAD = 8192;  // elements that are worth waking a thread for
+constexpr int64_t WORK_PER_THREAD = 65536;  // elements that are worth waking a thread for
 
 struct Problem {
     int64_t N, C, S;  // samples, channels, positions

@@ -2,18 +2,23 @@
 
 Where a chain of torch calls writes a map at each step, the kernel (`norm.cpp`) reads x once or twice and
 writes y once; for the backward pass it keeps x, y where a ReLU needs its sign, and a small table of
-statistics. Ask `available` first: what the kernel does not take is for the caller's plain PyTorch reference.
-Eager calls go through an autograd function, the cheapest way; under torch.compile and torch.export the same
-calls are the operators of `norm_ops`.
+statistics. `attempt` answers None for what the kernel does not take, which is for the caller's plain PyTorch
+reference; the functions with readable arguments want `available` asked first.
+Eager calls go through the autograd function of `glue_norm.h`, the cheapest way, or where that cannot be had
+through the one of Python below; under torch.compile and torch.export the same calls are the operators of
+`norm_ops`.
 """
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from normlab.kernels import glue
 from normlab.kernels.norm_calls import BATCH, GROUPS, MIX, Scheme, library, run_backward, run_forward
 from normlab.kernels.norm_ops import norm_op
 from normlab.kernels.norm_plain import plain_norm
@@ -42,6 +47,46 @@ def available(x: Tensor, residual: Tensor | None = None) -> bool:
         and not torch._C._get_tracing_state()
         and library() is not None
     )
+
+
+def attempt(
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    gate: Tensor | None,
+    residual: Tensor | None,
+    mean: Tensor | None,
+    var: Tensor | None,
+    *scheme: Any,
+) -> tuple[Tensor, Tensor, Tensor] | None:
+    """Return y, mean and var, or None where the kernel is not `available` for x and residual.
+
+    All that the kernel does, without ceremony; `scheme` has the values of a `Scheme`, and (C,) statistics are
+    read where it says that they are given. `norms.core`, which is called at every layer, comes in here.
+    """
+    if torch.compiler.is_compiling():
+        return None
+    found = _through_glue()(x, weight, bias, gate, residual, mean, var, *scheme)
+    if found is None and available(x, residual):
+        found = _Norm.apply(x, weight, bias, gate, residual, mean, var, Scheme(*scheme))
+    return found
+
+
+def track(
+    running_mean: Tensor,
+    running_var: Tensor,
+    batches: Tensor,
+    mean: Tensor,
+    var: Tensor,
+    share: float,
+    correction: float,
+) -> bool:
+    """Move running estimates (C,) by share towards mean and correction * var, and count the batch, in place.
+
+    Returns: whether it was done; if not, the caller has to.
+    """
+    module = None if torch.compiler.is_compiling() else _connected()
+    return module is not None and module.track(running_mean, running_var, batches, mean, var, share, correction)
 
 
 def fused_norm(
@@ -138,11 +183,43 @@ def _call(
 ) -> tuple[Tensor, Tensor, Tensor]:
     if torch.compiler.is_compiling():
         return norm_op(x, weight, bias, gate, residual, mean, var, *scheme)[:3]
-    return _Norm.apply(x, weight, bias, gate, residual, mean, var, scheme)
+    found = _through_glue()(x, weight, bias, gate, residual, mean, var, *scheme)
+    return _Norm.apply(x, weight, bias, gate, residual, mean, var, scheme) if found is None else found
+
+
+@functools.cache
+def _connected() -> Any:
+    module = glue.glue("norm", "norm_forward", "norm_backward")
+    if module is not None:
+        module.second_derivative(_second_derivative)
+    return module
+
+
+@functools.cache
+def _through_glue() -> Callable[..., Any]:
+    return (lambda *_: None) if _connected() is None else _connected().norm
+
+
+def _second_derivative(
+    x: Tensor,
+    y: Tensor | None,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    gate: Tensor | None,
+    mean: Tensor,
+    var: Tensor,
+    grad: Tensor,
+    *scheme: Any,
+) -> tuple[Tensor | None, ...]:
+    """Return the gradients of x, weight, bias, gate and residual with a graph of their own."""
+    grad = grad if y is None else grad * (y > 0)
+    inputs = (x, weight, bias, gate)
+    needed = tuple(tensor is not None and tensor.requires_grad for tensor in inputs)
+    return (*_plain_gradients(inputs, needed, (mean, var), Scheme(*scheme), grad), grad)
 
 
 class _Norm(torch.autograd.Function):
-    """The eager path. What a second derivative needs is recomputed in plain operations."""
+    """The eager path without glue. What a second derivative needs is recomputed in plain operations."""
 
     @staticmethod
     def forward(
@@ -170,9 +247,8 @@ class _Norm(torch.autograd.Function):
             return (None,) * 8
         x, y, weight, bias, gate, stats, mean, var = ctx.saved_tensors
         if torch.is_grad_enabled():  # a second derivative was asked for
-            grad = grad if y is None else grad * (y > 0)
-            inputs = (x, weight, bias, gate)
-            return (*_plain_gradients(inputs, needed, (mean, var), ctx.scheme, grad), grad, None, None, None)
+            gradients = _second_derivative(x, y, weight, bias, gate, mean, var, grad, *ctx.scheme)
+            return (*gradients, None, None, None)
         dx, dweight, dbias, dgate, dresidual = run_backward(grad, x, y, weight, gate, stats, ctx.scheme, needed[4])
         return (
             dx,

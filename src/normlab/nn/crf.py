@@ -69,6 +69,9 @@ class LinearChainCRF(nn.Module):
             mask: (B, T), True where a position is real; None for all.
             reduction: "mean" over sentences, "sum", "none" (B,), or "token_mean" over real positions.
         """
+        found = twin.reduced_loss(emissions, tags, mask, self._scores(), self._legal(), reduction)
+        if found is not None:
+            return found
         mask = self._check(emissions, mask)
         self._check_tags(tags, mask)
         if twin.applies(emissions, self.transitions):
@@ -86,6 +89,9 @@ class LinearChainCRF(nn.Module):
 
     def log_partition(self, emissions: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return log Z, the log of the summed exp(score) of all sequences, (B,)."""
+        found = twin.reduced_loss(emissions, None, mask, self._scores(), self._legal(), "none")
+        if found is not None:
+            return found
         if twin.applies(emissions, self.transitions):
             return twin.loss(emissions, None, self._check(emissions, mask), self.constrained_scores())
         return crf_lattice.log_partition(self._lattice(emissions, mask)[0])
@@ -93,6 +99,9 @@ class LinearChainCRF(nn.Module):
     @torch.no_grad()
     def viterbi(self, emissions: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the best tag sequence of each sentence, (B, T) int64, 0 where the mask is False."""
+        found = twin.legal_best_path(emissions, mask, self._scores(), self._legal())
+        if found is not None:
+            return found
         if twin.applies(emissions, self.transitions):
             return twin.best_path(emissions, self._check(emissions, mask), self.constrained_scores())
         paths, _ = self.k_best(emissions, mask, k=1)
@@ -155,13 +164,17 @@ class LinearChainCRF(nn.Module):
 
     def constrained_scores(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return start (K,), transition (K, K) and end scores (K,), -1e30 where illegal."""
-        scores = self.start_transitions, self.transitions, self.end_transitions
-        legal = self.allowed_start, self.allowed_transitions, self.allowed_end
         start, transitions, end = (
             values if ok is None else values.masked_fill(~ok, FORBIDDEN)
-            for values, ok in zip(scores, legal, strict=True)
+            for values, ok in zip(self._scores(), self._legal(), strict=True)
         )
         return start, transitions, end
+
+    def _scores(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self.start_transitions, self.transitions, self.end_transitions
+
+    def _legal(self) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        return self.allowed_start, self.allowed_transitions, self.allowed_end
 
     def _lattice(self, emissions: Tensor, mask: Tensor | None) -> tuple[Lattice, Tensor]:
         mask = self._check(emissions, mask)

@@ -123,20 +123,32 @@ class LayerNormLSTM(nn.Module):
         return ", ".join([f"{self.input_size}, {self.hidden_size}", *(f"{n}={getattr(self, n)}" for n in shown)])
 
     def _run_layers(self, x: Tensor, h_0: Tensor, c_0: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        run = twin.runner(x, lengths) or ReferenceRunner(x, lengths)
         finals: list[State] = []
         for layer in range(self.num_layers):
             if layer > 0:
                 x = F.dropout(x, self.dropout, self.training)
-            outputs = []
-            for direction, suffix in enumerate(self._suffixes(layer)):
-                state = h_0[len(finals)], c_0[len(finals)]
-                output, final = run(x, state, self._weights(suffix), reverse=direction == 1, eps=self.eps)
-                outputs.append(output)
-                finals.append(final)
-            x = torch.cat(outputs, dim=-1) if self.bidirectional else outputs[0]
-        h_n, c_n = (torch.stack(states) for states in zip(*finals, strict=True))
+            own = slice(layer * self.num_directions, (layer + 1) * self.num_directions)
+            state = (h_0, c_0) if self.num_layers == 1 else (h_0[own], c_0[own])
+            weights = [self._weights(suffix) for suffix in self._suffixes(layer)]
+            x, *final = twin.layer(x, state, weights, lengths, self.eps) or self._run_directions(
+                x, state, weights, lengths
+            )
+            finals.append((final[0], final[1]))
+        h_n, c_n = (torch.cat(states) if len(states) > 1 else states[0] for states in zip(*finals, strict=True))
         return x, h_n, c_n
+
+    def _run_directions(
+        self, x: Tensor, state: State, weights: list[LSTMWeights], lengths: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        run = twin.runner(x, lengths) or ReferenceRunner(x, lengths)
+        outputs, finals = [], []
+        for direction, of_direction in enumerate(weights):
+            start = state[0][direction], state[1][direction]
+            output, final = run(x, start, of_direction, reverse=direction == 1, eps=self.eps)
+            outputs.append(output)
+            finals.append(final)
+        h_n, c_n = (torch.stack(states) for states in zip(*finals, strict=True))
+        return torch.cat(outputs, dim=-1) if self.bidirectional else outputs[0], h_n, c_n
 
     def _forward_packed(
         self, packed: PackedSequence, hx: State | None, lengths: object

@@ -4,7 +4,7 @@ A scheme is a choice of index set. Each set is a union of whole planes (n, c), s
 plane means: one reduction over H, W serves batch, instance, layer and group norm, and pooling the small (N,
 C) table does the rest. Statistics are two-pass, never E[x^2] - E[x]^2, in float32 (float64 for float64
 input). The backward pass is written out by hand: it keeps the input and two small statistics where autograd
-would keep whole maps. Where the C++ kernel takes the map (`kernels.norm.available`), it does all of this in
+would keep whole maps. Where the C++ kernel takes the map (`kernels.norm.attempt`), it does all of this in
 one visit, residual sum and ReLU included. Under torch.compile and torch.export the plain operations of
 `reference.py` are traced, which those tools fuse themselves.
 """
@@ -16,7 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from normlab.kernels.norm import available, fused_batch_instance, fused_norm, fused_scale_shift
+from normlab.kernels.norm import attempt
+from normlab.kernels.norm_calls import BATCH, GROUPS, MIX
 from normlab.norms.maps import combined, plane_means, plane_products, plane_square_means, scaled
 from normlab.norms.reference import (
     IndexSet,
@@ -62,10 +63,13 @@ def normalize(
     """
     if index_set == "channel":
         y, mean, var = _normalize_each_position(x_nchw, weight, bias, eps)
-    elif available(x_nchw, residual):
-        options: Any = {"index_set": index_set, "groups": groups, "eps": eps, "residual": residual, "relu": relu}
-        return fused_norm(x_nchw, weight, bias, **options)
-    elif torch.compiler.is_compiling():
+        return finish(y, residual, relu), mean, var
+    kind, count = _planes_of(index_set, groups, x_nchw)
+    found = attempt(x_nchw, weight, bias, None, residual, None, None, kind, count, False, eps, relu)
+    if found is not None:
+        y, mean, var = found
+        return (y, mean.view(-1), var.view(-1)) if index_set == "layer" else found
+    if torch.compiler.is_compiling():
         y, mean, var = normalize_reference(x_nchw, index_set, groups, weight, bias, eps)
     else:
         y, mean, var = _Normalize.apply(x_nchw, weight, bias, index_set, groups, eps)
@@ -99,9 +103,11 @@ def normalize_mixed(
 
     Returns: y, and the batch half's mean (C,) and biased variance (C,), as `normalize` does for "batch".
     """
-    if available(x_nchw, residual):
-        options: Any = {"eps": eps, "residual": residual, "relu": relu, "running": running}
-        return fused_batch_instance(x_nchw, gate, weight, bias, **options)
+    mean, var = running or (None, None)
+    is_given = running is not None
+    found = attempt(x_nchw, weight, bias, gate, residual, mean, var, MIX, 1, is_given, eps, relu)
+    if found is not None:
+        return found
     if running is not None:
         y, mean, var = _mixed_with_given(x_nchw, gate, weight, bias, eps, running), *running
     elif torch.compiler.is_compiling():
@@ -122,13 +128,21 @@ def scale_shift(
     relu: bool = False,
 ) -> Tensor:
     """Normalise by given per-channel statistics (C,): batch norm in evaluation. Differentiable."""
-    if available(x_nchw, residual):
-        return fused_scale_shift(x_nchw, mean, var, weight, bias, eps=eps, residual=residual, relu=relu)
+    found = attempt(x_nchw, weight, bias, None, residual, mean, var, BATCH, 1, True, eps, relu)
+    if found is not None:
+        return found[0]
     x = wide(x_nchw)
     scale = torch.rsqrt(var.to(x.dtype) + eps)
     scale = scale if weight is None else scale * weight
     shift = -mean * scale if bias is None else bias - mean * scale
     return finish((x * planes(scale) + planes(shift)).to(x_nchw.dtype), residual, relu)
+
+
+def _planes_of(index_set: IndexSet, groups: int, x_nchw: Tensor) -> tuple[int, int]:
+    """Return which planes share statistics in the kernel's terms: the kind, and the groups of a sample."""
+    if index_set == "batch":
+        return BATCH, 1
+    return GROUPS, x_nchw.shape[1] if index_set == "instance" else 1 if index_set == "layer" else groups
 
 
 def _mixed_with_given(

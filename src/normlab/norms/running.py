@@ -12,6 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from normlab.kernels import norm as kernel
 from normlab.norms.base import Norm
 from normlab.norms.synced import process_count
 
@@ -57,13 +58,17 @@ class RunningNorm(Norm):
     @torch.no_grad()
     def _track(self, mean: Tensor, var: Tensor, count: int | Tensor) -> None:
         """Move the running estimates towards this batch; without momentum, average all batches."""
+        correction = count / (count - 1)
+        estimates = self.running_mean, self.running_var, self.num_batches_tracked
+        if self.momentum is not None and kernel.track(*estimates, mean, var, self.momentum, correction):
+            return
         self.num_batches_tracked.add_(1)
         share: Tensor | float
         if self.momentum is None:
             share = self.num_batches_tracked.to(self.running_mean.dtype).reciprocal()
         else:
             share = self.momentum
-        unbiased = var * (count / (count - 1))
+        unbiased = var * correction
         self.running_mean.lerp_(mean.to(self.running_mean.dtype), share)
         self.running_var.lerp_(unbiased.to(self.running_var.dtype), share)
 

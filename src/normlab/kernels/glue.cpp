@@ -1,0 +1,56 @@
+// Autograd functions of C++ around the kernels: what torch's own layers have, and what an autograd function of Python
+// pays some fifty microseconds for. A module of Python's C interface; glue.py builds, loads and connects it. The
+// kernels themselves are in libraries of their own, whose functions come in by address, so that they build without
+// torch's headers and run without this file where it cannot be built.
+#include "glue.h"
+
+#include "glue_crf.h"
+#include "glue_lstm.h"
+#include "glue_norm.h"
+
+namespace glue {
+namespace {
+
+// connect(name, address): one function of a kernel's library.
+PyObject* connect(PyObject*, PyObject* arguments) {
+    const char* name;
+    unsigned long long address;
+    if (!PyArg_ParseTuple(arguments, "sK", &name, &address)) return nullptr;
+    const std::string_view wanted = name;
+    auto put = [&](std::string_view own, auto& place) {
+        if (own == wanted) place = reinterpret_cast<std::remove_reference_t<decltype(place)>>(address);
+        return own == wanted;
+    };
+    if (!(put("norm_forward", norm_forward) || put("norm_backward", norm_backward) || put("crf_loss", crf_loss) ||
+          put("crf_loss_backward", crf_loss_backward) || put("crf_viterbi", crf_viterbi) ||
+          put("lstm_forward", lstm_forward) || put("lstm_backward", lstm_backward) || put("sgemm", sgemm)))
+        return PyErr_Format(PyExc_KeyError, "the glue has no place for %s", name);
+    Py_RETURN_NONE;
+}
+
+// second_derivative(function): what runs where a gradient is to be differentiated again.
+PyObject* second_derivative(PyObject*, PyObject* function) {
+    Py_INCREF(function);
+    Py_XSETREF(norm_second_derivative, function);
+    Py_RETURN_NONE;
+}
+
+template <class F>
+PyCFunction fast(F* function) { return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function)); }
+
+PyMethodDef methods[] = {
+    {"connect", connect, METH_VARARGS, nullptr},
+    {"second_derivative", second_derivative, METH_O, nullptr},
+    {"norm", fast(call_norm), METH_FASTCALL, nullptr},
+    {"crf", fast(call_crf), METH_FASTCALL, nullptr},
+    {"lstm", fast(call_lstm), METH_FASTCALL, nullptr},
+    {"viterbi", fast(call_viterbi), METH_FASTCALL, nullptr},
+    {"track", fast(call_track), METH_FASTCALL, nullptr},
+    {}};
+
+PyModuleDef module = {PyModuleDef_HEAD_INIT, "glue", nullptr, -1, methods};
+
+}  // namespace
+}  // namespace glue
+
+PyMODINIT_FUNC PyInit_glue() { return PyModule_Create(&glue::module); }
