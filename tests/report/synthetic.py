@@ -30,6 +30,7 @@ class ImageLikeConfig(TrainConfig):
     norm: str = option("batch")
     n: int = option(2)
     image_size: int = option(32)
+    bn_statistics: str = option("running")
 
 
 def make_study(

@@ -22,7 +22,7 @@ from normlab.report.sections.results import splits_table
 from normlab.report.sections.summary import findings
 from normlab.report.sources import collect_studies
 from normlab.report.view import StudyView
-from normlab.studies.statistics import compare_paired, mean_interval
+from normlab.studies.statistics import adjust, compare_paired, mean_interval
 from normlab.studies.study import Study
 
 
@@ -94,18 +94,20 @@ def test_summary_names_the_best_and_tells_settled_from_open_differences(seven: S
     best = rank(view.variants, "test/accuracy")[0][0]
     words = findings(view)
     assert words[0].startswith(f"{best.label} has the best test accuracy")
-    settled, open_ones = [], []
-    for variant in view.variants:
-        seeds = sorted(variant.by_seed("test/accuracy").keys() & best.by_seed("test/accuracy").keys())
-        if variant is best:
-            continue
-        ours = [best.by_seed("test/accuracy")[seed] for seed in seeds]
-        low = compare_paired(ours, [variant.by_seed("test/accuracy")[seed] for seed in seeds]).difference.low
-        (settled if low is not None and low > 0 else open_ones).append(variant.label)
+    ours = best.by_seed("test/accuracy")
+    differences = {
+        variant.label: [ours[seed] - value for seed, value in sorted(variant.by_seed("test/accuracy").items())]
+        for variant in view.variants
+        if variant is not best
+    }
+    found = dict(zip(differences, adjust(list(differences.values())), strict=True))
+    settled = [label for label, each in found.items() if each.p_value < 0.05 and each.interval.mean > 0]
+    open_ones = [label for label in found if label not in settled]
     behind = next((line for line in words if line.startswith("Behind it")), "")
     undecided = next((line for line in words if line.startswith("Not told apart")), "")
     assert all(label in behind for label in settled)
     assert all(label in undecided for label in open_ones)
+    assert "Holm-corrected for 6 comparisons" in words[-1]
 
 
 # Curves, distributions, confusions

@@ -115,6 +115,7 @@ def _show_study(study: Any, *, as_json: bool) -> int:
 
     report = build_report([study.path], study.path / "report.html")
     failed = [cell.name for cell in study.cells if cell.state == "failed"]
+    _warn_of_mixed_versions(study)
     if as_json:
         print(json.dumps({"study": str(study.path), "report": str(report), "failed": failed, "rows": as_values(study)}))
     else:
@@ -132,6 +133,7 @@ def _study_status(options: argparse.Namespace) -> int:
     from normlab.studies import Study
 
     study = Study.open(options.folder)
+    _warn_of_mixed_versions(study)
     rows = [
         {"name": cell.name, "state": cell.state, "epochs": len(cell.folder.metrics()), **cell.writer()}
         for cell in study.cells
@@ -144,6 +146,13 @@ def _study_status(options: argparse.Namespace) -> int:
         place = f"  on {row.get('host', '?')}, pid {row.get('pid')}" if row["state"] == "running" else ""
         print(f"{row['name'].ljust(width)}  {row['state']:<11}  {row['epochs']:>4} epochs{place}")
     return 0
+
+
+def _warn_of_mixed_versions(study: Any) -> None:
+    from normlab.studies.versions import mixed_versions_of
+
+    for line in mixed_versions_of(study):
+        print(f"normlab: {study.path}: {line}: train the older ones again for a fair comparison", file=sys.stderr)
 
 
 def _study_report(options: argparse.Namespace) -> int:
@@ -167,7 +176,10 @@ def _report(options: argparse.Namespace) -> int:
         print(build_report(options.folders, options.out or options.folders[0] / "report.html"))
         return 0
     table = {"md": table_markdown, "tex": table_latex}[options.format]
-    text = "\n".join(table(study) for study in collect_studies(options.folders))
+    studies = collect_studies(options.folders)
+    mark = {"md": "## {}\n\n", "tex": "% {}\n"}[options.format]
+    titles = [mark.format(study.title) if len(studies) > 1 else "" for study in studies]
+    text = "\n".join(title + table(study) for title, study in zip(titles, studies, strict=True))
     if options.out is None:
         print(text, end="")
     else:

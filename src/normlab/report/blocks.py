@@ -77,6 +77,18 @@ class Answers:
 
 
 @dataclass(frozen=True)
+class Advice:
+    """What to use in a setting, why, and where that may not hold."""
+
+    kind: ClassVar[str] = "advice"
+    choice: str
+    setting: str
+    style: Style | None
+    reasons: list[str]
+    limits: list[str]
+
+
+@dataclass(frozen=True)
 class Table:
     """Rows of cells under columns; scrolls in its own box where it is too wide."""
 
@@ -100,10 +112,16 @@ class Table:
 
 @dataclass(frozen=True)
 class Key:
-    """An entry of a figure's legend, which switches the traces of one `legendgroup`."""
+    """An entry of a figure's legend, which switches the traces of some `legendgroup`s: its own, if none is given."""
 
     label: str
     style: Style
+    groups: tuple[str, ...] = ()
+
+    @property
+    def switched(self) -> list[str]:
+        """The groups that it switches."""
+        return list(self.groups or (self.label,))
 
 
 @dataclass(frozen=True)
@@ -163,7 +181,7 @@ class Folded:
     blocks: list[Block]
 
 
-Block = Text | Bullets | Answers | Table | Figure | MarkedSentences | Folded
+Block = Text | Bullets | Answers | Advice | Table | Figure | MarkedSentences | Folded
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from plotly.offline import get_plotlyjs
 
 from normlab.report.blocks import Figure
 from normlab.report.sections import sections_of
+from normlab.report.sections.side_by_side import section as side_by_side
 from normlab.report.sources import collect_studies
 from normlab.report.view import StudyView
 from normlab.runs.atomic import write_text
@@ -42,9 +43,12 @@ def build_report(paths: Sequence[Path | str], out: Path | str) -> Path:
 
 def render(views: Sequence[StudyView]) -> str:
     """Return the report of studies that have been read."""
-    chapters = [
+    chapters: list[dict[str, Any]] = [
         {"view": view, "prefix": f"s{index}", "sections": sections_of(view)} for index, view in enumerate(views)
     ]
+    for index, view in enumerate(views[1:], start=1):  # each further study beside the first
+        if view.study.task == views[0].study.task:
+            chapters[index]["sections"].insert(0, side_by_side(views[0], view))
     scripts = [_one_newline(get_plotlyjs()), _asset("page.js")]
     return (
         _templates()

@@ -2,8 +2,73 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from normlab.report.view import Variant
-from normlab.studies.statistics import Comparison, Interval, compare_paired
+from normlab.studies.statistics import Adjusted, Comparison, Interval, adjust, compare_paired, paired_differences
+
+
+class Standing(NamedTuple):
+    """A variant behind the best one.
+
+    `adjusted` is best minus this one, turned so that more is better and corrected for the number of comparisons with
+    the best; None without a common seed. `diverged` counts seeds that only this one lost.
+    """
+
+    variant: Variant
+    adjusted: Adjusted | None
+    diverged: int
+
+    @property
+    def settled(self) -> bool:
+        """True if it is behind beyond the chance of as many comparisons."""
+        return self.adjusted is not None and self.adjusted.settled and self.adjusted.interval.mean > 0
+
+
+def missing(adjusted: Adjusted | None) -> str:
+    """Return what it would take to settle a comparison; empty if it is settled."""
+    if adjusted is None:
+        return "no common seed"
+    if adjusted.settled:
+        return ""
+    if adjusted.interval.n == 1:
+        return "one seed shows no spread"
+    if adjusted.more_seeds is None:
+        return "no number of seeds can be named that would"
+    return f"about {adjusted.more_seeds} more seed{'' if adjusted.more_seeds == 1 else 's'} would"
+
+
+def behind_the_best(variants: list[Variant], metric: str) -> tuple[Variant, list[Standing]] | None:
+    """Return the variant with the best mean and how each other one stands to it, in order; None without any mean.
+
+    Holm's correction is over the comparisons with the best: enough for "this one is not the best", though the best was
+    chosen by the same data, because the truly best can fail in those comparisons only (Hsu 1981).
+    """
+    ranked = [variant for variant, _ in rank(variants, metric)]
+    if not ranked:
+        return None
+    best, others = ranked[0], ranked[1:]
+    found = compare_all([(best, other) for other in others], metric)
+    return best, [Standing(other, adjusted, _lost(best, other)) for other, adjusted in zip(others, found, strict=True)]
+
+
+def compare_all(pairs: list[tuple[Variant, Variant]], metric: str) -> list[Adjusted | None]:
+    """Return each pair's a - b, more is better, Holm-corrected over all pairs; None without a common seed."""
+    differences = [_differences(a, b, metric) for a, b in pairs]
+    corrected = iter(adjust([each for each in differences if each]))
+    return [next(corrected) if each else None for each in differences]
+
+
+def _differences(a: Variant, b: Variant, metric: str) -> list[float]:
+    sign = -1.0 if metric.endswith("loss") else 1.0
+    of_a, of_b = a.by_seed(metric), b.by_seed(metric)
+    seeds = sorted(of_a.keys() & of_b.keys())
+    return paired_differences([sign * of_a[seed] for seed in seeds], [sign * of_b[seed] for seed in seeds])
+
+
+def _lost(best: Variant, other: Variant) -> int:
+    finished = {cell.seed for cell in best.trained}
+    return sum(cell.state == "diverged" and cell.seed in finished for cell in other.cells)
 
 
 def rank(variants: list[Variant], metric: str) -> list[tuple[Variant, Interval]]:

@@ -68,6 +68,11 @@ def count(value: float | None) -> str:
     return DASH if value is None else f"{round(value):,}"
 
 
+def p_text(p_value: float) -> str:
+    """Return a p-value with two significant digits, "< 0.0001" below that."""
+    return "< 0.0001" if p_value < 1e-4 else f"{p_value:.2g}"
+
+
 def plural(number: int, one: str, many: str | None = None) -> str:
     """Return "1 seed", "3 seeds"."""
     return f"{number} {one if number == 1 else many or one + 's'}"

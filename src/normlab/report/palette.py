@@ -50,6 +50,9 @@ _FURTHER = [
 # For kinds of things rather than lines: entity types, say.
 CATEGORY_COLORS = [style.color for style in (*STYLES.values(), *_FURTHER)]
 
+# The middle of viridis (Smith & van der Walt 2015): even steps of lightness, for any colour vision.
+_ROW = ["#c9a400", "#7fb03f", "#2fa27c", "#2b80a8", "#5a63c4", "#8f4fb5"]
+
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 
@@ -79,6 +82,19 @@ def _further(index: int) -> Style:
         return _FURTHER[index]
     round_, place = divmod(index - len(_FURTHER), len(CATEGORY_COLORS))
     return Style(CATEGORY_COLORS[place], DASHES[(place + round_) % len(DASHES)])
+
+
+def faint_to_strong(count: int) -> list[str]:
+    """Return colours for an ordered row of lines: from yellow over green to violet, none lost on white or on black."""
+    if count == 1:
+        return [_ROW[-2]]
+    places = [index * (len(_ROW) - 1) / (count - 1) for index in range(count)]
+    return [_between(_ROW[int(place)], _ROW[min(int(place) + 1, len(_ROW) - 1)], place % 1) for place in places]
+
+
+def _between(a: str, b: str, share: float) -> str:
+    mixed = (round((1 - share) * int(a[i : i + 2], 16) + share * int(b[i : i + 2], 16)) for i in (1, 3, 5))
+    return "#" + "".join(f"{value:02x}" for value in mixed)
 
 
 def faded(color: str, alpha: float) -> str:

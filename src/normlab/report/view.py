@@ -16,6 +16,8 @@ from normlab.runs import RunFolder, flat_layers
 from normlab.studies.statistics import Interval, mean_interval
 from normlab.studies.study import Study, StudyCell
 
+_BARE = {"run", "variant"}  # axes whose values name themselves
+
 
 @dataclass(frozen=True)
 class CellView:
@@ -60,6 +62,13 @@ class Variant:
     def norm(self) -> str | None:
         """The scheme, if the study's cells have one."""
         return next((norm for cell in self.cells if (norm := cell.config.get("norm"))), self.values.get("norm"))
+
+    @property
+    def batch_size(self) -> int | None:
+        """Examples per step, if the cells say so."""
+        configured = (size for cell in self.cells if (size := cell.config.get("batch_size")))
+        size = self.values.get("batch_size") or next(configured, None)
+        return size if isinstance(size, int) else None
 
     @property
     def trained(self) -> list[CellView]:
@@ -144,8 +153,8 @@ def variant_label(values: dict[str, Any]) -> str:
         name_of(str(value))
         if axis == "norm"
         else str(value)
-        if axis in {"run", "variant"}
-        else f"{axis.replace('_', ' ')} {value}"
+        if axis in _BARE
+        else f"{axis.replace('_', ' ').replace('bn ', 'batch norm ')} {value}"
         for axis, value in values.items()
     ]
     return ", ".join(parts) or "the run"
@@ -153,7 +162,12 @@ def variant_label(values: dict[str, Any]) -> str:
 
 def _style_variants(groups: list[tuple[dict[str, Any], list[CellView]]]) -> list[Variant]:
     """Colour goes by scheme; where several variants share one, the dash tells them apart."""
-    keys = [str(values.get("norm", variant_label(values))) for values, _ in groups]
+    norms = [values.get("norm") or next((cell.config.get("norm") for cell in cells), None) for values, cells in groups]
+    by_norm = len(set(norms)) > 1 or any("norm" in values for values, _ in groups)
+    keys = [
+        str(norm) if norm and by_norm else variant_label(values)
+        for norm, (values, _) in zip(norms, groups, strict=True)
+    ]
     styles = styles_for(keys)
     variants = []
     for index, ((values, cells), key) in enumerate(zip(groups, keys, strict=True)):
@@ -177,7 +191,7 @@ def _read_cell(cell: StudyCell) -> CellView:
         card=folder.card() if exists else {},
         environment=folder.environment() if exists else {},
         epochs=_read_epochs(folder) if exists else [],
-        result=folder.result() if folder.done else {},
+        result=cell.result or {},
     )
 
 

@@ -11,11 +11,9 @@ from typing import Any
 
 from normlab.errors import UserError, did_you_mean
 from normlab.studies.pairs import Pair, pair_up
-from normlab.studies.statistics import Comparison, compare_paired, holm
+from normlab.studies.statistics import Adjusted, Comparison, adjust, compare_paired, paired_differences
 from normlab.studies.study import Study
 from normlab.studies.tables import axis_values, higher_is_better, label_of, product
-
-ALPHA = 0.05
 
 
 @dataclass(frozen=True)
@@ -25,8 +23,8 @@ class SchemeComparison:
     Attributes:
         values: the combination; `reference` differs from it in one axis.
         comparison: values minus reference over the seeds that finished in both; None if there are none.
-        adjusted_p: the t-test's p-value after Holm's correction; the sign-flip p-value stands in for it
-            where all differences are equal; None if there is nothing to test.
+        adjusted: interval and p-value after Holm's correction over all comparisons of the call; None if there is
+            nothing to test.
         lost: seeds in which only this side diverged; `reference_lost` only the reference.
         winner: "values", "reference", or None: not told apart.
         sentence: the outcome for a person.
@@ -35,11 +33,16 @@ class SchemeComparison:
     values: dict[str, Any]
     reference: dict[str, Any]
     comparison: Comparison | None
-    adjusted_p: float | None
+    adjusted: Adjusted | None
     lost: int
     reference_lost: int
     winner: str | None
     sentence: str
+
+    @property
+    def adjusted_p(self) -> float | None:
+        """The p-value after Holm's correction; None if there is nothing to test."""
+        return self.adjusted.p_value if self.adjusted else None
 
 
 def comparisons(study: Study, metric: str, *, axis: str | None = None, reference: Any = None) -> list[SchemeComparison]:
@@ -65,21 +68,16 @@ def comparisons(study: Study, metric: str, *, axis: str | None = None, reference
         for common in surroundings
         for value in others
     ]
+    pairs = [pair for pair in pairs if pair.planned]  # a plan may leave combinations out
     found = [compare_paired(pair.a, pair.b) if pair.a else None for pair in pairs]
-    adjusted = _adjust(found)
+    corrected = iter(adjust([paired_differences(pair.a, pair.b) for pair in pairs if pair.a]))
+    adjusted = [next(corrected) if pair.a else None for pair in pairs]
     return [_decide(*each, metric) for each in zip(pairs, found, adjusted, strict=True)]
 
 
-def _adjust(found: list[Comparison | None]) -> list[float | None]:
-    """Apply Holm's correction over the comparisons that have a p-value."""
-    raw = [None if each is None else each.p_value if each.p_t is None else each.p_t for each in found]
-    corrected = iter(holm([p for p in raw if p is not None]))
-    return [None if p is None else next(corrected) for p in raw]
-
-
-def _decide(pair: Pair, comparison: Comparison | None, adjusted: float | None, metric: str) -> SchemeComparison:
+def _decide(pair: Pair, comparison: Comparison | None, adjusted: Adjusted | None, metric: str) -> SchemeComparison:
     winner = None
-    if comparison is not None and adjusted is not None and adjusted < ALPHA:
+    if comparison is not None and adjusted is not None and adjusted.settled:
         winner = "values" if (comparison.difference.mean > 0) == higher_is_better(metric) else "reference"
     if bool(pair.lost_a) != bool(pair.lost_b):
         survivor = "reference" if pair.lost_a else "values"
@@ -92,7 +90,7 @@ def _decide(pair: Pair, comparison: Comparison | None, adjusted: float | None, m
     )
 
 
-def _sentence(pair: Pair, winner: str | None, adjusted: float | None) -> str:
+def _sentence(pair: Pair, winner: str | None, adjusted: Adjusted | None) -> str:
     names = label_of(pair.values_a), label_of(pair.values_b)
     lost = [
         f"{name} diverged in {count} of {pair.planned} seeds"
@@ -102,10 +100,21 @@ def _sentence(pair: Pair, winner: str | None, adjusted: float | None) -> str:
     corrected = (
         ""
         if adjusted is None
-        else f"Holm-adjusted p {adjusted:.2g} paired by {len(pair.a)} seed{'' if len(pair.a) == 1 else 's'}"
+        else f"Holm-adjusted p {adjusted.p_value:.2g} paired by {len(pair.a)} seed{'' if len(pair.a) == 1 else 's'}"
     )
     because = "; ".join(part for part in (*lost, corrected) if part) or "no seed has finished in both"
     if winner is None:
-        return f"{names[0]} and {names[1]} overlap, no winner: {because}"
+        return f"{names[0]} and {names[1]} overlap, no winner: {because}{_rest(pair, adjusted)}"
     better, worse = names if winner == "values" else names[::-1]
     return f"{better} is better than {worse}: {because}"
+
+
+def _rest(pair: Pair, adjusted: Adjusted | None) -> str:
+    """Say what is missing to a winner."""
+    if adjusted is None:
+        return ""
+    if len(pair.a) == 1:
+        return "; one seed shows no spread: run at least three"
+    if adjusted.more_seeds is None:
+        return "; no number of seeds can be named that would decide it"
+    return f"; about {adjusted.more_seeds} more would decide it if mean and spread stay"

@@ -38,7 +38,7 @@ def pair_up(study: Study, values_a: Mapping[str, Any], values_b: Mapping[str, An
     cells_a = {cell.seed: cell for cell in cells_with(study, values_a)}
     cells_b = {cell.seed: cell for cell in cells_with(study, values_b)}
     shared = sorted(cells_a.keys() & cells_b.keys())
-    done = [seed for seed in shared if cells_a[seed].folder.done and cells_b[seed].folder.done]
+    done = [seed for seed in shared if cells_a[seed].result is not None and cells_b[seed].result is not None]
     states = [(cells_a[seed].state, cells_b[seed].state) for seed in done]
     numbers = [(final_value(cells_a[seed], metric), final_value(cells_b[seed], metric)) for seed in done]
     both = [(a, b) for a, b in numbers if a is not None and b is not None]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import csv
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from normlab.errors import UserError
 from normlab.runs import RunFolder
 from normlab.studies.statistics import McNemar, Ranking, friedman, mcnemar
-from normlab.studies.study import Study
-from normlab.studies.tables import axis_values, cells_with, final_value, higher_is_better, product
+from normlab.studies.study import Study, StudyCell
+from normlab.studies.tables import cells_with, final_value, higher_is_better
 
 
 def rank_combinations(study: Study, metric: str) -> tuple[list[dict[str, Any]], Ranking] | None:
@@ -20,9 +21,9 @@ def rank_combinations(study: Study, metric: str) -> tuple[list[dict[str, Any]], 
     Only seeds count in which every combination is done and has the metric, unless it diverged.
     Returns: the combinations and their ranking in the same order; None for fewer than three of them or two such seeds.
     """
-    combinations = product(axis_values(study))
+    combinations = [values for values, _ in study.groups()]
     columns = [
-        {cell.seed: _rankable(cell.folder, final_value(cell, metric), metric) for cell in cells_with(study, values)}
+        {cell.seed: _rankable(cell, final_value(cell, metric), metric) for cell in cells_with(study, values)}
         for values in combinations
     ]
     seeds = sorted(set.intersection(*(set(column) for column in columns))) if columns else []
@@ -38,27 +39,45 @@ def compare_predictions(a: RunFolder, b: RunFolder, split: str = "test") -> McNe
 
     Raises: UserError if a file is missing or damaged, or the two were not made of the same examples.
     """
-    labels_a, predicted_a = _read(a.predictions / f"{split}.csv")
-    labels_b, predicted_b = _read(b.predictions / f"{split}.csv")
-    if labels_a != labels_b:
-        raise UserError(
-            f"{b.predictions / f'{split}.csv'}: its labels are not those of {a.path}: compare runs on the same data"
-        )
-    return mcnemar(labels_a, predicted_a, predicted_b)
+    return compare_read(read_predictions(a, split), read_predictions(b, split))
 
 
-def _rankable(folder: RunFolder, value: float | None, metric: str) -> float | None:
-    if value is not None:
-        return value if higher_is_better(metric) else -value
-    return -math.inf if folder.done and folder.result()["state"] == "diverged" else None
+@dataclass(frozen=True)
+class Predictions:
+    """What a run predicted on a split, example by example, as class numbers."""
+
+    path: Path
+    labels: list[int]
+    predicted: list[int]
 
 
-def _read(path: Path) -> tuple[list[int], list[int]]:
+def compare_read(a: Predictions, b: Predictions) -> McNemar:
+    """Do `compare_predictions` with files that have been read."""
+    if a.labels != b.labels:
+        raise UserError(f"{b.path}: its labels are not those of {a.path}: compare runs on the same data")
+    return mcnemar(a.labels, a.predicted, b.predicted)
+
+
+def read_predictions(run: RunFolder, split: str = "test") -> Predictions:
+    """Read `predictions/SPLIT.csv`.
+
+    Raises: UserError if it is missing, or has no columns label and prediction with class numbers.
+    """
+    path = run.predictions / f"{split}.csv"
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-        return [int(row["label"]) for row in rows], [int(row["prediction"]) for row in rows]
+            rows = csv.reader(file)
+            header = next(rows)
+            label, prediction = header.index("label"), header.index("prediction")
+            pairs = [(int(row[label]), int(row[prediction])) for row in rows]
     except FileNotFoundError:
         raise UserError(f"{path}: missing: the run has written no predictions; train it to the end") from None
-    except (KeyError, TypeError, ValueError):
+    except (IndexError, StopIteration, ValueError):
         raise UserError(f"{path}: expected columns label and prediction with class numbers: train again") from None
+    return Predictions(path, [pair[0] for pair in pairs], [pair[1] for pair in pairs])
+
+
+def _rankable(cell: StudyCell, value: float | None, metric: str) -> float | None:
+    if value is not None:
+        return value if higher_is_better(metric) else -value
+    return -math.inf if cell.result is not None and cell.state == "diverged" else None

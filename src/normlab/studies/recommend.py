@@ -147,7 +147,9 @@ def _weigh(answer: Recommendation, study: Study, batch_size: int) -> bool:
         for each in comparisons(study, METRIC, axis="norm", reference=answer.scheme)
         if each.reference.get("batch_size", nearest) == nearest
     ]
-    place = f"Study {study.name} ({study.scale}, batch size {nearest})"
+    data = next((str(cell.folder.config().get("data", "")) for cell in study.finished()), "")
+    setting = ", ".join(part for part in (study.scale, data.rstrip("/").rpartition("/")[2]) if part)
+    place = f"Study {study.name} ({setting}, batch size {nearest})"
     if not any(_speaks(each) for each in found):
         answer.limits.append(f"{place} has fewer than two seeds, which tell nothing.")
         return False
@@ -158,11 +160,25 @@ def _weigh(answer: Recommendation, study: Study, batch_size: int) -> bool:
         answer.reasons.append(f"{place} overrules that: {best.sentence}.")
     else:
         beaten = sum(each.winner == "reference" for each in found)
-        answer.reasons.append(f"{place}: {answer.scheme} lost to none of {len(found)} schemes and beat {beaten}.")
+        schemes = len({each.values["norm"] for each in found})
+        where = "" if len(found) == schemes else f" in {len(found)} comparisons"
+        answer.reasons.append(f"{place}: {answer.scheme} lost to none of {schemes} schemes{where} and beat {beaten}.")
+        answer.limits.extend(_open_ones(found, place))
     answer.reasons.extend(_time(study, answer.scheme, nearest))
     if nearest != batch_size:
         answer.limits.append(f"{place} is the nearest to {batch_size} that was trained.")
     return True
+
+
+def _open_ones(found: list[SchemeComparison], place: str) -> list[str]:
+    """Say which schemes the study could not tell from the choice, and what would."""
+    undecided = [each for each in found if each.winner is None and each.adjusted is not None]
+    if not undecided:
+        return []
+    more = [each.adjusted.more_seeds for each in undecided if each.adjusted and each.adjusted.more_seeds]
+    rest = f"; about {min(more)} more seeds would decide the first of them" if more else ""
+    names = ", ".join(dict.fromkeys(str(each.values["norm"]) for each in undecided))
+    return [f"{place} has not told it from {names}{rest}."]
 
 
 def _speaks(each: SchemeComparison) -> bool:

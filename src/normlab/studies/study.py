@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,10 +21,20 @@ class StudyCell:
     seed: int
     hash: str  # of its configuration, as planned
     folder: RunFolder
+    _read: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def result(self) -> dict[str, Any] | None:
+        """The final result, None before there is one. Read once: a result never changes."""
+        if "result" not in self._read and self.folder.done:
+            self._read["result"] = self.folder.result()
+        return self._read.get("result")
 
     @property
     def state(self) -> str:
         """One of: waiting, created, running, interrupted, failed, finished, diverged, pruned."""
+        if self.result is not None:
+            return str(self.result["state"])
         return self.folder.status()["state"] if (self.folder.path / "config.yaml").exists() else "waiting"
 
     def writer(self) -> dict[str, Any]:
@@ -74,7 +84,7 @@ class Study:
 
     def finished(self) -> Iterator[StudyCell]:
         """Yield the cells that have a result, diverged ones included."""
-        return (cell for cell in self.cells if cell.folder.done)
+        return (cell for cell in self.cells if cell.result is not None)
 
     def mixed_inputs(self) -> list[str]:
         """Return a sentence for each further input (pretrained vectors, say) of which cells saw different contents.

@@ -19,6 +19,7 @@ Values = Mapping[str, Any]
 
 _LOWER_IS_BETTER = {
     "loss",
+    "precise_loss",
     "error",
     "perplexity",
     "seconds",
@@ -81,10 +82,8 @@ def cells_with(study: Study, values: Values) -> list[StudyCell]:
 
 def final_value(cell: StudyCell, metric: str) -> float | None:
     """Return a finished cell's number; None if it is unfinished, diverged, or lacks a finite value."""
-    if not cell.folder.done:
-        return None
-    result = cell.folder.result()
-    if result["state"] != "finished":
+    result = cell.result
+    if result is None or result["state"] != "finished":
         return None
     value = result["metrics"].get(metric, result.get(metric))
     return float(value) if _is_number(value) and math.isfinite(value) else None
@@ -110,8 +109,8 @@ def known_metrics(study: Study) -> tuple[set[str], set[str]]:
     finals: set[str] = set()
     epochs: set[str] = set()
     for cell in study.finished():
-        result = cell.folder.result()
-        if result["state"] == "finished":
+        result = cell.result or {}
+        if result.get("state") == "finished":
             finals |= set(result["metrics"]) | {name for name, value in result.items() if _is_number(value)}
             epochs |= {name for record in cell.folder.metrics()[:1] for name in record}
     return finals, epochs
@@ -125,7 +124,7 @@ def higher_is_better(metric: str) -> bool:
 def is_fraction(metric: str) -> bool:
     """Say whether a person reads the metric as a percentage: accuracies, F1 and match rates."""
     name = metric.rpartition("/")[2].removeprefix("online_")
-    return name.endswith(("accuracy", "f1", "precision", "recall", "match"))
+    return name.endswith(("accuracy", "accuracy_precise", "f1", "precision", "recall", "match"))
 
 
 def label_of(values: Values) -> str:

@@ -40,7 +40,7 @@ def as_values(study: Study) -> list[dict[str, Any]]:
 def headline_of(study: Study) -> str:
     """Return the bare name of the metric that the study's results lead with."""
     for cell in study.finished():
-        return str(cell.folder.result()["headline"]).rpartition("/")[2]
+        return str((cell.result or {})["headline"]).rpartition("/")[2]
     return "accuracy"
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
-from normlab.report.figures.grid import escaped, panel_figure
+from normlab.report.figures.grid import axes_of, escaped, panel_figure
 from normlab.report.palette import Style
 from normlab.studies.statistics import Interval
 
@@ -43,34 +43,48 @@ def dots_figure(ours: Sequence[tuple[str, Style, Interval | None]], published: P
     return figure
 
 
-def against_batch_size_figure(
-    lines: Sequence[tuple[str, Style, Sequence[tuple[int, Interval]]]], metric: str
-) -> go.Figure:
-    """Draw a share against the batch size, one line per scheme, with intervals where there are any."""
-    sizes = sorted({size for _, _, points in lines for size, _ in points})
+class Line(NamedTuple):
+    """A line of a panel: its label, its legend's entry, how it looks, and an interval per batch size."""
+
+    label: str
+    group: str
+    style: Style
+    points: Sequence[tuple[int, Interval]]
+
+
+def against_batch_size_figure(panels: Sequence[tuple[str, Sequence[Line]]], metric: str) -> go.Figure:
+    """Draw a share against the batch size, a panel per surroundings, with intervals where there are any."""
+    sizes = sorted({size for _, lines in panels for line in lines for size, _ in line.points})
+    titles = [f"{metric} (%){f', {title}' if title else ''}" for title, _ in panels]
     figure = panel_figure(
-        [f"{metric} (%)"],
-        columns=1,
-        row_height=320,
+        titles,
+        columns=2,
+        row_height=320 if len(panels) == 1 else 270,
+        min_width=330,
         x_title="batch size",
         x_axis={"type": "log", "tickvals": sizes, "ticktext": [str(size) for size in sizes]},
     )
-    for label, style, points in lines:
-        means = [100 * interval.mean for _, interval in points]
-        figure.add_trace(
-            go.Scatter(
-                x=[size for size, _ in points],
-                y=means,
-                error_y=_bars([interval for _, interval in points], style),
-                mode="lines+markers",
-                legendgroup=label,
-                name=escaped(label),
-                line={"color": style.color, "dash": style.dash, "width": 2},
-                marker={"size": 8, "color": style.color},
-                hovertemplate="%{y:.2f} % at batch size %{x}<extra>" + escaped(label) + "</extra>",
-            )
-        )
+    for index, (_, lines) in enumerate(panels):
+        for line in lines:
+            figure.add_trace(_against_batch_size(line, index))
     return figure
+
+
+def _against_batch_size(line: Line, panel: int) -> go.Scatter:
+    intervals = [interval for _, interval in line.points]
+    return go.Scatter(
+        x=[size for size, _ in line.points],
+        y=[100 * interval.mean for interval in intervals],
+        error_y=_bars(intervals, line.style),
+        mode="lines+markers",
+        legendgroup=line.group,
+        name=escaped(line.group),
+        line={"color": line.style.color, "dash": line.style.dash, "width": 2},
+        marker={"size": 8, "color": line.style.color, "symbol": "circle" if line.style.dash == "solid" else "diamond"},
+        text=[f"n = {interval.n}" for interval in intervals],
+        hovertemplate="%{y:.2f} % at batch size %{x} (%{text})<extra>" + escaped(line.label) + "</extra>",
+        **axes_of(panel),
+    )
 
 
 def _lowest_shown(ours: Sequence[Interval], published: Published) -> float:

@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 TEXT_SIZE = 12
+_ROW_GAP = 54  # pixels between rows of panels: a title and tick labels
 
 
 def panel_figure(
@@ -46,7 +47,7 @@ def panel_figure(
         suffix = axis_suffix(index)
         is_last = index + columns >= len(titles)
         figure.layout[f"xaxis{suffix}"] = {
-            "domain": _share(column, columns, 0.03 if share_y else 0.07),
+            "domain": _share(column, columns, min(0.03 if share_y else 0.07, 0.3 / columns)),
             "anchor": f"y{suffix}",
             "matches": "x" if index else None,
             "title": {"text": x_title if is_last else "", "standoff": 6},
@@ -54,7 +55,7 @@ def panel_figure(
             **(x_axis or {}),
         }
         figure.layout[f"yaxis{suffix}"] = {
-            "domain": _share(rows - 1 - row, rows, 0.16),
+            "domain": _share(rows - 1 - row, rows, _ROW_GAP / (rows * row_height + (rows - 1) * _ROW_GAP)),
             "anchor": f"x{suffix}",
             "matches": "y" if index and share_y else None,
             "showticklabels": column == 0 or not share_y,
@@ -74,7 +75,7 @@ def panel_figure(
     }
     figure.update_layout(
         meta={"grid": grid},
-        height=rows * (row_height + 50) + 60,
+        height=rows * (row_height + _ROW_GAP) + 60,
         margin={"l": 52, "r": 12, "t": top, "b": 46},
         font={"family": FONT, "size": TEXT_SIZE},
         paper_bgcolor="rgba(0,0,0,0)",

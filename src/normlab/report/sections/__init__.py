@@ -11,7 +11,17 @@ from importlib import import_module
 from normlab.report.blocks import Section
 from normlab.report.view import StudyView
 
-GENERAL = ["summary", "progress", "all_metrics", "claims", "loss_curves", "timing", "configuration", "environment"]
+GENERAL = [
+    "summary",
+    "progress",
+    "all_metrics",
+    "rankings",
+    "claims",
+    "loss_curves",
+    "timing",
+    "configuration",
+    "environment",
+]
 
 # A search has many trials of each variant: its own findings stand for the tables and figures of all of them.
 SEARCH = ["search", "claims", "best_curves", "configuration", "environment"]
@@ -21,6 +31,8 @@ SECTIONS: dict[str, list[str]] = {
         "summary",
         "progress",
         "results",
+        "rankings",
+        "recommendation",
         "claims",
         "published",
         "error_curves",

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
 from normlab.errors import UserError
 from normlab.report.blocks import Answer, Answers, Block, Section, Text
 from normlab.report.numbers import listing, plural
 from normlab.report.view import StudyView
-from normlab.studies.claims import Claim, Verdict, judge, parse_claims
+from normlab.studies.claims import Claim, Verdict, claims_or_mistakes, judge
 
-_KINDS = ("confirmed", "refuted", "undecided")
+_KINDS = ("confirmed", "refuted", "undecided", "unreadable")
 
 _HELP = (
     "Each claim was written down before the study ran, with the smallest difference that matters and with "
@@ -24,14 +26,22 @@ def section(view: StudyView) -> Section | None:
     """Answer the study's claims once a run has come to its end; None if it makes none."""
     if not view.study.claims or not any(cell.result for cell in view.cells):
         return None
-    try:
-        answers = [_answer(claim, judge(view.study, claim)) for claim in parse_claims(view.study)]
-    except UserError as error:  # one wrong claim must not cost the whole report
-        return Section("claims", "Claims and verdicts", [Text(str(error), tone="warning")])
+    found = zip(view.study.claims, claims_or_mistakes(view.study), strict=True)
+    answers = [
+        _unreadable(raw, claim) if isinstance(claim, UserError) else _answer(claim, judge(view.study, claim))
+        for raw, claim in found
+    ]
     counts = Counter(answer.verdict for answer in answers)
     parts = listing([f"{counts[kind]} {kind}" for kind in _KINDS if counts[kind]])
     blocks: list[Block] = [Text(f"{plural(len(answers), 'claim')}: {parts}."), Answers(answers)]
     return Section("claims", "Claims and verdicts", blocks, help=_HELP)
+
+
+def _unreadable(raw: Mapping[str, Any], mistake: UserError) -> Answer:
+    """Show a wrong claim with its mistake in its place: the others are answered all the same."""
+    return Answer(
+        "unreadable", str(raw.get("says", "a claim without words")), f"{mistake}.", str(raw.get("source", ""))
+    )
 
 
 def _answer(claim: Claim, verdict: Verdict) -> Answer:

@@ -8,6 +8,11 @@ from normlab.report.blocks import Block, Cell, Column, Folded, Section, Table, T
 from normlab.report.numbers import DASH, listing
 from normlab.report.view import StudyView
 
+_HELP = (
+    "Every setting of every cell: first those in which cells differ, then those that all share. A cell's hash covers "
+    "what changes a result; two cells with one hash are the same experiment."
+)
+
 
 def section(view: StudyView) -> Section | None:
     """Show differences and, folded, what all cells share: together the whole of every configuration."""
@@ -25,7 +30,7 @@ def section(view: StudyView) -> Section | None:
     rows = [[Cell(key), Cell(_shown(first.get(key)))] for key in shared]
     columns = [Column("Setting", numeric=False), Column("Value", numeric=False)]
     blocks.append(Folded(f"What all cells share ({len(shared)} settings)", [Table("shared_settings", columns, rows)]))
-    return Section("configuration", "Configuration", blocks)
+    return Section("configuration", "Configuration", blocks, help=_HELP)
 
 
 def _differences(view: StudyView, keys: list[str]) -> Table:

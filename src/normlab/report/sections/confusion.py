@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from normlab.report.blocks import Cell, Column, Figure, Section, Table
+from normlab.report.blocks import Block, Cell, Column, Figure, Folded, Section, Table
 from normlab.report.figures.confusion import confusion_figure, row_shares, summed_confusion, worst_confusion
+from normlab.report.figures.multiples import MANY
 from normlab.report.numbers import DASH
 from normlab.report.view import StudyView
 
@@ -33,10 +34,11 @@ def section(view: StudyView) -> Section | None:
         Column("Share %"),
     ]
     rows = [[Cell(variant.label, style=variant.style), *_words(counts, classes)] for variant, counts in found]
-    blocks: list[Any] = [
-        Figure("confusion", f"Confusion on the {'test' if split == 'test' else 'validation'} split", figure),
-        Table("confusion", columns, rows),
-    ]
+    drawn = Figure("confusion", f"Confusion on the {'test' if split == 'test' else 'validation'} split", figure)
+    table = Table("confusion", columns, rows)
+    blocks: list[Block] = [drawn, table]
+    if len(found) > MANY:  # so many matrices are a page of their own
+        blocks = [table, Folded(f"The matrices of all {len(found)} variants", [drawn])]
     return Section("confusion", "Confusion matrices", blocks, help=_HELP)
 
 

@@ -9,6 +9,11 @@ from normlab.report.blocks import Block, Cell, Column, Folded, Section, Table
 from normlab.report.numbers import DASH, plural
 from normlab.report.view import StudyView
 
+_HELP = (
+    "A column for each distinct machine and set of versions that cells ran on. More than one column is no mistake, but "
+    "times are then not comparable, and numbers may differ in their last digits."
+)
+
 
 def section(view: StudyView) -> Section | None:
     """Show the environments; None before any cell has started."""
@@ -32,7 +37,7 @@ def section(view: StudyView) -> Section | None:
     if commands:
         table = Table("commands", [Column("Command", numeric=False)], [[Cell(command)] for command in commands])
         blocks.append(Folded("Commands", [table]))
-    return Section("environment", "Environment", blocks)
+    return Section("environment", "Environment", blocks, help=_HELP)
 
 
 def flattened(environment: dict[str, Any]) -> dict[str, str]:

@@ -1,9 +1,10 @@
-"""Training and validation curves of all variants in one figure."""
+"""Training and validation curves of all variants: in one figure, or as small multiples where there are many."""
 
 from __future__ import annotations
 
-from normlab.report.blocks import Figure, Key, Section
+from normlab.report.blocks import Block, Figure, Folded, Key, Section
 from normlab.report.figures.curves import as_error, as_it_is, curves_figure
+from normlab.report.figures.multiples import Lines, laid_out, line_keys, multiples_figure
 from normlab.report.view import StudyView
 
 _HELP = (
@@ -20,6 +21,8 @@ def section(view: StudyView) -> Section | None:
         return None
     keys = [Key(variant.label, variant.style) for variant in view.variants]
     train = "train/accuracy" if view.has_curve("train/accuracy") else "train/online_accuracy"
+    if (lines := laid_out(view.variants)) is not None:
+        return _many(lines, train)
     train_loss = "train/loss" if view.has_curve("train/loss") else "train/online_loss"
     how = "" if train == "train/accuracy" else ", as the weights moved, augmented"
     error = curves_figure(
@@ -36,3 +39,19 @@ def section(view: StudyView) -> Section | None:
         Figure("loss", "Loss by epoch (logarithmic)", loss, keys),
     ]
     return Section("curves", "Error curves", list(figures), help=_HELP)
+
+
+def _many(lines: Lines, train: str) -> Section:
+    """Show a panel per combination, validation first; training behind a line that opens it."""
+    keys = line_keys(lines)
+    blocks: list[Block] = [
+        Figure("error", "Validation error by epoch, %", multiples_figure(lines, "val/accuracy", as_error), keys),
+        Folded(
+            "Training error and validation loss",
+            [
+                Figure("train_error", "Training error by epoch, %", multiples_figure(lines, train, as_error), keys),
+                Figure("loss", "Validation loss", multiples_figure(lines, "val/loss", as_it_is, log_y=True), keys),
+            ],
+        ),
+    ]
+    return Section("curves", "Error curves", blocks, help=_HELP)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from normlab.report.blocks import Block, Figure, Key, Section
 from normlab.report.comparing import metric_name
-from normlab.report.figures.curves import as_it_is, as_percent, curves_figure
+from normlab.report.figures.curves import Scale, as_it_is, as_percent, curves_figure
+from normlab.report.figures.multiples import Lines, laid_out, line_keys, multiples_figure
 from normlab.report.numbers import is_fraction
 from normlab.report.view import StudyView
 
@@ -23,6 +24,8 @@ def section(view: StudyView) -> Section | None:
         losses = [metric for metric in losses if metric != "train/online_loss"]
     keys = [Key(variant.label, variant.style) for variant in view.variants]
     blocks: list[Block] = []
+    if (lines := laid_out(view.variants)) is not None:
+        return _many(view, lines, losses)
     if losses:
         panels = [(_LOSSES[metric], metric, as_it_is) for metric in losses]
         blocks.append(Figure("loss", "Loss by epoch", curves_figure(view.variants, panels), keys))
@@ -31,4 +34,18 @@ def section(view: StudyView) -> Section | None:
         scale, unit = (as_percent, ", %") if is_fraction(headline) else (as_it_is, "")
         figure = curves_figure(view.variants, [(f"{metric_name(headline).capitalize()}{unit}", headline, scale)])
         blocks.append(Figure("headline", f"{metric_name(headline).capitalize()} by epoch", figure, keys))
+    return Section("curves", "Curves", blocks, help=_HELP) if blocks else None
+
+
+def _many(view: StudyView, lines: Lines, losses: list[str]) -> Section | None:
+    headline = view.headline.replace("test/", "val/")
+    scale: Scale = as_percent if is_fraction(headline) else as_it_is
+    metrics: list[tuple[str, str, Scale]] = [(metric, _LOSSES[metric], as_it_is) for metric in losses]
+    if view.has_curve(headline):
+        unit = ", %" if is_fraction(headline) else ""
+        metrics.insert(0, (headline, f"{metric_name(headline).capitalize()} by epoch{unit}", scale))
+    blocks: list[Block] = [
+        Figure(metric.replace("/", "_"), title, multiples_figure(lines, metric, scale), line_keys(lines))
+        for metric, title, scale in metrics
+    ]
     return Section("curves", "Curves", blocks, help=_HELP) if blocks else None

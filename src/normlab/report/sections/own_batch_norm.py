@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from normlab.report.blocks import Block, Cell, Column, Figure, Key, Section, Table, Text
+from normlab.report.blocks import Block, Cell, Column, Figure, Folded, Key, Section, Table, Text
 from normlab.report.comparing import compare
 from normlab.report.figures.curves import as_error, as_it_is, curves_figure
 from normlab.report.numbers import DASH, difference_text
@@ -15,6 +15,8 @@ _HELP = (
     "gap comes from rounding alone: the two add up in another order, and training amplifies the last bit. "
     "A gap of the size of the spread between seeds, that changes its sign, is what equal layers give."
 )
+
+_SHOWN = 2  # more pairs than these are folded
 
 
 class Gap(NamedTuple):
@@ -32,7 +34,8 @@ def section(view: StudyView) -> Section | None:
         return None
     blocks: list[Block] = []
     for index, pair in enumerate(pairs):
-        blocks += _pair_blocks(pair, index)
+        found = _pair_blocks(pair, index)
+        blocks += found if len(pairs) <= _SHOWN else [Folded(f"{pair[0].label} and {pair[1].label}", found)]
     return Section("own-batch-norm", "Torch's batch norm and our own", blocks, help=_HELP)
 
 

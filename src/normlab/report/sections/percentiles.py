@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from normlab.report.blocks import Block, Cell, Column, Figure, Folded, Section, Table
 from normlab.report.figures.depth import depth_figure
+from normlab.report.figures.multiples import MANY
 from normlab.report.figures.percentiles import LEVELS, percentiles_figure
 from normlab.report.layers import layer_title, layers_with, split_layers, variants_with
 from normlab.report.numbers import DASH
@@ -30,7 +31,10 @@ def section(view: StudyView) -> Section | None:
     figure = Figure(
         "percentiles", "Penultimate features: percentiles 1, 20, 80, 99 by epoch", percentiles_figure(shown)
     )
-    blocks = [figure, last_epoch_table(shown), *_by_layer(view)]
+    blocks: list[Block] = [figure, last_epoch_table(shown)]
+    if len(shown) > MANY:
+        blocks = [last_epoch_table(shown), Folded(f"The curves of all {len(shown)} variants", [figure])]
+    blocks += _by_layer(view)
     return Section("percentiles", "Evolution of the feature distribution", blocks, help=_HELP)
 
 

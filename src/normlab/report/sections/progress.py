@@ -6,6 +6,11 @@ from normlab.report.blocks import Cell, Column, Section, Table, Text
 from normlab.report.numbers import DASH
 from normlab.report.view import CellView, StudyView
 
+_HELP = (
+    "Diverged is a result: the loss became infinite or not a number, and the run counts as a loss in comparisons. "
+    "Failed, interrupted and waiting runs count nowhere; run the study again and they are finished."
+)
+
 
 def section(view: StudyView) -> Section | None:
     """List the cells that are not plainly finished; None if there are none."""
@@ -32,7 +37,7 @@ def section(view: StudyView) -> Section | None:
     ]
     finished = len(view.cells) - len(rows)
     text = Text(f"{finished} of {len(view.cells)} runs are finished. The others stand as follows.")
-    return Section("progress", "Unfinished runs", [text, Table("unfinished", columns, rows)])
+    return Section("progress", "Unfinished runs", [text, Table("unfinished", columns, rows)], help=_HELP)
 
 
 def note(cell: CellView) -> str:

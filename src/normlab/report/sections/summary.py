@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from normlab.report.blocks import Block, Bullets, Section, Text
-from normlab.report.comparing import compare, metric_name, rank
+from normlab.report.comparing import Standing, behind_the_best, compare_all, metric_name, missing, rank
 from normlab.report.numbers import difference_text, is_fraction, listing, plural, value_text
 from normlab.report.sections.batch_size import by_scheme
 from normlab.report.sections.own_batch_norm import pairs_of
-from normlab.report.view import StudyView, Variant
-from normlab.studies.statistics import Comparison, Interval
+from normlab.report.view import StudyView
+from normlab.studies.statistics import Adjusted, Interval
+from normlab.studies.versions import mixed_versions
 
+_NAMED = 8  # so many variants a sentence lists
 
-class Standing(NamedTuple):
-    """A variant behind the best one; `comparison` is best minus this one, None without a common seed."""
-
-    variant: Variant
-    comparison: Comparison | None
-
-    @property
-    def settled(self) -> bool:
-        """True if the difference's interval leaves zero out."""
-        low = self.comparison.difference.low if self.comparison else None
-        return low is not None and low > 0
+_HELP = (
+    'The variant with the best mean leads; every other one is compared with it seed by seed. "Beyond chance" '
+    'means that the corrected interval of the paired difference leaves zero out. "About 4 more seeds would" is a '
+    "plan, not a promise: it supposes that mean and spread stay. Points are percentage points."
+)
 
 
 def section(view: StudyView) -> Section:
@@ -33,7 +27,9 @@ def section(view: StudyView) -> Section:
         blocks.append(Text(view.study.question.strip(), tone="lead"))
     blocks += [Text(f"{mixed[0].upper()}{mixed[1:]}.", tone="warning") for mixed in view.study.mixed_inputs()]
     blocks.append(Bullets([_extent(view), *findings(view), *asides(view)]))
-    return Section("summary", "Summary", blocks)
+    for line in mixed_versions(cell.environment for cell in view.cells if cell.environment):
+        blocks.append(Text(f"{line[0].upper()}{line[1:]}.", tone="warning"))
+    return Section("summary", "Summary", blocks, help=_HELP)
 
 
 def findings(view: StudyView) -> list[str]:
@@ -46,8 +42,7 @@ def findings(view: StudyView) -> list[str]:
     if len(ranked) == 1:
         return [f"{best.label}: {metric_name(metric)} {_with_interval(interval, metric)}."]
     sentences = [f"{best.label} has the best {metric_name(metric)}: {_with_interval(interval, metric)}."]
-    standings = [Standing(variant, compare(best, variant, metric)) for variant, _ in ranked[1:]]
-    if interval.n < 2:
+    if max(found.n for _, found in ranked) < 2:
         runner_up = ranked[1]
         gap = _gap(interval.mean - runner_up[1].mean, metric)
         sentences.append(f"{runner_up[0].label} follows {gap} behind, {ranked[-1][0].label} is last.")
@@ -56,31 +51,48 @@ def findings(view: StudyView) -> list[str]:
             "better: the order may turn with another. Run it with more seeds (--seeds 3) for intervals."
         )
         return sentences
-    return sentences + _compared(standings, metric)
+    found = behind_the_best(view.variants, metric)
+    assert found is not None
+    return sentences + _compared(found[1], metric)
 
 
 def _compared(standings: list[Standing], metric: str) -> list[str]:
+    """Say who is behind beyond chance, who may not be and what would settle it, and for how many that was corrected."""
     sentences = []
-    open_ones = [standing for standing in standings if not standing.settled]
     settled = [standing for standing in standings if standing.settled]
+    open_ones = [standing for standing in standings if not standing.settled]
     if settled:
-        parts = [f"{standing.variant.label} by {_difference(standing, metric)}" for standing in settled]
-        sentences.append(
-            f"Behind it, with an interval of the paired difference that leaves zero out: {'; '.join(parts)}."
-        )
+        parts = [f"{standing.variant.label} by {_behind(standing, metric)}" for standing in settled]
+        sentences.append(f"Behind it beyond chance: {_short(parts)}.")
     if open_ones:
-        names = listing([standing.variant.label for standing in open_ones])
-        sentences.append(f"Not told apart from it by these seeds: {names}.")
-    sentences.append("These are 95 % intervals over the paired seeds, not corrected for the number of comparisons.")
+        parts = [f"{standing.variant.label} ({_open(standing)})" for standing in open_ones]
+        sentences.append(f"Not told apart from it by these seeds: {_short(parts)}.")
+    compared = sum(standing.adjusted is not None for standing in standings)
+    sentences.append(
+        "Differences are paired by seed. Their intervals and verdicts are Holm-corrected for "
+        f"{plural(compared, 'comparison')} with the best, which holds the chance of a single false one below 5 %."
+    )
     return sentences
 
 
-def _difference(standing: Standing, metric: str) -> str:
-    assert standing.comparison is not None
-    difference = standing.comparison.difference
+def _behind(standing: Standing, metric: str) -> str:
+    assert standing.adjusted is not None
+    interval = standing.adjusted.interval
     if is_fraction(metric):
-        return f"{difference_text(difference)} points"
-    return f"{difference.mean:.4g}"
+        return f"{difference_text(interval)} points"
+    return f"{interval.mean:.4g}"
+
+
+def _open(standing: Standing) -> str:
+    parts = [f"diverged in {plural(standing.diverged, 'seed')}"] if standing.diverged else []
+    return "; ".join([*parts, missing(standing.adjusted)])
+
+
+def _short(parts: list[str]) -> str:
+    """Join parts; of many, name the first ones: the table of rankings has them all."""
+    if len(parts) <= _NAMED:
+        return "; ".join(parts)
+    return f"{'; '.join(parts[:_NAMED])}; and {len(parts) - _NAMED} more, which stand under Rankings"
 
 
 def _extent(view: StudyView) -> str:
@@ -97,34 +109,44 @@ def _extent(view: StudyView) -> str:
 
 def asides(view: StudyView) -> list[str]:
     """Return the sentences on batch sizes, on our batch norm against torch's, and on runs that diverged."""
-    return [*_batch_sizes(view), *_batch_norms(view), *_diverged(view)]
+    return [line for lines in (_batch_sizes(view), _batch_norms(view), _diverged(view)) for line in _first(lines)]
 
 
 def _batch_sizes(view: StudyView) -> list[str]:
     """Say what each scheme lost or won from its largest batch to its smallest."""
+    families = [(label, variants) for label, _, variants in by_scheme(view) if len(variants) > 1]
+    found = compare_all([(variants[0], variants[-1]) for _, variants in families], view.headline)
     sentences = []
-    for label, _, variants in by_scheme(view):
-        comparison = compare(variants[0], variants[-1], view.headline) if len(variants) > 1 else None
-        if comparison is not None:
-            small, large = (variants[index].values["batch_size"] for index in (0, -1))
-            change = f"{_change(comparison, view.headline)} in {metric_name(view.headline)}"
+    for (label, variants), adjusted in zip(families, found, strict=True):
+        if adjusted is not None:
+            small, large = variants[0].batch_size, variants[-1].batch_size
+            change = f"{_change(adjusted, view.headline, len(families))} in {metric_name(view.headline)}"
             sentences.append(f"{label} at batch size {small} instead of {large}: {change}.")
     return sentences
 
 
 def _batch_norms(view: StudyView) -> list[str]:
-    sentences = []
-    for built_in, own in pairs_of(view):
-        comparison = compare(own, built_in, view.headline)
-        if comparison is not None:
-            sentences.append(f"{own.label} against {built_in.label}: {_change(comparison, view.headline)}.")
-    return sentences
+    pairs = [(own, built_in) for built_in, own in pairs_of(view)]
+    found = compare_all(pairs, view.headline)
+    return [
+        f"{own.label} against {built_in.label}: {_change(adjusted, view.headline, len(pairs))}."
+        for (own, built_in), adjusted in zip(pairs, found, strict=True)
+        if adjusted is not None
+    ]
 
 
-def _change(comparison: Comparison, metric: str) -> str:
-    difference = comparison.difference
-    amount = f"{difference_text(difference)} points" if is_fraction(metric) else f"{difference.mean:+.4g}"
-    return f"{amount} ({plural(comparison.n, 'paired seed')})"
+def _change(adjusted: Adjusted, metric: str, comparisons: int) -> str:
+    interval = adjusted.interval
+    amount = f"{difference_text(interval)} points" if is_fraction(metric) else f"{interval.mean:+.4g}"
+    corrected = f", Holm-corrected for {comparisons}" if comparisons > 1 and interval.low is not None else ""
+    return f"{amount} ({plural(interval.n, 'paired seed')}{corrected})"
+
+
+def _first(lines: list[str]) -> list[str]:
+    """Return the first few of many sentences of one kind, and how many more there are."""
+    if len(lines) <= _NAMED // 2:
+        return lines
+    return [*lines[: _NAMED // 2], f"… and {len(lines) - _NAMED // 2} more of this kind, in their own section."]
 
 
 def _diverged(view: StudyView) -> list[str]:

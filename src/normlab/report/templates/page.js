@@ -5,6 +5,10 @@
   const ROW_GAP = 54;
 
   const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const onScreen = () => ({
+    text: color("--text"), soft: color("--soft"), line: color("--line"), panel: color("--panel"), head: color("--head"),
+  });
+  const onPaper = () => ({ text: "#1c2430", soft: "#5a6675", line: "#e2e6ec", panel: "#ffffff", head: "#f2f5f8" });
 
   // Panels in as many columns as the width carries; the axes' domains follow.
   function placePanels(layout, width) {
@@ -32,11 +36,10 @@
     }
   }
 
-  function dress(layout) {
-    const text = color("--text"), soft = color("--soft"), line = color("--line"), panel = color("--panel");
+  function dress(layout, { text, soft, line, panel, head }) {
     layout.font = { ...layout.font, color: text };
     layout.paper_bgcolor = layout.plot_bgcolor = panel;
-    layout.hoverlabel = { bgcolor: color("--head"), bordercolor: line, font: { color: text, size: 13 } };
+    layout.hoverlabel = { bgcolor: head, bordercolor: line, font: { color: text, size: 13 } };
     layout.dragmode = coarse.matches ? false : "zoom";
     for (const name of Object.keys(layout)) {
       if (!/^[xy]axis/.test(name)) continue;
@@ -48,19 +51,25 @@
     element,
     plot: element.querySelector(".plot"),
     spec: JSON.parse(element.querySelector("script").textContent),
+    title: element.querySelector("h3").textContent,
+    keys: [...element.querySelectorAll(".key")].map((key) => ({ key, groups: JSON.parse(key.dataset.groups) })),
+    hidden: new Set(),
     width: 0,
   }));
 
-  function draw(figure) {
-    const width = Math.floor(figure.plot.clientWidth);
-    if (!width) return;
-    figure.width = width;
+  function laidOut(figure, width, colors) {
     const layout = structuredClone(figure.spec.layout);
     layout.width = width;
     placePanels(layout, width);
-    dress(layout);
+    dress(layout, colors);
+    return layout;
+  }
+
+  function draw(figure, width = Math.floor(figure.plot.clientWidth), colors = onScreen()) {
+    if (!width) return;
+    figure.width = width;
     const config = { displayModeBar: false, responsive: false, doubleClick: "reset" };
-    return Plotly.react(figure.plot, figure.plot.data || figure.spec.data, layout, config);
+    return Plotly.react(figure.plot, figure.plot.data || figure.spec.data, laidOut(figure, width, colors), config);
   }
 
   const observer = new ResizeObserver((entries) => {
@@ -69,62 +78,147 @@
       if (figure && Math.floor(entry.contentRect.width) !== figure.width) draw(figure);
     }
   });
-  Promise.all(figures.map(draw)).then(() => {
+  Promise.all(figures.map((figure) => draw(figure))).then(() => {
     figures.forEach((figure) => observer.observe(figure.plot));
     document.documentElement.dataset.drawn = String(figures.length);
   });
-  dark.addEventListener("change", () => figures.forEach(draw));
+  dark.addEventListener("change", () => figures.forEach((figure) => draw(figure)));
+
+  // Paper is white, as wide as it is, and shows what a reader would have opened.
+  const PAPER_WIDTH = 690;
+  let opened = [];
+  addEventListener("beforeprint", () => {
+    observer.disconnect();
+    opened = [...document.querySelectorAll("details.folded:not([open])")];
+    opened.forEach((details) => { details.open = true; });
+    figures.forEach((figure) => draw(figure, PAPER_WIDTH, onPaper()));
+  });
+  addEventListener("afterprint", () => {
+    opened.forEach((details) => { details.open = false; });
+    figures.forEach((figure) => { draw(figure); observer.observe(figure.plot); });
+  });
 
   // A legend switches its groups; a double click leaves one alone, or brings all back.
+  function show(figure) {
+    for (const { key, groups } of figure.keys) key.ariaPressed = String(groups.some((group) => !figure.hidden.has(group)));
+    if (!figure.plot.data) return;
+    Plotly.restyle(figure.plot, { visible: figure.plot.data.map((trace) => !figure.hidden.has(trace.legendgroup)) });
+  }
+  function isolate(figure, groups) {
+    const every = figure.keys.flatMap((entry) => entry.groups);
+    figure.hidden = new Set(every.filter((group) => !groups.includes(group)));
+    show(figure);
+  }
   for (const figure of figures) {
-    const keys = [...figure.element.querySelectorAll(".key")];
-    const show = () => {
-      const hidden = new Set(keys.filter((key) => key.ariaPressed === "false").map((key) => key.dataset.group));
-      Plotly.restyle(figure.plot, { visible: figure.plot.data.map((trace) => !hidden.has(trace.legendgroup)) });
-    };
-    for (const key of keys) {
+    const every = figure.keys.flatMap((entry) => entry.groups);
+    for (const { key, groups } of figure.keys) {
       key.addEventListener("click", () => {
-        key.ariaPressed = key.ariaPressed === "true" ? "false" : "true";
-        show();
+        const hide = key.ariaPressed === "true";
+        groups.forEach((group) => (hide ? figure.hidden.add(group) : figure.hidden.delete(group)));
+        show(figure);
       });
       key.addEventListener("dblclick", () => {
-        const alone = keys.every((other) => (other.ariaPressed === "true") === (other === key));
-        keys.forEach((other) => { other.ariaPressed = alone || other === key ? "true" : "false"; });
-        show();
+        const alone = every.every((group) => groups.includes(group) !== figure.hidden.has(group));
+        isolate(figure, alone ? every : groups);
       });
     }
     for (const button of figure.element.querySelectorAll("[data-save]")) {
-      button.addEventListener("click", () => Plotly.downloadImage(figure.plot, {
-        format: button.dataset.save, filename: figure.element.id, scale: 2,
-        width: figure.plot.clientWidth, height: figure.plot.clientHeight,
-      }));
+      button.addEventListener("click", () => save(figure, button.dataset.save));
     }
   }
 
-  // Tables sort by a column and are saved as CSV.
+  // A saved figure stands alone: white, with its title, and with a legend of the lines that are shown.
+  function save(figure, format) {
+    const width = Math.max(figure.plot.clientWidth, 640);
+    const layout = laidOut(figure, width, onPaper()), named = new Set();
+    const labels = new Map(figure.keys.flatMap(({ key, groups }) => groups.map((group) => [group, key.textContent.trim()])));
+    const data = (figure.plot.data || figure.spec.data).map((trace) => {
+      const label = labels.get(trace.legendgroup), first = trace.hoverinfo !== "skip" && label && !named.has(label);
+      if (first) named.add(label);
+      return { ...trace, name: label || trace.name, showlegend: Boolean(first) };
+    });
+    const lines = Math.ceil(named.size / Math.max(1, Math.floor(width / 190)));
+    const head = 34, foot = named.size ? 26 * lines + 14 : 0;
+    layout.title = { text: `<b>${figure.title.replaceAll("&", "&amp;").replaceAll("<", "&lt;")}</b>`, x: 0, xref: "paper",
+      xanchor: "left", y: 1, yref: "container", yanchor: "top", pad: { t: 12 }, font: { size: 15 } };
+    layout.margin.t += head;
+    layout.margin.b += foot;
+    layout.height += head + foot;
+    layout.showlegend = named.size > 0;
+    layout.legend = { orientation: "h", x: 0, xanchor: "left", y: 0, yref: "container", yanchor: "bottom" };
+    layout.paper_bgcolor = layout.plot_bgcolor = "#ffffff";
+    Plotly.downloadImage({ data, layout }, { format, filename: figure.element.id, scale: 2, width, height: layout.height });
+  }
+
+  // A variant's row leads to its curves, where it then stands alone.
+  for (const heading of document.querySelectorAll("th[data-group]")) {
+    const chapter = heading.closest("section").id.split("-")[0] + "-", group = heading.dataset.group;
+    const showing = figures.filter((figure) => figure.element.closest("section").id.startsWith(chapter)
+      && figure.keys.length > 1 && figure.keys.some((entry) => entry.groups.includes(group)));
+    if (!showing.length) continue;
+    const link = document.createElement("a"), text = heading.querySelector("span");
+    const first = showing.find((figure) => !heading.closest("section").contains(figure.element)) || showing[0];
+    link.href = "#" + first.element.id;
+    link.className = "to-curves";
+    link.title = "Show it alone in the curves";
+    link.append(...text.childNodes);
+    text.append(link);
+    link.addEventListener("click", () => {
+      showing.forEach((figure) => isolate(figure, [group]));
+      document.querySelectorAll("tr.chosen").forEach((row) => row.classList.remove("chosen"));
+      document.querySelectorAll("th[data-group]").forEach((other) => {
+        if (other.dataset.group === group) other.parentElement.classList.add("chosen");
+      });
+    });
+  }
+  for (const button of document.querySelectorAll(".all-lines")) {
+    button.addEventListener("click", () => {
+      const figure = figures.find((candidate) => candidate.element.contains(button));
+      isolate(figure, figure.keys.flatMap((entry) => entry.groups));
+    });
+  }
+
+  // Tables sort by a column, with what is missing last, and are saved as CSV.
   const sortKey = (row, index) => row.cells[index].dataset.sort || row.cells[index].textContent.trim();
-  function compare(a, b) {
-    const x = parseFloat(a), y = parseFloat(b);
-    if (!isNaN(x) && !isNaN(y)) return x - y;
+  const numberOf = (text) => parseFloat(text.replace(/(\d),(?=\d{3})/g, "$1"));
+  function compare(a, b, up) {
+    const x = numberOf(a), y = numberOf(b);
     if (isNaN(x) !== isNaN(y)) return isNaN(x) ? 1 : -1;
-    return a.localeCompare(b);
+    return (up ? 1 : -1) * (isNaN(x) ? a.localeCompare(b) : x - y);
   }
   for (const button of document.querySelectorAll(".sort")) {
     button.addEventListener("click", () => {
-      const heading = button.closest("th"), body = button.closest("table").tBodies[0];
+      const heading = button.closest("th"), body = button.closest("table").tBodies[0], index = heading.cellIndex;
       const up = heading.ariaSort !== "ascending";
       heading.parentElement.querySelectorAll("th").forEach((other) => other.removeAttribute("aria-sort"));
       heading.ariaSort = up ? "ascending" : "descending";
-      const rows = [...body.rows].sort((a, b) => compare(sortKey(a, heading.cellIndex), sortKey(b, heading.cellIndex)));
-      body.append(...(up ? rows : rows.reverse()));
+      body.append(...[...body.rows].sort((a, b) => compare(sortKey(a, index), sortKey(b, index), up)));
     });
+  }
+
+  // A heading is one line with its group's before it; what stands small below an entry gets a column of its own.
+  function tableLines(table) {
+    const heads = [...table.tHead.rows], groups = [];
+    if (heads.length > 1) {
+      for (const cell of heads[0].cells) groups.push(...Array(cell.colSpan).fill(cell.textContent.trim()));
+    }
+    const rows = [...table.tBodies[0].rows];
+    const columns = [...heads.at(-1).cells].map((cell, index) => ({
+      title: [groups[index], cell.textContent.trim()].filter(Boolean).join(" "),
+      detailed: rows.some((row) => row.cells[index].querySelector("small")),
+    }));
+    const entry = (cell, { detailed }) => {
+      const small = cell.querySelector("small"), text = cell.querySelector("span").textContent.trim();
+      const plain = /^[\d,]+$/.test(text) ? text.replaceAll(",", "") : text;
+      return [plain, ...(detailed ? [small ? small.textContent.trim().replace(/^± /, "") : ""] : [])];
+    };
+    const title = ({ title, detailed }) => [title, ...(detailed ? [title + " ±"] : [])];
+    return [columns.flatMap(title), ...rows.map((row) => [...row.cells].flatMap((cell, i) => entry(cell, columns[i])))];
   }
   const quoted = (text) => /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   for (const button of document.querySelectorAll(".csv")) {
     button.addEventListener("click", () => {
-      const table = button.closest(".table").querySelector("table");
-      const lines = [...table.rows].map((row) => [...row.cells].flatMap((cell) =>
-        [quoted(cell.textContent.trim()), ...Array(cell.colSpan - 1).fill("")]).join(","));
+      const lines = tableLines(button.closest(".table").querySelector("table")).map((line) => line.map(quoted).join(","));
       const link = document.createElement("a");
       link.href = URL.createObjectURL(new Blob([lines.join("\n") + "\n"], { type: "text/csv" }));
       link.download = button.dataset.name + ".csv";

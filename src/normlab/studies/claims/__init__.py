@@ -4,7 +4,7 @@
 person.
 """
 
-from normlab.studies.claims.claim import KINDS, Claim, parse_claims, read_claims
+from normlab.studies.claims.claim import KINDS, Claim, claims_or_mistakes, parse_claims, read_claims
 from normlab.studies.claims.judge import Verdict, judge
 
-__all__ = ["KINDS", "Claim", "Verdict", "judge", "parse_claims", "read_claims"]
+__all__ = ["KINDS", "Claim", "Verdict", "claims_or_mistakes", "judge", "parse_claims", "read_claims"]

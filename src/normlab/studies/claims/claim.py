@@ -76,15 +76,39 @@ def parse_claims(study: Study) -> list[Claim]:
 
     Raises: UserError in one line, with the claim's number and the nearest known name.
     """
+    found = claims_or_mistakes(study)
+    for claim in found:
+        if isinstance(claim, UserError):
+            raise claim
+    return [claim for claim in found if isinstance(claim, Claim)]
+
+
+def claims_or_mistakes(study: Study) -> list[Claim | UserError]:
+    """Return each claim of a study, or the mistake that keeps it from being read: one shall not cost the others."""
     where = str(study.path / "study.json")
-    claims = read_claims(study.claims, axis_values(study), where)
-    finals, epochs = known_metrics(study)
-    for number, claim in enumerate(claims, start=1):
-        known = epochs if claim.kind in OVER_TIME else finals
-        if known and claim.metric not in known:
-            hint = did_you_mean(claim.metric, sorted(known))
-            raise UserError(f"{where}: claim {number}: unknown metric '{claim.metric}': {hint}")
-    return claims
+    metrics = known_metrics(study)
+    return [_checked(study, raw, metrics, f"{where}: claim {number}") for number, raw in enumerate(study.claims, 1)]
+
+
+def _checked(study: Study, raw: Mapping[str, Any], metrics: tuple[set[str], set[str]], where: str) -> Claim | UserError:
+    try:
+        claim = _read(raw, axis_values(study), where)
+    except UserError as mistake:
+        return mistake
+    finals, epochs = metrics
+    known = epochs if claim.kind in OVER_TIME else finals
+    if claim.metric not in known and _has_spoken(study, claim):
+        return UserError(f"{where}: unknown metric '{claim.metric}': {did_you_mean(claim.metric, sorted(known))}")
+    return claim
+
+
+def _has_spoken(study: Study, claim: Claim) -> bool:
+    """Say whether a cell of the claim's first side is finished; until then its metrics are not known."""
+    sides = [*claim.a.items(), *claim.where.items()]
+    return any(
+        cell.state == "finished" and all(cell.values.get(axis) in values for axis, values in sides)
+        for cell in study.finished()
+    )
 
 
 def read_claims(raw: Iterable[Mapping[str, Any]], axes: Mapping[str, Sequence[Any]], where: str) -> list[Claim]:

@@ -45,8 +45,10 @@ class Evidence:
 def collect(study: Study, claim: Claim) -> list[Evidence]:
     """Return the evidence for every pair that the claim speaks of."""
     if claim.kind in OVER_TIME:
-        return [_over_time(study, values, claim.metric) for values, _ in _pairs(study, claim)]
-    return [_paired(study, a, b, claim.metric) for a, b in _pairs(study, claim) if a != b]
+        found = [_over_time(study, values, claim.metric) for values, _ in _pairs(study, claim)]
+    else:
+        found = [_paired(study, a, b, claim.metric) for a, b in _pairs(study, claim) if a != b]
+    return [pair for pair in found if pair.planned]  # a plan may leave combinations out
 
 
 def _pairs(study: Study, claim: Claim) -> Iterator[tuple[Values, Values]]:
@@ -85,7 +87,7 @@ def _paired(study: Study, values_a: Values, values_b: Values, metric: str) -> Ev
 
 
 def _over_time(study: Study, values: Values, metric: str) -> Evidence:
-    cells = [cell for cell in cells_with(study, values) if cell.folder.done]
+    cells = [cell for cell in cells_with(study, values) if cell.result is not None]
     lost = sum(cell.state == "diverged" for cell in cells)
     growth = [_log_growth(cell, metric) for cell in cells if cell.state != "diverged"]
     planned = len(cells_with(study, values))

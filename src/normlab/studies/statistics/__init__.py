@@ -5,6 +5,7 @@ Student's t for intervals (simulated coverage stands in `paired`), enumeration i
 for p-values.
 """
 
+from normlab.studies.statistics.adjusted import Adjusted, adjust
 from normlab.studies.statistics.intervals import Interval, mean_interval
 from normlab.studies.statistics.paired import (
     Comparison,
@@ -17,10 +18,12 @@ from normlab.studies.statistics.ranks import Ranking, friedman, probability_of_i
 from normlab.studies.statistics.significance import McNemar, holm, mcnemar
 
 __all__ = [
+    "Adjusted",
     "Comparison",
     "Interval",
     "McNemar",
     "Ranking",
+    "adjust",
     "bootstrap_interval",
     "compare_paired",
     "friedman",

@@ -1,0 +1,37 @@
+"""Were the cells of a study made by one and the same program? Numbers of two versions may differ for that alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from normlab.studies.study import Study
+
+_PACKAGES = ("normlab", "torch")
+
+
+def mixed_versions(environments: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return a line for each of normlab, its commit and torch of which the cells have several; none if all agree.
+
+    Args:
+        environments: what `environment.json` of the cells says; cells that do not say count in no line.
+    """
+    found: dict[str, Counter[str]] = {}
+    for environment in environments:
+        versions = {name: environment.get("packages", {}).get(name) for name in _PACKAGES}
+        for name, version in {**versions, "normlab's commit": environment.get("commit")}.items():
+            if version:
+                found.setdefault(name, Counter())[str(version)] += 1
+    return [
+        f"cells were trained with several versions of {name}: "
+        + ", ".join(f"{version} ({count} cell{'' if count == 1 else 's'})" for version, count in versions.items())
+        for name, versions in found.items()
+        if len(versions) > 1
+    ]
+
+
+def mixed_versions_of(study: Study) -> list[str]:
+    """Return `mixed_versions` of the cells that have been started."""
+    started = [cell.folder for cell in study.cells if (cell.folder.path / "environment.json").is_file()]
+    return mixed_versions(folder.environment() for folder in started)

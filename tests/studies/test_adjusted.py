@@ -1,0 +1,57 @@
+"""Intervals of several comparisons agree with Holm's verdicts on them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from normlab.studies.statistics import adjust, holm, mean_interval, seeds_needed
+
+FAR = [0.1, 0.11, 0.09, 0.1]
+NEAR = [0.010, 0.016, 0.004, 0.008]
+NONE = [0.01, -0.012, 0.004, -0.003]
+
+
+def test_p_values_are_holms_of_the_t_tests():
+    raw = [float(stats.ttest_1samp(each, 0.0).pvalue) for each in (NONE, FAR, NEAR)]
+    assert [each.p_value for each in adjust([NONE, FAR, NEAR])] == pytest.approx(holm(raw))
+
+
+def test_an_interval_leaves_out_zero_exactly_where_holm_finds_a_difference():
+    draws = np.random.default_rng(0)
+    for _ in range(200):
+        effects = draws.choice([0.0, 0.5, 2.0], size=5)
+        for each in adjust([draws.normal(effect, 1.0, 6).tolist() for effect in effects]):
+            assert each.settled == (each.interval.low > 0 or each.interval.high < 0)
+
+
+def test_one_comparison_needs_no_correction():
+    (only,) = adjust([NEAR])
+    assert only.interval == mean_interval(NEAR)
+    assert only.p_value == pytest.approx(float(stats.ttest_1samp(NEAR, 0.0).pvalue))
+
+
+def test_more_comparisons_widen_the_interval():
+    def width(found):
+        return found.interval.high - found.interval.low
+
+    assert width(adjust([NEAR, NONE, NONE])[0]) > width(adjust([NEAR])[0])
+
+
+def test_an_open_comparison_says_how_many_seeds_would_settle_it_at_its_corrected_level():
+    first, _ = adjust([NEAR, NONE])
+    assert not first.settled
+    assert first.more_seeds == seeds_needed(NEAR, 0.0, level=0.975)
+    assert adjust([FAR])[0].more_seeds is None
+
+
+@pytest.mark.parametrize("differences", [[0.01], [0.01, 0.01, 0.01]])
+def test_one_seed_or_no_spread_settles_nothing_and_has_no_bounds(differences):
+    (found,) = adjust([differences])
+    assert not found.settled
+    assert (found.interval.low, found.interval.high, found.more_seeds) == (None, None, None)
+
+
+def test_nothing_compared_is_nothing():
+    assert adjust([]) == []
