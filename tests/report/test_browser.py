@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -173,6 +174,71 @@ def test_table_sorts_by_a_column(browser: Any, report: Path) -> None:
     rows = page.locator("#s0-table-splits tbody tr")
     values = [float(row.locator("td").nth(1).get_attribute("data-sort")) for row in rows.all()]
     assert values == sorted(values)
+    page.close()
+
+
+def test_missing_entries_sort_last_both_ways_and_thousands_are_numbers(browser: Any, report: Path) -> None:
+    page = opened(browser, report, viewport=WIDE)
+    sort = page.locator("#s1-table-sample_size th", has_text="Stage 1").get_by_role("button")
+    ranking = page.locator("#s0-table-rankings th", has_text="Holm p").get_by_role("button")
+    entries = "(rows) => rows.map((row) => row.cells[1].textContent.trim())"
+    p_values = "(rows) => rows.map((row) => row.cells[3].textContent.trim())"
+    sort.click()
+    assert page.locator("#s1-table-sample_size tbody tr").evaluate_all(entries) == ["8,192", "131,072"]
+    sort.click()
+    assert page.locator("#s1-table-sample_size tbody tr").evaluate_all(entries) == ["131,072", "8,192"]
+    for _ in range(2):
+        ranking.click()
+        found = page.locator("#s0-table-rankings tbody tr").evaluate_all(p_values)
+        assert found[-1] == "–"
+        assert found[0] != "–"
+    page.close()
+
+
+def test_table_is_saved_as_csv_with_one_heading_and_spreads_apart(browser: Any, report: Path) -> None:
+    page = opened(browser, report, viewport=WIDE)
+    with page.expect_download() as download:
+        page.locator("#s0-table-splits .csv").click()
+    rows = list(csv.DictReader(download.value.path().read_text(encoding="utf-8").splitlines()))
+    assert len(rows) == 7
+    group = next(row for row in rows if row["Variant"] == "Group norm")
+    assert 0 < float(group["Test Accuracy %"]) < 100
+    assert float(group["Test Accuracy % ±"]) > 0
+    assert download.value.suggested_filename == "s0-splits.csv"
+    page.close()
+
+
+def test_saved_figure_is_white_and_carries_title_and_legend(browser: Any, report: Path) -> None:
+    page = opened(browser, report, viewport=WIDE, color_scheme="dark")
+    with page.expect_download() as download:
+        page.locator("#s0-figure-error [data-save=svg]").click()
+    svg = download.value.path().read_text(encoding="utf-8")
+    assert "Error by epoch" in svg
+    assert svg.count("Batch-instance norm") >= 1
+    assert "rgb(255, 255, 255)" in svg
+    page.close()
+
+
+def test_row_of_a_table_leads_to_its_curves_where_it_stands_alone(browser: Any, report: Path) -> None:
+    page = opened(browser, report, viewport=WIDE)
+    page.locator("#s0-table-splits th", has_text="Group norm").locator("a").click()
+    assert page.evaluate("location.hash") == "#s0-figure-error"
+    shown = """() => [...new Set(document.querySelector("#s0-figure-error .plot").data
+      .filter((trace) => trace.visible !== false).map((trace) => trace.legendgroup))]"""
+    assert page.evaluate(shown) == ["Group norm"]
+    page.locator("#s0-figure-error .all-lines").click()
+    assert len(page.evaluate(shown)) == 7
+    page.close()
+
+
+def test_paper_is_white_though_the_screen_is_dark(browser: Any, report: Path) -> None:
+    page = opened(browser, report, color_scheme="dark")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    paper = "document.querySelector('#s0-figure-error .plot').layout.paper_bgcolor"
+    assert page.evaluate(paper) == "#ffffff"
+    assert page.evaluate("document.querySelectorAll('details.folded:not([open])').length") == 0
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.evaluate(paper) != "#ffffff"
     page.close()
 
 

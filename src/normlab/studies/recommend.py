@@ -162,23 +162,26 @@ def _weigh(answer: Recommendation, study: Study, batch_size: int) -> bool:
         beaten = sum(each.winner == "reference" for each in found)
         schemes = len({each.values["norm"] for each in found})
         where = "" if len(found) == schemes else f" in {len(found)} comparisons"
-        answer.reasons.append(f"{place}: {answer.scheme} lost to none of {schemes} schemes{where} and beat {beaten}.")
-        answer.limits.extend(_open_ones(found, place))
+        answer.reasons.append(
+            f"{place}: {answer.scheme} lost to none of {schemes} schemes{where} and beat {beaten or 'none'}."
+        )
+        answer.limits.extend(_open_ones(found, answer.scheme, place))
     answer.reasons.extend(_time(study, answer.scheme, nearest))
     if nearest != batch_size:
         answer.limits.append(f"{place} is the nearest to {batch_size} that was trained.")
     return True
 
 
-def _open_ones(found: list[SchemeComparison], place: str) -> list[str]:
+def _open_ones(found: list[SchemeComparison], scheme: str, place: str) -> list[str]:
     """Say which schemes the study could not tell from the choice, and what would."""
     undecided = [each for each in found if each.winner is None and each.adjusted is not None]
     if not undecided:
         return []
     more = [each.adjusted.more_seeds for each in undecided if each.adjusted and each.adjusted.more_seeds]
-    rest = f"; about {min(more)} more seeds would decide the first of them" if more else ""
+    seeds = f"{min(more)} more seed{'' if min(more) == 1 else 's'}" if more else ""
+    rest = f"; about {seeds} would decide the first of them" if more else ""
     names = ", ".join(dict.fromkeys(str(each.values["norm"]) for each in undecided))
-    return [f"{place} has not told it from {names}{rest}."]
+    return [f"{place} has not told {scheme} from {names}{rest}."]
 
 
 def _speaks(each: SchemeComparison) -> bool:

@@ -55,10 +55,11 @@ def run_study(
     plan = make_plan(path_or_name, scale=scale, seeds=seeds, **changes)
     if plan.search is not None:
         raise UserError(f"{find_study(path_or_name)}: searches for settings: run it with `normlab tune {path_or_name}`")
-    refuse_wrong_claims(plan, find_study(path_or_name))
     folder = Path(out) if out else Path("runs") / f"{plan.name}-{scale}"
-    lay_out(plan, folder, find_study(path_or_name))
     waiting = [cell for cell in in_pairs(plan.cells) if not (folder / "cells" / cell.name / "result.json").exists()]
+    if waiting:
+        refuse_wrong_claims(plan, find_study(path_or_name))
+    lay_out(plan, folder, find_study(path_or_name))
     done = len(plan.cells) - len(waiting)
     say(f"{plan.file.title}: {len(plan.cells)} cells, {done} done, in {folder}")
     if engine == "ray":

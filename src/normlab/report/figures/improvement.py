@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from normlab.report.figures.grid import escaped, panel_figure
+from normlab.report.figures.grid import TEXT_SIZE, escaped, panel_figure
 from normlab.studies.statistics import probability_of_improvement
 
-_WINS, _LOSES = "23,128,207", "213,94,0"
+_WINS, _LOSES = "#3f97d9", "#dd7f35"
 
 
 def improvement_figure(runs: Sequence[tuple[str, Sequence[float]]], *, lower_is_better: bool = False) -> go.Figure:
@@ -43,15 +43,16 @@ def improvement_figure(runs: Sequence[tuple[str, Sequence[float]]], *, lower_is_
             zmin=0,
             zmax=100,
             colorscale=[
-                [0.0, f"rgba({_LOSES},.75)"],
-                [0.5, "rgba(128,128,128,.06)"],
-                [1.0, f"rgba({_WINS},.75)"],
+                [0.0, _LOSES],
+                [0.5, "#dfe4ea"],
+                [1.0, _WINS],
             ],
             showscale=False,
             xgap=2,
             ygap=2,
             text=[["" if share is None else f"{share:.0f}" for share in row] for row in shares],
             texttemplate="%{text}",
+            textfont={"size": TEXT_SIZE},
             customdata=[[f"{a} beats {b}" for b in labels] for a in labels],
             hovertemplate="%{customdata}: %{z:.0f} % of the pairs of runs<extra></extra>",
         )

@@ -166,7 +166,7 @@ def _difference(standing: Standing, metric: str) -> list[Cell]:
         text, _, detail = difference_text(interval).removeprefix("+").partition(" ")
     return [
         Cell(text, detail, sort=f"{interval.mean:.8g}", hint=f"{100 * interval.level:.4g} % interval"),
-        Cell(p_text(p_value) if interval.n > 1 else DASH, sort=f"{p_value:.6g}"),
+        Cell(p_text(p_value), sort=f"{p_value:.6g}") if interval.n > 1 else Cell(DASH),
         Cell(str(interval.n)),
     ]
 

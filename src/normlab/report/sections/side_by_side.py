@@ -99,7 +99,7 @@ def _table(common: list[Common], metric: str, names: list[str]) -> Table:
             [
                 *cells,
                 Cell(text, detail, sort=f"{interval.mean:.8g}"),
-                Cell(p_text(adjusted.p_value) if interval.n > 1 else DASH, sort=f"{adjusted.p_value:.6g}"),
+                Cell(p_text(adjusted.p_value), sort=f"{adjusted.p_value:.6g}") if interval.n > 1 else Cell(DASH),
                 Cell(str(interval.n)),
                 Cell(verdict) if adjusted.settled else Cell("undecided", missing(adjusted).removesuffix(" would")),
             ]

@@ -167,7 +167,9 @@ def _with_interval(interval: Interval, metric: str) -> str:
     mean = f"{value_text(interval.mean, metric)}{unit}"
     if interval.low is None:
         return f"{mean} (one seed)"
-    low, high = value_text(interval.low, metric), value_text(interval.high, metric)
+    assert interval.high is not None
+    ends = (max(interval.low, 0.0), min(interval.high, 1.0)) if is_fraction(metric) else (interval.low, interval.high)
+    low, high = (value_text(end, metric) for end in ends)
     return f"{mean} (95 % interval {low} to {high}, n = {interval.n})"
 
 
