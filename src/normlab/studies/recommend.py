@@ -213,4 +213,6 @@ def _time(study: Study, scheme: str, batch_size: int) -> list[str]:
     if fastest == scheme:
         return [f"It was the fastest to train there ({seconds[scheme]:.0f} s)."]
     ratio = seconds[scheme] / seconds[fastest]
+    if ratio < 1.05:
+        return [f"It trained about as fast there as {fastest}, the fastest."]
     return [f"It took {ratio:.1f} times as long to train as {fastest}, the fastest there."]

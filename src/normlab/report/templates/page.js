@@ -84,17 +84,13 @@
   });
   dark.addEventListener("change", () => figures.forEach((figure) => draw(figure)));
 
-  // Paper is white, as wide as it is, and shows what a reader would have opened.
+  // Paper is white and narrow; it shows what the reader has opened.
   const PAPER_WIDTH = 690;
-  let opened = [];
   addEventListener("beforeprint", () => {
     observer.disconnect();
-    opened = [...document.querySelectorAll("details.folded:not([open])")];
-    opened.forEach((details) => { details.open = true; });
-    figures.forEach((figure) => draw(figure, PAPER_WIDTH, onPaper()));
+    figures.filter((figure) => figure.width).forEach((figure) => draw(figure, PAPER_WIDTH, onPaper()));
   });
   addEventListener("afterprint", () => {
-    opened.forEach((details) => { details.open = false; });
     figures.forEach((figure) => { draw(figure); observer.observe(figure.plot); });
   });
 
