@@ -85,6 +85,19 @@ class Schema:
             names = [name for (name,) in connection.execute(f"SELECT name FROM sqlite_master WHERE {which}")]
             return _read_schema(connection, db_id or Path(path).stem, names)
 
+    def entry(self) -> dict[str, Any]:
+        """Return the schema as an entry of `tables.json`, which `from_entry` reads back to an equal one."""
+        return {
+            "db_id": self.db_id,
+            "table_names": [table.natural for table in self.tables],
+            "table_names_original": [table.name for table in self.tables],
+            "column_names": [[column.table, column.natural] for column in self.columns],
+            "column_names_original": [[column.table, column.name] for column in self.columns],
+            "column_types": [column.type for column in self.columns],
+            "primary_keys": list(self.primary_keys),
+            "foreign_keys": [list(pair) for pair in self.foreign_keys],
+        }
+
     @cached_property
     def names(self) -> dict[str, tuple[str, ...]]:
         """Lower-case table name -> its lower-case column names, in order."""

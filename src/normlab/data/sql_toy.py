@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from normlab.data.schema import Schema, split_words
 from normlab.data.spider import COLUMNS, Example, SpiderFolder
@@ -67,7 +66,7 @@ def write_toy(folder: Path | str, *, seed: int = 0) -> SpiderFolder:
     for world in _WORLDS:
         path = root / "database" / world.db_id / f"{world.db_id}.sqlite"
         _write_database(path, world, rng)
-        entries.append(_entry(Schema.from_sqlite(path, world.db_id)))
+        entries.append(Schema.from_sqlite(path, world.db_id).entry())
         rows += [Example(world.db_id, query, question) for question, query in _questions(world)]
     (root / "tables.json").write_text(json.dumps(entries), encoding="utf-8")
     (root / "LABEL").write_text(LABEL, encoding="utf-8")
@@ -152,20 +151,6 @@ def _questions(world: _World) -> Iterator[tuple[str, str]]:
             f"SELECT T1.Name {join} WHERE T2.{kind} = '{first}' {word} "
             f"SELECT T1.Name {join} WHERE T2.{kind} = '{second}'",
         )
-
-
-def _entry(schema: Schema) -> dict[str, Any]:
-    """The schema as an entry of `tables.json`."""
-    return {
-        "db_id": schema.db_id,
-        "table_names": [table.natural for table in schema.tables],
-        "table_names_original": [table.name for table in schema.tables],
-        "column_names": [[column.table, column.natural] for column in schema.columns],
-        "column_names_original": [[column.table, column.name] for column in schema.columns],
-        "column_types": [column.type for column in schema.columns],
-        "primary_keys": list(schema.primary_keys),
-        "foreign_keys": [list(pair) for pair in schema.foreign_keys],
-    }
 
 
 def _write_csv(path: Path, rows: list[Example]) -> None:

@@ -7,7 +7,7 @@ import, enough to parse a command line or to plan a study) and `task.TASK` (the 
 from normlab.config import TaskSettings
 from normlab.registry import Registry
 
-_NAMES = ("image", "ner")
+_NAMES = ("image", "ner", "text2sql")
 
 TASKS = Registry("task", {name: f"normlab.tasks.{name}.task:TASK" for name in _NAMES})
 _SETTINGS = Registry("task", {name: f"normlab.tasks.{name}.config:SETTINGS" for name in _NAMES})

@@ -142,6 +142,10 @@ class Grammar:
         found = self._next(state, values)
         return [action for action in found if self.advance(state, action).closing() < budget]
 
+    def may_nest(self, state: State) -> bool:
+        """Tell whether one more sub-query may be opened."""
+        return len(state.scopes) <= self._depth
+
     def advance(self, state: State, action: Action) -> State:
         """Return the state after an action that `allowed` gave."""
         *outer, scope = state.scopes
@@ -214,7 +218,7 @@ class Grammar:
     def _next(self, state: State, values: tuple[str, ...]) -> Iterator[Action]:
         scope = state.scopes[-1]
         phase = scope.phase
-        nest = len(state.scopes) <= self._depth
+        nest = self.may_nest(state)
         if phase == "from":
             yield from (("table", table) for table in range(len(self.schema.tables)))
             if nest and not scope.inner and not scope.compound:

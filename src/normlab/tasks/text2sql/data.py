@@ -1,0 +1,180 @@
+"""The encoded questions of a run, and batches that are functions of (seed, epoch)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from normlab.data import buckets
+from normlab.data.embedding_files import VectorSource
+from normlab.data.schema import Schema
+from normlab.data.spider import Example
+from normlab.data.vocabulary import SPECIAL, Vocabulary
+from normlab.data.word_forms import fold, tokens_of
+from normlab.tasks.base import Placement
+from normlab.tasks.text2sql.actions import UNKNOWN_VALUE
+from normlab.tasks.text2sql.augment import shown_items
+from normlab.tasks.text2sql.config import Text2SqlConfig
+from normlab.tasks.text2sql.encoding import Batch, Item, collate
+from normlab.tasks.text2sql.questions import Questions
+from normlab.tasks.text2sql.rows import Rows, read_rows
+
+_LISTED = 20
+
+
+@dataclass(frozen=True)
+class Text2SqlData:
+    """What `prepare` returns.
+
+    Attributes:
+        items: split -> one per row.
+        rows: the questions themselves, and what they leak.
+        questions: encodes more of them.
+        trainable: rows of the training part whose gold the decoder can write.
+    """
+
+    card: dict[str, Any]
+    fingerprint: str
+    sizes: dict[str, int]
+    items: dict[str, list[Item]]
+    rows: Rows
+    questions: Questions
+    trainable: np.ndarray
+
+
+def prepare(config: Text2SqlConfig) -> Text2SqlData:
+    """Read the questions, number the words by the training part, link and encode everything."""
+    rows = read_rows(config)
+    words, trained = _vocabulary(rows, config)
+    questions = Questions(words, rows.schemas, rows.databases, config.linking)
+    items: dict[str, list[Item]] = {}
+    skipped: dict[str, list[str]] = {}
+    for split, examples in rows.splits.items():
+        encoded = [questions.encode(row.question, row.db_id, row.query) for row in examples]
+        items[split] = [item for item, _ in encoded]
+        skipped[split] = [f"{row.source}: {why}" for row, (_, why) in zip(examples, encoded, strict=True) if why]
+    card = {
+        "data": "generated" if config.data == "generated" else Path(config.data).name,
+        "view": config.view,
+        "words": words,
+        "trained_words": trained,
+        "embedding_dim": vector_source(config).size(),
+        "schemas": [schema.entry() for schema in rows.schemas.values()],
+        "databases": str(rows.databases),
+        "leakage": str(rows.leakage),
+        "skipped": {split: {"count": len(found), "first": found[:_LISTED]} for split, found in skipped.items()},
+        "unknown_values": {split: _unknown_values(found) for split, found in items.items()},
+        "without_cells": sorted(questions.missing),
+    }
+    return Text2SqlData(
+        card=card,
+        fingerprint=_fingerprint(rows),
+        sizes={split: len(examples) for split, examples in rows.splits.items()},
+        items=items,
+        rows=rows,
+        questions=questions,
+        trainable=np.flatnonzero([item.gold is not None for item in items["train"]]),
+    )
+
+
+def vector_source(config: Text2SqlConfig) -> VectorSource:
+    """Return which word vectors a run starts from."""
+    return VectorSource(config.glove, config.data, config.embedding_dim, random=config.embeddings == "random")
+
+
+def steps_per_epoch(config: Text2SqlConfig, data: Text2SqlData) -> int:
+    """Return the number of training batches; the last may be smaller."""
+    return -(-len(data.trainable) // config.batch_size)
+
+
+def training_batches(config: Text2SqlConfig, data: Text2SqlData, epoch: int, placement: Placement) -> Iterator[Batch]:
+    """Yield an epoch's batches of questions with like numbers of actions and nodes."""
+    items = data.items["train"]
+    lengths = np.array([_length(items[row]) for row in data.trainable])
+    for places in buckets.training_batches(lengths, config.batch_size, seed=config.seed, epoch=epoch):
+        rows = data.trainable[places].tolist()
+        shown = [_shown(items[row], data, config, epoch, row) for row in rows]
+        yield make_batch([items[row] for row in rows], data.questions, shown, gold=True).to(placement.device)
+
+
+def evaluation_batches(
+    items: list[Item], questions: Questions, size: int, placement: Placement, *, gold: bool
+) -> Iterator[tuple[np.ndarray, Batch]]:
+    """Yield (rows, batch), longest first; with `gold` only rows that have some."""
+    rows = np.array([row for row, item in enumerate(items) if item.gold is not None or not gold], dtype=np.int64)
+    lengths = [_length(items[row]) for row in rows]
+    for places in buckets.evaluation_batches(lengths, size, max_tokens=60 * size):
+        chosen = rows[places]
+        yield chosen, make_batch([items[row] for row in chosen], questions, gold=gold).to(placement.device)
+
+
+def make_batch(
+    items: list[Item], questions: Questions, shown: list[np.ndarray] | None = None, *, gold: bool = False
+) -> Batch:
+    """Return questions as a batch; see `collate`."""
+    return collate(items, [questions.codes(item) for item in items], questions.names, shown, gold=gold)
+
+
+def _shown(item: Item, data: Text2SqlData, config: Text2SqlConfig, epoch: int, row: int) -> np.ndarray:
+    schema = data.questions.automaton(item).schema
+    options = {"shuffle": config.shuffle_tables, "drop": config.drop_table, "seed": config.seed}
+    return shown_items(item, schema, epoch=epoch, row=row, **options)  # type: ignore[arg-type]
+
+
+def _length(item: Item) -> int:
+    """What a question costs: a step of the decoder about as much as four nodes of the encoder."""
+    return item.steps + len(item.relations) // 4
+
+
+def _vocabulary(rows: Rows, config: Text2SqlConfig) -> tuple[list[str], int]:
+    """Return all known words, and how many rows from 0 on have vectors that are trained.
+
+    Words of the questions count as often as they occur, words of names once for each name. What is rarer than
+    `min_count` keeps its GloVe vector if it has one, and is unknown if not, which trains the unknown word's vector.
+    """
+    train = rows.splits["train"]
+    databases = sorted({row.db_id for row in train})
+    names = {name for db_id in databases for name in _names(rows.schemas[db_id])}
+    running = [word for row in train for word in question_words(row.question)]
+    seen = Vocabulary.from_words(
+        [*running, *(word for name in sorted(names) for word in name.split())], config.min_count
+    )
+    pretrained = vector_source(config).words() if config.glove_vocabulary else []
+    words = Vocabulary([*seen.words[len(SPECIAL) :], *(word for word in pretrained if word not in seen)])
+    return list(words.words[len(SPECIAL) :]), len(seen)
+
+
+def question_words(question: str) -> list[str]:
+    """Return a question's words as the vocabulary is asked for them."""
+    return [fold(token.text) for token in tokens_of(question)]
+
+
+def _names(schema: Schema) -> Iterator[str]:
+    yield from (table.natural.lower() for table in schema.tables)
+    yield from (column.natural.lower() for column in schema.columns)
+
+
+def _unknown_values(items: list[Item]) -> dict[str, int]:
+    """Count questions whose gold names a value that is not among the candidates."""
+    golds = [item.gold for item in items if item.gold is not None]
+    missing = [int((gold.actions == UNKNOWN_VALUE).sum()) for gold in golds]
+    return {"questions": sum(count > 0 for count in missing), "values": sum(missing)}
+
+
+def _fingerprint(rows: Rows) -> str:
+    content = hashlib.sha256()
+    for split, examples in rows.splits.items():
+        for row in examples:
+            content.update("\x1f".join([split, *_texts(row)]).encode("utf-8", "surrogatepass") + b"\x1e")
+    for schema in rows.schemas.values():
+        content.update(repr(schema).encode("utf-8", "surrogatepass"))
+    return content.hexdigest()[:16]
+
+
+def _texts(row: Example) -> tuple[str, str, str]:
+    return row.db_id, row.question, row.query

@@ -1,0 +1,195 @@
+"""What a split measures: loss and some exact match after every epoch, in the end everything the evaluator knows.
+
+In the end the test rows are decoded with the run's beam, scored officially and soundly, split by level, database,
+component and view, and set beside the nearest-question baseline.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import torch
+
+from normlab.data.batching import epoch_order
+from normlab.data.spider import Example
+from normlab.data.sqlite import QueryError, run_query
+from normlab.tasks.base import Evaluation, Placement
+from normlab.tasks.text2sql.config import Text2SqlConfig
+from normlab.tasks.text2sql.data import Text2SqlData, evaluation_batches
+from normlab.tasks.text2sql.decoding import Answer, decode
+from normlab.tasks.text2sql.evaluation import RowScore, Scores, evaluate_rows
+from normlab.tasks.text2sql.evaluation.scores import summarise
+from normlab.tasks.text2sql.model import Text2Sql, gold_losses
+from normlab.tasks.text2sql.nearest import NearestQuestion
+
+_EXAMPLES = 60
+_SHOWN_ROWS = 5
+_SHOWN_CELL = 80
+
+
+def evaluate(
+    model: Text2Sql, data: Text2SqlData, split: str, config: Text2SqlConfig, placement: Placement, *, final: bool
+) -> Evaluation:
+    """Measure a split; `final` decodes the test part with the beam and adds execution, tables and predictions."""
+    metrics = {"loss": mean_loss(model, data, split, config, placement)}
+    if not final or split == "train":
+        rows = _sample(len(data.items[split]), config.monitor_rows if split == "val" else config.train_rows, config)
+        answers, _ = _decode(model, data, split, rows, config, placement, beam_size=1, run=False)
+        scores = _score([data.rows.splits[split][row] for row in rows], answers, data, run=False)
+        return Evaluation(metrics | {"exact_match": scores.exact_match})
+    examples = data.rows.splits[split]
+    rows = np.arange(len(examples))
+    answers, seconds = _decode(
+        model, data, split, rows, config, placement, beam_size=config.beam_size, run=config.execution_filter
+    )
+    scores = _score(examples, answers, data, run=True)
+    metrics |= _numbers(scores) | {f"speed/{split}_questions_per_second": len(rows) / seconds}
+    tables: dict[str, Any] = {"scores": scores.as_dict(), "examples": _examples(examples, answers, scores, data, split)}
+    tables["skipped"] = data.card["skipped"].get(split)
+    tables["unknown_values"] = data.card["unknown_values"].get(split)
+    if split == "test":
+        more, views = _views(scores, data)
+        metrics |= more
+        baseline = _baseline(examples, data)
+        metrics["nearest_exact_match"] = baseline.exact_match
+        tables |= {"views": views, "nearest": _numbers(baseline), "leakage": data.card["leakage"]}
+    return Evaluation(metrics, tables, _columns(examples, answers, scores))
+
+
+@torch.inference_mode()
+def mean_loss(model: Text2Sql, data: Text2SqlData, split: str, config: Text2SqlConfig, placement: Placement) -> float:
+    """Return the mean loss, without smoothing, of the questions whose gold the decoder can write."""
+    items = data.items[split]
+    if split == "train":
+        items = [items[row] for row in _sample(len(items), config.train_rows, config)]
+    total, count = 0.0, 0
+    for rows, batch in evaluation_batches(items, data.questions, config.eval_batch_size, placement, gold=True):
+        with placement.autocast():
+            scores = model(batch)
+        total += float(gold_losses(scores, batch, masked=config.mask_training).sum())
+        count += len(rows)
+    return total / max(count, 1)
+
+
+def _sample(count: int, wanted: int, config: Text2SqlConfig) -> np.ndarray:
+    """The same rows after every epoch."""
+    return np.sort(epoch_order(count, config.seed, "measured")[:wanted])
+
+
+def _decode(
+    model: Text2Sql,
+    data: Text2SqlData,
+    split: str,
+    rows: np.ndarray,
+    config: Text2SqlConfig,
+    placement: Placement,
+    *,
+    beam_size: int,
+    run: bool,
+) -> tuple[list[list[Answer]], float]:
+    items = [data.items[split][row] for row in rows]
+    started = time.perf_counter()
+    found = dict(decode(model, items, data.questions, config, placement, beam_size=beam_size, run=run))
+    return [found[place] for place in range(len(items))], time.perf_counter() - started
+
+
+def _score(examples: list[Example], answers: list[list[Answer]], data: Text2SqlData, *, run: bool) -> Scores:
+    gold = [(example.query, example.db_id) for example in examples]
+    predicted = [best(found) for found in answers]
+    databases = data.rows.databases if run and data.rows.databases.is_dir() else None
+    return evaluate_rows(gold, predicted, schemas=data.rows.schemas, databases=databases)
+
+
+def best(answers: list[Answer]) -> str:
+    """Return the first answer; where there is none, a query that runs nowhere."""
+    return answers[0].sql if answers else "SELECT"
+
+
+def _numbers(scores: Scores) -> dict[str, float]:
+    found = {"exact_match": scores.exact_match, "valid": scores.valid}
+    executed = {"execution": scores.execution, "execution_sound": scores.execution_sound}
+    return found | {name: value for name, value in executed.items() if value is not None}
+
+
+def _views(scores: Scores, data: Text2SqlData) -> tuple[dict[str, float], dict[str, Any]]:
+    """The test rows once more: those whose SQL training does not hold."""
+    novel = [row for row, new in zip(scores.rows, data.rows.novel, strict=True) if new]
+    if not novel or len(novel) == len(scores.rows):
+        return {}, {}
+    subset = summarise(novel)
+    numbers = {"count": float(subset.count), **_numbers(subset)}
+    return {f"novel_{name}": value for name, value in _numbers(subset).items() if name != "valid"}, {"novel": numbers}
+
+
+def _baseline(examples: list[Example], data: Text2SqlData) -> Scores:
+    nearest = NearestQuestion(data.rows.splits["train"])
+    answers = [[Answer(sql or "SELECT", 0.0, 0.0)] for sql in nearest.predict(examples)]
+    return _score(examples, answers, data, run=True)
+
+
+def _examples(
+    examples: list[Example], answers: list[list[Answer]], scores: Scores, data: Text2SqlData, split: str
+) -> list[dict[str, Any]]:
+    """Some wrong answers, then some right ones, with what a reader needs to see why."""
+    wrong = [place for place, row in enumerate(scores.rows) if not row.exact and not row.skipped]
+    right = [place for place, row in enumerate(scores.rows) if row.exact]
+    chosen = [*wrong[: _EXAMPLES * 2 // 3], *right[: _EXAMPLES // 3]]
+    return [_example(examples[place], answers[place], scores.rows[place], data) for place in chosen]
+
+
+def _example(example: Example, answers: list[Answer], score: RowScore, data: Text2SqlData) -> dict[str, Any]:
+    linked = data.questions.link(example.question, example.db_id)
+    schema = data.rows.schemas[example.db_id]
+    tables = [table.name for place, table in enumerate(schema.tables) if linked.table_links[:, place].any()]
+    columns = [
+        f"{schema.tables[column.table].name}.{column.name}"
+        for place, column in enumerate(schema.columns)
+        if column.table >= 0 and (linked.column_links[:, place].any() or linked.cell_links[:, place].any())
+    ]
+    return {
+        "question": example.question,
+        "db_id": example.db_id,
+        "gold": example.query,
+        "prediction": best(answers),
+        "exact": score.exact,
+        "executed": score.executed_sound,
+        "hardness": score.hardness,
+        "error": score.error,
+        "linked_tables": tables,
+        "linked_columns": columns[:20],
+        "values": [value.sql for value in linked.values],
+        "alternatives": [{"sql": answer.sql, "score": answer.score} for answer in answers],
+        "rows": _rows(best(answers), example.db_id, data),
+    }
+
+
+def _rows(sql: str, db_id: str, data: Text2SqlData) -> list[list[Any]]:
+    """The first rows that a query returns, cut for showing."""
+    file = data.questions.file(db_id)
+    if file is None:
+        return []
+    try:
+        found = run_query(file, sql, seconds=1.0, max_rows=_SHOWN_ROWS, max_cell=_SHOWN_CELL)
+    except QueryError:
+        return []
+    return [
+        [cell.decode("utf-8", "replace") if isinstance(cell, bytes) else cell for cell in row] for row in found.rows
+    ]
+
+
+def _columns(examples: list[Example], answers: list[list[Answer]], scores: Scores) -> dict[str, np.ndarray]:
+    """One row per question: what paired tests between two models start from."""
+    return {
+        "row": np.arange(1, len(examples) + 1),
+        "db_id": np.array([example.db_id for example in examples]),
+        "hardness": np.array([row.hardness or "" for row in scores.rows]),
+        "exact": np.array([int(row.exact) for row in scores.rows]),
+        "executed": np.array([-1 if row.executed is None else int(row.executed) for row in scores.rows]),
+        "executed_sound": np.array(
+            [-1 if row.executed_sound is None else int(row.executed_sound) for row in scores.rows]
+        ),
+        "score": np.array([found[0].score if found else float("nan") for found in answers]),
+        "prediction": np.array(['"' + best(found).replace('"', '""') + '"' for found in answers]),
+    }

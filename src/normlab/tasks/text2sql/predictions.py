@@ -1,0 +1,158 @@
+"""Questions that training never saw, in (files of rows, text lines, Python values), and SQL out (JSON or SQL lines)."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from normlab.errors import UserError, did_you_mean
+from normlab.runs.atomic import atomic_text
+from normlab.tasks.base import Placement
+from normlab.tasks.text2sql.config import Text2SqlConfig
+from normlab.tasks.text2sql.decoding import Answer, decode
+from normlab.tasks.text2sql.measuring import best
+from normlab.tasks.text2sql.model import Text2Sql
+from normlab.tasks.text2sql.questions import Questions
+
+Record = dict[str, Any]
+FORMS = ("jsonl", "sql")
+_CHUNK = 512
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question and its database: a name that training knows, or an SQLite file."""
+
+    question: str
+    database: str
+    place: str
+
+
+def records(
+    model: Text2Sql, source: Any, questions: Questions, config: Text2SqlConfig, placement: Placement
+) -> Iterator[Record]:
+    """Yield {"question", "db_id", "sql", "score", "alternatives", "cells"} for each question, in order.
+
+    Args:
+        source: see `read_questions`.
+    """
+    asked = read_questions(source)
+    while chunk := list(islice(asked, _CHUNK)):
+        names = [_database(one, questions) for one in chunk]
+        items = [_encoded(one, name, questions) for one, name in zip(chunk, names, strict=True)]
+        run = config.execution_filter
+        found = dict(decode(model, items, questions, config, placement, beam_size=config.beam_size, run=run))
+        for place, (one, name) in enumerate(zip(chunk, names, strict=True)):
+            yield _record(one, name, found[place], name not in questions.missing)
+
+
+def read_questions(source: Any) -> Iterator[Asked]:
+    """Yield questions.
+
+    Args:
+        source: a .csv with columns question and db_id, a .jsonl with these keys or `database` (a file), any other
+            file with lines `question TAB db_id`; or Python values: mappings with such keys, or pairs.
+    Raises: UserError naming the place and what is missing.
+    """
+    if isinstance(source, str | Path):
+        path = Path(source)
+        if not path.is_file():
+            raise UserError(f"{path}: no such file: give a .csv, .jsonl, or lines of question TAB db_id")
+        yield from _from_file(path)
+        return
+    for number, one in enumerate(source, start=1):
+        pair = one if isinstance(one, Mapping) else {"question": one[0], "database": one[1]}
+        yield _asked(pair, f"question {number}")
+
+
+def write_predictions(records: Iterator[Record], out: Path, form: str, source: Any) -> int:
+    """Write records; return their number. "jsonl": an object a line; "sql": one query a line, as Spider's script reads
+    it; "auto": by the suffix, JSON lines unless it is .sql or .txt.
+
+    Raises: UserError for an unknown form.
+    """
+    if form not in (*FORMS, "auto"):
+        raise UserError(f"{out}: unknown form '{form}' of predictions: {did_you_mean(form, FORMS)}; say --format")
+    if form == "auto":
+        form = "sql" if out.suffix.lower() in {".sql", ".txt"} else "jsonl"
+    count = 0
+    with atomic_text(out) as file:
+        for count, record in enumerate(records, start=1):  # noqa: B007 - the last value is the answer
+            print(record["sql"] if form == "sql" else json.dumps(record, ensure_ascii=False), file=file)
+    return count
+
+
+def _from_file(path: Path) -> Iterator[Asked]:
+    suffix = path.suffix.lower()
+    try:
+        with path.open(encoding="utf-8-sig", newline="" if suffix == ".csv" else None) as file:
+            yield from {".csv": _from_csv, ".jsonl": _from_jsonl}.get(suffix, _from_lines)(path, file)
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 (byte {error.start}): save it as UTF-8") from None
+
+
+def _from_csv(path: Path, file: Iterable[str]) -> Iterator[Asked]:
+    reader = csv.DictReader(file)
+    missing = [name for name in ("question", "db_id") if name not in (reader.fieldnames or [])]
+    if missing:
+        found = ", ".join(reader.fieldnames or []) or "nothing"
+        raise UserError(f"{path}:1 lacks the column '{missing[0]}': it needs question and db_id, found {found}")
+    for row in reader:
+        yield _asked(row, f"{path}:{reader.line_num}")
+
+
+def _from_jsonl(path: Path, file: Iterable[str]) -> Iterator[Asked]:
+    for number, line in enumerate(file, start=1):
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise UserError(f"{path}:{number} is no JSON ({error}): one object a line") from None
+            yield _asked(row if isinstance(row, dict) else {}, f"{path}:{number}")
+
+
+def _from_lines(path: Path, file: Iterable[str]) -> Iterator[Asked]:
+    for number, line in enumerate(file, start=1):
+        if line.strip():
+            question, tab, database = line.rstrip("\n").rpartition("\t")
+            if not tab:
+                raise UserError(f"{path}:{number} names no database: write the question, a tab, and its db_id")
+            yield _asked({"question": question, "database": database.strip()}, f"{path}:{number}")
+
+
+def _asked(row: Mapping[str, Any], place: str) -> Asked:
+    question, database = row.get("question"), row.get("database") or row.get("db_id")
+    if not question or not database:
+        raise UserError(f"{place} has no {'db_id' if question else 'question'}: both are needed")
+    return Asked(str(question), str(database), place)
+
+
+def _database(asked: Asked, questions: Questions) -> str:
+    """A known name, or a file that becomes known."""
+    path = Path(asked.database)
+    if asked.database not in questions.schemas and path.is_file():
+        return questions.add_database(path)
+    return asked.database
+
+
+def _encoded(asked: Asked, name: str, questions: Questions) -> Any:
+    try:
+        return questions.encode(asked.question, name)[0]
+    except UserError as error:
+        raise UserError(f"{asked.place}: {error}") from None
+
+
+def _record(asked: Asked, name: str, answers: list[Answer], cells: bool) -> Record:
+    return {
+        "question": asked.question,
+        "db_id": name,
+        "sql": best(answers),
+        "score": answers[0].score if answers else None,
+        "alternatives": [{"sql": one.sql, "score": one.score, "log_prob": one.log_prob} for one in answers],
+        "cells": cells,
+    }

@@ -1,0 +1,119 @@
+"""The text-to-SQL task as the engine sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+from torch import nn
+
+from normlab.data.vocabulary import SPECIAL
+from normlab.nn.word_embedding import WordEmbedding
+from normlab.tasks.base import Evaluation, Placement, StepOutput
+from normlab.tasks.text2sql.config import Text2SqlConfig
+from normlab.tasks.text2sql.data import Text2SqlData, prepare, steps_per_epoch, training_batches, vector_source
+from normlab.tasks.text2sql.decoder import Decoder
+from normlab.tasks.text2sql.encoder import LSTMEncoder
+from normlab.tasks.text2sql.encoding import Batch
+from normlab.tasks.text2sql.measuring import evaluate
+from normlab.tasks.text2sql.model import Text2Sql, gold_losses
+from normlab.tasks.text2sql.predictions import records, write_predictions
+from normlab.tasks.text2sql.questions import Questions, parse_schemas
+from normlab.tasks.text2sql.relations import RELATIONS
+
+
+class Text2SqlTask:
+    """See `normlab.tasks.base.Task`; every method is a pure function of its arguments."""
+
+    name = "text2sql"
+    headline = "test/exact_match"
+    monitor = "val/exact_match"
+
+    def prepare(self, config: Text2SqlConfig) -> Text2SqlData:
+        """Read, link and encode the questions."""
+        return prepare(config)
+
+    def build(self, config: Text2SqlConfig, card: Mapping[str, Any]) -> Text2Sql:
+        """Make the network for the card's words."""
+        decoder = Decoder(
+            config.hidden,
+            config.attention if config.attends else None,
+            config.attention_heads,
+            layer_norm=config.layer_norm,
+            dropout=config.dropout,
+        )
+        return Text2Sql(_encoder(config, card), decoder)
+
+    def steps_per_epoch(self, config: Text2SqlConfig, data: Text2SqlData) -> int:
+        """Return the number of batches; the last may be smaller."""
+        return steps_per_epoch(config, data)
+
+    def train_batches(
+        self, config: Text2SqlConfig, data: Text2SqlData, epoch: int, placement: Placement
+    ) -> Iterator[Batch]:
+        """Yield an epoch's batches, tables shuffled and dropped."""
+        return training_batches(config, data, epoch, placement)
+
+    def loss(self, model: nn.Module, batch: Batch, config: Text2SqlConfig) -> StepOutput:
+        """Return the mean over questions of -log p(actions): no question's share depends on another."""
+        scores = model(batch).float()
+        losses = gold_losses(scores, batch, masked=config.mask_training, smoothing=config.label_smoothing)
+        return StepOutput(losses.mean(), len(losses))
+
+    def settle(self, model: nn.Module, data: Any, config: Any, placement: Placement) -> None:
+        """Do nothing: the state is complete after the last step."""
+
+    def evaluate(
+        self,
+        model: nn.Module,
+        data: Text2SqlData,
+        split: str,
+        config: Text2SqlConfig,
+        placement: Placement,
+        *,
+        final: bool,
+    ) -> Evaluation:
+        """Measure loss and exact match; in the end execution, levels, databases, the baseline and examples too."""
+        return evaluate(cast(Text2Sql, model), data, split, config, placement, final=final)
+
+    def predict(
+        self,
+        model: nn.Module,
+        source: Any,
+        config: Text2SqlConfig,
+        card: Mapping[str, Any],
+        placement: Placement,
+    ) -> Iterator[dict[str, Any]]:
+        """Yield {"question", "db_id", "sql", "score", "alternatives", "cells"} for each question.
+
+        Args:
+            source: a .csv or .jsonl of questions and databases, lines of `question TAB db_id`, or Python values.
+        """
+        databases = Path(config.databases or card["databases"])
+        questions = Questions(card["words"], parse_schemas(card), databases, config.linking)
+        return records(cast(Text2Sql, model), source, questions, config, placement)
+
+    def write_predictions(self, records: Iterator[dict[str, Any]], out: Path, form: str, source: Any) -> int:
+        """Write records as JSON lines, or as one query a line."""
+        return write_predictions(records, out, form, source)
+
+
+def _encoder(config: Text2SqlConfig, card: Mapping[str, Any]) -> nn.Module:
+    words = [*SPECIAL, *card["words"]]
+    size, trained = card["embedding_dim"], card["trained_words"]
+    pretrained = partial(vector_source(config).load, words, size) if config.embeddings == "glove" else None
+    return LSTMEncoder(
+        WordEmbedding(trained, len(words) - trained, size, pretrained, freeze=config.freeze_embeddings),
+        size,
+        config.hidden,
+        relations=len(RELATIONS),
+        layers=config.relation_layers,
+        heads=config.attention_heads,
+        dropout=config.dropout,
+        mean_names=config.name_encoder == "mean",
+    )
+
+
+TASK = Text2SqlTask()
