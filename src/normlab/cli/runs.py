@@ -125,11 +125,14 @@ def _add_predict(verbs: Any, arguments: list[str]) -> None:
         "input",
         type=Path,
         metavar="INPUT",
-        help="image: a CSV of pixels, an image, or a folder; ner: a column file, or text",
+        help="image: a CSV of pixels, an image, or a folder; ner: a column file, or text; "
+        "text2sql: a CSV or JSON lines of question and db_id, or lines of question TAB db_id",
     )
     parser.add_argument("--out", type=Path, required=True, help="the file to write")
     parser.add_argument(
-        "--format", default="auto", help="image: csv, jsonl, course; ner: columns, jsonl [auto: by the files]"
+        "--format",
+        default="auto",
+        help="image: csv, jsonl, course; ner: columns, jsonl; text2sql: jsonl, sql [auto: by the files]",
     )
     parser.add_argument("--device", help="auto, cpu, cuda, ...")
     parser.add_argument("--json", action="store_true", help="print what was done as JSON")

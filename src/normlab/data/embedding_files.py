@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from normlab.data.cache import cache_home
-from normlab.data.glove import WordVectors, glove_words, load_glove
+from normlab.data.glove import WordVectors, glove_fingerprint, glove_words, load_glove
 from normlab.errors import UserError
 
 GENERATED = "generated"
 _SUFFIXES = (".txt", ".gz", ".zip")
 _RANDOM_DIMENSION = 100
 _GENERATED_DIMENSION = 50
+
+
+def noise_vectors(words: Sequence[str], dimension: int) -> np.ndarray:
+    """Return a float32 row of noise per word that its letters fix."""
+    return np.stack([_noise(word, dimension) for word in words])
+
+
+def _noise(text: str, dimension: int) -> np.ndarray:
+    seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+    return np.random.default_rng(seed).standard_normal(dimension).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -28,12 +38,14 @@ class VectorSource:
         data: where the data lie.
         dimension: asked for, None for the file's own.
         random: there is no file, the vectors are drawn.
+        made_up: (words, dimension) -> float32 rows, for `generated`.
     """
 
     glove: str
     data: str
     dimension: int | None
     random: bool
+    made_up: Callable[[Sequence[str], int], np.ndarray] = noise_vectors
 
     def words(self) -> list[str]:
         """Return every word of the file; none if there is no file."""
@@ -49,10 +61,22 @@ class VectorSource:
             return self.dimension or _GENERATED_DIMENSION
         return load_glove(self.path(), [], dimension=self.dimension, cache_dir=_cache()).matrix.shape[1]
 
+    def fingerprints(self) -> dict[str, str]:
+        """Return what a run's card keeps of pretrained vectors, {"vectors": fingerprint}; nothing for random ones.
+
+        The path of a file says nothing about its content, so it is no part of the configuration's hash; a run or a
+        study is told apart by this instead.
+        """
+        if self.random:
+            return {}
+        if self.glove == GENERATED:
+            return {"vectors": f"{self.size()}d-{GENERATED}"}
+        return {"vectors": glove_fingerprint(self.path(), dimension=self.dimension, cache_dir=_cache())}
+
     def load(self, words: Sequence[str], dimension: int) -> WordVectors:
         """Return a vector for each word that has one."""
         if self.glove == GENERATED:
-            return WordVectors(generated_vectors(words, dimension), np.ones(len(words), dtype=bool))
+            return WordVectors(self.made_up(words, dimension), np.ones(len(words), dtype=bool))
         return load_glove(self.path(), words, dimension=dimension, cache_dir=_cache())
 
     def path(self) -> Path:
@@ -75,16 +99,6 @@ class VectorSource:
                 names = ", ".join(path.name for path in found)
                 raise UserError(f"{place}: holds {len(found)} GloVe files ({names}): say --glove")
         raise UserError(f"no GloVe file in {', '.join(map(str, places))}: say --glove FILE, or --embeddings random")
-
-
-def generated_vectors(words: Sequence[str], dimension: int) -> np.ndarray:
-    """Return a float32 row of noise per word that its letters fix."""
-    return np.stack([_noise(word, dimension) for word in words])
-
-
-def _noise(text: str, dimension: int) -> np.ndarray:
-    seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
-    return np.random.default_rng(seed).standard_normal(dimension).astype(np.float32)
 
 
 def _cache() -> Path:

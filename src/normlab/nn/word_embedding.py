@@ -26,6 +26,7 @@ class WordEmbedding(nn.Module):
         vectors: returns pretrained vectors of all rows and which rows it has found, as arrays; asked for only when
             new weights are drawn, so a trained model is loaded without them. Rows not found are drawn at random.
         freeze: train no row.
+        sparse: make the gradient sparse, only the rows of the batch, so that an optimiser can leave the others alone.
     Initialisation: U(-sqrt(3 / dimension), sqrt(3 / dimension)), variance 1 / dimension (Ma & Hovy 2016, sec. 3.1).
     """
 
@@ -39,15 +40,21 @@ class WordEmbedding(nn.Module):
         vectors: Callable[[], Any] | None = None,
         *,
         freeze: bool = False,
+        sparse: bool = False,
     ) -> None:
         super().__init__()
         self.vectors = vectors
+        self.sparse = sparse and not freeze
         self.weight = nn.Parameter(torch.zeros(trained, dimension), requires_grad=not freeze)
         self.register_buffer("fixed_rows", torch.zeros(fixed, dimension))
 
+    def parameter_options(self) -> dict[str, dict[str, Any]]:
+        """Tell the optimiser whether the table's gradient is sparse."""
+        return {"weight": {"sparse": True}} if self.sparse else {}
+
     def reset_parameters(self) -> None:
         """Draw new vectors, pretrained ones where there are any."""
-        _uniform_rows(self.weight)
+        uniform_rows(self.weight)
         if self.vectors is None:
             return
         trained = len(self.weight)
@@ -60,14 +67,17 @@ class WordEmbedding(nn.Module):
     def forward(self, words: Tensor) -> Tensor:
         """Map numbers (B, T) to vectors (B, T, dimension)."""
         trained = len(self.weight)
-        known = F.embedding(words.clamp(max=trained - 1), self.weight, padding_idx=PADDING)
+        # Other words look up padding, so that they touch no row.
+        inside = words.masked_fill(words >= trained, PADDING)
+        known = F.embedding(inside, self.weight, padding_idx=PADDING, sparse=self.sparse)
         if not len(self.fixed_rows):
             return known
         others = F.embedding((words - trained).clamp(min=0), self.fixed_rows)
         return torch.where((words < trained).unsqueeze(-1), known, others)
 
 
-def _uniform_rows(weight: Tensor) -> None:
+def uniform_rows(weight: Tensor) -> None:
+    """Draw a table of vectors with variance 1 / dimension; row 0, padding, is 0."""
     bound = math.sqrt(3 / weight.shape[1])
     with torch.no_grad():
         weight.uniform_(-bound, bound)

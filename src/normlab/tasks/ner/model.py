@@ -6,83 +6,16 @@ loss is a sum over the sentence's own words. Letters: B sentences, T words, U di
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from normlab.data.glove import WordVectors
 from normlab.data.tagging_scheme import legal_transitions
 from normlab.data.vocabulary import PADDING
 from normlab.nn.crf import LinearChainCRF
 from normlab.nn.lstm import LayerNormLSTM
+from normlab.nn.word_embedding import WordEmbedding, uniform_rows
 from normlab.tasks.ner.encoding import Batch
-
-
-class WordEmbedding(nn.Module):
-    """A vector per word: trained rows first, then rows of words that only the pretrained file knows.
-
-    The latter are a buffer, not parameters: training never meets those words, so their gradient would always be 0
-    and Adam without weight decay would never move them. Leaving them out changes nothing but memory and time.
-
-    Args:
-        trained: rows that are parameters; row 0, padding, stays 0.
-        fixed: rows that are not.
-        dimension: of a vector.
-        vectors: returns pretrained vectors for all rows; asked for only when new weights are drawn, so a trained
-            model is loaded without them. Rows that it has not found are drawn at random.
-        freeze: train no row.
-        sparse: make the gradient sparse, only the rows of the batch, so that an optimiser can leave the others alone.
-    Initialisation: U(-sqrt(3 / dimension), sqrt(3 / dimension)), variance 1 / dimension (Ma & Hovy 2016, sec. 3.1).
-    """
-
-    fixed_rows: Tensor
-
-    def __init__(
-        self,
-        trained: int,
-        fixed: int,
-        dimension: int,
-        vectors: Callable[[], WordVectors] | None = None,
-        *,
-        freeze: bool = False,
-        sparse: bool = False,
-    ) -> None:
-        super().__init__()
-        self.vectors = vectors
-        self.sparse = sparse and not freeze
-        self.weight = nn.Parameter(torch.zeros(trained, dimension), requires_grad=not freeze)
-        self.register_buffer("fixed_rows", torch.zeros(fixed, dimension))
-
-    def parameter_options(self) -> dict[str, dict[str, Any]]:
-        """Tell the optimiser whether the table's gradient is sparse."""
-        return {"weight": {"sparse": True}} if self.sparse else {}
-
-    def reset_parameters(self) -> None:
-        """Draw new vectors, pretrained ones where there are any."""
-        _uniform_rows(self.weight)
-        if self.vectors is None:
-            return
-        trained = len(self.weight)
-        matrix, found = (torch.from_numpy(part) for part in self.vectors())
-        with torch.no_grad():
-            self.weight[found[:trained]] = matrix[:trained][found[:trained]].to(self.weight)
-            self.fixed_rows.copy_(matrix[trained:])
-            self.weight[PADDING] = 0
-
-    def forward(self, words: Tensor) -> Tensor:
-        """Map numbers (B, T) to vectors (B, T, dimension)."""
-        trained = len(self.weight)
-        # Other words look up padding, so that they touch no row.
-        inside = words.masked_fill(words >= trained, PADDING)
-        known = F.embedding(inside, self.weight, padding_idx=PADDING, sparse=self.sparse)
-        if not len(self.fixed_rows):
-            return known
-        others = F.embedding((words - trained).clamp(min=0), self.fixed_rows)
-        return torch.where((words < trained).unsqueeze(-1), known, others)
 
 
 class CharacterEncoder(nn.Module):
@@ -99,7 +32,7 @@ class CharacterEncoder(nn.Module):
 
     def reset_parameters(self) -> None:
         """Draw new character vectors; the LSTM draws its own weights."""
-        _uniform_rows(self.weight)
+        uniform_rows(self.weight)
 
     def forward(self, characters: Tensor, lengths: Tensor) -> Tensor:
         """Map characters (U, L) and lengths (U,) to (U, output_size)."""
@@ -171,10 +104,3 @@ class Tagger(nn.Module):
     def probabilities(self, emissions: Tensor, mask: Tensor) -> Tensor:
         """Return p(tag of word t is k), (B, T, K)."""
         return self.crf.marginals(emissions, mask) if self.crf is not None else emissions.float().softmax(-1)
-
-
-def _uniform_rows(weight: Tensor) -> None:
-    bound = math.sqrt(3 / weight.shape[1])
-    with torch.no_grad():
-        weight.uniform_(-bound, bound)
-        weight[PADDING] = 0

@@ -30,7 +30,14 @@ class Text2SqlConfig(TrainConfig):
         0.05, "share of the training rows held out to choose the epoch; unseen: whole databases", gt=0, lt=1
     )
 
-    model: Literal["lstm", "lstm_attention"] = option("lstm_attention", "whether the decoder attends to the encoder")
+    model: Literal["lstm", "lstm_attention", "bert_frozen", "bert_finetuned"] = option(
+        "lstm_attention", "BiLSTM encoder, without or with attention, or a pretrained one with attention"
+    )
+    encoder: str = option(
+        "google-bert/bert-base-cased", "bert: name on the hub, or a folder with config, tokenizer and safetensors"
+    )
+    encoder_layers: int | None = option(None, "bert_finetuned: how many of the last layers are tuned; none: all", ge=1)
+    encoder_lr_scale: float = option(0.03, "bert_finetuned: the encoder's learning rate over that of the rest", gt=0)
     attention: Literal["bahdanau", "luong", "multi_head"] = option("multi_head", "kind of the decoder's attention")
     attention_heads: int = option(8, "multi_head and relation layers: heads; must divide hidden", ge=1)
     hidden: int = option(256, "size of the encoder's and the decoder's states", ge=8)
@@ -94,6 +101,11 @@ class Text2SqlConfig(TrainConfig):
     def attends(self) -> bool:
         """Whether the decoder looks back at the question and the schema."""
         return self.model != "lstm"
+
+    @property
+    def pretrained(self) -> bool:
+        """Whether a pretrained encoder takes the place of the BiLSTM."""
+        return self.model.startswith("bert")
 
     @property
     def glove_vocabulary(self) -> bool:

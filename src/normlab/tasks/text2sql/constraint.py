@@ -1,8 +1,8 @@
 """The grammar as fast masks: what may follow, as numbers, cached by the state's innermost scope.
 
-Which actions may come next depends on the innermost open query alone, and on whether one more may be opened; what an
-action then costs to complete depends on it too, up to a constant of the outer ones. So both are computed once for each
-scope that a search meets, and every later question over the same schema finds them ready.
+Which actions may come next depends on the innermost open query alone, and on whether one more may be opened. So they
+are computed once for each scope that is met, and every later question over the same schema finds them ready. How many
+further actions each asks for is looked at only where the budget is close to its end.
 """
 
 from __future__ import annotations
@@ -18,21 +18,16 @@ from normlab.tasks.text2sql.actions import WORDS, action_of, number_of
 from normlab.tasks.text2sql.grammar import END, Action, Grammar, State
 from normlab.tasks.text2sql.linearize import to_sql
 
-# Stand-ins of the two kinds of values that the grammar tells apart.
-_TEXT, _NUMBER, _OTHER = "'x'", "1", "1.5"
+# One value of each kind that the grammar tells apart.
+_STAND_INS = {"text": "'x'", "digits": "1", "other": "1.5"}
+_MOST_ADDED = 8
 
 
 class Allowed(NamedTuple):
-    """What may follow a scope: numbers of keywords and schema items, which kinds of values, and their costs.
-
-    Attributes:
-        numbers, costs: (A,) actions and the fewest further actions that close the innermost query after each.
-        values: kind of value ("text", "digits", "other") -> cost.
-    """
+    """What may follow a scope: (A,) numbers of keywords and schema items, and kinds of values: text, digits, other."""
 
     numbers: np.ndarray
-    costs: np.ndarray
-    values: dict[str, int]
+    values: frozenset[str]
 
 
 class Automaton:
@@ -58,12 +53,14 @@ class Automaton:
         if state.complete:
             return np.empty(0, dtype=np.int64)
         found = self._after(state)
-        room = budget - sum(scope.closing() for scope in state.scopes[:-1])
-        numbers = found.numbers if found.costs.max(initial=0) < room else found.numbers[found.costs < room]
-        places = [
-            self.size + place for place, kind in enumerate(kinds) if kind in found.values and found.values[kind] < room
-        ]
-        return np.concatenate([numbers, np.array(places, dtype=np.int64)]) if places else numbers
+        places = [self.size + place for place, kind in enumerate(kinds) if kind in found.values]
+        numbers = np.concatenate([found.numbers, np.array(places, dtype=np.int64)]) if places else found.numbers
+        # No action adds more than a set operation: its FROM, SELECT, and an item for each one of this query.
+        if budget > state.closing() + _MOST_ADDED + state.scopes[-1].items:
+            return numbers
+        stand_ins = tuple(_STAND_INS[kind] for kind in kinds)
+        after = (self.grammar.advance(state, self.action(number, stand_ins)) for number in numbers.tolist())
+        return numbers[[one.closing() < budget for one in after]]
 
     def advance(self, state: State, number: int, values: tuple[str, ...]) -> State:
         """Return the state after a number that `allowed` gave."""
@@ -85,17 +82,11 @@ class Automaton:
         return found
 
     def _compute(self, state: State) -> Allowed:
-        numbers, costs, values = [], [], {}
-        kinds = {_TEXT: "text", _NUMBER: "digits", _OTHER: "other"}
-        outer = sum(scope.closing() for scope in state.scopes[:-1])
-        for action in self.grammar.allowed(state, tuple(kinds), budget=1_000_000):
-            cost = self.grammar.advance(state, action).closing() - outer
-            if action[0] == "value":
-                values[kinds[str(action[1])]] = cost
-            else:
-                numbers.append(self.number(action))
-                costs.append(cost)
-        return Allowed(np.array(numbers, dtype=np.int64), np.array(costs, dtype=np.int64), values)
+        found = self.grammar.following(state, tuple(_STAND_INS.values()))
+        kinds = {text: kind for kind, text in _STAND_INS.items()}
+        numbers = [self.number(action) for action in found if action[0] != "value"]
+        values = frozenset(kinds[str(action[1])] for action in found if action[0] == "value")
+        return Allowed(np.array(numbers, dtype=np.int64), values)
 
 
 def value_kind(sql: str) -> str:

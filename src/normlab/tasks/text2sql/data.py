@@ -16,12 +16,13 @@ from normlab.data.schema import Schema
 from normlab.data.spider import Example
 from normlab.data.vocabulary import SPECIAL, Vocabulary
 from normlab.data.word_forms import fold, tokens_of
+from normlab.nn.pretrained import encoder_card
 from normlab.tasks.base import Placement
 from normlab.tasks.text2sql.actions import UNKNOWN_VALUE
 from normlab.tasks.text2sql.augment import shown_items
 from normlab.tasks.text2sql.config import Text2SqlConfig
 from normlab.tasks.text2sql.encoding import Batch, Item, collate
-from normlab.tasks.text2sql.questions import Questions
+from normlab.tasks.text2sql.questions import Questions, questions_of
 from normlab.tasks.text2sql.rows import Rows, read_rows
 
 _LISTED = 20
@@ -50,22 +51,26 @@ class Text2SqlData:
 def prepare(config: Text2SqlConfig) -> Text2SqlData:
     """Read the questions, number the words by the training part, link and encode everything."""
     rows = read_rows(config)
-    words, trained = _vocabulary(rows, config)
-    questions = Questions(words, rows.schemas, rows.databases, config.linking)
+    words, trained = ([], 0) if config.pretrained else _vocabulary(rows, config)
+    card: dict[str, Any] = {
+        "data": "generated" if config.data == "generated" else Path(config.data).name,
+        "view": config.view,
+        "words": words,
+        "trained_words": trained,
+        "embedding_dim": 0 if config.pretrained else vector_source(config).size(),
+        "schemas": [schema.entry() for schema in rows.schemas.values()],
+        "databases": str(rows.databases),
+        "fingerprints": {} if config.pretrained else vector_source(config).fingerprints(),
+        "encoder": encoder_card(config.encoder) if config.pretrained else None,
+    }
+    questions = questions_of(card, rows.databases, config.linking)
     items: dict[str, list[Item]] = {}
     skipped: dict[str, list[str]] = {}
     for split, examples in rows.splits.items():
         encoded = [questions.encode(row.question, row.db_id, row.query) for row in examples]
         items[split] = [item for item, _ in encoded]
         skipped[split] = [f"{row.source}: {why}" for row, (_, why) in zip(examples, encoded, strict=True) if why]
-    card = {
-        "data": "generated" if config.data == "generated" else Path(config.data).name,
-        "view": config.view,
-        "words": words,
-        "trained_words": trained,
-        "embedding_dim": vector_source(config).size(),
-        "schemas": [schema.entry() for schema in rows.schemas.values()],
-        "databases": str(rows.databases),
+    card |= {
         "leakage": str(rows.leakage),
         "skipped": {split: {"count": len(found), "first": found[:_LISTED]} for split, found in skipped.items()},
         "unknown_values": {split: _unknown_values(found) for split, found in items.items()},
@@ -99,7 +104,10 @@ def training_batches(config: Text2SqlConfig, data: Text2SqlData, epoch: int, pla
     for places in buckets.training_batches(lengths, config.batch_size, seed=config.seed, epoch=epoch):
         rows = data.trainable[places].tolist()
         shown = [_shown(items[row], data, config, epoch, row) for row in rows]
-        yield make_batch([items[row] for row in rows], data.questions, shown, gold=True).to(placement.device)
+        # A frozen encoder remembers what it has read, so its text keeps the schema's own order.
+        yield make_batch(
+            [items[row] for row in rows], data.questions, shown, gold=True, reorder=config.model != "bert_frozen"
+        ).to(placement.device)
 
 
 def evaluation_batches(
@@ -108,16 +116,23 @@ def evaluation_batches(
     """Yield (rows, batch), longest first; with `gold` only rows that have some."""
     rows = np.array([row for row, item in enumerate(items) if item.gold is not None or not gold], dtype=np.int64)
     lengths = [_length(items[row]) for row in rows]
-    for places in buckets.evaluation_batches(lengths, size, max_tokens=60 * size):
+    for places in buckets.evaluation_batches(lengths, size, max_tokens=120 * size):
         chosen = rows[places]
         yield chosen, make_batch([items[row] for row in chosen], questions, gold=gold).to(placement.device)
 
 
 def make_batch(
-    items: list[Item], questions: Questions, shown: list[np.ndarray] | None = None, *, gold: bool = False
+    items: list[Item],
+    questions: Questions,
+    shown: list[np.ndarray] | None = None,
+    *,
+    gold: bool = False,
+    reorder: bool = True,
 ) -> Batch:
-    """Return questions as a batch; see `collate`."""
-    return collate(items, [questions.codes(item) for item in items], questions.names, shown, gold=gold)
+    """Return questions as a batch; see `collate`. `reorder`: a pretrained encoder reads tables in the shown order."""
+    texts = questions.texts(items, shown if reorder else None)
+    schemas = [questions.codes(item) for item in items]
+    return collate(items, schemas, questions.names, shown, gold=gold, texts=texts)
 
 
 def _shown(item: Item, data: Text2SqlData, config: Text2SqlConfig, epoch: int, row: int) -> np.ndarray:
@@ -127,8 +142,8 @@ def _shown(item: Item, data: Text2SqlData, config: Text2SqlConfig, epoch: int, r
 
 
 def _length(item: Item) -> int:
-    """What a question costs: a step of the decoder about as much as four nodes of the encoder."""
-    return item.steps + len(item.relations) // 4
+    """What a question costs: a step of the decoder about as much as two nodes of the encoder."""
+    return len(item.relations) + 2 * item.steps
 
 
 def _vocabulary(rows: Rows, config: Text2SqlConfig) -> tuple[list[str], int]:

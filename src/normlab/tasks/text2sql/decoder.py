@@ -70,17 +70,15 @@ class Decoder(nn.Module):
         """Start without a preference among keywords."""
         nn.init.zeros_(self.keyword_bias)
 
-    def encode(self, nodes: Tensor, mask: Tensor, pointers: int, summary: Tensor) -> Encoded:
+    def encode(self, nodes: Tensor, mask: Tensor, pointed: Tensor, summary: Tensor) -> Encoded:
         """Prepare what every step reads.
 
         Args:
-            nodes: (B, N, D), the first `pointers` of them items and values.
-            mask: (B, N).
-            pointers: P.
+            nodes: (B, N, D) what attention looks at; mask (B, N) True where real.
+            pointed: (B, P, D) those that pointers name.
             summary: (B, D) of the question, where the state starts from.
         """
         B = len(nodes)
-        pointed = nodes[:, :pointers]
         words = self.keywords.weight.expand(B, -1, -1)
         known, special = words[:, : len(WORDS)], words[:, len(WORDS) :]
         inputs = torch.cat([known, self.node_input(pointed), special], 1)

@@ -4,7 +4,7 @@ The question runs through a BiLSTM over word vectors and what the words are link
 through a small one of its own, with its type, key, table and links added; a value candidate is the mean of its
 words, with its kind and its column added. Relation-aware layers then let all of them look at one another.
 
-Letters as in `encoding`: B questions, Q words, S items, V values, N = S + V + Q nodes, U names, D size.
+Letters as in `encoding`: B questions, Q words, S items, V values, N nodes, U names, D size.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from normlab.nn.lstm import LayerNormLSTM
 from normlab.nn.word_embedding import WordEmbedding
 from normlab.tasks.text2sql.encoding import CELL_LINKS, KEYS, LINKS, TYPES, Batch
+from normlab.tasks.text2sql.pretrained import PretrainedEncoder
 from normlab.tasks.text2sql.relation_layers import RelationLayers
 from normlab.tasks.text2sql.values import KINDS
 
@@ -58,7 +59,7 @@ class LSTMEncoder(nn.Module):
         self.layers = RelationLayers(layers, size, heads, relations, dropout)
 
     def forward(self, batch: Batch) -> Tensor:
-        """Return the states of the nodes, (B, N, D): items, values, words."""
+        """Return the states of the nodes, (B, N, D): items, values, words without gaps."""
         linked = [links(batch.word_links[..., place]) for place, links in enumerate(self.links)]
         features = torch.cat([self.dropout(self.words(batch.words)), *linked], -1)
         question, _ = self.question(features, lengths=batch.lengths)
@@ -66,7 +67,9 @@ class LSTMEncoder(nn.Module):
         names = self.dropout(self._names(batch))
         items = self.item(names, batch)
         values = self.value(question, items, batch)
-        return self.layers(torch.cat([items, values, question], 1), batch.relations, batch.node_mask)
+        parts = torch.cat([items, values, question], 1)
+        nodes = parts.gather(1, batch.node_parts.unsqueeze(-1).expand(-1, -1, parts.shape[-1]))
+        return self.layers(nodes, batch.relations, batch.node_mask)
 
     def _names(self, batch: Batch) -> Tensor:
         """Read every distinct name once, (U, D)."""
@@ -95,9 +98,7 @@ class ItemFeatures(nn.Module):
         own = F.embedding(batch.item_names, names)
         table = own.gather(1, batch.item_tables.unsqueeze(-1).expand_as(own))
         added = self.types(batch.item_types) + self.keys(batch.item_keys) + self.table(table)
-        for place, links in enumerate(self.links):
-            added = added + links(batch.item_links[..., place])
-        return self.norm(own + added)
+        return self.norm(own + added + _linked(self.links, batch.item_links))
 
 
 class ValueFeatures(nn.Module):
@@ -120,6 +121,43 @@ class ValueFeatures(nn.Module):
         held = (batch.value_items >= 0).unsqueeze(-1)
         column = items.gather(1, batch.value_items.clamp(min=0).unsqueeze(-1).expand(-1, -1, D)) * held
         return self.norm(self.kinds(batch.value_kinds) + self.words(mean) + self.column(column))
+
+
+class PretrainedNodes(nn.Module):
+    """A pretrained encoder's node states, made D wide, with what is known of each node added, and relation layers.
+
+    Args:
+        encoder: word pieces -> node states.
+        size: D; relations, layers, heads, dropout as in `LSTMEncoder`.
+    """
+
+    def __init__(
+        self, encoder: PretrainedEncoder, size: int, *, relations: int, layers: int, heads: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.project = nn.Linear(encoder.size, size)
+        self.word_links = nn.ModuleList(nn.Embedding(kinds, size) for kinds in (LINKS, LINKS, CELL_LINKS))
+        self.item_links = nn.ModuleList(nn.Embedding(kinds, size) for kinds in (LINKS, CELL_LINKS))
+        self.types, self.keys = nn.Embedding(len(TYPES), size), nn.Embedding(len(KEYS), size)
+        self.kinds = nn.Embedding(len(KINDS), size)
+        self.norm = nn.LayerNorm(size)
+        self.dropout = nn.Dropout(dropout)
+        self.layers = RelationLayers(layers, size, heads, relations, dropout)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Return the states of the nodes, (B, N, D): items, values, words without gaps."""
+        states = self.project(self.dropout(self.encoder(batch.texts, batch.linked_nodes)))
+        items = self.types(batch.item_types) + self.keys(batch.item_keys) + _linked(self.item_links, batch.item_links)
+        words = _linked(self.word_links, batch.word_links)
+        known = torch.cat([items, self.kinds(batch.value_kinds), words], 1)
+        nodes = self.norm(states + known.gather(1, batch.node_parts.unsqueeze(-1).expand_as(states)))
+        return self.layers(self.dropout(nodes), batch.relations, batch.node_mask)
+
+
+def _linked(embeddings: nn.ModuleList, links: Tensor) -> Tensor:
+    """Add up the vectors of each kind of link, (..., kinds) -> (..., D)."""
+    return torch.stack([embedding(links[..., place]) for place, embedding in enumerate(embeddings)]).sum(0)
 
 
 def _bilstm(input_size: int, size: int) -> LayerNormLSTM:

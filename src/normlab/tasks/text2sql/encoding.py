@@ -1,10 +1,11 @@
 """Questions, schemas and gold actions as numbers, and batches of them.
 
-A schema's items are its tables, then its columns. The nodes of a batch are its items, its value candidates and its
-question's words, each kind padded on its own, so that a pointer's number does not depend on the question's length:
-`len(WORDS)` keywords, S places for items, V for values.
+A schema's items are its tables, then its columns. What a pointer may name is numbered by items and values, each padded
+on their own: `len(WORDS)` keywords, S places for items, V for values. A question's nodes are its items, its value
+candidates and its words without gaps, padded once, because what all nodes cost together is most of the work.
 
-Letters: B questions, Q words, S items, V value candidates, N = S + V + Q nodes, T actions, U names, L words of a name.
+Letters: B questions, Q words, S items, V value candidates, P = S + V pointers, N nodes, T actions, U names, L words of
+a name.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from torch import Tensor
 from normlab.data.schema import Schema
 from normlab.data.vocabulary import Vocabulary
 from normlab.tasks.text2sql.actions import BEGIN, UNKNOWN_VALUE, WORDS
+from normlab.tasks.text2sql.linking import Linked
+from normlab.tasks.text2sql.serialize import Serialized
 
 TYPES = ("table", "text", "number", "time", "boolean", "others", "*")
 KEYS = ("none", "primary", "foreign", "both")
@@ -52,7 +55,7 @@ class Item:
         item_links: (S, 2) the strongest match with a name, with a cell.
         values: the candidates as SQL; `value_spans` (V, 2) their words, `value_kinds` (V,), `value_items` (V,) the
             column that holds each, -1 if none is known.
-        relations: (N, N) kinds of relation among items, values and words, in this order.
+        relations: (N, N) kinds of relation among items, values and words, in this order, N of them in all.
         gold: None where there is none, or none that the grammar can write.
     """
 
@@ -67,6 +70,7 @@ class Item:
     value_items: np.ndarray
     relations: np.ndarray
     gold: Gold | None
+    linked: Linked | None = None  # kept where the question is written out for a pretrained encoder
 
     @property
     def steps(self) -> int:
@@ -125,7 +129,11 @@ class Batch(NamedTuple):
         item_names (B, S): rows of `names`; item_types, item_keys, item_tables (B, S), item_links (B, S, 2).
         item_mask (B, S), value_mask (B, V): True where there is one.
         value_spans (B, V, 2), value_kinds (B, V), value_items (B, V).
+        node_parts: (B, N) where each node stands in [S items, V values, Q words]; node_lengths (B,).
+        pointer_nodes: (B, P) which node each pointer names, 0 in padding.
         relations: (B, N, N) uint8.
+        linked_nodes: (B, N) each node's place among words, tables, columns, values, -1 in padding.
+        texts: for a pretrained encoder, the questions and schemas as word pieces, else ().
         inputs, targets: (B, T), the action before and the action to choose; `counted` (B, T), True where it is real
             and known; `allowed` (B, T, len(WORDS) + S + V). None where there is no gold.
     """
@@ -145,7 +153,12 @@ class Batch(NamedTuple):
     value_spans: Tensor
     value_kinds: Tensor
     value_items: Tensor
+    node_parts: Tensor
+    node_lengths: Tensor
+    pointer_nodes: Tensor
     relations: Tensor
+    linked_nodes: Tensor
+    texts: tuple[Serialized, ...]
     inputs: Tensor | None
     targets: Tensor | None
     counted: Tensor | None
@@ -158,12 +171,13 @@ class Batch(NamedTuple):
 
     @property
     def node_mask(self) -> Tensor:
-        """(B, N), True where there is an item, a value or a word."""
-        return torch.cat([self.item_mask, self.value_mask, self.word_mask], 1)
+        """(B, N), True where there is a node."""
+        return torch.arange(self.node_parts.shape[1], device=self.lengths.device) < self.node_lengths[:, None]
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on a device."""
-        return Batch(*(None if part is None else part.to(device, non_blocking=True) for part in self))  # type: ignore[arg-type]
+        moved = (part.to(device, non_blocking=True) if isinstance(part, Tensor) else part for part in self)
+        return Batch(*moved)  # type: ignore[arg-type]
 
 
 def collate(
@@ -173,6 +187,7 @@ def collate(
     shown: Sequence[np.ndarray] | None = None,
     *,
     gold: bool = True,
+    texts: Sequence[Serialized] = (),
 ) -> Batch:
     """Return questions as a batch.
 
@@ -182,13 +197,16 @@ def collate(
         names: the table of names.
         shown: for each, which of the schema's items to show, in which order; None shows all as they are.
         gold: whether to add inputs, targets and masks.
+        texts: of each, for a pretrained encoder.
     """
     shown = [np.arange(len(schema)) for schema in schemas] if shown is None else shown
     B = len(items)
     Q, S, V = (max(map(len, parts)) for parts in ([i.words for i in items], shown, [i.values for i in items]))
-    N = S + V + Q
-    whole = {name: np.zeros((B, *shape), dtype=np.int64) for name, shape in _shapes(Q, S, V).items()}
+    sizes = [len(order) + len(item.values) + len(item.words) for item, order in zip(items, shown, strict=True)]
+    N = max(sizes)
+    whole = {name: np.zeros((B, *shape), dtype=np.int64) for name, shape in _shapes(Q, S, V, N).items()}
     relations = np.zeros((B, N, N), dtype=np.uint8)
+    linked_nodes = np.full((B, N), -1)
     masks = np.zeros((B, S + V), dtype=bool)
     for row, (item, schema, order) in enumerate(zip(items, schemas, shown, strict=True)):
         q, s, v = len(item.words), len(order), len(item.values)
@@ -202,23 +220,29 @@ def collate(
         whole["value_spans"][row, :v], whole["value_kinds"][row, :v] = item.value_spans, item.value_kinds
         whole["value_items"][row, :v] = place[item.value_items]
         masks[row, :s] = masks[row, S : S + v] = True
+        n = s + v + q
+        whole["node_parts"][row, :n] = np.concatenate([np.arange(s), S + np.arange(v), S + V + np.arange(q)])
+        whole["pointer_nodes"][row, :s], whole["pointer_nodes"][row, S : S + v] = np.arange(s), s + np.arange(v)
         own = np.concatenate([order, np.arange(len(schema), len(schema) + v + q)])
-        at = np.concatenate([np.arange(s), S + np.arange(v), S + V + np.arange(q)])
-        relations[row][np.ix_(at, at)] = item.relations[np.ix_(own, own)]
+        linked_nodes[row, :n] = np.concatenate([q + order, q + len(schema) + np.arange(v), np.arange(q)])
+        relations[row, :n, :n] = item.relations[np.ix_(own, own)]
     used, inverse = np.unique(whole.pop("item_names"), return_inverse=True)
-    texts = [names.words[name] for name in used]
-    spelled = np.zeros((len(texts), max(map(len, texts))), dtype=np.int64)
-    for row, text in enumerate(texts):
+    own_names = [names.words[name] for name in used]
+    spelled = np.zeros((len(own_names), max(map(len, own_names))), dtype=np.int64)
+    for row, text in enumerate(own_names):
         spelled[row, : len(text)] = text
     answer = _answers(items, schemas, shown, S, V) if gold else {}
     return Batch(
         lengths=torch.tensor([len(item.words) for item in items]),
         names=torch.from_numpy(spelled),
-        name_lengths=torch.tensor([len(text) for text in texts]),
+        name_lengths=torch.tensor([len(name) for name in own_names]),
         item_names=torch.from_numpy(inverse.reshape(B, S)),
         item_mask=torch.from_numpy(masks[:, :S]),
         value_mask=torch.from_numpy(masks[:, S:]),
+        node_lengths=torch.tensor(sizes),
         relations=torch.from_numpy(relations),
+        linked_nodes=torch.from_numpy(linked_nodes),
+        texts=tuple(texts),
         inputs=answer.get("inputs"),
         targets=answer.get("targets"),
         counted=answer.get("counted"),
@@ -227,7 +251,7 @@ def collate(
     )
 
 
-def _shapes(Q: int, S: int, V: int) -> dict[str, tuple[int, ...]]:
+def _shapes(Q: int, S: int, V: int, N: int) -> dict[str, tuple[int, ...]]:
     return {
         "words": (Q,),
         "word_links": (Q, 3),
@@ -239,6 +263,8 @@ def _shapes(Q: int, S: int, V: int) -> dict[str, tuple[int, ...]]:
         "value_spans": (V, 2),
         "value_kinds": (V,),
         "value_items": (V,),
+        "node_parts": (N,),
+        "pointer_nodes": (S + V,),
     }
 
 

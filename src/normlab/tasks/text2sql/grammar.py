@@ -137,10 +137,14 @@ class Grammar:
         """
         if state.complete:
             return []
+        found = self.following(state, values)
+        return [action for action in found if self.advance(state, action).closing() < budget]
+
+    def following(self, state: State, values: tuple[str, ...]) -> list[Action]:
+        """Return the actions that may come next, however many more they ask for; the state is not complete."""
         if not any(value.isdigit() for value in values):
             values = (*values, "1")
-        found = self._next(state, values)
-        return [action for action in found if self.advance(state, action).closing() < budget]
+        return list(self._next(state, values))
 
     def may_nest(self, state: State) -> bool:
         """Tell whether one more sub-query may be opened."""

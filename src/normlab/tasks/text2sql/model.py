@@ -32,10 +32,10 @@ class Text2Sql(nn.Module):
     def encode(self, batch: Batch) -> Encoded:
         """Encode a batch once, for all steps."""
         nodes, mask = self.encoder(batch), batch.node_mask
-        pointers = batch.item_mask.shape[1] + batch.value_mask.shape[1]
-        words, real = nodes[:, pointers:], batch.word_mask.unsqueeze(-1)
-        summary = (words * real).sum(1) / batch.lengths.clamp(min=1)[:, None]
-        return self.decoder.encode(nodes, mask, pointers, summary)
+        pointed = nodes.gather(1, batch.pointer_nodes.unsqueeze(-1).expand(-1, -1, nodes.shape[-1]))
+        is_word = mask & (batch.node_parts >= batch.pointer_nodes.shape[1])
+        summary = (nodes * is_word.unsqueeze(-1)).sum(1) / batch.lengths.clamp(min=1)[:, None]
+        return self.decoder.encode(nodes, mask, pointed, summary)
 
     def forward(self, batch: Batch) -> Tensor:
         """Return the scores of all actions at every gold step, (B, T, W + S + V)."""

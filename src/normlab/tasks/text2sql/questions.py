@@ -18,6 +18,7 @@ from normlab.data.schema import Schema
 from normlab.data.spider import find_database
 from normlab.data.vocabulary import Vocabulary
 from normlab.errors import UserError, did_you_mean
+from normlab.nn.pretrained import WordPieces
 from normlab.tasks.text2sql.actions import UNKNOWN_VALUE
 from normlab.tasks.text2sql.constraint import Automaton, value_kind
 from normlab.tasks.text2sql.encoding import Gold, Item, Names, SchemaCodes
@@ -26,6 +27,7 @@ from normlab.tasks.text2sql.grammar import State
 from normlab.tasks.text2sql.linearize import to_actions
 from normlab.tasks.text2sql.linking import Linked, Linker, gold_value
 from normlab.tasks.text2sql.relations import relation_ids
+from normlab.tasks.text2sql.serialize import LIMIT, PieceCoder, Serialized, serialize
 from normlab.tasks.text2sql.values import KINDS
 
 _UNLIMITED = 1_000_000
@@ -43,16 +45,24 @@ class Questions:
         schemas: db_id -> schema.
         databases: folder of <db_id>/<db_id>.sqlite, None for none.
         linking: none, names or cells.
+        coder: of a pretrained encoder, None for none; limit: most pieces that it takes.
     """
 
     def __init__(
-        self, words: Sequence[str], schemas: Mapping[str, Schema], databases: Path | None, linking: str
+        self,
+        words: Sequence[str],
+        schemas: Mapping[str, Schema],
+        databases: Path | None,
+        linking: str,
+        coder: PieceCoder | None = None,
+        limit: int = LIMIT,
     ) -> None:
         self.vocabulary = Vocabulary(words)
         self.names = Names(self.vocabulary)
         self.databases = databases
         self.missing: set[str] = set()
         self._linking = linking
+        self._coder, self._limit = coder, limit
         self._schemas = dict(schemas)
         self._files: dict[str, Path] = {}
         self._number: dict[str, int] = {}
@@ -100,6 +110,24 @@ class Questions:
             return replace(item, gold=self.gold(gold, item, linked)), ""
         except (OutsideGrammarError, ParseError) as error:
             return item, str(error)
+
+    def texts(self, items: Sequence[Item], shown: Sequence[np.ndarray] | None = None) -> list[Serialized]:
+        """Return questions as word pieces, none if there is no pretrained encoder.
+
+        Args:
+            shown: the items to show, for the order of the tables; a hidden table is written out last.
+        """
+        if self._coder is None:
+            return []
+        found = []
+        for place, item in enumerate(items):
+            assert item.linked is not None
+            schema = self._automata[item.db].schema
+            order = None if shown is None else [int(table) for table in shown[place] if table < len(schema.tables)]
+            if order is not None:
+                order += sorted(set(range(len(schema.tables))) - set(order))
+            found.append(serialize(item.linked, schema, self._coder, limit=self._limit, order=order))
+        return found
 
     def codes(self, item: Item) -> SchemaCodes:
         """Return an item's schema as arrays."""
@@ -180,6 +208,7 @@ class Questions:
             value_items=np.array([-1 if column < 0 else T + column for column in first], dtype=np.int64),
             relations=_items_first(relation_ids(linked, self._automata[db].schema), Q, len(codes), len(values)),
             gold=None,
+            linked=None if self._coder is None else linked,
         )
 
 
@@ -190,6 +219,14 @@ def _items_first(relations: np.ndarray, words: int, items: int, values: int) -> 
     """Reorder nodes from words, items, values to items, values, words."""
     order = np.concatenate([np.arange(words, words + items + values), np.arange(words)])
     return np.ascontiguousarray(relations[np.ix_(order, order)])
+
+
+def questions_of(card: Mapping[str, Any], databases: Path, linking: str) -> Questions:
+    """Return what encodes questions for the model of a card."""
+    encoder = card.get("encoder")
+    coder = None if encoder is None else WordPieces(encoder)
+    limit = LIMIT if encoder is None else int(encoder["limit"])
+    return Questions(card["words"], parse_schemas(card), databases, linking, coder, limit)
 
 
 def parse_schemas(card: Mapping[str, Any]) -> dict[str, Schema]:

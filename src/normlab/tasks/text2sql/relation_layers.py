@@ -23,18 +23,16 @@ class RelationAttention(nn.Module):
         size: D.
         heads: H; must divide D.
         relations: R.
-        dropout: on the attention weights.
     Shape: x (B, N, D), relations (B, N, N) whole numbers below R, mask (B, N) True where real -> (B, N, D).
     """
 
-    def __init__(self, size: int, heads: int, relations: int, dropout: float) -> None:
+    def __init__(self, size: int, heads: int, relations: int) -> None:
         super().__init__()
         self.heads, self.head_size = heads, size // heads
         self.project = nn.Linear(size, 3 * size)
         self.output = nn.Linear(size, size)
         self.keys = nn.Embedding(relations, self.head_size)
         self.values = nn.Embedding(relations, self.head_size)
-        self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, relations: Tensor, mask: Tensor) -> Tensor:
         """Attend."""
@@ -43,7 +41,7 @@ class RelationAttention(nn.Module):
         kinds = relations.unsqueeze(1).expand(B, self.heads, N, N)
         scores = q @ k.transpose(-1, -2) + (q @ self.keys.weight.T).gather(-1, kinds)
         scores = (scores / math.sqrt(self.head_size)).masked_fill(~mask[:, None, None, :], -1e9)
-        weights = self.dropout(scores.softmax(-1))
+        weights = scores.softmax(-1)
         mass = weights.new_zeros(B, self.heads, N, self.values.num_embeddings).scatter_add(-1, kinds, weights)
         mixed = weights @ v + mass @ self.values.weight
         return self.output(mixed.transpose(1, 2).reshape(B, N, D))
@@ -55,7 +53,7 @@ class RelationLayer(nn.Module):
     def __init__(self, size: int, heads: int, relations: int, dropout: float) -> None:
         super().__init__()
         self.attention_norm, self.network_norm = nn.LayerNorm(size), nn.LayerNorm(size)
-        self.attention = RelationAttention(size, heads, relations, dropout)
+        self.attention = RelationAttention(size, heads, relations)
         self.widen, self.narrow = nn.Linear(size, 2 * size), nn.Linear(2 * size, size)
         self.dropout = nn.Dropout(dropout)
 

@@ -15,12 +15,13 @@ from normlab.tasks.base import Evaluation, Placement, StepOutput
 from normlab.tasks.text2sql.config import Text2SqlConfig
 from normlab.tasks.text2sql.data import Text2SqlData, prepare, steps_per_epoch, training_batches, vector_source
 from normlab.tasks.text2sql.decoder import Decoder
-from normlab.tasks.text2sql.encoder import LSTMEncoder
+from normlab.tasks.text2sql.encoder import LSTMEncoder, PretrainedNodes
 from normlab.tasks.text2sql.encoding import Batch
 from normlab.tasks.text2sql.measuring import evaluate
 from normlab.tasks.text2sql.model import Text2Sql, gold_losses
 from normlab.tasks.text2sql.predictions import records, write_predictions
-from normlab.tasks.text2sql.questions import Questions, parse_schemas
+from normlab.tasks.text2sql.pretrained import PretrainedEncoder
+from normlab.tasks.text2sql.questions import questions_of
 from normlab.tasks.text2sql.relations import RELATIONS
 
 
@@ -92,7 +93,7 @@ class Text2SqlTask:
             source: a .csv or .jsonl of questions and databases, lines of `question TAB db_id`, or Python values.
         """
         databases = Path(config.databases or card["databases"])
-        questions = Questions(card["words"], parse_schemas(card), databases, config.linking)
+        questions = questions_of(card, databases, config.linking)
         return records(cast(Text2Sql, model), source, questions, config, placement)
 
     def write_predictions(self, records: Iterator[dict[str, Any]], out: Path, form: str, source: Any) -> int:
@@ -101,6 +102,21 @@ class Text2SqlTask:
 
 
 def _encoder(config: Text2SqlConfig, card: Mapping[str, Any]) -> nn.Module:
+    if config.pretrained:
+        pretrained_encoder = PretrainedEncoder(
+            card["encoder"],
+            frozen=config.model == "bert_frozen",
+            top_layers=config.encoder_layers,
+            lr_scale=config.encoder_lr_scale,
+        )
+        return PretrainedNodes(
+            pretrained_encoder,
+            config.hidden,
+            relations=len(RELATIONS),
+            layers=config.relation_layers,
+            heads=config.attention_heads,
+            dropout=config.dropout,
+        )
     words = [*SPECIAL, *card["words"]]
     size, trained = card["embedding_dim"], card["trained_words"]
     pretrained = partial(vector_source(config).load, words, size) if config.embeddings == "glove" else None
