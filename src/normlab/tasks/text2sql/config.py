@@ -147,7 +147,14 @@ PRESETS: dict[str, Mapping[str, Any]] = {
     # The course's split: the same databases on both sides.
     "course": {"data": "", "epochs": 40, "beam_size": 8, "execution_filter": True},
     # Databases that training never shows.
-    "unseen": {"data": "", "view": "unseen", "epochs": 40, "beam_size": 8, "execution_filter": True},
+    "unseen": {
+        "data": "",
+        "view": "unseen",
+        "validation": 0.08,
+        "epochs": 40,
+        "beam_size": 8,
+        "execution_filter": True,
+    },
     "full": {"data": "", "epochs": 60, "beam_size": 8, "execution_filter": True},
 }
 
