@@ -51,6 +51,7 @@ SECTIONS: dict[str, list[str]] = {
         "summary",
         "progress",
         "tagging",
+        "rankings",
         "claims",
         "published_ner",
         "entity_types",
