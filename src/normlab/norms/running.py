@@ -60,7 +60,11 @@ class RunningNorm(Norm):
         """Move the running estimates towards this batch; without momentum, average all batches."""
         correction = count / (count - 1)
         estimates = self.running_mean, self.running_var, self.num_batches_tracked
-        if self.momentum is not None and kernel.track(*estimates, mean, var, self.momentum, correction):
+        if (
+            self.momentum is not None
+            and isinstance(correction, float)  # over several processes the count is on the device
+            and kernel.track(*estimates, mean, var, self.momentum, correction)
+        ):
             return
         self.num_batches_tracked.add_(1)
         share: Tensor | float
