@@ -142,6 +142,11 @@ class TrainConfig(Config):
 
     precision: Literal["auto", "float32", "bfloat16"] = option("auto", "auto: bfloat16 where the machine has it")
     compile: bool = option(False, "run the model through torch.compile")
+    cuda_graphs: Literal["auto", "on", "off"] = option(
+        "auto",
+        "replay a whole training step as one CUDA graph; auto: where batches have one shape (images on a GPU)",
+        affects_result=False,
+    )
     device: str = option("auto", "auto, cpu, cuda, cuda:1, mps", affects_result=False)
     threads: int | None = option(None, "CPU threads; none: all cores", ge=1, affects_result=False)
 

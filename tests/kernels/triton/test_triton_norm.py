@@ -43,7 +43,9 @@ def inputs(scheme: Scheme, layout: torch.memory_format, dtype: torch.dtype) -> d
 def by_formula(given: dict[str, Any], scheme: Scheme, grad: Tensor) -> tuple[Tensor, list[Tensor]]:
     """The formula in float64, its gradients from autograd."""
     wide = {name: None if value is None else value.double() for name, value in given.items()}
-    learnt = [wide[name].requires_grad_() for name in ("x", "weight", "bias", "gate", "residual") if wide[name] is not None]
+    learnt = [
+        wide[name].requires_grad_() for name in ("x", "weight", "bias", "gate", "residual") if wide[name] is not None
+    ]
     x, mean, var = wide["x"], wide["mean"], wide["var"]
     # `plain_norm` computes in float32; with a centred x in float64 the oracle stays exact.
     y = _plain_in_float64(x, wide, mean, var, scheme) + wide["residual"]

@@ -18,10 +18,12 @@ MOST_TAGS = 64  # a table of transitions, K * K, is held in registers
 Scores = tuple[Tensor, ...]
 
 
-def loss(emissions: Tensor, tags: Tensor | None, mask: Tensor, scores: Scores, alphas: Tensor) -> Tensor:
-    """Return -log p(tags), or log Z if tags is None, (B,); write the forward scores into alphas (B, T, K)."""
+def loss(emissions: Tensor, tags: Tensor | None, mask: Tensor, scores: Scores) -> tuple[Tensor, Tensor]:
+    """Return -log p(tags), or log Z if tags is None, (B,), and the tape (2, B, T, K): emissions, forward scores."""
     B, T, K = emissions.shape
     losses = emissions.new_empty(B)
+    tape = emissions.new_empty(2, B, T, K)
+    tape[0] = emissions
     emissions, *scores_held = (tensor.contiguous() for tensor in (emissions, *scores))
     _loss_kernel[(B,)](
         emissions,
@@ -29,19 +31,20 @@ def loss(emissions: Tensor, tags: Tensor | None, mask: Tensor, scores: Scores, a
         _bytes(mask),
         *scores_held,
         losses,
-        alphas,
+        tape[1],
         T,
         K,
         GOLD=tags is not None,
         BLOCK=_block(K),
     )
-    return losses
+    return losses, tape
 
 
 def loss_backward(
-    grad: Tensor, emissions: Tensor, tags: Tensor | None, mask: Tensor, scores: Scores, alphas: Tensor
+    grad: Tensor, tags: Tensor | None, mask: Tensor, scores: Scores, tape: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return the gradients of emissions, start, transitions and end."""
+    emissions, alphas = tape
     B, T, K = emissions.shape
     of_emissions = torch.zeros_like(emissions, memory_format=torch.contiguous_format)
     # A table a sentence, summed afterwards: atomic sums would differ from run to run.
@@ -126,10 +129,10 @@ def _loss_kernel(
     gold = 0.0
     previous = tl.full((), -1, tl.int64)
     begun = tl.full((), 0, tl.int32)
-    for t in range(0, T):
+    for t in range(T):
         real = tl.load(mask + b * T + t).to(tl.int32)
         # Where masked, nothing is read: a NaN in padding stays there.
-        emitted = tl.load(emissions + (b * T + t) * K + k, mask=known & (real != 0), other=0.0)
+        emitted = tl.load(emissions + (b * T + t) * K + k, mask=k < real * K, other=0.0)
         arriving = tl.where(begun != 0, _logsumexp(alpha[:, None] + table, 0), first) + emitted
         peak = tl.max(arriving, 0)
         alpha = tl.where(real != 0, arriving - peak, alpha)
@@ -185,10 +188,10 @@ def _loss_backward_kernel(
     moved = tl.zeros((BLOCK, BLOCK), tl.float32)
     following = tl.full((), 0, tl.int64)
     begun = tl.full((), 0, tl.int32)
-    for step in range(0, T):
+    for step in range(T):
         t = T - 1 - step
         real = tl.load(mask + b * T + t).to(tl.int32)
-        here = known & (real != 0)
+        here = k < real * K
         emitted = tl.load(emissions + (b * T + t) * K + k, mask=here, other=0.0)
         alpha = tl.load(alphas + (b * T + t) * K + k, mask=here, other=-1e30)
         onward = table + after[None, :]
@@ -225,13 +228,13 @@ def _viterbi_kernel(emissions, mask, start, transitions, end, pointers, last, T,
     table = tl.load(transitions + k[:, None] * K + k[None, :], mask=pairs, other=-1e38)
     best = tl.load(start + k, mask=known, other=-1e38)
     begun = tl.full((), 0, tl.int32)
-    for t in range(0, T):
+    for t in range(T):
         real = tl.load(mask + b * T + t).to(tl.int32)
-        emitted = tl.load(emissions + (b * T + t) * K + k, mask=known & (real != 0), other=0.0)
+        emitted = tl.load(emissions + (b * T + t) * K + k, mask=k < real * K, other=0.0)
         continued = best[:, None] + table
         arriving = tl.where(begun != 0, tl.max(continued, 0), best) + emitted
         tl.store(pointers + (b * T + t) * K + k, tl.argmax(continued, 0), mask=known)
-        best = tl.where((real != 0) & known, arriving, best)
+        best = tl.where(real != 0, arriving, best)
         begun = tl.where(real != 0, 1, begun)
     ended = best + tl.load(end + k, mask=known, other=-1e38)
     tl.store(last + b, tl.argmax(ended, 0))
@@ -241,7 +244,7 @@ def _viterbi_kernel(emissions, mask, start, transitions, end, pointers, last, T,
 def _trace_kernel(mask, pointers, last, path, T, K):
     b = tl.program_id(0).to(tl.int64)
     tag = tl.load(last + b)
-    for step in range(0, T):
+    for step in range(T):
         t = T - 1 - step
         real = tl.load(mask + b * T + t).to(tl.int32)
         tl.store(path + b * T + t, tl.where(real != 0, tag, 0).to(tl.int64))
