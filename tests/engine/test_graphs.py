@@ -153,6 +153,10 @@ def test_when_steps_are_recorded(changes: Any, placement: Placement, fixed_shape
     assert bool(found) == bool(reason)
 
 
+def test_yaml_s_own_on_and_off_are_understood() -> None:
+    assert [TrainConfig(cuda_graphs=word).cuda_graphs for word in (True, False)] == ["on", "off"]  # type: ignore[arg-type]
+
+
 def test_graphs_that_were_asked_for_but_cannot_be_had_are_a_mistake() -> None:
     config = TrainConfig(cuda_graphs="on")
     with pytest.raises(UserError, match="cuda_graphs: on, but the device is cpu: use auto or off"):
