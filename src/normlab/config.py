@@ -150,7 +150,6 @@ class TrainConfig(Config):
     device: str = option("auto", "auto, cpu, cuda, cuda:1, mps", affects_result=False)
     threads: int | None = option(None, "CPU threads; none: all cores", ge=1, affects_result=False)
 
-
     @field_validator("cuda_graphs", mode="before")
     @classmethod
     def _word(cls, value: Any) -> Any:
