@@ -31,6 +31,7 @@ NO_TORCH = ("errors", "registry", "config", "runs", "studies", "report")
 ONLY_IN = {
     "transformers": {"nn/pretrained.py"},
     "tokenizers": {"nn/pretrained.py"},
+    "triton": {"kernels/triton/"},
     "ray": {"studies/ray.py"},
     "optuna": {"studies/search/proposals.py"},
     "plotly": {"report"},

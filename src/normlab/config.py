@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails, PydanticUndefined
 
 from normlab.errors import UserError, did_you_mean
@@ -142,8 +142,18 @@ class TrainConfig(Config):
 
     precision: Literal["auto", "float32", "bfloat16"] = option("auto", "auto: bfloat16 where the machine has it")
     compile: bool = option(False, "run the model through torch.compile")
+    cuda_graphs: Literal["auto", "on", "off"] = option(
+        "auto",
+        "replay a whole training step as one CUDA graph; auto: where batches have one shape (images on a GPU)",
+        affects_result=False,
+    )
     device: str = option("auto", "auto, cpu, cuda, cuda:1, mps", affects_result=False)
     threads: int | None = option(None, "CPU threads; none: all cores", ge=1, affects_result=False)
+
+    @field_validator("cuda_graphs", mode="before")
+    @classmethod
+    def _word(cls, value: Any) -> Any:
+        return {True: "on", False: "off"}[value] if isinstance(value, bool) else value  # YAML's own on and off
 
 
 @dataclass(frozen=True)

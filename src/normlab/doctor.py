@@ -39,8 +39,17 @@ def examine() -> dict[str, Any]:
         "precision": "bfloat16" if has_fast_bfloat16(device) else "float32",
         "compiler": shutil.which(os.environ.get("CXX", "g++")) or "none: no fast kernels, no --compile",
         "kernels": _kernels(),
+        "triton": _triton(),
+        "cuda graphs": "used by image runs" if device.type == "cuda" else f"none (the device is {device.type})",
         "extras": " ".join(name for name, modules in _EXTRAS.items() if all(map(find_spec, modules))) or "none",
     }
+
+
+def _triton() -> str:
+    """Say which Triton twins run here, or why none does; builds and measures nothing."""
+    from normlab.kernels.gpu import status
+
+    return status()
 
 
 def _kernels() -> str:

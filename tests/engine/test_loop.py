@@ -37,10 +37,10 @@ def test_a_resumed_run_ends_with_the_same_bits(
 
     stopped = loop.Training.run_epoch
 
-    def stop_after_two(self: loop.Training) -> None:
+    def stop_after_two(self: loop.Training) -> Any:
         if self.counters.epoch == 2:
             raise KeyboardInterrupt
-        stopped(self)
+        return stopped(self)
 
     monkeypatch.setattr(loop.Training, "run_epoch", stop_after_two)
     with pytest.raises(KeyboardInterrupt):

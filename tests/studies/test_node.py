@@ -54,10 +54,10 @@ def test_a_run_that_is_sent_home_goes_on_elsewhere_to_the_same_bits(
     straight = train_order(away, {}, lambda parcel: None)["parcel"]
     train_epoch = Training.run_epoch
 
-    def die_in_the_third(self: Any) -> None:
+    def die_in_the_third(self: Any) -> Any:
         if self.counters.epoch == 2:
             raise KeyboardInterrupt
-        train_epoch(self)
+        yield from train_epoch(self)
         sent.append(node.pack(self.folder.path))
 
     monkeypatch.setattr(Training, "run_epoch", die_in_the_third)

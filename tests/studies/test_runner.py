@@ -50,6 +50,17 @@ def test_every_cell_finishes_and_the_table_has_a_row_for_each_scheme(study: Stud
     assert "2/2" in text
 
 
+def test_cells_that_share_a_process_end_as_they_do_alone(study: Study, source: Path, tmp_path: Path) -> None:
+    together = run_study(source, scale="smoke", out=tmp_path / "s", workers=1, concurrent=4, say=lambda line: None)
+    for cell, alone in zip(together.cells, study.cells, strict=True):
+        assert cell.folder.result()["metrics"] == alone.folder.result()["metrics"]
+
+
+def test_cells_share_a_process_on_this_machine_only(source: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="concurrent: 2 with the engine ray: give at least 1, and the local engine"):
+        run_study(source, scale="smoke", out=tmp_path / "s", concurrent=2, engine="ray")
+
+
 def test_aliases_are_canonical_in_the_plan(source: Path) -> None:
     names = [cell.name for cell in make_plan(source, scale="smoke").cells]
     assert names == ["norm-batch_seed-0", "norm-batch_seed-1", "norm-none_seed-0", "norm-none_seed-1"]

@@ -31,6 +31,9 @@ def _add_study(verbs: Any, arguments: list[str]) -> None:
         if name == "run":
             child.add_argument("--out", type=Path, help="the study's folder; default runs/STUDY-SCALE")
             child.add_argument("--workers", type=int, help="cells trained at once; default one per core")
+            child.add_argument(
+                "--concurrent", type=int, default=1, help="cells that share one process, say on a GPU [1]"
+            )
             _add_cluster(child)
         if arguments[:2] == ["study", name]:
             add_fields(child, study_config_class(arguments[2:]))
@@ -101,6 +104,7 @@ def _study_run(options: argparse.Namespace) -> int:
         scale=options.scale,
         seeds=options.seeds,
         workers=options.workers,
+        concurrent=options.concurrent,
         engine=options.engine,
         cluster=_cluster(options),
         **_study_changes(options),

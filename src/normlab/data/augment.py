@@ -56,13 +56,19 @@ class Draws:
     angle: Tensor | None = None
 
     def take(self, index: Tensor, device: torch.device | str | None = None) -> Draws:
-        """Return the draws of the images `index` (int64, on the CPU), moved to `device`."""
+        """Return the draws of the images `index` (int64, beside the draws), moved to `device`."""
 
         def pick(values: Tensor | None) -> Tensor | None:
             return None if values is None else values[index].to(device or values.device, non_blocking=True)
 
-        parts = (self.top, self.left, self.mirrored, self.upturned, self.angle)
-        return Draws(*map(pick, parts))
+        return Draws(*map(pick, self._parts()))
+
+    def to(self, device: torch.device) -> Draws:
+        """Return the same draws on a device: one copy an epoch, so that no step needs one."""
+        return Draws(*(None if values is None else values.to(device) for values in self._parts()))
+
+    def _parts(self) -> tuple[Tensor | None, ...]:
+        return self.top, self.left, self.mirrored, self.upturned, self.angle
 
 
 def draw(count: int, settings: Augmentation, seed: int, epoch: int) -> Draws:

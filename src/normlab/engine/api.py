@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ from normlab.engine.checkpoint import load_weights
 from normlab.engine.device import choose_placement
 from normlab.engine.distributed import Crew, joined
 from normlab.engine.follower import follow, give_orders
-from normlab.engine.loop import Prune, refuse_other_data, train_run
+from normlab.engine.loop import Prune, refuse_other_data, running, train_run
 from normlab.engine.splits import measure, write_columns
+from normlab.engine.together import train_together
 from normlab.errors import UserError, did_you_mean
 from normlab.runs import RunFolder
 from normlab.tasks import TASKS, task_settings
@@ -139,6 +140,19 @@ def train_folder(folder: RunFolder, *, quiet: bool = True, prune: Prune | None =
             return _lead(crew, folder, quiet=quiet, prune=prune)
         follow(crew)
         return {}
+
+
+def train_folders(folders: Sequence[RunFolder], *, concurrent: int) -> list[dict[str, Any] | Exception]:
+    """Train in several folders in this process, a step of each in turn, `concurrent` at once, as `train_folder` does.
+
+    Returns: each one's result, or the exception that ended it, in the folders' order.
+    """
+
+    def steps(folder: RunFolder) -> Generator[None, None, dict[str, Any]]:
+        run = Run(folder)
+        return (yield from running(run.task, run.config, folder, quiet=True))
+
+    return train_together(map(steps, folders), concurrent)
 
 
 def _lead(crew: Crew, folder: RunFolder, *, quiet: bool, prune: Prune | None = None) -> dict[str, Any]:

@@ -25,17 +25,28 @@ class FiniteWatch:
     first bad step stays on the device until `settle`.
     """
 
-    def __init__(self, device: torch.device, epoch: int) -> None:
-        self.epoch = epoch
+    def __init__(self, device: torch.device) -> None:
+        self.epoch = 0
         self._immediate = device.type == "cpu"
-        self._first_bad = torch.full((), _NEVER, dtype=torch.int64, device=device)
+        # Tensors that stay where they are: a recorded step counts on them.
+        self._step = torch.zeros((), dtype=torch.int64, device=device)
+        self._never = torch.full_like(self._step, _NEVER)
+        self._first_bad = self._never.clone()
 
-    def look(self, loss: Tensor, step: int) -> None:
-        """Take note of a step's loss (a detached scalar)."""
+    def begin(self, epoch: int, step: int) -> None:
+        """Start an epoch, after `step` steps of the run."""
+        self.epoch = epoch
+        self._step.fill_(step)
+        self._first_bad.fill_(_NEVER)
+
+    def look(self, loss: Tensor) -> None:
+        """Take note of the next step's loss (a detached scalar)."""
+        self._step += 1
         if not self._immediate:
-            self._first_bad = torch.minimum(self._first_bad, torch.where(torch.isfinite(loss), _NEVER, step))
+            bad = torch.where(torch.isfinite(loss), self._never, self._step)
+            torch.minimum(self._first_bad, bad, out=self._first_bad)
         elif not math.isfinite(loss.item()):
-            raise DivergedError("the training loss", self.epoch, step)
+            raise DivergedError("the training loss", self.epoch, int(self._step))
 
     def settle(self) -> None:
         """Raise `DivergedError` naming the first bad step, if there was one."""

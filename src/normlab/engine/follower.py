@@ -17,6 +17,7 @@ from normlab.engine.distributed import Crew
 from normlab.engine.divergence import DivergedError
 from normlab.engine.loop import Training
 from normlab.engine.progress import Progress
+from normlab.engine.together import finish
 from normlab.errors import UserError
 from normlab.runs import RunFolder
 from normlab.runs.atomic import write_bytes
@@ -64,6 +65,6 @@ def follow(crew: Crew) -> Path:
         training = Training(TASKS.get(orders.task), config, folder, Progress(folder, quiet=True), crew)
         while crew.agree(False):
             with suppress(DivergedError):  # all processes see it at the same step; the first one tells what follows
-                training.train_steps()
+                finish(training.train_steps())
             training.counters.epoch += 1
     return Path(orders.path)

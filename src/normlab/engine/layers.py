@@ -56,21 +56,27 @@ class GradientNorms:
     def __init__(self, model: nn.Module) -> None:
         self._weights = {layer: weight for layer, (_, weight) in weights_of(model).items()}
         self._sum: Tensor | None = None
-        self._steps = 0
+        self._steps = torch.zeros(())
 
     def look(self) -> None:
         """Add the norms of the gradients that a backward pass has left; a weight without one counts as zero."""
         gradients = (weight.new_zeros(()) if weight.grad is None else weight.grad for weight in self._weights.values())
         norms = torch.stack([torch.linalg.vector_norm(_values(gradient)) for gradient in gradients])
-        self._sum = norms if self._sum is None else self._sum + norms
+        if self._sum is None:
+            self._sum, self._steps = torch.zeros_like(norms), norms.new_zeros(())
+        # In place, the count too: a recorded step cannot run Python.
+        self._sum += norms
         self._steps += 1
 
     def read(self) -> dict[str, dict[str, float]]:
         """Return layer -> {"gradient_norm": mean since the last reading}, and begin anew; the one wait of an epoch."""
         if self._sum is None:
             return {}
-        means = (self._sum / self._steps).tolist()
-        self._sum, self._steps = None, 0
+        *means, steps = torch.cat([self._sum / self._steps, self._steps[None]]).tolist()
+        self._sum.zero_()
+        self._steps.zero_()
+        if not steps:
+            return {}
         return {layer: {"gradient_norm": mean} for layer, mean in zip(self._weights, means, strict=True)}
 
 

@@ -11,12 +11,12 @@ import math
 import statistics
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import asdict
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from normlab.config import TrainConfig, config_hash
 from normlab.engine.checkpoint import load_training, load_weights, save_training, save_weights
@@ -24,6 +24,7 @@ from normlab.engine.counters import Counters
 from normlab.engine.device import PeakMemory, choose_placement
 from normlab.engine.distributed import Crew
 from normlab.engine.divergence import DivergedError, FiniteWatch
+from normlab.engine.graphs import CudaRecording, GraphedStep, make_capturable, reason_against
 from normlab.engine.layers import LayerRecord
 from normlab.engine.lazy_adam import clip_gradients
 from normlab.engine.optim import build_optimizer, learning_rate, set_learning_rate
@@ -31,6 +32,8 @@ from normlab.engine.progress import Progress
 from normlab.engine.rng import initialise, seed_stream
 from normlab.engine.scalars import ScalarLog
 from normlab.engine.splits import measure, measure_final, measured_headline
+from normlab.engine.tally import Tally
+from normlab.engine.together import finish
 from normlab.errors import UserError
 from normlab.runs import RunFolder
 from normlab.tasks.base import Task, TaskData
@@ -56,12 +59,27 @@ def train_run(
             so a stop between the epoch and the answer changes nothing.
     Raises: UserError for a mistake in configuration or data, or if another process writes to the folder.
     """
+    result: dict[str, Any] = finish(running(task, config, folder, quiet=quiet, prune=prune, crew=crew))
+    return result
+
+
+def running(
+    task: Task,
+    config: TrainConfig,
+    folder: RunFolder,
+    *,
+    quiet: bool = False,
+    prune: Prune | None = None,
+    crew: Crew | None = None,
+) -> Generator[None, None, dict[str, Any]]:
+    """Do what `train_run` does, pausing after each step, so that several runs can share a process."""
     with folder:
         if folder.done:
             return folder.result()
         folder.set_status("running")
         try:
-            result = Training(task, config, folder, Progress(folder, quiet=quiet), crew or Crew()).run(prune)
+            training = Training(task, config, folder, Progress(folder, quiet=quiet), crew or Crew())
+            result = yield from training.run(prune)
         except KeyboardInterrupt:
             folder.set_status("interrupted")
             raise
@@ -91,7 +109,7 @@ def refuse_other_data(folder: RunFolder, data: TaskData) -> None:
 
 
 class Training:
-    """A model, its data and its optimiser, and the loop that moves them."""
+    """A model, its data and its optimiser, and the loop that moves them: generators that pause after each step."""
 
     def __init__(self, task: Task, config: TrainConfig, folder: RunFolder, progress: Progress, crew: Crew) -> None:
         config = crew.place(config)
@@ -113,8 +131,10 @@ class Training:
         self.stepped_model = crew.wrap(stepped)
         self.scalars = ScalarLog(folder.path)
         self.layers = LayerRecord(self.model, folder, on=config.distributions == "all")
+        self.watch, self.tally = FiniteWatch(self.placement.device), Tally()
+        self.step = self._ready_step()
 
-    def run(self, prune: Prune | None = None) -> dict[str, Any]:
+    def run(self, prune: Prune | None = None) -> Generator[None, None, dict[str, Any]]:
         """Train to the end, measure every split, and return the result; a pruned run measures nothing more."""
         diverged = None
         final: dict[str, Any] = {"metrics": {}, "tables": {}}
@@ -125,7 +145,7 @@ class Training:
                     self.crew.dismiss()
                     self.scalars.close({}, self.counters.epoch)
                     return self._result(final, None, state="pruned")
-                self.run_epoch()
+                yield from self.run_epoch()
             if self.config.select == "best":
                 load_weights(self.folder.checkpoints / "model.safetensors", self.model)
             final = measure_final(self.task, self.model, self.data, self.config, self.placement, self.folder)
@@ -136,11 +156,11 @@ class Training:
         self.scalars.close(final["metrics"], self.counters.epoch)
         return self._result(final, diverged, state="diverged" if diverged else "finished")
 
-    def run_epoch(self) -> None:
+    def run_epoch(self) -> Generator[None, None, None]:
         """Train one epoch, measure it, and save where we stand."""
         counters, config, checkpoints = self.counters, self.config, self.folder.checkpoints
         started = time.perf_counter()
-        record = self.train_steps()
+        record = yield from self.train_steps()
         trained = time.perf_counter() - started
         record |= self._measure_epoch()
         counters.epoch += 1
@@ -157,36 +177,52 @@ class Training:
         self.scalars.add(record | by_layer)
         self.progress.epoch(record, config.epochs, self.monitor, best=improved)
 
-    def train_steps(self) -> dict[str, float]:
+    def train_steps(self) -> Generator[None, None, dict[str, float]]:
         """Run an epoch's steps; return the means over its examples, as the weights moved."""
         task, config, counters, crew = self.task, self.config, self.counters, self.crew
         placement = crew.shares(self.placement)
         self.model.train()
         seed_stream(config.seed, "dropout", counters.epoch, *([crew.rank] if crew.rank else []))
         steps = task.steps_per_epoch(config, self.data)
-        watch = FiniteWatch(placement.device, counters.epoch + 1)
+        self.watch.begin(counters.epoch + 1, counters.step)
+        self.tally.begin()
         batches = task.train_batches(config, self.data, counters.epoch, placement)
-        count, sums, lr = 0, dict[str, Tensor](), 0.0
+        count, lr = 0, 0.0
         for batch in self.progress.steps(batches, steps, f"epoch {counters.epoch + 1}/{config.epochs}"):
             lr = learning_rate(config, counters.step, steps)
             set_learning_rate(self.optimizer, lr)
-            with placement.autocast():
-                output = task.loss(self.stepped_model, batch, config)
-            own_loss, loss = crew.whole_batch(output.loss, output.count)
-            self.optimizer.zero_grad(set_to_none=True)
-            own_loss.backward()
-            self.layers.look()
-            if config.clip_norm is not None:
-                clip_gradients(list(self.model.parameters()), config.clip_norm)
-            self.optimizer.step()
+            count += self.step(batch)
             counters.step += 1
-            watch.look(loss, counters.step)
-            count += output.count
-            for name, value in {"loss": output.loss.detach() * output.count, **output.sums}.items():
-                sums[name] = sums[name] + value if name in sums else value
-        watch.settle()
-        count, sums = crew.total(count, sums)
+            yield
+        self.watch.settle()
+        count, sums = crew.total(count, self.tally.sums())
         return {"lr": lr, **{f"train/online_{name}": float(value) / count for name, value in sums.items()}}
+
+    def _ready_step(self) -> Callable[[Any], int]:
+        """Return what makes a step: the plain way, or on a GPU a recording of it."""
+        placement = self.crew.shares(self.placement)
+        if reason_against(self.config, placement, fixed_shapes=getattr(self.task, "fixed_shapes", False)):
+            return self._plain_step
+        make_capturable(self.optimizer, placement.device)
+        return GraphedStep(self._plain_step, lambda: CudaRecording(placement.device), self.progress.say)
+
+    def _plain_step(self, batch: Any) -> int:
+        """Move the weights by one batch and add to the epoch's sums; return the number of its examples.
+
+        Everything is done in place and nothing is read back, so that a recording of this can be replayed.
+        """
+        with self.placement.autocast():
+            output = self.task.loss(self.stepped_model, batch, self.config)
+        own_loss, loss = self.crew.whole_batch(output.loss, output.count)
+        self.optimizer.zero_grad(set_to_none=True)
+        own_loss.backward()
+        self.layers.look()
+        if self.config.clip_norm is not None:
+            clip_gradients(list(self.model.parameters()), self.config.clip_norm)
+        self.optimizer.step()
+        self.watch.look(loss)
+        self.tally.add({"loss": output.loss.detach() * output.count, **output.sums})
+        return output.count
 
     def _measure_epoch(self) -> dict[str, float]:
         with self.placement.autocast():

@@ -7,7 +7,7 @@ from collections import defaultdict
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from normlab.config import TrainConfig
 from normlab.engine.lazy_adam import LazyAdam
@@ -82,7 +82,10 @@ def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, An
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
     """Give every group its learning rate, in proportion to its `lr_scale`."""
     for group in optimizer.param_groups:
-        group["lr"] = lr * group["lr_scale"]
+        if isinstance(group["lr"], Tensor):  # read on the device, see `engine.graphs`
+            group["lr"].fill_(lr * group["lr_scale"])
+        else:
+            group["lr"] = lr * group["lr_scale"]
 
 
 def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int) -> float:

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from normlab.kernels import build, glue
+from normlab.kernels import build, glue, gpu
 
 REDUCTIONS = ("none", "sum", "mean", "token_mean")  # as in glue_crf.h
 _LANES = 16  # kCrfLanes in crf.h
@@ -41,6 +41,8 @@ class _Call(ctypes.Structure):
 
 def applies(emissions: Tensor, transitions: Tensor) -> bool:
     """Return whether the twin takes these tensors here; builds it at the first call."""
+    if emissions.is_cuda:
+        return gpu.takes_crf(emissions, transitions)
     if emissions.device.type != "cpu" or emissions.dtype != torch.float32 or transitions.dtype != torch.float32:
         return False
     # An exported program must not need these operators where it is run.
@@ -121,7 +123,7 @@ class _Loss(torch.autograd.Function):
         return emissions, None, None, start, transitions, end
 
 
-@torch.library.custom_op("normlab::crf_loss", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("normlab::crf_loss", mutates_args=(), device_types=("cpu", "cuda"))
 def crf_loss(
     emissions: Tensor, tags: Tensor | None, mask: Tensor, start: Tensor, transitions: Tensor, end: Tensor
 ) -> tuple[Tensor, Tensor]:
@@ -134,7 +136,7 @@ def _(emissions: Tensor, *_rest: Any) -> tuple[Tensor, Tensor]:
     return _loss_outputs(emissions)
 
 
-@torch.library.custom_op("normlab::crf_loss_backward", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("normlab::crf_loss_backward", mutates_args=(), device_types=("cpu", "cuda"))
 def crf_loss_backward(
     grad: Tensor,
     tags: Tensor | None,
@@ -165,7 +167,7 @@ def _backward(ctx: Any, grad: Tensor, _of_tape: Tensor) -> tuple[Tensor | None, 
 crf_loss.register_autograd(_backward, setup_context=_setup_context)
 
 
-@torch.library.custom_op("normlab::crf_viterbi", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("normlab::crf_viterbi", mutates_args=(), device_types=("cpu", "cuda"))
 def crf_viterbi(emissions: Tensor, mask: Tensor, start: Tensor, transitions: Tensor, end: Tensor) -> Tensor:
     """Return the best tag sequences, (B, T) int64, 0 where the mask is False."""
     return _best_path(emissions, mask, (start, transitions, end))
@@ -177,12 +179,16 @@ def _(emissions: Tensor, *_rest: Tensor) -> Tensor:
 
 
 def _best_path(emissions: Tensor, mask: Tensor, scores: tuple[Tensor, ...]) -> Tensor:
+    if emissions.is_cuda:
+        return gpu.twin("crf").best_path(emissions, mask, scores)
     path = torch.zeros(emissions.shape[:2], dtype=torch.int64)
     _run("crf_viterbi", mask, scores, {"emissions": emissions, "path": path})
     return path
 
 
 def _loss(emissions: Tensor, tags: Tensor | None, mask: Tensor, scores: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+    if emissions.is_cuda:
+        return gpu.twin("crf").loss(emissions, tags, mask, scores)
     losses, tape = _loss_outputs(emissions)
     tensors = {"emissions": emissions, "tags": tags, "loss": losses, "tape": tape}
     wrong = _run("crf_loss", mask, scores, tensors)
@@ -194,6 +200,8 @@ def _loss(emissions: Tensor, tags: Tensor | None, mask: Tensor, scores: tuple[Te
 def _loss_backward(
     grad: Tensor, tags: Tensor | None, mask: Tensor, scores: tuple[Tensor, ...], tape: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    if tape.is_cuda:
+        return gpu.twin("crf").loss_backward(grad, tags, mask, scores, tape)
     gradients = _gradients(mask, scores)
     gradients[0].zero_()
     names = ["grad_emissions", "grad_start", "grad_transitions", "grad_end"]
@@ -204,6 +212,8 @@ def _loss_backward(
 
 def _loss_outputs(emissions: Tensor) -> tuple[Tensor, Tensor]:
     B, T, K = emissions.shape
+    if emissions.is_cuda:
+        return emissions.new_empty(B), emissions.new_empty(2, B, T, K)
     return emissions.new_empty(B), emissions.new_empty((B + _LANES - 1) // _LANES, T, 3, K, _LANES)
 
 

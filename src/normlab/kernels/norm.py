@@ -18,7 +18,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from normlab.kernels import glue
+from normlab.kernels import glue, gpu
 from normlab.kernels.norm_calls import BATCH, GROUPS, MIX, Scheme, library, run_backward, run_forward
 from normlab.kernels.norm_ops import norm_op
 from normlab.kernels.norm_plain import plain_norm
@@ -35,6 +35,8 @@ def available(x: Tensor, residual: Tensor | None = None) -> bool:
     """
     if torch.compiler.is_compiling():
         return False
+    if x.is_cuda:
+        return gpu.takes_norm(x, residual)
     return (
         type(x) in (Tensor, torch.nn.Parameter)
         and x.dtype in (torch.float32, torch.bfloat16)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from normlab.kernels import gpu
 from normlab.kernels.build import load
 
 BATCH, GROUPS, MIX = range(3)  # as in norm.cpp
@@ -63,6 +64,8 @@ def run_forward(
 
     x (N, C, H, W) dense, float32 or bfloat16; weight, bias, gate, mean and var (C,); residual like x.
     """
+    if x.is_cuda:
+        return gpu.twin("norm").run_forward(x, weight, bias, gate, residual, mean, var, scheme)
     N, C, H, W = x.shape
     nhwc = _is_nhwc(x)
     weight, bias, gate = _row(weight), _row(bias), _row(gate)
@@ -113,6 +116,8 @@ def run_backward(
 
     y is the output, read where a ReLU follows; the rows are float32.
     """
+    if x.is_cuda:
+        return gpu.twin("norm").run_backward(grad, x, y, weight, gate, stats, scheme, with_residual)
     N, C, H, W = x.shape
     nhwc = _is_nhwc(x)
     grad, weight, gate = _like(grad, nhwc), _row(weight), _row(gate)

@@ -14,7 +14,7 @@ from torch import Tensor
 from normlab.kernels.norm_calls import GROUPS, Scheme, run_backward, run_forward, stats_shape
 
 
-@torch.library.custom_op("normlab::norm", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("normlab::norm", mutates_args=(), device_types=("cpu", "cuda"))
 def norm_op(
     x: Tensor,
     weight: Tensor | None,
@@ -59,7 +59,7 @@ def _(
     return torch.empty_like(x), used_mean, used_var, stats
 
 
-@torch.library.custom_op("normlab::norm_backward", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("normlab::norm_backward", mutates_args=(), device_types=("cpu", "cuda"))
 def norm_backward_op(
     grad: Tensor,
     x: Tensor,

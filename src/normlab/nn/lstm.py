@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
+from normlab.kernels import gpu
 from normlab.kernels import lstm as twin
 from normlab.nn.lstm_reference import LSTMWeights, ReferenceRunner, State
 
@@ -140,7 +141,7 @@ class LayerNormLSTM(nn.Module):
     def _run_directions(
         self, x: Tensor, state: State, weights: list[LSTMWeights], lengths: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        run = twin.runner(x, lengths) or ReferenceRunner(x, lengths)
+        run = twin.runner(x, lengths) or gpu.lstm_runner(x, lengths, weights[0].gain_hh) or ReferenceRunner(x, lengths)
         outputs, finals = [], []
         for direction, of_direction in enumerate(weights):
             start = state[0][direction], state[1][direction]

@@ -13,7 +13,9 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -44,17 +46,20 @@ def run_local(
     workers: int | None,
     say: Callable[[str], None],
     train: Trainer | None = None,
+    concurrent: int = 1,
 ) -> list[Outcome]:
     """Train cells, `workers` at a time; return how each ended, in the order of ending.
 
     Args:
+        concurrent: so many cells share a worker's process and its data, a step of each in turn; meant for a GPU that
+            one small network does not fill.
         train: what a worker does with a cell, picklable; default `train_cell`.
     Raises: KeyboardInterrupt after telling the workers to stop; what they have saved stays.
     """
     if not cells:
         return []
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    count = min(workers or _default_workers(cores), len(cells))
+    count = min(workers or _default_workers(cores), -(-len(cells) // concurrent))
     queue: SimpleQueue[Cell] = SimpleQueue()
     for cell in cells:
         queue.put(cell)
@@ -66,7 +71,8 @@ def run_local(
 
     threads = max(1, cores // count)
     with ThreadPoolExecutor(count) as lanes:
-        for lane in [lanes.submit(_serve, queue, task, folder, threads, report, train) for _ in range(count)]:
+        serve = _serve if concurrent == 1 else partial(_serve_together, concurrent)
+        for lane in [lanes.submit(serve, queue, task, folder, threads, report, train) for _ in range(count)]:
             lane.result()
     return outcomes
 
@@ -104,6 +110,42 @@ def _serve(
         worker.shutdown(cancel_futures=True)
 
 
+def _serve_together(
+    width: int,
+    queue: SimpleQueue[Cell],
+    task: str,
+    folder: Path,
+    threads: int,
+    report: Callable[[Cell, Outcome], None],
+    train: Trainer | None,
+) -> None:
+    """Work off the queue with one process, `width` cells at a time."""
+    assert train is None, "cells that share a process are trained by `train_cells`"
+    worker = new_worker(threads)
+    try:
+        while cells := _taken(queue, width):
+            started = time.perf_counter()
+            configs = [c.config if c.config.threads else c.config.with_values("study", threads=threads) for c in cells]
+            paths = [folder / cell.name for cell in cells]
+            try:
+                ended = worker.submit(train_cells, task, configs, paths).result()
+            except BrokenProcessPool:
+                ended = [("failed", "the worker process died (killed? out of memory?)")] * len(cells)
+                worker = new_worker(threads)
+            for cell, (state, line) in zip(cells, ended, strict=True):
+                report(cell, Outcome(state, line, time.perf_counter() - started))
+    finally:
+        worker.shutdown(cancel_futures=True)
+
+
+def _taken(queue: SimpleQueue[Cell], width: int) -> list[Cell]:
+    cells: list[Cell] = []
+    with suppress(Empty):
+        while len(cells) < width:
+            cells.append(queue.get_nowait())
+    return cells
+
+
 def new_worker(threads: int) -> ProcessPoolExecutor:
     """Return one process with so many threads."""
     # A fresh interpreter: forking after torch has started threads can hang.
@@ -124,10 +166,33 @@ def train_cell(
     try:
         folder = RunFolder(path) if (path / "config.yaml").exists() else RunFolder.create(path, config, task)
         result: dict[str, Any] = train_folder(folder, quiet=True, prune=prune)
-    except UserError as error:
-        return "failed", str(error)
     except Exception as error:  # the study goes on; the run folder holds state and cause
-        return "failed", f"{type(error).__name__}: {error} (see {path / 'log.txt'})"
+        return _failure(error, path)
+    return _told(result)
+
+
+def train_cells(task: str, configs: list[TrainConfig], paths: list[Path]) -> list[tuple[str, str]]:
+    """Train cells in one process, a step of each in turn, from their checkpoints if there are; tell as `train_cell`."""
+    from normlab.engine.api import train_folders
+
+    folders: dict[Path, RunFolder] = {}
+    ended: dict[Path, Any] = {}
+    for config, path in zip(configs, paths, strict=True):
+        try:
+            folders[path] = RunFolder(path) if (path / "config.yaml").exists() else RunFolder.create(path, config, task)
+        except UserError as error:
+            ended[path] = error
+    ended |= zip(folders, train_folders(list(folders.values()), concurrent=len(paths)), strict=True)
+    return [_failure(ended[path], path) if isinstance(ended[path], Exception) else _told(ended[path]) for path in paths]
+
+
+def _failure(error: Exception, path: Path) -> tuple[str, str]:
+    if isinstance(error, UserError):
+        return "failed", str(error)
+    return "failed", f"{type(error).__name__}: {error} (see {path / 'log.txt'})"
+
+
+def _told(result: Mapping[str, Any]) -> tuple[str, str]:
     if result["state"] == "diverged":
         return "diverged", result["diverged"]["reason"]
     if result["state"] == "pruned":

@@ -31,6 +31,7 @@ def run_study(
     scale: str = "demo",
     seeds: int | None = None,
     workers: int | None = None,
+    concurrent: int = 1,
     engine: Literal["local", "ray"] = "local",
     cluster: ClusterOptions | None = None,
     say: Say | None = None,
@@ -43,6 +44,7 @@ def run_study(
         out: its folder; default `runs/NAME-SCALE`.
         workers: cells trained at once; default one per core, or one in all if there is a GPU; on a cluster as many
             as it has room for.
+        concurrent: cells that share a process and its data, a step of each in turn; local engine only.
         engine: `local`, processes of this machine; `ray`, a cluster.
         cluster: which, and what a cell gets of it.
         say: receives progress as lines; default standard error.
@@ -51,6 +53,8 @@ def run_study(
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ:
         raise UserError("study: torchrun is for one run; start the study without it: its cells run side by side anyway")
+    if concurrent < 1 or (concurrent > 1 and engine != "local"):
+        raise UserError(f"concurrent: {concurrent} with the engine {engine}: give at least 1, and the local engine")
     say = say or to_stderr
     plan = make_plan(path_or_name, scale=scale, seeds=seeds, **changes)
     if plan.search is not None:
@@ -66,7 +70,7 @@ def run_study(
         options = cluster or ClusterOptions()
         run_on_ray(waiting, plan.file.task, folder / "cells", workers=workers, options=options, say=say)
     else:
-        run_local(waiting, plan.file.task, folder / "cells", workers=workers, say=say)
+        run_local(waiting, plan.file.task, folder / "cells", workers=workers, say=say, concurrent=concurrent)
     study = Study.open(folder)
     for sentence in study.mixed_inputs():
         say(f"warning: {sentence}: their comparison compares these too")

@@ -71,10 +71,10 @@ def test_a_resumed_run_ends_in_the_same_bits(updates: str, tmp_path: Path, monke
     assert main(["train", "ner", *flags, "--out", str(tmp_path / "whole")]) == 0
     real = Training.run_epoch
 
-    def stopped(self: Training) -> None:
+    def stopped(self: Training) -> object:
         if self.counters.epoch == 1:
             raise KeyboardInterrupt
-        real(self)
+        return real(self)
 
     monkeypatch.setattr(Training, "run_epoch", stopped)
     main(["train", "ner", *flags, "--out", str(tmp_path / "halves")])

@@ -60,14 +60,14 @@ def test_a_run_cannot_be_resumed_or_evaluated_with_other_vectors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = glove(tmp_path)
-    real = Training._train_steps
+    real = Training.train_steps
 
-    def stopped(self: Training) -> dict[str, float]:
+    def stopped(self: Training) -> object:
         if self.counters.epoch == 1:
             raise KeyboardInterrupt
         return real(self)
 
-    monkeypatch.setattr(Training, "_train_steps", stopped)
+    monkeypatch.setattr(Training, "train_steps", stopped)
     with pytest.raises(KeyboardInterrupt):
         train("ner", out=tmp_path / "run", glove=path, **{**SMALL, "epochs": 2})
     monkeypatch.undo()

@@ -1,14 +1,14 @@
 """The images of a run: splits, constants of the training part, and batches that are functions of (seed, epoch).
 
-Pixels stay uint8 in memory-mapped files; a batch is cut from them and goes to the device. What an image meets in an
-epoch (its crop, its mirror) depends on seed, epoch and image alone, so runs that differ in scheme or in batch size
-still see the same pictures.
+Pixels stay uint8: for a CPU in memory-mapped files, else on the device, and batches are cut from them there. What an
+image meets in an epoch (its crop, its mirror) depends on seed, epoch and image alone, so runs that differ in scheme or
+in batch size still see the same pictures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,8 +21,10 @@ from normlab.data.images import ImageDataset, load_images
 from normlab.data.split import channel_statistics, train_validation_split
 from normlab.errors import UserError
 from normlab.kernels import augment as crop_kernel
+from normlab.kernels import gpu
 from normlab.tasks.base import Placement
 from normlab.tasks.image.config import ImageConfig
+from normlab.tasks.image.resident import Pixels, resident
 
 
 class Batch(NamedTuple):
@@ -45,6 +47,7 @@ class ImageData:
     images: dict[str, Tensor]
     labels: dict[str, Tensor]
     rows: dict[str, tuple[str, Tensor]]  # split -> (source, row numbers)
+    _placed: dict[torch.device, tuple[Pixels, ImageData] | None] = field(default_factory=dict, compare=False)
 
     def batch(self, split: str, chosen: Tensor, placement: Placement, draws: Draws, settings: Augmentation) -> Batch:
         """Return a split's members `chosen` (int64 positions), changed by their draws, ready for the network."""
@@ -52,12 +55,37 @@ class ImageData:
         index = rows[chosen]
         pixels, labels = self.images[source], self.labels[source][index].to(placement.device, non_blocking=True)
         constants: dict[str, Any] = {"mean": self.card["mean"], "std": self.card["std"], "dtype": placement.dtype}
-        if placement.device.type == "cpu" and draws.angle is None and crop_kernel.available(pixels):
+        crop = _one_pass(pixels, placement.device) if draws.angle is None else None
+        if crop is not None:
             crops = {name: getattr(draws, name) for name in ("top", "left", "mirrored", "upturned")}
             layout: Any = {"memory_format": torch.channels_last, "pad": settings.pad}
-            return Batch(crop_kernel.crop_flip_normalise(pixels, index, **crops, **constants, **layout), labels)
+            return Batch(crop(pixels, index, **crops, **constants, **layout), labels)
         images = apply(pixels[index].to(placement.device, non_blocking=True), draws, settings)
         return Batch(to_network(images, self.card, placement), labels)
+
+    def on(self, device: torch.device) -> ImageData:
+        """Return these data as they are best read for a device: there, where they fit; else as they are.
+
+        Runs on the same images share one copy, so long as any of them lives.
+        """
+        if device.type == "cpu":
+            return self
+        if device not in self._placed:
+            pixels = resident(self.fingerprint, self.images, self.labels, device)
+            self._placed[device] = None if pixels is None else (pixels, self._beside(pixels, device))
+        held = self._placed[device]
+        return self if held is None else held[1]
+
+    def _beside(self, pixels: Pixels, device: torch.device) -> ImageData:
+        rows = {split: (source, numbers.to(device)) for split, (source, numbers) in self.rows.items()}
+        return replace(self, images=pixels.images, labels=pixels.labels, rows=rows)
+
+
+def _one_pass(pixels: Tensor, device: torch.device) -> Callable[..., Tensor] | None:
+    """Return the kernel that crops, flips and normalises where the pixels lie, None where there is none."""
+    if device.type == "cpu":
+        return crop_kernel.crop_flip_normalise if crop_kernel.available(pixels) else None
+    return gpu.augmenter(pixels)
 
 
 def prepare(config: ImageConfig) -> ImageData:
@@ -91,6 +119,9 @@ def training_batches(config: ImageConfig, data: ImageData, epoch: int, placement
     order = torch.from_numpy(epoch_order(count, config.seed, epoch))
     settings = augmentation(config)
     draws = draw(count, settings, config.seed, epoch)
+    placed = data.on(placement.device)
+    if placed is not data:  # all that the epoch needs goes over at once: no step copies, none waits
+        data, order, draws = placed, order.to(placement.device), draws.to(placement.device)
     for start in range(0, count, config.batch_size):
         chosen = placement.share(order[start : start + config.batch_size])
         yield data.batch("train", chosen, placement, draws.take(chosen, placement.device), settings)
@@ -98,7 +129,8 @@ def training_batches(config: ImageConfig, data: ImageData, epoch: int, placement
 
 def evaluation_batches(config: ImageConfig, data: ImageData, split: str, placement: Placement) -> Iterator[Batch]:
     """Yield a split in order, not augmented."""
-    everything = torch.arange(data.sizes[split])
+    data = data.on(placement.device)
+    everything = torch.arange(data.sizes[split], device=data.rows[split][1].device)
     for chosen in everything.split(config.eval_batch_size):
         yield data.batch(split, chosen, placement, Draws(), _UNCHANGED)
 

@@ -41,6 +41,7 @@ class ImageTask:
     name = "image"
     headline = "test/accuracy"
     monitor = "val/accuracy"
+    fixed_shapes = True  # but for an epoch's last batch: steps can be recorded, see `engine.graphs`
     shares_batches = True
 
     def prepare(self, config: ImageConfig) -> ImageData:

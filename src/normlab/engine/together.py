@@ -1,0 +1,99 @@
+"""Several runs in one process, a step of each in turn: on a GPU their kernels overlap, and the images are there once.
+
+Each run keeps its own place: the state of torch's global generators, which dropout draws from, and on a GPU a stream.
+So a run ends with the same bits as alone. Its seconds are those of the clock and include the others' turns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from typing import Any
+
+import torch
+
+Steps = Generator[None, None, Any]
+
+
+class Lane:
+    """A run as a generator that pauses after each step.
+
+    Attributes:
+        outcome: what the run returned, or the exception that ended it; None while it goes on.
+    """
+
+    def __init__(self, steps: Steps) -> None:
+        self._steps = steps
+        self.outcome: Any = None
+        self._random: tuple[torch.Tensor, torch.Tensor | None] | None = None
+        self._stream = torch.cuda.Stream() if torch.cuda.is_available() else None
+
+    def advance(self) -> bool:
+        """Go on to the next pause; return whether there is more to do."""
+        with self._own_place():
+            try:
+                next(self._steps)
+            except StopIteration as end:
+                self.outcome = end.value
+            except Exception as error:  # the others go on
+                self.outcome = error
+            else:
+                return True
+        return False
+
+    def interrupt(self) -> None:
+        """Let the run end as one that a person has interrupted."""
+        with suppress(KeyboardInterrupt, StopIteration):
+            self._steps.throw(KeyboardInterrupt)
+
+    @contextmanager
+    def _own_place(self) -> Iterator[None]:
+        if self._random is not None:
+            _set_random(self._random)
+        with torch.cuda.stream(self._stream) if self._stream is not None else nullcontext():
+            yield
+        self._random = _random_state()
+
+
+def train_together(runs: Iterable[Steps], width: int) -> list[Any]:
+    """Advance runs a step at a time, `width` of them at once; return each one's result or exception, in order.
+
+    Args:
+        runs: generators that pause after each step, such as `engine.loop.running`; taken one by one as places
+            become free, so a run is not begun before its turn.
+    Raises: KeyboardInterrupt after telling all begun runs.
+    """
+    waiting = iter(runs)
+    begun: list[Lane] = []
+    live: list[Lane] = []
+    try:
+        while True:
+            while len(live) < width and (steps := next(waiting, None)) is not None:
+                begun.append(Lane(steps))
+                live.append(begun[-1])
+            if not live:
+                return [lane.outcome for lane in begun]
+            live = [lane for lane in live if lane.advance()]
+    except KeyboardInterrupt:
+        for lane in live:
+            lane.interrupt()
+        raise
+
+
+def finish(steps: Generator[Any, Any, Any]) -> Any:
+    """Run a generator to its end and return what it returns."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def _random_state() -> tuple[torch.Tensor, torch.Tensor | None]:
+    return torch.get_rng_state(), torch.cuda.get_rng_state() if torch.cuda.is_initialized() else None
+
+
+def _set_random(state: tuple[torch.Tensor, torch.Tensor | None]) -> None:
+    torch.set_rng_state(state[0])
+    if state[1] is not None:
+        torch.cuda.set_rng_state(state[1])
