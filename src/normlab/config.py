@@ -140,7 +140,7 @@ class TrainConfig(Config):
         affects_result=False,
     )
 
-    precision: Literal["auto", "float32", "bfloat16"] = option("auto", "auto: bfloat16 where the machine has it")
+    precision: Literal["auto", "float32", "bfloat16"] = option("auto", "auto: bfloat16 where it is faster here")
     compile: bool = option(False, "run the model through torch.compile")
     device: str = option("auto", "auto, cpu, cuda, cuda:1, mps", affects_result=False)
     threads: int | None = option(None, "CPU threads; none: all cores", ge=1, affects_result=False)
