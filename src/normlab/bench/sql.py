@@ -1,4 +1,4 @@
-"""Text-to-SQL's parts that run on a CPU whatever the model: scoring predictions, and linking a question to a schema.
+"""Text-to-SQL on a CPU: scoring predictions, linking a question to a schema, and training encoder and decoder.
 
 Where no folder of databases is given, small made-up ones are used: real ones have more cells and longer queries.
 """
@@ -15,14 +15,17 @@ from pathlib import Path
 
 from normlab.bench.row import Row, faster, rate
 from normlab.bench.timing import Settings, compare, measure
+from normlab.bench.training import OwnTraining
 from normlab.data.cells import index_cells
 from normlab.data.schema import Schema
 from normlab.data.spider import Example, SpiderFolder
 from normlab.data.sql_toy import write_toy
 from normlab.data.sqlite import open_readonly
 from normlab.errors import UserError
+from normlab.tasks.text2sql.config import SETTINGS, Text2SqlConfig
 from normlab.tasks.text2sql.evaluation import evaluate_rows
 from normlab.tasks.text2sql.linking import Linker
+from normlab.tasks.text2sql.task import TASK
 
 _QUERIES, _QUESTIONS, _DATABASES = 300, 40, 8
 
@@ -36,6 +39,7 @@ def rows(settings: Settings) -> Iterator[Row]:
         name = settings.spider.name if settings.spider else "made-up databases"
         yield from scoring_rows(spider, name, settings)
         yield linking_row(spider, name, settings)
+    yield training_row(settings)
 
 
 def scoring_rows(spider: SpiderFolder, name: str, settings: Settings) -> Iterator[Row]:
@@ -78,6 +82,17 @@ def linking_row(spider: SpiderFolder, name: str, settings: Settings) -> Row:
         found,
         details={"cells": sum(map(len, cells.values())), "ms_per_question": found.own.median / len(questions) * 1e3},
     )
+
+
+def training_row(settings: Settings) -> Row:
+    """Training steps of encoder and decoder with attention on the made-up databases; nothing to compare with."""
+    values = {"threads": settings.threads, "device": "cpu"}
+    config = SETTINGS.make("smoke" if settings.quick else "demo", values, "bench")
+    assert isinstance(config, Text2SqlConfig)
+    own = OwnTraining(TASK, config, TASK.prepare(config), 2)
+    steps = own()
+    what = f"training encoder and decoder, {config.batch_size} questions a step, made-up databases"
+    return rate(what, "questions/s", measure(own, settings), steps * config.batch_size)
 
 
 def scanned(question: str, cells: list[str]) -> list[tuple[str, float]]:

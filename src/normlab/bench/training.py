@@ -9,7 +9,6 @@ from normlab.config import TrainConfig
 from normlab.engine.device import choose_placement
 from normlab.engine.optim import build_optimizer
 from normlab.engine.rng import initialise
-from normlab.tasks.base import Task
 
 
 class OwnTraining:
@@ -20,7 +19,7 @@ class OwnTraining:
     """
 
     def __init__(
-        self, task: Task, config: TrainConfig, data: Any, steps: int, amount: Callable[[Any], int] = lambda batch: 1
+        self, task: Any, config: TrainConfig, data: Any, steps: int, amount: Callable[[Any], int] = lambda batch: 1
     ) -> None:
         self.task, self.config, self.data, self.steps = task, config, data, steps
         self.placement = choose_placement(config)
