@@ -128,7 +128,7 @@ def test_rows_of_a_group_are_summed_up_by_their_median_and_their_worst() -> None
 def test_rows_that_stand_alone_are_shown_each() -> None:
     row = rate("tagging", "words/s", Spread(2.0, 1.0, 4.0), 100_000, goal=Goal(at_least=60_000))
     text = tables.markdown(record(row))
-    assert "| tagging | - | 50,000 [25,000, 100,000] | words/s | - | 2e+03 | - | >= 60,000 | **no** |" in text
+    assert "| tagging | - | 50,000 [25,000, 100,000] | words/s | - | 2,000 | - | >= 60,000 | **no** |" in text
 
 
 def test_every_table_row_has_as_many_cells_as_its_heading() -> None:

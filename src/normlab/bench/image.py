@@ -121,7 +121,8 @@ def layout_rows(settings: Settings) -> Iterator[Row]:
 
 
 def _pass(norm: str, layout: torch.memory_format) -> Any:
-    model = ResNet(2, 10, norm, **({"groups": 8} if norm == "group" else {})).to(memory_format=layout)
+    model: Any = ResNet(2, 10, norm, **({"groups": 8} if norm == "group" else {}))
+    model.to(memory_format=layout)
     images = torch.randn(128, 3, 32, 32).bfloat16().contiguous(memory_format=layout)
     labels = torch.randint(10, (128,))
 

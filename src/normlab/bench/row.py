@@ -87,5 +87,5 @@ def missing(what: str, against: str, why: str, goal: Goal | None = None) -> Row:
     return Row(what, against, FASTER, None, goal, note=why)
 
 
-def _times(found: Comparison) -> dict[str, float]:
+def _times(found: Comparison) -> dict[str, Any]:
     return {"own_ms": found.own.median * 1e3, "baseline_ms": found.baseline.median * 1e3}

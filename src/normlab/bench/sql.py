@@ -62,7 +62,8 @@ def linking_row(spider: SpiderFolder, name: str, settings: Settings) -> Row:
     for row in _spread_out(spider.val, 20 if settings.quick else _QUESTIONS):
         if len(by_database) < _DATABASES or row.db_id in by_database:
             by_database.setdefault(row.db_id, []).append(row)
-    linkers, cells = {}, {}
+    linkers: dict[str, Linker] = {}
+    cells: dict[str, list[str]] = {}
     for db_id in by_database:
         schema, database = spider.schema(db_id), spider.database(db_id)
         linkers[db_id] = Linker(schema, index_cells(database, schema))

@@ -13,10 +13,10 @@ def line(row: Values) -> str:
     """Return a row as one line for a terminal."""
     if row["value"] is None:
         return f"{row['what']:70} not measured: {row['note']}"
-    parts = [f"{row['what']:70} {figure(row)}"]
+    text = f"{row['what']:70} {figure(row)}  {row['unit']}"
     if row["against"]:
-        parts.append(f"{row['unit']} as {row['against']}" if row["unit"].endswith("fast") else row["unit"])
-    return "  ".join([*parts, *(f"goal {row['goal']}: {verdict(row)}" for _ in [0] if row["goal"])])
+        text += f" of {row['against']}" if row["unit"].endswith("time") else f" as {row['against']}"
+    return f"{text}  goal {row['goal']}: {verdict(row)}" if row["goal"] else text
 
 
 def markdown(record: Values) -> str:
@@ -121,7 +121,9 @@ def _share(rows: Sequence[Values]) -> str:
 
 
 def _milliseconds(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3g}"
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def _cells(*cells: str) -> str:

@@ -82,7 +82,8 @@ def _measure() -> float:
     Seconds are the process's own: what else the machine does must not decide. No random stream of the run is touched.
     """
     with torch.random.fork_rng(devices=[]):
-        convolution = nn.Conv2d(32, 32, 3, padding=1).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        convolution: Any = nn.Conv2d(32, 32, 3, padding=1)
+        convolution.to(memory_format=torch.channels_last)
         images = torch.randn(32, 32, 16, 16).contiguous(memory_format=torch.channels_last).requires_grad_()
     times: dict[bool, list[float]] = {False: [], True: []}
     for _ in range(_ROUNDS + 1):
