@@ -1,10 +1,10 @@
-# make setup | demo | test | docs | clean
+# make setup | demo | test | bench | docs | clean
 VENV   ?= .venv
 PYTHON ?= python3
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: setup demo docs lint test clean
+.PHONY: setup demo docs bench lint test clean
 
 setup: $(STAMP)
 
@@ -22,6 +22,13 @@ demo: setup
 
 docs: setup
 	$(BIN)/python docs/norm_pages.py
+	$(BIN)/python docs/performance_page.py
+
+# The tables for this machine; docs/performance.md stays as it is.
+bench: setup
+	mkdir -p runs/bench
+	$(BIN)/normlab bench all --json runs/bench/performance.json
+	$(BIN)/python docs/performance_page.py runs/bench/performance.json runs/bench/performance.md
 
 lint: setup
 	$(BIN)/ruff check src tests benchmarks docs examples

@@ -13,9 +13,10 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
-def test_the_pages_of_the_schemes_follow_their_cards_and_results() -> None:
+@pytest.mark.parametrize("script", ["norm_pages.py", "performance_page.py"])
+def test_the_generated_pages_follow_their_sources(script: str) -> None:
     done = subprocess.run(
-        [sys.executable, ROOT / "docs" / "norm_pages.py", "--check"], capture_output=True, text=True, check=False
+        [sys.executable, ROOT / "docs" / script, "--check"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
 

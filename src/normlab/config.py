@@ -140,7 +140,7 @@ class TrainConfig(Config):
         affects_result=False,
     )
 
-    precision: Literal["auto", "float32", "bfloat16"] = option("auto", "auto: bfloat16 where the machine has it")
+    precision: Literal["auto", "float32", "bfloat16"] = option("auto", "auto: bfloat16 where it is faster here")
     compile: bool = option(False, "run the model through torch.compile")
     cuda_graphs: Literal["auto", "on", "off"] = option(
         "auto",

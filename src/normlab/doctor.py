@@ -9,6 +9,7 @@ from typing import Any
 
 from normlab import __version__
 from normlab.runs.environment import cpu_name, describe_environment
+from normlab.runs.threads import idle_threads
 
 _EXTRAS = {
     "parquet": ("pyarrow", "PIL"),
@@ -24,7 +25,8 @@ def examine() -> dict[str, Any]:
     """Return findings as name -> value, plain JSON."""
     import torch
 
-    from normlab.engine.device import available_cores, choose_device, has_fast_bfloat16
+    from normlab.engine.device import available_cores, choose_device
+    from normlab.engine.precision import automatic_precision
 
     environment = describe_environment()
     device = choose_device("auto")
@@ -36,7 +38,8 @@ def examine() -> dict[str, Any]:
         "cores": available_cores(),
         "memory": f"{environment['memory_gib']} GiB",
         "device": torch.cuda.get_device_name() if device.type == "cuda" else device.type,
-        "precision": "bfloat16" if has_fast_bfloat16(device) else "float32",
+        "precision": "{} ({})".format(*automatic_precision(device)),
+        "waiting threads": idle_threads(),
         "compiler": shutil.which(os.environ.get("CXX", "g++")) or "none: no fast kernels, no --compile",
         "kernels": _kernels(),
         "triton": _triton(),

@@ -13,13 +13,15 @@ import sys
 from collections.abc import Sequence
 
 from normlab import __version__
-from normlab.cli import look, runs, studies, tune
+from normlab.cli import bench, look, runs, studies, tune
 from normlab.cli.parser import Parser
 from normlab.errors import UserError
+from normlab.runs.threads import let_idle_threads_sleep
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; return the exit code."""
+    let_idle_threads_sleep()  # what libgomp reads when torch loads it
     arguments = [_with_dashes(word) for word in (sys.argv[1:] if argv is None else argv)]
     try:
         options = _parser(arguments).parse_args(arguments)
@@ -68,7 +70,7 @@ def _parser(arguments: list[str]) -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"normlab {__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True, parser_class=Parser)
-    for module in (runs, studies, tune, look):
+    for module in (runs, studies, tune, look, bench):
         for add in module.VERBS:
             add(verbs, arguments)
     return parser

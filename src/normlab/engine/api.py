@@ -61,7 +61,7 @@ class Run:
     @cached_property
     def placement(self) -> Placement:
         """Where and in which precision the model computes here."""
-        return choose_placement(self.config)
+        return choose_placement(self.config, self.folder.card().get("precision"))
 
     @cached_property
     def model(self) -> nn.Module:

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 import torch
 
 from normlab.config import TrainConfig
+from normlab.engine.precision import automatic_precision, has_fast_bfloat16
 from normlab.errors import UserError
 from normlab.tasks.base import Placement
 
 
-def choose_placement(config: TrainConfig) -> Placement:
+def choose_placement(config: TrainConfig, recorded: str | None = None) -> Placement:
     """Resolve `device` and `precision`, and set the thread count.
 
+    Args:
+        recorded: the precision that `auto` came to when the run began; kept wherever the device has it.
     Raises: UserError if the device does not exist here.
     """
     device = choose_device(config.device)
     torch.set_num_threads(config.threads or available_cores())
     precision = config.precision
     if precision == "auto":
-        precision = "bfloat16" if has_fast_bfloat16(device) else "float32"
+        kept = recorded if recorded == "float32" or has_fast_bfloat16(device) else None
+        precision = kept or automatic_precision(device).precision
     return Placement(device, precision)
 
 
@@ -43,16 +46,6 @@ def choose_device(name: str) -> torch.device:
 def available_cores() -> int:
     """Return the cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def has_fast_bfloat16(device: torch.device) -> bool:
-    """Say whether bfloat16 products run in hardware. Emulated ones are slower than float32."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device.type != "cpu":
-        return False
-    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 class PeakMemory:

@@ -28,6 +28,7 @@ from normlab.engine.graphs import CudaRecording, GraphedStep, make_capturable, r
 from normlab.engine.layers import LayerRecord
 from normlab.engine.lazy_adam import clip_gradients
 from normlab.engine.optim import build_optimizer, learning_rate, set_learning_rate
+from normlab.engine.precision import automatic_precision
 from normlab.engine.progress import Progress
 from normlab.engine.rng import initialise, seed_stream
 from normlab.engine.scalars import ScalarLog
@@ -114,12 +115,15 @@ class Training:
     def __init__(self, task: Task, config: TrainConfig, folder: RunFolder, progress: Progress, crew: Crew) -> None:
         config = crew.place(config)
         self.task, self.config, self.folder, self.progress, self.crew = task, config, folder, progress, crew
-        self.placement = choose_placement(config)
+        self.placement = choose_placement(config, folder.card().get("precision"))
         self.memory = PeakMemory(self.placement.device)
         self.data = crew.all_or_none(lambda: task.prepare(config), lambda data: data.fingerprint)
         crew.refuse_small_batches(config, self.data.sizes["train"])
         refuse_other_data(folder, self.data)
-        folder.write_card({**self.data.card, "fingerprint": self.data.fingerprint})
+        used = {"fingerprint": self.data.fingerprint, "precision": self.placement.precision}
+        folder.write_card({**self.data.card, **used})
+        if config.precision == "auto":
+            progress.say(f"precision: {self.placement.precision} ({automatic_precision(self.placement.device).reason})")
         seed_stream(config.seed, "build")
         self.model = task.build(config, self.data.card)
         initialise(self.model, config.seed)

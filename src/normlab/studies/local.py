@@ -23,6 +23,7 @@ from typing import Any
 from normlab.config import TrainConfig
 from normlab.errors import UserError
 from normlab.runs import RunFolder
+from normlab.runs.threads import let_idle_threads_sleep
 from normlab.studies.plan import Cell
 
 
@@ -154,7 +155,8 @@ def new_worker(threads: int) -> ProcessPoolExecutor:
 
 def _prepare_worker(threads: int) -> None:
     """Pin the thread count, and let idle OpenMP threads sleep: other cells need the cores."""
-    os.environ.update(OMP_NUM_THREADS=str(threads), OMP_WAIT_POLICY="PASSIVE")
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    let_idle_threads_sleep()
 
 
 def train_cell(

@@ -1,0 +1,69 @@
+"""Write docs/performance.md from docs/performance.json, the record of `normlab bench all`.
+
+python docs/performance_page.py                  write the page
+python docs/performance_page.py --check          fail if it is out of date (a test does this)
+python docs/performance_page.py RECORD PAGE      write another record's page, as `make bench` does
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from normlab.bench.tables import goals, markdown
+
+HERE = Path(__file__).resolve().parent
+
+HEAD = """# How fast
+
+Each part beside what one would take instead, and beside what the machine could do at most. The ratio is taken within a
+round, in which baseline and normlab run in turn in one process; the tables give the median of the rounds with its
+quartiles. Above 1, "times as fast" speaks for normlab; "times the time" is what something costs more than something.
+
+- One thread is timed by the process's own CPU seconds, several by the wall clock.
+- The share of the limit is the least time that the counted work needs, by the rates of a copy and of a matrix product
+  measured in the same run, over the time that it took. Bytes are counted once per pass that needs them, operations are
+  those of the products alone. A copy within the caches sets the limit of maps that fit there.
+- The course programs are written anew for these benchmarks (`bench/student_images.py`, `bench/student_tagger.py`): they
+  differ from normlab in everything at once, so such a ratio is that of two ways of working, not of two kernels.
+- Rows of the norm layers differ in map, type and layout; the tables show a scheme's median, lowest and highest.
+
+`make bench` writes the same tables for your machine to `runs/bench/`, in some ten minutes. `normlab bench norms`,
+`image`, `ner` and `sql` run one part; `--quick` tries them in a minute, `--threads` sets the threads, `--corpus`,
+`--glove` and `--spider` take real data.
+"""
+
+TAIL = """## Not measured
+
+- GPUs: every figure here is a CPU's.
+- Several threads: on a machine that other processes share, a thread that waits for its neighbour measures them.
+- The decoder of text-to-SQL.
+"""
+
+
+def page(record: dict[str, Any]) -> str:
+    """Return the page as Markdown."""
+    parts = [HEAD]
+    if record.get("command"):
+        parts += [f"Command: `{record['command']}`. {record.get('remark', '')}".strip(), ""]
+    return "\n".join([*parts, "## Goals", "", *goals(record), markdown(record), TAIL])
+
+
+def main(arguments: list[str]) -> int:
+    """Write or check the page; return the exit code."""
+    check = arguments == ["--check"]
+    files = [Path(word) for word in arguments] if arguments and not check else []
+    record, target = files or (HERE / "performance.json", HERE / "performance.md")
+    text = page(json.loads(record.read_text(encoding="utf-8")))
+    if not check:
+        target.write_text(text, encoding="utf-8")
+    elif not target.exists() or target.read_text(encoding="utf-8") != text:
+        print(f"out of date: {target.name}; run `python docs/performance_page.py`", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,149 @@
+"""Training a ResNet-14: what a scheme costs, which memory layout suits it, and the whole beside a course program.
+
+The images are made up (CIFAR's shape): their content changes no time. Steps hold everything from pixels to the moved
+weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from normlab.bench.limits import Floor, Limits, convolution_work
+from normlab.bench.row import Goal, Row, cost, faster
+from normlab.bench.student_images import StudentTraining
+from normlab.bench.timing import Settings, compare
+from normlab.bench.training import OwnTraining
+from normlab.nn.resnet import ResNet
+from normlab.norms import NORMS
+from normlab.tasks.image.config import SETTINGS, ImageConfig
+from normlab.tasks.image.data import ImageData
+from normlab.tasks.image.metrics import classification_metrics, confusion_matrix
+from normlab.tasks.image.task import TASK
+
+STEP_COST, TRAINING = Goal(at_most=1.25), Goal(at_least=3.0)
+_IMAGES = 1024
+
+
+def rows(settings: Settings) -> Iterator[Row]:
+    """Yield what schemes cost, layouts, training as a whole, and scores."""
+    limits, data = Limits(settings), made_up_images()
+    batches = (8,) if settings.quick else (128, 8)
+    for batch in batches:
+        yield from scheme_rows(batch, data, settings, limits)
+    for batch in batches:
+        yield training_row(batch, data, settings, limits)
+    if not settings.quick:
+        yield from layout_rows(settings)
+    yield score_row(settings)
+
+
+def made_up_images() -> ImageData:
+    """Return noise in the shape of CIFAR-10."""
+    torch.manual_seed(0)
+    return ImageData(
+        card={
+            "data": "noise",
+            "classes": [str(label) for label in range(10)],
+            "image_size": [32, 32],
+            "mean": [0.5] * 3,
+            "std": [0.25] * 3,
+        },
+        fingerprint="noise",
+        sizes={"train": _IMAGES},
+        images={"train": torch.randint(256, (_IMAGES, 3, 32, 32), dtype=torch.uint8)},
+        labels={"train": torch.randint(10, (_IMAGES,))},
+        rows={"train": ("train", torch.arange(_IMAGES))},
+    )
+
+
+def own_training(norm: str, batch: int, data: ImageData, settings: Settings, steps: int) -> OwnTraining:
+    """Return normlab's training of a ResNet-14 under a scheme, in the precision that this machine is given."""
+    values = {"norm": norm, "batch_size": batch, "threads": settings.threads, "device": "cpu"}
+    values |= {"groups": 8} if norm == "group" else {}
+    config = SETTINGS.make(None, values, "bench")
+    assert isinstance(config, ImageConfig)
+    return OwnTraining(TASK, config, data, steps)
+
+
+def scheme_rows(batch: int, data: ImageData, settings: Settings, limits: Limits) -> Iterator[Row]:
+    """A training step under each scheme beside the step without normalization."""
+    steps = 1 if batch >= 128 else 4
+    none = own_training("none", batch, data, settings, steps)
+    for norm in NORMS:
+        if norm != "none":
+            own = own_training(norm, batch, data, settings, steps)
+            found = compare(none, own, settings)
+            yield cost(
+                f"ResNet-14 step, {norm}, batch {batch}, {own.placement.precision}",
+                "the step without normalization",
+                found,
+                goal=None if norm == "torch_batch" else STEP_COST,
+                floor=_floor(own, batch, steps, limits),
+            )
+
+
+def training_row(batch: int, data: ImageData, settings: Settings, limits: Limits) -> Row:
+    """Training as a whole beside a course program, in images a second."""
+    steps = 2 if batch >= 128 else 12
+    own = own_training("batch", batch, data, settings, steps)
+    student = StudentTraining(data.images["train"], data.labels["train"], batch, steps)
+    found = compare(student, own, settings)
+    return faster(
+        f"ResNet-14 training, batch norm, batch {batch}, {own.placement.precision}",
+        "a course program (DataLoader, transforms per image, float32)",
+        found,
+        goal=TRAINING,
+        floor=_floor(own, batch, steps, limits),
+        details={
+            "normlab_images_per_s": steps * batch / found.own.median,
+            "baseline_images_per_s": steps * batch / found.baseline.median,
+        },
+    )
+
+
+def _floor(own: OwnTraining, batch: int, steps: int, limits: Limits) -> Floor:
+    flops, moved = convolution_work(own.model, torch.zeros(batch, 3, 32, 32))
+    dtype = own.placement.dtype
+    size = torch.empty(0, dtype=dtype).element_size()
+    return limits.floor(moved=steps * moved * size, flops=steps * flops, dtype=dtype)
+
+
+def layout_rows(settings: Settings) -> Iterator[Row]:
+    """The network's forward and backward pass channels-last, as normlab trains it, beside NCHW."""
+    for norm in NORMS:
+        found = compare(*(_pass(norm, layout) for layout in (torch.contiguous_format, torch.channels_last)), settings)
+        yield faster(f"ResNet-14 channels-last, {norm}, batch 128, bfloat16", "the same in NCHW", found)
+
+
+def _pass(norm: str, layout: torch.memory_format) -> Any:
+    model: Any = ResNet(2, 10, norm, **({"groups": 8} if norm == "group" else {}))
+    model.to(memory_format=layout)
+    images = torch.randn(128, 3, 32, 32).bfloat16().contiguous(memory_format=layout)
+    labels = torch.randint(10, (128,))
+
+    def step() -> None:
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = model(images)
+        F.cross_entropy(logits.float(), labels).backward()
+
+    return step
+
+
+def score_row(settings: Settings) -> Row:
+    """Accuracy and F1 of 10,000 predictions beside scikit-learn."""
+    from sklearn.metrics import accuracy_score, f1_score
+
+    draw = np.random.default_rng(0)
+    labels, found = draw.integers(10, size=(2, 10_000))
+    ours = torch.from_numpy(labels), torch.from_numpy(found)
+
+    def by_sklearn() -> object:
+        return accuracy_score(labels, found), f1_score(labels, found, average="macro")
+
+    pair = compare(by_sklearn, lambda: classification_metrics(confusion_matrix(*ours, 10)), settings)
+    return faster("accuracy and macro F1 of 10,000 predictions", "scikit-learn", pair)

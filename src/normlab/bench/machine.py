@@ -1,0 +1,30 @@
+"""On what a benchmark ran."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import torch
+
+from normlab.bench.timing import Settings
+from normlab.engine.device import available_cores
+from normlab.kernels.build import status
+from normlab.runs.environment import cpu_name, package_version
+from normlab.runs.threads import idle_threads
+
+
+def describe_machine(settings: Settings) -> dict[str, Any]:
+    """Return processor, cores, threads, versions, load and kernels, as plain JSON values."""
+    return {
+        "cpu": cpu_name(),
+        "cores": available_cores(),
+        "threads": settings.threads,
+        "clock": settings.clock,
+        "rounds": settings.rounds,
+        "torch": torch.__version__,
+        "normlab": package_version("normlab"),
+        "load_average": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
+        "idle_threads": idle_threads(),
+        "kernels": [row["kernel"] for row in status() if row["active"]],
+    }

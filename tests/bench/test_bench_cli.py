@@ -1,0 +1,101 @@
+"""The verb bench: its JSON, its tables, its mistakes in one line. Nothing here looks at how fast anything was."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from normlab.bench import BENCHES, image, ner, norms, sequence, sql
+from normlab.bench.timing import Settings
+from normlab.cli import main
+
+ROW = {
+    "what", "against", "unit", "value", "low", "high", "goal", "met", "own_ms", "baseline_ms", "limit",
+    "share_of_limit", "group", "note", "details",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["norms", "sql"])
+def test_a_quick_benchmark_writes_json_and_tables(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, page = tmp_path / "out.json", tmp_path / "out.md"
+    words = ["bench", name, "--quick", "--rounds", "1", "--threads", "1", "--json", str(out), "--markdown", str(page)]
+    assert main(words) == 0
+    record = json.loads(out.read_text())
+    assert list(record["benches"]) == [name]
+    assert record["command"] == f"normlab bench {name} --quick --rounds 1 --threads 1"
+    bench = record["benches"][name]
+    assert {"cpu", "cores", "threads", "torch", "clock", "load_average", "idle_threads"} <= bench["machine"].keys()
+    assert bench["limits"].keys() == {"copy_gb_per_s", "float32_tflop_per_s", "bfloat16_tflop_per_s"}
+    assert len(capsys.readouterr().out.splitlines()) == len(bench["rows"])
+    for row in bench["rows"]:
+        assert row.keys() == ROW
+        assert 0 < row["low"] <= row["value"] <= row["high"]
+        assert (row["met"] is None) == (row["goal"] is None)
+    assert page.read_text().startswith(f"## {name}\n")
+
+
+def test_a_tagger_is_trained_beside_a_course_program() -> None:
+    pytest.importorskip("torchcrf")
+    config, data = ner.corpus(Settings())
+    limits = norms.Limits(Settings(rounds=1))
+    compared, speed = ner.training_rows(config, data, Settings(rounds=1), limits, table=500)
+    assert "course program" in str(compared.against)
+    assert speed.unit == "words/s"
+    assert 0 < speed.as_values()["share_of_limit"] < 2
+
+
+def test_without_pytorch_crf_the_rows_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sequence, "pytorch_crf", lambda: None)
+    rows = list(sequence.crf_rows(Settings(rounds=1)))
+    assert [row.value for row in rows] == [None, None]
+    assert all("not installed" in row.note for row in rows)
+
+
+def test_a_network_is_trained_beside_a_course_program() -> None:
+    data = image.made_up_images()
+    row = image.training_row(8, data, Settings(rounds=1), image.Limits(Settings(rounds=1)))
+    assert row.details.keys() == {"normlab_images_per_s", "baseline_images_per_s"}
+    assert row.floor is not None
+    assert row.floor.flops > 0
+
+
+@pytest.mark.parametrize("scheme", norms.SCHEMES)
+def test_torchs_nearest_layer_computes_the_same(scheme: str) -> None:
+    x = torch.randn(4, 16, 8, 8)
+    own = norms.NORMS.create(scheme, 16, **({"groups": norms.GROUPS} if scheme == "group" else {}))
+    peer = norms.torch_layer(scheme, 16)
+    if scheme == "batch_instance":
+        with torch.no_grad():
+            own.gate.fill_(0.7)
+    assert torch.allclose(own(x), peer(x), atol=1e-5)
+
+
+def test_the_scan_of_cells_finds_what_a_question_names() -> None:
+    assert [cell for cell, _ in sql.scanned("Ships under the flag of Malta?", ["Malta", "Norway"])] == ["Malta"]
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["nomrs"], "invalid choice: 'nomrs'"),
+        (["norms", "--rounds", "0"], "--rounds 0: nothing would be timed"),
+        (["norms", "--threads", "9999"], "--threads 9999: this machine has"),
+        (["norms", "--json", "nowhere/out.json"], "there is no folder nowhere"),
+        (["ner", "--corpus", "nowhere"], "--corpus nowhere: no such file or folder"),
+        (["norms", "--quik"], "unknown flag '--quik': did you mean '--quick'"),
+    ],
+)
+def test_a_mistake_is_told_in_one_line(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", *words]) == 2
+    [line] = capsys.readouterr().err.strip().splitlines()
+    assert message in line
+
+
+def test_all_benchmarks_have_their_rows() -> None:
+    assert BENCHES.names() == ["norms", "image", "ner", "sql"]
+    assert all(callable(BENCHES.get(name)) for name in BENCHES)
