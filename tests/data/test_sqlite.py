@@ -20,11 +20,14 @@ def database(tmp_path: Path) -> Path:
         "CREATE TABLE item (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT, price REAL);"
         "INSERT INTO item (name, price) VALUES ('pen', 1.5), ('ink', 4), ('map', NULL);"
         "CREATE VIEW cheap AS SELECT name FROM item WHERE price < 2;"
+        "CREATE VIEW spy AS SELECT sql FROM sqlite_master;"
     )
     connection.commit()
     connection.close()
     return path
 
+
+ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n WHERE i < 0"
 
 HOSTILE = [
     "ATTACH DATABASE '{folder}/new.sqlite' AS other",
@@ -79,6 +82,37 @@ HOSTILE = [
     " UNION ".join(["SELECT 1"] * 12),
     "SELECT '" + "x" * 30_000 + "'",
     "SELECT * FROM nowhere",
+    # the schema under its other names, and through what stands between
+    "SELECT sql FROM main.sqlite_schema",
+    'SELECT sql FROM "sqlite_master"',
+    "SELECT sql FROM [SQLITE_MASTER]",
+    "SELECT (SELECT sql FROM sqlite_master)",
+    "SELECT name FROM item UNION SELECT sql FROM sqlite_master",
+    "WITH x AS (SELECT sql FROM sqlite_schema) SELECT * FROM x",
+    "SELECT name FROM item WHERE name IN (SELECT name FROM sqlite_master)",
+    "SELECT sql FROM spy",
+    "SELECT name FROM temp.sqlite_master",
+    "SELECT * FROM pragma_table_list",
+    "SELECT * FROM dbstat",
+    "SELECT * FROM sqlite_dbpage",
+    # writing in other clothes
+    "ATTACH 'file:{folder}/new.sqlite?mode=rwc' AS other",
+    "ATTACH ':memory:' AS other",
+    "WITH x AS (SELECT 1) UPDATE item SET price = 0",
+    "INSERT INTO item (name) VALUES ('x') RETURNING id",
+    "CREATE TEMP VIEW v AS SELECT 1",
+    "DROP VIEW cheap",
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA trusted_schema = ON",
+    "ROLLBACK",
+    "RELEASE s",
+    "VALUES (1); DELETE FROM item",
+    "EXPLAIN QUERY PLAN SELECT 1",
+    "/* SELECT */ DELETE FROM item",
+    # sizes
+    "SELECT " + ", ".join(["1"] * 600),
+    "SELECT replace(hex(zeroblob(400000)), '00', 'aaaaaaaaaaaaaa')",
+    "SELECT 1 \x00",
     "",
     "-- nothing",
 ]
@@ -106,7 +140,9 @@ def test_refusal_is_told_from_a_failure(database: Path, sql: str):
     "sql",
     [
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n",
-        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n WHERE i < 0",
+        ENDLESS,
+        "SELECT count(*) FROM " + ", ".join(f"item AS i{number}" for number in range(20)),
+        "SELECT i1.id FROM " + ", ".join(f"item AS i{number}" for number in range(20)) + " ORDER BY i1.price",
     ],
 )
 def test_endless_query_stops_at_its_deadline(database: Path, sql: str):
@@ -128,6 +164,30 @@ def test_rows_and_columns_come_back(database: Path):
 )
 def test_every_way_to_begin_a_query_is_accepted(database: Path, sql: str):
     assert run_query(database, sql).rows == [(1,)]
+
+
+def test_limits_of_one_query_do_not_outlast_it(database: Path):
+    with pytest.raises(QueryTimeout):
+        run_query(database, ENDLESS, seconds=0.05)
+    assert run_query(database, "SELECT count(*) FROM item").rows == [(3,)]
+
+
+def test_a_database_that_keeps_a_log_of_writes_is_read_and_not_changed(database: Path):
+    writer = sqlite3.connect(database)
+    writer.execute("PRAGMA journal_mode = WAL")
+    writer.execute("INSERT INTO item (name) VALUES ('new')")
+    writer.commit()
+    before = database.read_bytes()
+    assert run_query(database, "SELECT count(*) FROM item").rows == [(4,)]
+    with pytest.raises(QueryError):
+        run_query(database, "DELETE FROM item")
+    assert database.read_bytes() == before
+    assert writer.execute("SELECT count(*) FROM item").fetchall() == [(4,)]
+    writer.close()
+
+
+def test_the_counter_of_automatic_keys_can_be_read(database: Path):
+    assert run_query(database, "SELECT name, seq FROM sqlite_sequence").rows == [("item", 3)]
 
 
 def test_views_can_be_read(database: Path):

@@ -67,3 +67,63 @@ def test_a_world_in_which_small_batches_spoil_batch_norms_statistics_is_answered
     study = make_study(tmp_path, plan.axes, 3, outcome, claims=plan.file.claims)
     kinds = [judge(study, claim).kind for claim in parse_claims(study)]
     assert kinds == ["confirmed", "refuted", *["confirmed"] * 7]
+
+
+SQL_STUDIES = {"sql_models": {"smoke", "demo", "full", "unseen"}, "sql_ablation": {"smoke", "demo", "full", "course"}}
+
+
+@pytest.mark.parametrize(("name", "scale"), [(name, scale) for name, scales in SQL_STUDIES.items() for scale in scales])
+def test_every_scale_of_the_sql_studies_plans_variants_that_differ(name, scale):
+    plan = make_plan(name, scale=scale, seeds=1)
+    assert set(plan.file.scales) == SQL_STUDIES[name]
+    assert len({cell.hash for cell in plan.cells}) == len(plan.cells) > 1
+    assert len(read_claims(plan.file.claims, plan.axes, name)) == len(plan.file.claims) > 0
+
+
+@pytest.mark.parametrize("name", [*SQL_STUDIES, "sql_grid"])
+def test_the_header_of_an_sql_study_gives_its_command_and_sources_are_for_readers(name):
+    header = find_study(name).read_text(encoding="utf-8").split("\n\n")[0]
+    assert f"normlab {'tune' if name == 'sql_grid' else 'study run'} {name}" in header
+    assert "docs/results" in header
+    for claim in StudyFile.from_yaml(find_study(name)).claims:
+        assert not re.search(r"[0-9a-f]{12}", claim["source"])
+        assert "%" not in claim["says"]
+
+
+def test_the_ablation_switches_one_part_at_a_time():
+    cells = {cell.values["variant"]: cell.config.model_dump() for cell in make_plan("sql_ablation", seeds=1).cells}
+    whole = cells.pop("all parts")
+    changes = {name: {key for key in whole if config[key] != whole[key]} for name, config in cells.items()}
+    assert {len(keys) for keys in changes.values()} == {1}
+    switched = {key for keys in changes.values() for key in keys}
+    parts = "model attention layer_norm linking relation_layers mask_training shuffle_tables drop_table label_smoothing"
+    assert switched == set(parts.split())
+
+
+@pytest.mark.parametrize("scale", ["smoke", "demo", "full"])
+def test_the_sql_search_gives_every_model_the_same_trials(scale):
+    plan = make_plan("sql_grid", scale=scale)
+    assert plan.search is not None
+    trials = {}
+    for cell in plan.cells:
+        settings = {key: value for key, value in cell.values.items() if key != "model"}
+        trials.setdefault(cell.values["model"], []).append(settings)
+    assert len(trials) >= 2
+    assert all(found == trials["lstm"] for found in trials.values())
+    assert len(read_claims(plan.file.claims, plan.axes, "sql_grid")) == len(plan.file.claims) > 0
+
+
+@pytest.mark.parametrize("name", SQL_STUDIES)
+def test_a_world_in_which_every_part_helps_confirms_the_sql_claims(tmp_path, name):
+    plan = make_plan(name)
+
+    def outcome(values, seed):
+        place = plan.axes["variant"].index(values["variant"])
+        best = "all parts" if "all parts" in plan.axes["variant"] else plan.axes["variant"][-1]
+        share = 0.6 if values["variant"] in (best, "layer norm in the decoder") else 0.3 + 0.02 * place
+        jitter = 0.002 * seed + 1e-4 * ((seed + 1) * (place + 2) % 7)
+        return {"test/exact_match": share + jitter, "test/execution_sound": share + jitter}
+
+    study = make_study(tmp_path, plan.axes, 3, outcome, claims=plan.file.claims)
+    verdicts = {claim.says: judge(study, claim).kind for claim in parse_claims(study)}
+    assert set(verdicts.values()) == {"confirmed"}

@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from normlab.cli import sql_scores
 from normlab.cli.parser import Parser, add_fields, add_verb, field_values
+from normlab.errors import UserError
 
 
 def _add_train(verbs: Any, arguments: list[str]) -> None:
@@ -101,20 +103,29 @@ def _for_people(name: str, value: float | None) -> str:
 
 
 def _add_evaluate(verbs: Any, arguments: list[str]) -> None:
-    parser = add_verb(verbs, "evaluate", "measure a trained run on a split", _evaluate)
-    parser.add_argument("run_folder", type=Path, metavar="RUN")
+    parser = add_verb(verbs, "evaluate", "measure a trained run on a split, or score a file of SQL", _evaluate)
+    parser.add_argument("run_folder", type=Path, metavar="RUN", nargs="?")
     parser.add_argument("--split", default="test", help="train, val or test [test]")
     parser.add_argument("--data", help="where the data lie now, if they moved")
     parser.add_argument("--device", help="auto, cpu, cuda, ...")
     parser.add_argument("--json", action="store_true", help="print metrics and tables as JSON")
+    sql_scores.add_options(parser)
 
 
 def _evaluate(options: argparse.Namespace) -> int:
+    if options.gold or options.predicted:
+        return sql_scores.score_files(options)
+    if options.run_folder is None:
+        raise UserError("nothing to evaluate: give a run folder, or --gold, --predicted and --tables")
     from normlab.engine.api import load_run
 
     run = load_run(options.run_folder, device=options.device)
     found = run.evaluate(options.split, data=options.data)
-    print(json.dumps(found) if options.json else _metric_table(found["metrics"]))
+    text = _metric_table(found["metrics"])
+    if options.official:
+        found["official"], shown = sql_scores.official_of_run(run, options)
+        text = f"{text}\n\n{shown}"
+    print(json.dumps(found) if options.json else text)
     return 0
 
 

@@ -172,6 +172,52 @@ class MarkedSentences:
     items: list[MarkedSentence]
 
 
+VERDICTS = {"right": "right", "rows": "right rows, other SQL", "wrong": "wrong"}
+
+
+@dataclass(frozen=True)
+class Query:
+    """A question with the SQL that was wanted and the SQL that came.
+
+    Attributes:
+        verdict: one of `VERDICTS`.
+        facts: what else is known of it, one line each: names that were linked, the error.
+        gold, found: the two queries; pieces with `wrong` are not in the other one.
+        alternatives: (score, SQL) of the beam's other hypotheses, best first.
+        gold_rows, found_rows: the first rows that each returns, as text; None where they are not known.
+    """
+
+    question: str
+    database: str
+    level: str
+    verdict: str
+    facts: list[tuple[str, str]]
+    gold: list[Piece]
+    found: list[Piece]
+    alternatives: list[tuple[str, str]]
+    gold_rows: list[list[str]] | None
+    found_rows: list[list[str]] | None
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Queries to look through by verdict, level, database and any word."""
+
+    kind: ClassVar[str] = "queries"
+    name: str
+    items: list[Query]
+
+    @property
+    def databases(self) -> list[str]:
+        """The databases that occur, sorted."""
+        return sorted({item.database for item in self.items})
+
+    @property
+    def levels(self) -> list[str]:
+        """The levels that occur, in the order of the items' first."""
+        return list(dict.fromkeys(item.level for item in self.items if item.level))
+
+
 @dataclass(frozen=True)
 class Folded:
     """Blocks behind a line that opens them."""
@@ -181,7 +227,7 @@ class Folded:
     blocks: list[Block]
 
 
-Block = Text | Bullets | Answers | Advice | Table | Figure | MarkedSentences | Folded
+Block = Text | Bullets | Answers | Advice | Table | Figure | MarkedSentences | Queries | Folded
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from normlab.report.blocks import Figure
+from normlab.report.blocks import VERDICTS, Figure
 from normlab.report.sections import sections_of
 from normlab.report.sections.side_by_side import section as side_by_side
 from normlab.report.sources import collect_studies
@@ -82,6 +82,7 @@ def _templates() -> Environment:
     )
     environment.filters["figure_json"] = figure_json
     environment.globals["dash_array"] = _DASH_ARRAYS.get
+    environment.globals["verdicts"] = VERDICTS
     return environment
 
 

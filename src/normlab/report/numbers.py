@@ -7,7 +7,7 @@ from typing import Any
 
 from normlab.studies.statistics import Interval
 
-FRACTIONS = ("accuracy", "f1", "exact_match", "execution", "precision", "recall", "entity_macro", "/ece")
+FRACTIONS = ("accuracy", "f1", "exact_match", "execution", "precision", "recall", "entity_macro", "/ece", "/valid")
 DASH = "–"
 
 

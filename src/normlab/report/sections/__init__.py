@@ -64,6 +64,20 @@ SECTIONS: dict[str, list[str]] = {
         "configuration",
         "environment",
     ],
+    "text2sql": [
+        "summary",
+        "progress",
+        "sql_results",
+        "rankings",
+        "claims",
+        "published_sql",
+        "sql_breakdown",
+        "sql_examples",
+        "sql_curves",
+        "timing",
+        "configuration",
+        "environment",
+    ],
 }
 
 

@@ -223,6 +223,29 @@
     });
   }
 
+  // Queries are looked through by verdict, level, database and any word; a page of them at a time.
+  const PAGE = 10;
+  for (const block of document.querySelectorAll(".queries")) {
+    const items = [...block.querySelectorAll(".query")], filters = [...block.querySelectorAll("[data-filter]")];
+    const words = items.map((item) => item.textContent.toLowerCase().replace(/\s+/g, " "));
+    const output = block.querySelector("output"), more = block.querySelector(".more");
+    let shown = PAGE;
+    const update = () => {
+      const wanted = Object.fromEntries(filters.map((filter) => [filter.dataset.filter, filter.value]));
+      const text = wanted.text.trim().toLowerCase();
+      const fits = (item, i) => ["verdict", "level", "database"].every((key) => !wanted[key] || item.dataset[key] === wanted[key])
+        && words[i].includes(text);
+      const found = items.filter(fits);
+      items.forEach((item) => { item.hidden = true; });
+      found.slice(0, shown).forEach((item) => { item.hidden = false; });
+      output.textContent = `${found.length} of ${items.length} questions`;
+      more.hidden = found.length <= shown;
+    };
+    for (const filter of filters) filter.addEventListener("input", () => { shown = PAGE; update(); });
+    more.addEventListener("click", () => { shown += 4 * PAGE; update(); });
+    update();
+  }
+
   // The table of contents says where one is.
   const links = new Map([...document.querySelectorAll(".side a")].map((link) => [link.hash.slice(1), link]));
   const spy = new IntersectionObserver((entries) => {

@@ -24,7 +24,7 @@ from normlab.tasks.text2sql.evaluation.scores import summarise
 from normlab.tasks.text2sql.model import Text2Sql, gold_losses
 from normlab.tasks.text2sql.nearest import NearestQuestion
 
-_EXAMPLES = 60
+_WRONG, _RIGHT = 100, 50  # examples kept for the report
 _SHOWN_ROWS = 5
 _SHOWN_CELL = 80
 
@@ -132,11 +132,17 @@ def _baseline(examples: list[Example], data: Text2SqlData) -> Scores:
 def _examples(
     examples: list[Example], answers: list[list[Answer]], scores: Scores, data: Text2SqlData, split: str
 ) -> list[dict[str, Any]]:
-    """Some wrong answers, then some right ones, with what a reader needs to see why."""
+    """Some wrong answers, then some right ones, from all over the split, with what a reader needs to see why."""
     wrong = [place for place, row in enumerate(scores.rows) if not row.exact and not row.skipped]
     right = [place for place, row in enumerate(scores.rows) if row.exact]
-    chosen = [*wrong[: _EXAMPLES * 2 // 3], *right[: _EXAMPLES // 3]]
+    chosen = [*_spread(wrong, _WRONG), *_spread(right, _RIGHT)]
     return [_example(examples[place], answers[place], scores.rows[place], data) for place in chosen]
+
+
+def _spread(places: list[int], wanted: int) -> list[int]:
+    """So many of them, evenly spaced: Spider's own files stand sorted by database."""
+    step = max(1.0, len(places) / wanted)
+    return [places[int(step * number)] for number in range(min(wanted, len(places)))]
 
 
 def _example(example: Example, answers: list[Answer], score: RowScore, data: Text2SqlData) -> dict[str, Any]:
@@ -155,6 +161,7 @@ def _example(example: Example, answers: list[Answer], score: RowScore, data: Tex
         "prediction": best(answers),
         "exact": score.exact,
         "executed": score.executed_sound,
+        "executed_official": score.executed,
         "hardness": score.hardness,
         "error": score.error,
         "linked_tables": tables,
@@ -162,6 +169,7 @@ def _example(example: Example, answers: list[Answer], score: RowScore, data: Tex
         "values": [value.sql for value in linked.values],
         "alternatives": [{"sql": answer.sql, "score": answer.score} for answer in answers],
         "rows": _rows(best(answers), example.db_id, data),
+        "gold_rows": _rows(example.query, example.db_id, data),
     }
 
 

@@ -4,6 +4,7 @@ Every verdict equals the official script's, its quirks included, without NLTK da
 database for writing; `run_official` runs the script itself.
 """
 
+from normlab.tasks.text2sql.evaluation.compare import Comparison, as_columns, compare_with_official
 from normlab.tasks.text2sql.evaluation.files import (
     Evaluator,
     evaluate_files,
@@ -16,13 +17,16 @@ from normlab.tasks.text2sql.evaluation.scores import RowScore, Scores, as_text
 from normlab.tasks.text2sql.evaluation.tree import OfficialAbortError, ParseError
 
 __all__ = [
+    "Comparison",
     "Evaluator",
     "OfficialAbortError",
     "OfficialScores",
     "ParseError",
     "RowScore",
     "Scores",
+    "as_columns",
     "as_text",
+    "compare_with_official",
     "evaluate_files",
     "evaluate_rows",
     "exact_match",

@@ -1,0 +1,82 @@
+"""What `normlab evaluate` does for SQL beyond measuring a run: prediction files, and the official script beside it."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from normlab.errors import UserError
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the flags to `evaluate`."""
+    group = parser.add_argument_group("text2sql")
+    group.add_argument("--gold", type=Path, help="score a file: lines SQL TAB db_id; needs --predicted and --tables")
+    group.add_argument("--predicted", type=Path, help="one predicted query a line")
+    group.add_argument("--tables", type=Path, help="tables.json [of a run: that of its data]")
+    group.add_argument("--databases", type=Path, help="folder of DB/DB.sqlite [of a run: that of its data]")
+    group.add_argument(
+        "--official", type=Path, metavar="SCRIPT", help="run your copy of Spider's evaluation.py as well"
+    )
+    group.add_argument("--python", default=sys.executable, help="the interpreter for that script [this one]")
+    group.add_argument("--seconds", type=float, default=3600.0, help="deadline of that script [3600]")
+
+
+def score_files(options: argparse.Namespace) -> int:
+    """Score one file against another; print the official table."""
+    from normlab.tasks.text2sql.evaluation import as_text, evaluate_files
+
+    for name in ("gold", "predicted", "tables"):
+        if getattr(options, name) is None:
+            raise UserError(f"--{name} is missing: to score a file give --gold, --predicted and --tables")
+    if options.run_folder is not None:
+        raise UserError(f"{options.run_folder} and --gold: score either a run or a file")
+    scores = evaluate_files(options.gold, options.predicted, tables=options.tables, databases=options.databases)
+    answer = scores.as_dict()
+    text = as_text(scores)
+    if options.official:
+        if options.databases is None:
+            raise UserError("--official needs --databases: the script reads the schemas from the SQLite files")
+        pairs = [(row.gold, row.db_id) for row in scores.rows]
+        found, shown = _official(options, pairs, [row.predicted for row in scores.rows], options.gold.parent)
+        answer["official"], text = found, f"{text}\n\n{shown}"
+    print(json.dumps(answer) if options.json else text)
+    return 0
+
+
+def official_of_run(run: Any, options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    """Run the script on the predictions that `run.evaluate` has just written; return numbers and text."""
+    from normlab.tasks.text2sql.rows import database_folder, read_rows
+
+    if run.task.name != "text2sql":
+        raise UserError(f"--official: {run.path} is a run of {run.task.name}; the script is for text2sql")
+    config = run.config if options.data is None else run.config.with_values("data", data=options.data)
+    gold = [(row.query, row.db_id) for row in read_rows(config).splits[options.split]]
+    with (run.path / "predictions" / f"{options.split}.csv").open(encoding="utf-8", newline="") as file:
+        predicted = [row["prediction"] for row in csv.DictReader(file)]
+    databases = database_folder(config)
+    options.tables = options.tables or databases.parent / "tables.json"
+    options.databases = options.databases or databases
+    return _official(options, gold, predicted, run.path / "predictions")
+
+
+def _official(
+    options: argparse.Namespace, gold: list[tuple[str, str]], predicted: list[str], folder: Path
+) -> tuple[dict[str, Any], str]:
+    from normlab.tasks.text2sql.evaluation import as_columns, compare_with_official
+
+    found = compare_with_official(
+        options.official,
+        gold,
+        predicted,
+        tables=options.tables,
+        databases=options.databases,
+        folder=folder / "official",
+        python=options.python,
+        seconds=options.seconds,
+    )
+    return found.as_dict(), as_columns(found)
