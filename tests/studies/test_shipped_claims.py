@@ -72,7 +72,9 @@ def test_a_world_in_which_small_batches_spoil_batch_norms_statistics_is_answered
 SQL_STUDIES = {"sql_models": {"smoke", "demo", "full", "unseen"}, "sql_ablation": {"smoke", "demo", "full", "course"}}
 
 
-@pytest.mark.parametrize(("name", "scale"), [(name, scale) for name, scales in SQL_STUDIES.items() for scale in scales])
+@pytest.mark.parametrize(
+    ("name", "scale"), [(name, scale) for name, scales in SQL_STUDIES.items() for scale in sorted(scales)]
+)
 def test_every_scale_of_the_sql_studies_plans_variants_that_differ(name, scale):
     plan = make_plan(name, scale=scale, seeds=1)
     assert set(plan.file.scales) == SQL_STUDIES[name]

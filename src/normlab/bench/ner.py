@@ -127,8 +127,8 @@ def score_row(settings: Settings) -> Row:
     gold, found = (np.array([number[tag] for tags in side for tag in tags]) for side in (sentences, guesses))
 
     def by_normlab() -> object:
-        entities = (find_entities(tags, offsets, names, "bio") for tags in (gold, found))
-        return entity_table(*entities, names, strict=False)
+        right, guessed = (find_entities(tags, offsets, names, "bio") for tags in (gold, found))
+        return entity_table(right, guessed, names, strict=False)
 
     def by_seqeval() -> object:
         return classification_report(sentences, guesses, output_dict=True)

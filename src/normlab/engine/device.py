@@ -21,7 +21,7 @@ def choose_placement(config: TrainConfig, recorded: str | None = None) -> Placem
     """
     device = choose_device(config.device)
     torch.set_num_threads(config.threads or available_cores())
-    precision = config.precision
+    precision: str = config.precision
     if precision == "auto":
         kept = recorded if recorded == "float32" or has_fast_bfloat16(device) else None
         precision = kept or automatic_precision(device).precision

@@ -52,7 +52,7 @@ def section(view: StudyView) -> Section | None:
 
 def published_split(view: StudyView) -> str | None:
     """Return the published split of the study's view of the data; None if its runs differ in that, or nobody has it."""
-    views = {cell.config.get("view") for cell in view.cells if cell.config}
+    views = {str(cell.config.get("view")) for cell in view.cells if cell.config}
     return SPLITS.get(views.pop()) if len(views) == 1 else None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from normlab.report.blocks import Block, Bullets, Cell, Column, Folded, Section, Table
 from normlab.report.numbers import count, plural
 from normlab.report.sections.results import SPLITS, interval_cell, metric_cells, seeds_cell
@@ -70,8 +72,8 @@ def baseline_cells(view: StudyView, split: str, metrics: list[str]) -> list[Cell
     return [Cell("Nearest question, copied"), Cell("", sort="0"), *cells]
 
 
-def _tables(cell: CellView, split: str) -> dict[str, object]:
-    found: dict[str, object] = cell.result.get("tables", {}).get(split, {})
+def _tables(cell: CellView, split: str) -> dict[str, Any]:
+    found: dict[str, Any] = cell.result.get("tables", {}).get(split, {})
     return found
 
 
