@@ -122,8 +122,6 @@ class Training:
         refuse_other_data(folder, self.data)
         used = {"fingerprint": self.data.fingerprint, "precision": self.placement.precision}
         folder.write_card({**self.data.card, **used})
-        if config.precision == "auto":
-            progress.say(f"precision: {self.placement.precision} ({automatic_precision(self.placement.device).reason})")
         seed_stream(config.seed, "build")
         self.model = task.build(config, self.data.card)
         initialise(self.model, config.seed)
@@ -133,6 +131,8 @@ class Training:
         self.counters = self._restore()
         stepped: nn.Module = torch.compile(self.model) if config.compile else self.model  # type: ignore[assignment]
         self.stepped_model = crew.wrap(stepped)
+        if config.precision == "auto":
+            progress.say(f"precision: {self.placement.precision} ({automatic_precision(self.placement.device).reason})")
         self.scalars = ScalarLog(folder.path)
         self.layers = LayerRecord(self.model, folder, on=config.distributions == "all")
         self.watch, self.tally = FiniteWatch(self.placement.device), Tally()
