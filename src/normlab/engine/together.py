@@ -50,7 +50,8 @@ class Lane:
     def _own_place(self) -> Iterator[None]:
         if self._random is not None:
             _set_random(self._random)
-        with torch.cuda.stream(self._stream) if self._stream is not None else nullcontext():
+        place: Any = nullcontext() if self._stream is None else torch.cuda.stream(self._stream)
+        with place:
             yield
         self._random = _random_state()
 

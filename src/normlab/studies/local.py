@@ -72,7 +72,7 @@ def run_local(
 
     threads = max(1, cores // count)
     with ThreadPoolExecutor(count) as lanes:
-        serve = _serve if concurrent == 1 else partial(_serve_together, concurrent)
+        serve: Callable[..., None] = _serve if concurrent == 1 else partial(_serve_together, concurrent)
         for lane in [lanes.submit(serve, queue, task, folder, threads, report, train) for _ in range(count)]:
             lane.result()
     return outcomes

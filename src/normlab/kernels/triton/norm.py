@@ -74,7 +74,7 @@ def run_backward(
     means, rstds = stats.float().unbind(1)
     centre = means[1:] if scheme.kind == MIX else means
     sums, products = _plane_products(x, grad, y, centre)
-    dgate = None
+    dgate: Tensor | None = None
     if scheme.kind == MIX:
         assert gate is not None
         coefficients, dweight, dgate = _mixed_backward(sums, products, means, rstds, w, gate.float(), x, scheme)
