@@ -51,7 +51,7 @@ def test_a_world_in_which_batch_norm_rules_is_answered(tmp_path):
     plan = make_plan("seven_norms")
     study = make_study(tmp_path, plan.axes, 3, outcome, claims=plan.file.claims, epochs=epochs)
     verdicts = {claim.says: judge(study, claim).kind for claim in parse_claims(study)}
-    assert set(verdicts.values()) == {"confirmed"}
+    assert {says: kind for says, kind in verdicts.items() if kind != "confirmed"} == {}
 
 
 def test_a_world_in_which_small_batches_spoil_batch_norms_statistics_is_answered(tmp_path):
@@ -59,7 +59,7 @@ def test_a_world_in_which_small_batches_spoil_batch_norms_statistics_is_answered
 
     def outcome(values, seed):
         place = list(means).index((values["norm"], values["batch_size"]))
-        jitter = 0.002 * seed + 1e-4 * ((seed + 1) * (place + 2) % 7)
+        jitter = 0.002 * seed + 1e-4 * ((seed + 1) * (place + 2) % 17)
         precise = {"test/accuracy_precise": 0.9 + jitter} if values["norm"] == "batch" else {}
         return {"test/accuracy": list(means.values())[place] + jitter, **precise}
 
@@ -123,9 +123,9 @@ def test_a_world_in_which_every_part_helps_confirms_the_sql_claims(tmp_path, nam
         place = plan.axes["variant"].index(values["variant"])
         best = "all parts" if "all parts" in plan.axes["variant"] else plan.axes["variant"][-1]
         share = 0.6 if values["variant"] in (best, "layer norm in the decoder") else 0.3 + 0.02 * place
-        jitter = 0.002 * seed + 1e-4 * ((seed + 1) * (place + 2) % 7)
+        jitter = 0.002 * seed + 1e-4 * ((seed + 1) * (place + 2) % 17)
         return {"test/exact_match": share + jitter, "test/execution_sound": share + jitter}
 
     study = make_study(tmp_path, plan.axes, 3, outcome, claims=plan.file.claims)
     verdicts = {claim.says: judge(study, claim).kind for claim in parse_claims(study)}
-    assert set(verdicts.values()) == {"confirmed"}
+    assert {says: kind for says, kind in verdicts.items() if kind != "confirmed"} == {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -85,10 +86,10 @@ def test_a_resumed_run_ends_in_the_same_bits(tmp_path: Path, monkeypatch: pytest
     assert main(["train", "text2sql", *flags, "--out", str(tmp_path / "whole")]) == 0
     real = Training.run_epoch
 
-    def stopped(self: Training) -> None:
+    def stopped(self: Training) -> Generator[None]:
         if self.counters.epoch == 1:
             raise KeyboardInterrupt
-        real(self)
+        yield from real(self)
 
     monkeypatch.setattr(Training, "run_epoch", stopped)
     main(["train", "text2sql", *flags, "--out", str(tmp_path / "halves")])
