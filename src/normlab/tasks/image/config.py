@@ -29,7 +29,9 @@ class ImageConfig(TrainConfig):
         "ones and in the end both: accuracy and accuracy_precise of the same weights",
     )
     bn_sync: bool = option(
-        False, "several processes (torchrun): batch norms take their statistics over all of them, not over each share"
+        False,
+        "several processes (torchrun): batch norms take their statistics over all of them, not over each share",
+        later=True,
     )
     norm_momentum: float | None = option(None, "batch norms: weight of the newest running statistics", gt=0, le=1)
 
