@@ -97,9 +97,20 @@ def test_tables_stand_in_the_order_asked_for_and_nodes_keep_theirs():
     assert found.key == serialize(linked, SCHOOL, coder, order=[2, 0, 1]).key
 
 
-@pytest.mark.parametrize("order", [[0, 1], [0, 0, 1], [0, 1, 3], [0, 1, 2, 3]])
-def test_an_order_that_is_no_permutation_is_refused(order: list[int]):
-    with pytest.raises(ValueError, match="permutation of 3"):
+def test_a_table_that_is_left_out_has_no_pieces_and_neither_have_its_columns_and_cells():
+    coder, linked = Letters(), linked_to(QUESTION, ROME)
+    found = serialize(linked, SCHOOL, coder, order=[2, 1])
+    assert coder.text(found) == (
+        "[CLS] Which students in Rome ? [SEP] * [SEP] "
+        "owns : student id , pet id [SEP] pet : pet id , kind , weight [SEP]"
+    ).replace("students", "st ud en ts")
+    assert [coder.node(found, node) for node in (5, 9, 12, 13)] == ["", "", "", "pet id"]
+    assert found.dropped == (5, 9, 10, 11, 12)
+
+
+@pytest.mark.parametrize("order", [[0, 0, 1], [0, 1, 3], [0, 1, 2, 3], [-1]])
+def test_an_order_that_names_a_table_twice_or_one_that_is_not_there_is_refused(order: list[int]):
+    with pytest.raises(ValueError, match="some of 3 tables"):
         serialize(linked_to(QUESTION), SCHOOL, Letters(), order=order)
 
 

@@ -37,6 +37,7 @@ class Text2SqlData:
         rows: the questions themselves, and what they leak.
         questions: encodes more of them.
         trainable: rows of the training part whose gold the decoder can write.
+        costs: of each of them, for batches of questions that cost alike.
     """
 
     card: dict[str, Any]
@@ -46,6 +47,7 @@ class Text2SqlData:
     rows: Rows
     questions: Questions
     trainable: np.ndarray
+    costs: np.ndarray
 
 
 def prepare(config: Text2SqlConfig) -> Text2SqlData:
@@ -76,6 +78,7 @@ def prepare(config: Text2SqlConfig) -> Text2SqlData:
         "unknown_values": {split: _unknown_values(found) for split, found in items.items()},
         "without_cells": sorted(questions.missing),
     }
+    trainable = np.flatnonzero([item.gold is not None for item in items["train"]])
     return Text2SqlData(
         card=card,
         fingerprint=_fingerprint(rows),
@@ -83,7 +86,8 @@ def prepare(config: Text2SqlConfig) -> Text2SqlData:
         items=items,
         rows=rows,
         questions=questions,
-        trainable=np.flatnonzero([item.gold is not None for item in items["train"]]),
+        trainable=trainable,
+        costs=_costs([items["train"][row] for row in trainable], questions, config),
     )
 
 
@@ -98,10 +102,9 @@ def steps_per_epoch(config: Text2SqlConfig, data: Text2SqlData) -> int:
 
 
 def training_batches(config: Text2SqlConfig, data: Text2SqlData, epoch: int, placement: Placement) -> Iterator[Batch]:
-    """Yield an epoch's batches of questions with like numbers of actions and nodes."""
+    """Yield an epoch's batches of questions that cost alike."""
     items = data.items["train"]
-    lengths = np.array([_length(items[row]) for row in data.trainable])
-    for places in buckets.training_batches(lengths, config.batch_size, seed=config.seed, epoch=epoch):
+    for places in buckets.training_batches(data.costs, config.batch_size, seed=config.seed, epoch=epoch):
         rows = data.trainable[places].tolist()
         shown = [_shown(items[row], data, config, epoch, row) for row in rows]
         # A frozen encoder remembers what it has read, so its text keeps the schema's own order.
@@ -139,6 +142,14 @@ def _shown(item: Item, data: Text2SqlData, config: Text2SqlConfig, epoch: int, r
     schema = data.questions.automaton(item).schema
     options = {"shuffle": config.shuffle_tables, "drop": config.drop_table, "seed": config.seed}
     return shown_items(item, schema, epoch=epoch, row=row, **options)  # type: ignore[arg-type]
+
+
+def _costs(items: list[Item], questions: Questions, config: Text2SqlConfig) -> np.ndarray:
+    """What each question costs in training: a tuned encoder reads its word pieces anew at every step."""
+    if config.model != "bert_finetuned":
+        return np.array([_length(item) for item in items])
+    texts = questions.texts(items)
+    return np.array([len(text.pieces) + 2 * item.steps for text, item in zip(texts, items, strict=True)])
 
 
 def _length(item: Item) -> int:

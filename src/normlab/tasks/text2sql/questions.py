@@ -115,7 +115,7 @@ class Questions:
         """Return questions as word pieces, none if there is no pretrained encoder.
 
         Args:
-            shown: the items to show, for the order of the tables; a hidden table is written out last.
+            shown: the items to show; the tables among them are written in their order, hidden ones not at all.
         """
         if self._coder is None:
             return []
@@ -124,8 +124,6 @@ class Questions:
             assert item.linked is not None
             schema = self._automata[item.db].schema
             order = None if shown is None else [int(table) for table in shown[place] if table < len(schema.tables)]
-            if order is not None:
-                order += sorted(set(range(len(schema.tables))) - set(order))
             found.append(serialize(item.linked, schema, self._coder, limit=self._limit, order=order))
         return found
 

@@ -80,14 +80,16 @@ def serialize(
         schema: the tables and columns.
         coder: the encoder's tokenizer.
         limit: most pieces, special ones included.
-        order: the tables in the order in which they are to stand, a permutation; the nodes keep theirs.
-    Raises: `UserError` if the limit leaves no room for any question; ValueError if `order` is no permutation.
+        order: the tables that are to stand there, in their order; by default all. The nodes keep their own order,
+            and those of a table that is left out have no pieces.
+    Raises: `UserError` if the limit leaves no room for any question; ValueError if `order` names a table twice or
+        one that is not there.
     """
     if limit < 8:
         raise UserError(f"{limit} word pieces hold no question: allow at least 8")
     tables = list(range(len(schema.tables)) if order is None else order)
-    if sorted(tables) != list(range(len(schema.tables))):
-        raise ValueError(f"order must be a permutation of {len(schema.tables)} tables, got {tables}")
+    if len(set(tables)) < len(tables) or not set(tables) <= set(range(len(schema.tables))):
+        raise ValueError(f"order must name some of {len(schema.tables)} tables, each once, got {tables}")
     return _Writer(linked, schema, coder, tables).write(limit)
 
 
@@ -102,10 +104,10 @@ class _Writer:
         self._words = [self._cut(text) for text in linked.texts]
         self._tables = [self._cut(table.natural or table.name) for table in schema.tables]
         self._columns = [self._cut(column.natural or column.name) for column in schema.columns]
-        self._cells = self._shown_cells()
         self._kept_words = len(self._words)
         self._kept_tables = set(tables)
-        self._kept_columns = {number for number, column in enumerate(schema.columns) if column.table >= 0}
+        self._kept_columns = {column for table in tables for column in schema.columns_of(table)}
+        self._cells = self._shown_cells()
 
     def write(self, limit: int) -> Serialized:
         self._shorten(limit)
@@ -123,7 +125,7 @@ class _Writer:
         """Column -> the pieces of `( cell , cell )` after its name."""
         texts: dict[int, list[str]] = {}
         for value in self._linked.values:
-            for column in value.columns if value.kind == "cell" else ():
+            for column in self._kept_columns.intersection(value.columns) if value.kind == "cell" else ():
                 texts.setdefault(column, []).append(value.sql[1:-1].replace("''", "'"))
         opening, comma, closing = map(self._coder.pieces, "(,)")
         shown = {}
