@@ -13,6 +13,7 @@ from synthetic_study import DIVERGED, WAITING, make_study
 from normlab.errors import UserError
 from normlab.studies.claims import judge, parse_claims
 from normlab.studies.claims.judge import RULES, verdict_by_interval
+from normlab.studies.statistics import seeds_needed
 
 NORMS = ["batch", "torch_batch", "group", "none"]
 NOISE = [0.003, -0.002, 0.001, -0.001, 0.002, -0.003]  # of a seed, shared by all schemes
@@ -190,6 +191,8 @@ def test_refuting_one_of_many_takes_stronger_evidence(tmp_path):
     one = verdict_of(tmp_path / "1", outcome, axes={**axes, "batch_size": [8]}, **BETTER)
     eight = verdict_of(tmp_path / "8", outcome, axes=axes, **BETTER)
     assert (one.kind, eight.kind) == ("refuted", "undecided")
+    assert f"clear alone, not yet as one of 8 comparisons; about {eight.more_seeds} more" in eight.sentence
+    assert eight.more_seeds == seeds_needed(shifts, 0.0, level=1 - 0.05 / 8) > seeds_needed(shifts, 0.0) == 0
 
 
 SIZES = {"norm": ["batch", "group"], "batch_size": [2, 8, 128]}

@@ -118,10 +118,21 @@ def _judge_pair(claim: Claim, rule: Rule, pair: Evidence, pairs: int) -> Verdict
     kind = _with_divergence(claim, rule, pair, by_numbers)
     interval = mean_interval(pair.differences, LEVEL) if pair.differences else None
     effect = _effect(claim, interval)
-    more = seeds_needed(pair.differences, *rule.thresholds) if kind == "undecided" and pair.differences else None
-    more = more or None  # decided by spread but not by us (see `verdict_by_interval`): how many cannot be told
-    sentence = say_pair(claim, kind, pair, effect, more)
+    more, among = _more_seeds(rule, pair.differences, pairs) if kind == "undecided" else (None, 1)
+    sentence = say_pair(claim, kind, pair, effect, more, among)
     return Verdict(kind, effect, pair.n, _p_value(claim, rule, pair.differences), more, sentence)
+
+
+def _more_seeds(rule: Rule, differences: Sequence[float], pairs: int) -> tuple[int | None, int]:
+    """Return how many more seeds would decide, and among how many pairs this one has to stand out for that."""
+    if not differences:
+        return None, 1
+    more = seeds_needed(differences, *rule.thresholds)
+    if more != 0:
+        return more, 1
+    if pairs > 1:
+        more = seeds_needed(differences, *rule.thresholds, level=1 - (1 - LEVEL) / pairs)
+    return more or None, pairs  # 0: decided by its spread, but there is none (see `verdict_by_interval`)
 
 
 def verdict_by_interval(rule: Rule, differences: Sequence[float], pairs: int) -> str | None:

@@ -8,10 +8,17 @@ from normlab.studies.statistics import Interval
 from normlab.studies.tables import is_fraction
 
 
-def say_pair(claim: Claim, kind: str, pair: Evidence, effect: Interval | None, more: int | None) -> str:
-    """Return one sentence about one pair: verdict, effect, interval, seeds, divergence, what is missing."""
+def say_pair(
+    claim: Claim, kind: str, pair: Evidence, effect: Interval | None, more: int | None, among: int = 1
+) -> str:
+    """Return one sentence about one pair: verdict, effect, interval, seeds, divergence, what is missing.
+
+    Args:
+        more: paired seeds that would decide it, if that can be told.
+        among: of so many pairs it would have to stand out, though its own interval is clear.
+    """
     subject = pair.label_a if claim.kind in OVER_TIME else f"{pair.label_a} minus {pair.label_b}"
-    parts = [part for part in (_numbers(claim, pair, effect), _divergence(pair), _rest(kind, pair, more)) if part]
+    parts = [part for part in (_numbers(claim, pair, effect), _divergence(pair), _rest(kind, pair, more, among)) if part]
     return f"{kind}: {subject}: {'; '.join(parts)}"
 
 
@@ -48,16 +55,17 @@ def _divergence(pair: Evidence) -> str:
     return " and ".join(told) + loses if told else ""
 
 
-def _rest(kind: str, pair: Evidence, more: int | None) -> str:
+def _rest(kind: str, pair: Evidence, more: int | None, among: int) -> str:
     if kind != "undecided":
         return ""
     if not pair.n:
         return "nothing to compare: both diverged" if pair.lost_both else "no seed has finished with this metric"
     if len(pair.differences) == 1:
         return "one seed shows no spread: run at least three"
+    clear = f"clear alone, not yet as one of {among} comparisons; " if among > 1 else ""
     if more is None:
-        return "no number of seeds can be named that would decide it"
-    return f"about {_amount(more, 'more paired seed')} would decide it if mean and spread stay"
+        return f"{clear}no number of seeds can be named that would decide it"
+    return f"{clear}about {_amount(more, 'more paired seed')} would decide it if mean and spread stay"
 
 
 def _amount(count: float, unit: str) -> str:
