@@ -78,13 +78,12 @@ class Decoder(nn.Module):
             pointed: (B, P, D) those that pointers name.
             summary: (B, D) of the question, where the state starts from.
         """
-        B = len(nodes)
-        words = self.keywords.weight.expand(B, -1, -1)
+        words = self.cell.project(self.keywords.weight).expand(len(nodes), -1, -1)
         known, special = words[:, : len(WORDS)], words[:, len(WORDS) :]
-        inputs = torch.cat([known, self.node_input(pointed), special], 1)
+        inputs = torch.cat([known, self.cell.project(self.node_input(pointed)), special], 1)
         memory = None if self.attention is None else self.attention.prepare(nodes, mask)
         h, c = self.start(summary).tanh().chunk(2, -1)
-        return Encoded(self.cell.project(inputs), self.node_pointer(pointed), memory, (h, c, torch.zeros_like(h)))
+        return Encoded(inputs, self.node_pointer(pointed), memory, (h, c, torch.zeros_like(h)))
 
     def step(self, actions: Tensor, rows: Tensor, encoded: Encoded, state: State) -> State:
         """Take in the last actions (R,) of hypotheses over the questions `rows` (R,); return their new states."""
