@@ -178,6 +178,28 @@ def test_a_tuned_encoder_learns_all_or_its_top_layers(card: dict[str, Any]):
         learning(top_layers=4)
 
 
+@pytest.mark.parametrize("kind", ["bert", "distilbert"])
+@pytest.mark.parametrize("top_layers", [0, 1, 2, 3])
+def test_layers_below_the_tuned_ones_run_once_and_change_nothing(tmp_path: Path, kind: str, top_layers: int):
+    card = encoder_card(str(write_bert(tmp_path / kind, kind)))
+    model, plain = (started(card, frozen=False, **options).eval() for options in ({"top_layers": top_layers}, {}))
+    lowest, passes = model._layers[0], []
+    lowest.register_forward_hook(lambda *_: passes.append(1))
+    for _ in range(2):
+        torch.testing.assert_close(model(items(card)), plain(items(card)), atol=4e-3, rtol=4e-3)
+    assert len(passes) == 2  # two examples read once each, or two batches where all is tuned
+    assert model.state_dict().keys() == plain.state_dict().keys()
+
+
+def test_layers_below_the_tuned_ones_do_not_drop_out(card: dict[str, Any]):
+    model = started(card, frozen=False, top_layers=1).train()
+    assert [layer.training for layer in model._layers] == [False, False, True]
+    assert not model.encoder.embeddings.training
+    whole, none = (started(card, frozen=False, top_layers=1, cache_bytes=size) for size in (2**30, 0))
+    for _ in range(2):
+        assert torch.equal(whole.eval()(items(card)), none.eval()(items(card)))
+
+
 def test_the_optimiser_gives_the_encoder_its_own_rate_and_decays_no_bias(card: dict[str, Any]):
     model = nn.ModuleDict({"bert": started(card, frozen=False, lr_scale=0.05), "head": nn.Linear(4, 4)})
     groups = parameter_groups(model, TrainConfig(weight_decay=0.1, lr=1.0))

@@ -8,9 +8,7 @@ from normlab.studies.statistics import Interval
 from normlab.studies.tables import is_fraction
 
 
-def say_pair(
-    claim: Claim, kind: str, pair: Evidence, effect: Interval | None, more: int | None, among: int = 1
-) -> str:
+def say_pair(claim: Claim, kind: str, pair: Evidence, effect: Interval | None, more: int | None, among: int = 1) -> str:
     """Return one sentence about one pair: verdict, effect, interval, seeds, divergence, what is missing.
 
     Args:
@@ -18,7 +16,9 @@ def say_pair(
         among: of so many pairs it would have to stand out, though its own interval is clear.
     """
     subject = pair.label_a if claim.kind in OVER_TIME else f"{pair.label_a} minus {pair.label_b}"
-    parts = [part for part in (_numbers(claim, pair, effect), _divergence(pair), _rest(kind, pair, more, among)) if part]
+    parts = [
+        part for part in (_numbers(claim, pair, effect), _divergence(pair), _rest(kind, pair, more, among)) if part
+    ]
     return f"{kind}: {subject}: {'; '.join(parts)}"
 
 

@@ -107,10 +107,11 @@ def training_batches(config: Text2SqlConfig, data: Text2SqlData, epoch: int, pla
     for places in buckets.training_batches(data.costs, config.batch_size, seed=config.seed, epoch=epoch):
         rows = data.trainable[places].tolist()
         shown = [_shown(items[row], data, config, epoch, row) for row in rows]
-        # A frozen encoder remembers what it has read, so its text keeps the schema's own order.
-        yield make_batch(
-            [items[row] for row in rows], data.questions, shown, gold=True, reorder=config.model != "bert_frozen"
-        ).to(placement.device)
+        # What layers that are not tuned have read is remembered, so their text keeps the schema's own order.
+        reads_anew = config.model == "bert_finetuned" and config.encoder_layers is None
+        yield make_batch([items[row] for row in rows], data.questions, shown, gold=True, reorder=reads_anew).to(
+            placement.device
+        )
 
 
 def evaluation_batches(

@@ -1,15 +1,17 @@
-"""A pretrained encoder over question and schema: frozen, or with its top layers tuned.
+"""A pretrained encoder over question and schema: frozen, or with all or the top of its layers tuned.
 
 Word pieces go in, one state for every node comes out, the mean over its pieces. Pretrained weights are read when a
-new run draws its weights, never when a trained one is rebuilt: those stand in its checkpoint. A frozen encoder runs
-over each example once, alone, so that its states depend on nothing but the text, and are kept as float16.
+new run draws its weights, never when a trained one is rebuilt: those stand in its checkpoint. Layers that are not tuned
+run over each example once, alone and without dropout, so that their states depend on nothing but the text, and are kept
+as float16: the nodes' of a frozen encoder, the pieces' below the layers that are tuned.
 
 Letters: B examples, L pieces, N nodes, D the encoder's hidden size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -30,7 +32,7 @@ class PretrainedEncoder(nn.Module):
         frozen: keep all weights, and remember the states of each example.
         top_layers: how many of the last layers are tuned, embeddings never unless None: then all is.
         lr_scale: the encoder's learning rate over that of the rest.
-        cache_bytes: most memory for the states of a frozen encoder; beyond it they are computed anew.
+        cache_bytes: most memory for the states of layers that are not tuned; beyond it they are computed anew.
     Raises: `UserError` if there are fewer layers than `top_layers`.
     """
 
@@ -53,10 +55,16 @@ class PretrainedEncoder(nn.Module):
         self.missing = nn.Parameter(torch.zeros(self.size))  # the state of a node without pieces
         self._segmented = getattr(encoder.config, "type_vocab_size", 0) > 1
         self._states = _Memory(cache_bytes)
-        self._freeze(frozen, top_layers)
+        self._fixed = self._freeze(frozen, top_layers)
         self.train()
         _declare_rates(self.encoder, lr_scale)
         self.register_load_state_dict_post_hook(lambda *_: self._states.clear())
+
+    @property
+    def _layers(self) -> nn.ModuleList:
+        """The stack of layers, whatever the architecture calls it: the longest list of modules."""
+        lists = [module for module in self.encoder.modules() if isinstance(module, nn.ModuleList)]
+        return max(lists, key=len)
 
     def reset_parameters(self) -> None:
         """Read the pretrained weights.
@@ -68,10 +76,11 @@ class PretrainedEncoder(nn.Module):
         self._states.clear()
 
     def train(self, mode: bool = True) -> PretrainedEncoder:
-        """Set the mode; a frozen encoder stays in evaluation mode, without dropout."""
+        """Set the mode; what is not tuned stays in evaluation mode, without dropout."""
         super().train(mode)
-        if self.frozen:
+        if self._fixed:
             self.encoder.eval()
+            self._layers[self._fixed :].train(mode)
         return self
 
     def forward(self, items: Sequence[Serialized], nodes: Tensor | None = None) -> Tensor:
@@ -118,22 +127,66 @@ class PretrainedEncoder(nn.Module):
         inputs = {"input_ids": pieces, "attention_mask": (at < lengths[:, None]).long()}
         if self._segmented:
             inputs["token_type_ids"] = segments
-        states_bld = self.encoder(**inputs).last_hidden_state
+        states_bld = self._read(items, inputs)
         inside_bnl = (at >= starts.unsqueeze(-1)) & (at < ends.unsqueeze(-1))
         count_bn = (ends - starts).clamp(min=1)
         with torch.autocast(device.type, enabled=False):  # a mean of float32s, not of what a product rounds to
             weights_bnl = inside_bnl.float() / count_bn.unsqueeze(-1)
             return weights_bnl @ states_bld.float(), ends > starts
 
-    def _freeze(self, frozen: bool, top_layers: int | None) -> None:
-        layers = _layers(self.encoder)
+    def _read(self, items: Sequence[Serialized], inputs: dict[str, Tensor]) -> Tensor:
+        """Return the last layer's states of the pieces, (B, L, D)."""
+        states: Tensor
+        if self.frozen or not self._fixed:
+            states = self.encoder(**inputs).last_hidden_state
+            return states
+        below = [self._below(item, row, inputs) for row, item in enumerate(items)]
+        handed = nn.utils.rnn.pad_sequence([states.float() for states in below], batch_first=True)
+        with self._only(_Handed(handed), *self._layers[self._fixed :]):
+            states = self.encoder(**inputs).last_hidden_state
+            return states
+
+    def _below(self, item: Serialized, row: int, inputs: dict[str, Tensor]) -> Tensor:
+        """Return what the fixed layers make of one example, (its L, D)."""
+        known = self._states.get(item.key)
+        if known is None:
+            alone = {name: value[row : row + 1, : len(item.pieces)] for name, value in inputs.items()}
+            with torch.no_grad(), self._only(*self._layers[: self._fixed]):
+                known = self.encoder(**alone).last_hidden_state[0].to("cpu", torch.float16)
+            self._states.put(item.key, known)
+        return known.to(self.missing.device)
+
+    @contextmanager
+    def _only(self, *layers: nn.Module) -> Iterator[None]:
+        """Let the encoder run these layers instead of its own."""
+        stack = self._layers
+        own, stack._modules = stack._modules, {str(place): layer for place, layer in enumerate(layers)}
+        try:
+            yield
+        finally:
+            stack._modules = own
+
+    def _freeze(self, frozen: bool, top_layers: int | None) -> int:
+        """Leave out of training what is not to be tuned; return how many of the layers, from below, that are."""
+        layers = self._layers
         if top_layers is not None and not 0 <= top_layers <= len(layers):
             raise UserError(f"the encoder has {len(layers)} layers, not {top_layers}: tune at most all of them")
+        tuned = 0 if frozen else len(layers) if top_layers is None else top_layers
         if frozen or top_layers is not None:
             self.encoder.requires_grad_(False)
-        if not frozen and top_layers:
-            for layer in layers[len(layers) - top_layers :]:
-                layer.requires_grad_(True)
+            layers[len(layers) - tuned :].requires_grad_(True)
+        return len(layers) - tuned
+
+
+class _Handed(nn.Module):
+    """Stands where the fixed layers were and hands over what they had made."""
+
+    def __init__(self, states: Tensor) -> None:
+        super().__init__()
+        self._handed = states
+
+    def forward(self, *_: object, **__: object) -> Tensor:
+        return self._handed
 
 
 class _Memory:
@@ -156,12 +209,6 @@ class _Memory:
     def clear(self) -> None:
         self._known.clear()
         self._used = 0
-
-
-def _layers(encoder: Any) -> nn.ModuleList:
-    """The stack of layers, whatever the architecture calls it: the longest list of modules."""
-    lists = [module for module in encoder.modules() if isinstance(module, nn.ModuleList)]
-    return max(lists, key=len)
 
 
 def _declare_rates(encoder: nn.Module, lr_scale: float) -> None:
