@@ -90,6 +90,24 @@ def predict(run: Path, question: str, database: str, out: Path) -> list[dict[str
     return [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
 
 
+def test_odd_names_no_foreign_keys_and_cells_that_are_no_utf8_are_answered_with_sql_that_runs(
+    run: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "it's odd.sqlite"
+    connection = sqlite3.connect(path)
+    connection.executescript(
+        'CREATE TABLE "order" ("select" INTEGER, "unit price" REAL, "the ""best""" TEXT);'
+        'CREATE TABLE "my table" (id INTEGER, "it\'s" TEXT, "group" TEXT);'
+        "INSERT INTO \"order\" VALUES (1, 2.5, 'a'); INSERT INTO \"my table\" VALUES (1, CAST(x'61ff' AS TEXT), 'b');"
+    )
+    connection.close()
+    [record] = predict(run, "What is the unit price of each order in my table?", str(path), tmp_path / "out.jsonl")
+    assert record["cells"] is True
+    assert len(record["alternatives"]) == 2
+    for one in record["alternatives"]:
+        run_query(path, one["sql"])
+
+
 def test_five_hundred_tables_are_answered(run: Path, tmp_path: Path) -> None:
     path = tmp_path / "many.sqlite"
     connection = sqlite3.connect(path)

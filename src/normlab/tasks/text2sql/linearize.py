@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from itertools import count
 
 from normlab.data.schema import Schema
+from normlab.data.sql_names import column_name, table_name
 from normlab.tasks.text2sql.evaluation.parser import parse
 from normlab.tasks.text2sql.evaluation.tree import (
     ColumnUnit,
@@ -183,11 +184,11 @@ class _Writer:
         while self._at < len(self._actions) and self._actions[self._at][0] == "table":
             tables.append(int(self.take()[1]))
         if len(tables) == 1:
-            return self._schema.tables[tables[0]].name, {}
+            return table_name(self._schema.tables[tables[0]].name), {}
         aliases = [f"T{next(self._aliases)}" for _ in tables]
         text = ""
         for place, (table, alias) in enumerate(zip(tables, aliases, strict=True)):
-            named = f"{self._schema.tables[table].name} AS {alias}"
+            named = f"{table_name(self._schema.tables[table].name)} AS {alias}"
             on = self._join(tables[:place], table)
             link = "" if on is None else f" ON {aliases[on[0]]}.{on[1]} = {alias}.{on[2]}"
             text += f" JOIN {named}{link}" if place else named
@@ -206,7 +207,7 @@ class _Writer:
         ]
         for a, b in pairs:
             if columns[b].table == table and columns[a].table in before and a != b:
-                return before.index(columns[a].table), columns[a].name, columns[b].name
+                return before.index(columns[a].table), column_name(columns[a].name), column_name(columns[b].name)
         return None
 
     def _nested(self) -> str:
@@ -249,7 +250,7 @@ class _Writer:
             return str(text)
         if kind == "column":
             column = self._schema.columns[int(text)]
-            return names.get(column.table, "") + column.name
+            return names.get(column.table, "") + column_name(column.name)
         if text in _AGGREGATES:
             distinct = "DISTINCT " if self._word == "distinct" and self.take() else ""
             return f"{text}({distinct}{self._operand(names)})"
