@@ -120,6 +120,16 @@ class TrainConfig(Config):
     warmup_epochs: float = option(0.0, "linear warm-up from zero, in epochs", ge=0)
     one_cycle_peak: float = option(0.3, "one_cycle: fraction of the run at which lr peaks", gt=0, lt=1)
 
+    average: Literal["none", "ema"] = option(
+        "none",
+        "which weights are measured and saved: none: those of the last step; ema: an exponential moving average over "
+        "the steps (training itself goes on without it)",
+        later=True,
+    )
+    average_decay: float = option(
+        0.999, "ema: how much of the average a step keeps, in the long run", ge=0, lt=1, later=True
+    )
+
     monitor: str = option("", "validation metric that picks the best epoch; empty: the task's own")
     select: Literal["best", "last"] = option("best", "which weights are tested: best epoch by `monitor`, or last")
     patience: int | None = option(None, "stop after so many epochs without progress", ge=1)

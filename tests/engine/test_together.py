@@ -22,9 +22,11 @@ def weights(path: Path) -> dict[str, torch.Tensor]:
     return load((path / "checkpoints" / "last.safetensors").read_bytes())
 
 
-@pytest.mark.parametrize("width", [2, 3])
-def test_each_run_equals_its_run_alone_to_the_bit_dropout_included(toy: Toy, tmp_path: Path, width: int) -> None:
-    configs = [BASE.with_values("test", seed=seed, epochs=2 + seed) for seed in range(3)]
+@pytest.mark.parametrize(("width", "average"), [(2, "none"), (3, "none"), (2, "ema")])
+def test_each_run_equals_its_run_alone_to_the_bit_dropout_included(
+    toy: Toy, tmp_path: Path, width: int, average: str
+) -> None:
+    configs = [BASE.with_values("test", seed=seed, epochs=2 + seed, average=average) for seed in range(3)]
     alone = [train_run(toy, c, RunFolder.create(tmp_path / f"a{c.seed}", c, "toy"), quiet=True) for c in configs]
     folders = [RunFolder.create(tmp_path / f"b{config.seed}", config, "toy") for config in configs]
     runs = (running(toy, config, folder, quiet=True) for config, folder in zip(configs, folders, strict=True))

@@ -34,13 +34,13 @@ BASE: dict[str, Any] = {
 }
 IMAGE_RUNS: dict[str, dict[str, Any]] = {
     "group": {"norm": "group"},
-    "synced": {"norm": "batch", "bn_sync": True},
+    "synced": {"norm": "batch", "bn_sync": True, "average": "ema"},
     "synced_mixed": {"norm": "batch_instance", "bn_sync": True, "bn_statistics": "precise", "limit_train": 31},
     "apart": {"norm": "batch"},
     "diverging": {"norm": "none", "lr": 1e12, "epochs": 2},
 }
 NER = {"data": "generated", "epochs": 1, "limit_train": 75, "batch_size": 16, "dropout": 0.0, "precision": "float32"}
-NER |= {"threads": 1, "hidden": 16}
+NER |= {"threads": 1, "hidden": 16, "average": "ema"}
 
 
 def main(out: Path) -> None:

@@ -1,13 +1,16 @@
 """Weights and training state on disk, as safetensors: one file, replaced atomically, never unpickled.
 
 `model.safetensors` holds the weights of the chosen epoch, a copy on disk that later steps cannot touch.
-`last.safetensors` holds model, optimiser and counters; its plain values travel as JSON in the file's metadata.
+`last.safetensors` holds model, optimiser, counters and, if there is one, the average of the weights; its plain values
+travel as JSON in the file's metadata.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -39,9 +42,16 @@ def load_weights(path: Path, model: nn.Module) -> None:
         ) from None
 
 
-def save_training(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, counters: dict[str, Any]) -> None:
-    """Write all that resuming needs."""
+def save_training(
+    path: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    counters: dict[str, Any],
+    average: Mapping[str, Tensor] = MappingProxyType({}),
+) -> None:
+    """Write all that resuming needs; `average` holds averaged weights by name."""
     tensors = {f"model.{name}": value for name, value in _plain_tensors(model.state_dict()).items()}
+    tensors |= {f"average.{name}": value for name, value in _plain_tensors(average).items()}
     plain: dict[str, dict[str, Any]] = {}
     for index, state in optimizer.state_dict()["state"].items():
         for name, value in state.items():
@@ -53,9 +63,21 @@ def save_training(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer
     write_bytes(path, save(tensors, metadata=metadata))
 
 
-def load_training(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """Restore model and optimiser; return the counters."""
+def load_training(
+    path: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: Mapping[str, Tensor] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """Restore model, optimiser and averaged weights in place; return the counters.
+
+    Raises: UserError if an average is wanted and the file holds none of these weights.
+    """
     tensors, metadata = _read(path)
+    for name, value in average.items():
+        if f"average.{name}" not in tensors:
+            raise UserError(f"{path}: holds no average of {name}: was begun without `average: ema`: train a new run")
+        value.copy_(tensors[f"average.{name}"])
     model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
     state: dict[int, dict[str, Any]] = {int(i): dict(values) for i, values in json.loads(metadata["optimizer"]).items()}
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
@@ -84,6 +106,6 @@ def _laid_out_like(parameter: nn.Parameter, value: Tensor) -> Tensor:
     return torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
 
 
-def _plain_tensors(state: dict[str, Any]) -> dict[str, Tensor]:
+def _plain_tensors(state: Mapping[str, Any]) -> dict[str, Tensor]:
     """Detach and copy: safetensors refuses tensors that share memory or are laid out out of order."""
     return {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}

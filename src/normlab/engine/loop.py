@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from normlab.config import TrainConfig, config_hash
+from normlab.engine.averaging import weight_average
 from normlab.engine.checkpoint import load_training, load_weights, save_training, save_weights
 from normlab.engine.counters import Counters
 from normlab.engine.device import PeakMemory, choose_placement
@@ -127,6 +128,7 @@ class Training:
         initialise(self.model, config.seed)
         self.model.to(self.placement.device)
         self.optimizer = build_optimizer(self.model, config)
+        self.average = weight_average(self.model, config, wanted=crew.first)
         self.monitor = config.monitor or task.monitor
         self.counters = self._restore()
         stepped: nn.Module = torch.compile(self.model) if config.compile else self.model  # type: ignore[assignment]
@@ -150,7 +152,7 @@ class Training:
                     self.scalars.close({}, self.counters.epoch)
                     return self._result(final, None, state="pruned")
                 yield from self.run_epoch()
-            if self.config.select == "best":
+            if self.config.select == "best" or self.average.on:
                 load_weights(self.folder.checkpoints / "model.safetensors", self.model)
             final = measure_final(self.task, self.model, self.data, self.config, self.placement, self.folder)
         except DivergedError as error:
@@ -166,7 +168,8 @@ class Training:
         started = time.perf_counter()
         record = yield from self.train_steps()
         trained = time.perf_counter() - started
-        record |= self._measure_epoch()
+        with self.average.in_use():
+            record |= self._measure_epoch()
         counters.epoch += 1
         seconds = time.perf_counter() - started
         counters.seconds += seconds
@@ -174,10 +177,12 @@ class Training:
         record |= {"train_seconds": trained, "examples_per_second": self.data.sizes["train"] / trained}
         improved = counters.judge(record, self.monitor, config.min_delta)
         if improved or config.select == "last":
-            save_weights(checkpoints / "model.safetensors", self.model)
+            with self.average.in_use():
+                save_weights(checkpoints / "model.safetensors", self.model)
         self.folder.append_metrics(record)
         by_layer = self.layers.write(counters.epoch, record["lr"])
-        save_training(checkpoints / "last.safetensors", self.model, self.optimizer, asdict(counters))
+        last = checkpoints / "last.safetensors"
+        save_training(last, self.model, self.optimizer, asdict(counters), self.average.tensors)
         self.scalars.add(record | by_layer)
         self.progress.epoch(record, config.epochs, self.monitor, best=improved)
 
@@ -197,6 +202,7 @@ class Training:
             set_learning_rate(self.optimizer, lr)
             count += self.step(batch)
             counters.step += 1
+            self.average.update(counters.step)
             yield
         self.watch.settle()
         count, sums = crew.total(count, self.tally.sums())
@@ -246,7 +252,7 @@ class Training:
         if not last.exists():
             self.folder.keep_metrics(0)
             return Counters(processes=self.crew.size)
-        counters = Counters(**load_training(last, self.model, self.optimizer))
+        counters = Counters(**load_training(last, self.model, self.optimizer, self.average.tensors))
         if counters.processes != self.crew.size:
             raise UserError(
                 f"{self.folder.path}: was begun by {counters.processes} processes, but these are {self.crew.size}: "

@@ -164,7 +164,8 @@ def test_memory_does_not_grow_with_the_text(run: Run, tmp_path: Path, monkeypatc
         return size
 
     peak(1000)
-    assert peak(8000) < 1.3 * peak(1000)
+    # What other threads of the process allocate meanwhile counts too, but it does not come back at each pass.
+    assert min(peak(8000) for _ in range(3)) < 1.3 * peak(1000)
 
 
 @pytest.mark.parametrize(

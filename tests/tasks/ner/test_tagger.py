@@ -74,6 +74,26 @@ def test_loss_gradient_and_prediction_do_not_depend_on_batch_mates(
     assert torch.equal(tags[0][0], tags[1][which, :length])
 
 
+def test_output_dropout_silences_half_of_what_the_tags_read_and_in_evaluation_nothing() -> None:
+    plain, dropped = tagger(dropout=0.0), tagger(dropout=0.0, output_dropout=0.5)
+    batch = data().splits["train"].batch(np.arange(40))
+    assert torch.equal(plain(batch), dropped(batch))
+    seen: list[torch.Tensor] = []
+    handle = dropped.linear.register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0]))
+    dropped.train()(batch)
+    handle.remove()
+    dropped.eval()
+    assert float((seen[0][batch.mask] == 0).double().mean()) == pytest.approx(0.5, abs=0.05)
+
+
+def test_without_output_dropout_nothing_is_drawn_for_it() -> None:
+    model = tagger(dropout=0.0)
+    before = torch.get_rng_state()
+    model.train()(data().splits["train"].batch(np.arange(8)))
+    model.eval()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_a_spelling_read_once_equals_every_word_read_by_itself() -> None:
     model = tagger(layer_norm="both")
     batch = data().splits["train"].batch(np.arange(40))

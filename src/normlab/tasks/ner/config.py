@@ -51,6 +51,7 @@ class NerConfig(TrainConfig):
     hidden: int = option(100, "word LSTM: hidden size per direction", ge=1)
     layer_norm: Literal["none", "words", "characters", "both"] = option("none", "which LSTMs are layer-normalised")
     dropout: float = option(0.5, "on the input of the word LSTM", ge=0, lt=1)
+    output_dropout: float = option(0.0, "dropout on the output of the word LSTM", ge=0, lt=1, later=True)
     crf: bool = option(True, "linear-chain CRF on top; else each word's tag on its own")
     constraints: bool = option(True, "CRF: only legal tag sequences, in the loss as in decoding")
 

@@ -51,6 +51,7 @@ class Tagger(nn.Module):
         tags: the tags' names.
         layer_norm: normalise the word LSTM.
         dropout: on its input.
+        output_dropout: on its output (Ma & Hovy 2016, sec. 3.2).
         crf: score tag sequences (Lafferty et al. 2001), else each word's tag on its own.
         scheme: "bio", "iob1" or "bioes", to forbid illegal sequences to the CRF; None forbids none.
     """
@@ -65,6 +66,7 @@ class Tagger(nn.Module):
         *,
         layer_norm: bool,
         dropout: float,
+        output_dropout: float,
         crf: bool,
         scheme: str | None,
     ) -> None:
@@ -74,6 +76,7 @@ class Tagger(nn.Module):
         self.dropout = nn.Dropout(dropout)
         size = word_dim + (characters.output_size if characters is not None else 0)
         self.lstm = LayerNormLSTM(size, hidden, bidirectional=True, batch_first=True, layer_norm=layer_norm)
+        self.output_dropout = nn.Dropout(output_dropout)
         self.linear = nn.Linear(2 * hidden, len(tags))
         allowed = None if scheme is None else legal_transitions(tags, scheme)  # type: ignore[arg-type]
         self.crf = LinearChainCRF(len(tags), allowed) if crf else None
@@ -88,7 +91,7 @@ class Tagger(nn.Module):
             spelled = self.characters(batch.characters, batch.character_lengths)
             features = torch.cat([features, F.embedding(batch.spelling, spelled)], dim=-1)
         hidden, _ = self.lstm(self.dropout(features), lengths=batch.lengths)
-        return self.linear(hidden)
+        return self.linear(self.output_dropout(hidden))
 
     def losses(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> Tensor:
         """Return the negative log-likelihood of each sentence's gold tags, (B,), in nats."""

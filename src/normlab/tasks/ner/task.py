@@ -62,6 +62,7 @@ class NerTask:
             card["classes"],
             layer_norm=config.normalises_words,
             dropout=config.dropout,
+            output_dropout=config.output_dropout,
             crf=config.crf,
             scheme=card["scheme"] if config.constraints else None,
         )
