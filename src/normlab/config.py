@@ -23,16 +23,22 @@ from normlab.errors import UserError, did_you_mean
 
 
 def option(
-    default: Any = PydanticUndefined, help: str = "", *, affects_result: bool = True, later: bool = False, **limits: Any
+    default: Any = PydanticUndefined,
+    help: str = "",
+    *,
+    affects_result: bool = True,
+    later: bool = False,
+    untrained: bool = False,
+    **limits: Any,
 ) -> Any:
     """Declare a configuration field: its default, its help, and its limits (`gt`, `ge`, `le`, ...).
 
     `affects_result=False` keeps a field (a path, the device, the log) out of `config_hash`. `later=True` marks a field
     that came after results had been made: at its default, which is what was done before, it leaves the hash as it was.
+    `untrained=True` marks what training does not depend on, so that a trained run may be measured with another value.
     """
-    return Field(
-        default, description=help, json_schema_extra={"affects_result": affects_result, "later": later}, **limits
-    )
+    about: dict[str, Any] = {"affects_result": affects_result, "later": later, "untrained": untrained}
+    return Field(default, description=help, json_schema_extra=about, **limits)
 
 
 class Config(BaseModel):
@@ -195,7 +201,8 @@ def config_hash(config: Config) -> str:
     kept = {
         name: value
         for name, value in config.model_dump(mode="json").items()
-        if affects_result(kind, name) and not (_is_later(kind, name) and value == kind.model_fields[name].default)
+        if affects_result(kind, name)
+        and not (_marked(kind, name, "later") and value == kind.model_fields[name].default)
     }
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -206,14 +213,19 @@ def affects_result(config_class: type[Config], name: str) -> bool:
     return not isinstance(extra, dict) or extra.get("affects_result", True) is not False
 
 
+def untrained_fields(config_class: type[Config]) -> list[str]:
+    """Return the fields that training does not depend on."""
+    return [name for name in config_class.model_fields if _marked(config_class, name, "untrained")]
+
+
 def field_kinds(config_class: type[Config], name: str) -> set[type]:
     """Return the plain types that a field takes, e.g. {float, NoneType}."""
     return _kinds(config_class.model_fields[name].annotation)
 
 
-def _is_later(config_class: type[Config], name: str) -> bool:
+def _marked(config_class: type[Config], name: str, mark: str) -> bool:
     extra = config_class.model_fields[name].json_schema_extra
-    return isinstance(extra, dict) and extra.get("later", False) is True
+    return isinstance(extra, dict) and extra.get(mark, False) is True
 
 
 def _kinds(annotation: Any) -> set[type]:

@@ -110,6 +110,7 @@ def _add_evaluate(verbs: Any, arguments: list[str]) -> None:
     parser.add_argument("--device", help="auto, cpu, cuda, ...")
     parser.add_argument("--json", action="store_true", help="print metrics and tables as JSON")
     sql_scores.add_options(parser)
+    sql_scores.add_search_options(parser)
 
 
 def _evaluate(options: argparse.Namespace) -> int:
@@ -119,7 +120,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         raise UserError("nothing to evaluate: give a run folder, or --gold, --predicted and --tables")
     from normlab.engine.api import load_run
 
-    run = load_run(options.run_folder, device=options.device)
+    run = load_run(options.run_folder, device=options.device, **sql_scores.search_options(options))
     found = run.evaluate(options.split, data=options.data)
     text = _metric_table(found["metrics"])
     if options.official:
@@ -147,12 +148,14 @@ def _add_predict(verbs: Any, arguments: list[str]) -> None:
     )
     parser.add_argument("--device", help="auto, cpu, cuda, ...")
     parser.add_argument("--json", action="store_true", help="print what was done as JSON")
+    sql_scores.add_search_options(parser)
 
 
 def _predict(options: argparse.Namespace) -> int:
     from normlab.engine.api import load_run
 
-    count = load_run(options.run_folder, device=options.device).predict_to(options.input, options.out, options.format)
+    run = load_run(options.run_folder, device=options.device, **sql_scores.search_options(options))
+    count = run.predict_to(options.input, options.out, options.format)
     if options.json:
         print(json.dumps({"out": str(options.out), "records": count}))
     else:

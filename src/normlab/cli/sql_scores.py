@@ -26,6 +26,22 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--seconds", type=float, default=3600.0, help="deadline of that script [3600]")
 
 
+def add_search_options(parser: argparse.ArgumentParser) -> None:
+    """Add the settings of the search, which a trained run takes anew, to `evaluate` and `predict`."""
+    group = parser.add_argument_group("text2sql, instead of the run's own")
+    group.add_argument("--beam-size", type=int, help="hypotheses; 1 is greedy")
+    group.add_argument("--length-penalty", type=float, help="exponent of the length that divides a score")
+    group.add_argument(
+        "--execution-filter", choices=("true", "false"), help="take the first hypothesis that runs on the database"
+    )
+
+
+def search_options(options: argparse.Namespace) -> dict[str, Any]:
+    """Return those of `add_search_options` that were given."""
+    given = {name: getattr(options, name) for name in ("beam_size", "length_penalty", "execution_filter")}
+    return {name: value for name, value in given.items() if value is not None}
+
+
 def score_files(options: argparse.Namespace) -> int:
     """Score one file against another; print the official table."""
     from normlab.tasks.text2sql.evaluation import as_text, evaluate_files

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from normlab.config import TrainConfig
+from normlab.config import TrainConfig, untrained_fields
 from normlab.engine.checkpoint import load_weights
 from normlab.engine.device import choose_placement
 from normlab.engine.distributed import Crew, joined
@@ -32,7 +32,7 @@ class Run:
         config: the task's configuration object.
     """
 
-    def __init__(self, folder: RunFolder, *, device: str | None = None) -> None:
+    def __init__(self, folder: RunFolder, *, device: str | None = None, **changes: Any) -> None:
         self.folder = folder
         values = folder.config()
         place = str(folder.path / "config.yaml")
@@ -42,6 +42,7 @@ class Run:
         self.task: Task = TASKS.get(name)
         config = task_settings(name).make(None, values, place)
         self.config: TrainConfig = config if device is None else config.with_values("device", device=device)
+        self.config = _changed(self.config, changes)
 
     @property
     def path(self) -> Path:
@@ -161,9 +162,24 @@ def _lead(crew: Crew, folder: RunFolder, *, quiet: bool, prune: Prune | None = N
     return train_run(run.task, run.config, folder, quiet=quiet, prune=prune, crew=crew)
 
 
-def load_run(path: Path | str, *, device: str | None = None) -> Run:
-    """Open a run folder; raise `UserError` if it is none."""
-    return Run(RunFolder.open(path), device=device)
+def load_run(path: Path | str, *, device: str | None = None, **changes: Any) -> Run:
+    """Open a run folder.
+
+    Args:
+        device: where to compute now.
+        changes: other values of settings that training did not depend on, such as text2sql's `beam_size`.
+    Raises: UserError if it is no run folder, or a change is none of those.
+    """
+    return Run(RunFolder.open(path), device=device, **changes)
+
+
+def _changed(config: TrainConfig, changes: dict[str, Any]) -> TrainConfig:
+    free = untrained_fields(type(config))
+    for name in changes:
+        if name not in free:
+            known = f"only {', '.join(free)} can be" if free else "nothing of this task's can be"
+            raise UserError(f"'{name}' cannot be changed after training: {known}")
+    return config.with_values("changed settings", **changes) if changes else config
 
 
 def default_folder(task: str) -> Path:

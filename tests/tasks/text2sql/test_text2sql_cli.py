@@ -217,3 +217,20 @@ def test_test_rows_choose_nothing(toy: Path) -> None:
 def test_a_missing_folder_is_said_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "text2sql", "--scale", "smoke", "--data", "/nowhere", "--json"]) == 2
     assert "/nowhere: no such folder: give --data" in capsys.readouterr().err
+
+
+def test_the_search_can_be_chosen_anew_and_nothing_that_was_trained(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("How many ships are there?\ttoy_harbour\n")
+    predict = ["predict", str(path), str(tmp_path / "in.txt"), "--out", str(tmp_path / "out.jsonl")]
+    for size in (1, 3):
+        assert main([*predict, "--beam-size", str(size)]) == 0
+        [record] = map(json.loads, (tmp_path / "out.jsonl").read_text().splitlines())
+        assert len(record["alternatives"]) == size
+    assert load_run(path, execution_filter=True).config.execution_filter
+    with pytest.raises(UserError, match="'hidden' cannot be changed after training: only beam_size, length_penalty"):
+        load_run(path, hidden=3)
+
+
+def test_a_wrong_search_is_one_line(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", str(path), "--beam-size", "0"]) == 2
+    assert capsys.readouterr().err.strip().count("\n") == 0

@@ -65,10 +65,12 @@ class Text2SqlConfig(TrainConfig):
     shuffle_tables: bool = option(True, "show tables and columns in another order every epoch")
     drop_table: float = option(0.3, "probability of hiding one table that the query does not need", ge=0, le=1)
 
-    beam_size: int = option(1, "hypotheses in the final evaluation and in predictions; 1 is greedy", ge=1)
-    length_penalty: float = option(0.0, "exponent of the length that divides a hypothesis' score", ge=0)
-    max_actions: int = option(100, "longest query, in actions of the grammar", ge=5)
-    execution_filter: bool = option(False, "take the first hypothesis that runs on the database")
+    beam_size: int = option(
+        1, "hypotheses in the final evaluation and in predictions; 1 is greedy", untrained=True, ge=1
+    )
+    length_penalty: float = option(0.0, "exponent of the length that divides a hypothesis' score", untrained=True, ge=0)
+    max_actions: int = option(100, "longest query, in actions of the grammar", untrained=True, ge=5)
+    execution_filter: bool = option(False, "take the first hypothesis that runs on the database", untrained=True)
     monitor_rows: int = option(400, "validation questions decoded after each epoch", ge=1)
     train_rows: int = option(400, "training questions decoded at the end", ge=1, affects_result=False)
 
