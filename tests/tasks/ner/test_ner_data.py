@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from normlab.data.vocabulary import UNKNOWN
 from normlab.errors import UserError
 from normlab.tasks.base import Placement
-from normlab.tasks.ner.config import NerConfig
+from normlab.tasks.ner.config import SETTINGS, NerConfig
 from normlab.tasks.ner.data import prepare, steps_per_epoch, training_batches
 
 CPU = Placement(torch.device("cpu"))
@@ -128,3 +129,48 @@ def test_settings_that_contradict_each_other_are_refused() -> None:
         NerConfig.parse({"characters": False, "layer_norm": "both"}, "test")
     with pytest.raises(UserError, match="no vector unless embeddings are glove"):
         NerConfig.parse({"vocabulary": "glove"}, "test")
+
+
+@pytest.fixture
+def skewed(tmp_path: Path) -> Path:
+    """One entity of 121 is an `art`: below 1 %; two are `per`: above."""
+    train = "Lima/B-geo is/O\n" * 118 + "Guernica/B-art in/O Oslo/B-geo\n" + "Anna/B-per\n" * 2
+    return corpus(tmp_path, train=train, dev="Rome/B-geo the/O\n")
+
+
+def shown_by_length(config: NerConfig, processes: int = 1) -> list[int]:
+    """Return how many sentences of one, two and three words an epoch shows to all processes together."""
+    data = prepare(config)
+    places = (Placement(CPU.device, rank=rank, processes=processes) for rank in range(processes))
+    batches = (batch for place in places for batch in training_batches(config, data, 0, place))
+    counts = Counter(length for batch in batches for length in batch.lengths.tolist())
+    return [counts[length] for length in (1, 2, 3)]
+
+
+def test_a_sentence_with_a_rare_type_is_shown_as_often_as_asked_for(skewed: Path) -> None:
+    config = NerConfig(data=str(skewed), batch_size=8, repeat_rare=5)
+    assert shown_by_length(config) == [2, 118, 5]
+    assert shown_by_length(config, processes=2) == [2, 118, 5]
+    assert shown_by_length(config.with_values("test", repeat_rare=1)) == [2, 118, 1]
+    batches = list(training_batches(config, prepare(config), 0, CPU))
+    assert len(batches) == steps_per_epoch(config, prepare(config)) == 16
+
+
+def test_repeats_that_leave_a_last_batch_too_small_to_share_are_refused(skewed: Path) -> None:
+    config = NerConfig(data=str(skewed), batch_size=31, repeat_rare=5)  # 125 = 4 * 31 + 1
+    with pytest.raises(UserError, match="125 sentences in batches of 31 leave a last batch smaller than the 2"):
+        next(training_batches(config, prepare(config), 0, Placement(CPU.device, processes=2)))
+
+
+def test_repeats_change_no_words_and_no_size(skewed: Path) -> None:
+    once, often = (prepare(NerConfig(data=str(skewed), repeat_rare=times)) for times in (1, 5))
+    assert once.card == often.card
+    assert once.sizes == often.sizes
+    assert once.fingerprint == often.fingerprint
+    assert np.array_equal(once.rare, often.rare)
+
+
+def test_the_best_preset_is_the_published_protocol_but_for_what_its_page_names() -> None:
+    full, best = (SETTINGS.make(name, {}, "test").model_dump() for name in ("full", "best"))
+    changed = {name for name in full if full[name] != best[name]}
+    assert changed == {"hidden", "output_dropout", "average", "schedule", "lr", "epochs", "patience"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from normlab.data.corpus import open_sentences
 from normlab.data.sentences import Sentence, SentenceFile
 from normlab.data.split import train_validation_split
 from normlab.data.streams import words as random_words
-from normlab.data.tagging_scheme import OUTSIDE, Scheme, all_tags, convert, split_tag
+from normlab.data.tagging_scheme import OUTSIDE, Scheme, all_tags, convert, spans, split_tag
 from normlab.data.vocabulary import SPECIAL, UNKNOWN, Vocabulary
 from normlab.errors import UserError
 from normlab.tasks.base import Placement
@@ -27,18 +28,20 @@ from normlab.tasks.ner.generated import NAME as GENERATED
 from normlab.tasks.ner.generated import generated_sentences
 from normlab.tasks.ner.vectors import vector_fingerprints, vector_size, vector_words
 
+RARE_TYPE = 0.01  # share of the training entities below which a type is rare
 _COLUMNS = ["word", "tag"]  # what a column file is taken for if training saw none
 
 
 @dataclass(frozen=True)
 class NerData:
-    """What `prepare` returns: encoded splits, and which words training may show as unknown."""
+    """What `prepare` returns: encoded splits, and what training shows how."""
 
     card: dict[str, Any]
     fingerprint: str
     sizes: dict[str, int]
     splits: dict[str, Encoded]
     rare: np.ndarray  # (vocabulary,), True for words that training may show as unknown
+    shown: np.ndarray  # the training sentences that an epoch shows, some of them several times
 
     def tokens(self, split: str) -> int:
         """Return the number of words of a split."""
@@ -78,20 +81,29 @@ def prepare(config: NerConfig) -> NerData:
         sizes={split: len(sentences) for split, sentences in corpus.items()},
         splits={split: lexicon.encode(sentences) for split, sentences in corpus.items()},
         rare=rare,
+        shown=shown_sentences(corpus["train"], config.repeat_rare),
     )
 
 
 def steps_per_epoch(config: NerConfig, data: NerData) -> int:
     """Return the number of training batches; the last may be smaller."""
-    return -(-data.sizes["train"] // config.batch_size)
+    return -(-len(data.shown) // config.batch_size)
 
 
 def training_batches(config: NerConfig, data: NerData, epoch: int, placement: Placement) -> Iterator[Batch]:
-    """Yield an epoch's batches of sentences of like length."""
-    split = data.splits["train"]
+    """Yield an epoch's batches of sentences of like length.
+
+    Raises: UserError if the last batch has fewer sentences than there are processes to share it.
+    """
+    split, shown = data.splits["train"], data.shown
+    if 0 < len(shown) % config.batch_size < placement.processes:
+        raise UserError(
+            f"batch_size: {len(shown)} sentences in batches of {config.batch_size} leave a last batch smaller than the "
+            f"{placement.processes} processes: choose another --batch-size or --repeat-rare"
+        )
     words = _with_unknown(split.words, data.rare, config, epoch)
-    for rows in buckets.training_batches(split.lengths, config.batch_size, seed=config.seed, epoch=epoch):
-        rows = placement.share(rows)
+    for places in buckets.training_batches(split.lengths[shown], config.batch_size, seed=config.seed, epoch=epoch):
+        rows = placement.share(shown[places])
         yield split.batch(rows, words, characters=config.characters).to(placement.device)
 
 
@@ -102,6 +114,21 @@ def evaluation_batches(
     for rows in buckets.evaluation_batches(split.lengths, config.eval_batch_size):
         places, real = split.places(rows)
         yield rows, places[real], split.batch(rows, characters=config.characters).to(placement.device)
+
+
+def shown_sentences(sentences: list[Sentence], repeats: int) -> np.ndarray:
+    """Return the numbers of the sentences that an epoch shows: all, those that hold a rare type `repeats` times.
+
+    Without it a type with one entity in three hundred is met once in many batches (repeat factors: Gupta et al. 2019,
+    arXiv 1908.03195, sec. 4, there by the square root of a type's rarity and drawn anew each epoch).
+    """
+    rows = np.arange(len(sentences))
+    if repeats == 1:
+        return rows
+    types = [[span.type for span in spans(s.tags or ())] for s in sentences]
+    count = Counter(kind for held in types for kind in held)
+    rare = {kind for kind, entities in count.items() if entities < RARE_TYPE * count.total()}
+    return np.repeat(rows, [1 if rare.isdisjoint(held) else repeats for held in types])
 
 
 def _with_unknown(words: np.ndarray, rare: np.ndarray, config: NerConfig, epoch: int) -> np.ndarray:
