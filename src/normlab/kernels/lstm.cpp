@@ -27,7 +27,7 @@ namespace {
 
 // Memory that a thread keeps from call to call: fresh pages would cost as much as the arithmetic on them.
 // Aligned, so that BLAS adds up in the same order in every run.
-enum Use { D_H, D_X, GRAD_X, INPUT_WEIGHTS, RECURRENT_WEIGHTS, ROWS, USES };
+enum Use { D_H, D_X, GRAD_X, INPUT_WEIGHTS, RECURRENT_WEIGHTS, ROWS, PAIRS, LEFT, USES };
 
 float* scratch(Use which, int64_t size) {
     struct Kept {
@@ -50,16 +50,46 @@ float* scratch(Use which, int64_t size) {
 struct Factor {
     const float* values;
     int64_t k, n, row, column;
+    bool half;  // bfloat16
 
-    Factor(const float* matrix, int64_t k, int64_t n, int64_t row, int64_t column, Use use)
-        : values(matrix), k(k), n(n), row(row), column(column) {
+    Factor(const LstmCall& call, const float* matrix, int64_t k, int64_t n, int64_t row, int64_t column, Use use)
+        : values(matrix), k(k), n(n), row(row), column(column), half(false) {
 #ifdef __AVX512F__
         float* packed = scratch(use, normlab::packed_size(k, n));
-        normlab::pack(matrix, row, column, k, n, packed);
         values = packed;
+#ifdef __AVX512BF16__
+        if (call.half) {
+            half = true;
+            uint32_t* memory = (uint32_t*)scratch(PAIRS, n * normlab::pairs_of(k));
+            normlab::pack_pairs(matrix, row, column, k, n, (uint32_t*)packed, memory);
+            return;
+        }
+#endif
+        normlab::pack(matrix, row, column, k, n, packed);
 #endif
     }
 };
+
+#ifdef __AVX512BF16__
+// Rows [first, last) of C = A B in bfloat16; A is rounded on its way.
+void product_in_half(const float* A, int64_t a_row, int64_t a_column, int64_t first, int64_t last, const Factor& B, float* C,
+                     bool add) {
+    const int64_t m = last - first, half = normlab::pairs_of(B.k);
+    if (m <= 0) return;
+    uint32_t* left = (uint32_t*)scratch(LEFT, m * half);
+    if (a_column == 1) {
+        for (int64_t r = 0; r < m; r++) normlab::pair_neighbours(A + (first + r) * a_row, B.k, left + r * half);
+    } else {
+        for (int64_t i = 0; i < half; i++) {
+            const float* even = A + first + 2 * i * a_column;
+            normlab::pair_rows(even, 2 * i + 1 < B.k ? even + a_column : nullptr, m, left + i * m);
+        }
+    }
+    const bool by_rows = a_column == 1;
+    normlab::multiply<uint32_t>(left, by_rows ? half : 1, by_rows ? 1 : m, m, (const uint32_t*)B.values, half, B.n,
+                                C + first * B.n, B.n, add);
+}
+#endif
 
 // C (m, n) = A (m, k) B, row-major, added to C if `add`; m shared by `threads`. A's rows are a_row apart and its columns
 // a_column; one of the two is 1.
@@ -71,7 +101,14 @@ void product(Sgemm gemm, const float* A, int64_t a_row, int64_t a_column, int64_
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (int64_t t = 0; t < threads; t++) {
         const int64_t first = blocks * t / threads * 8, last = std::min(m, blocks * (t + 1) / threads * 8);
-        normlab::multiply(A + first * a_row, a_row, a_column, last - first, B.values, B.k, B.n, C + first * B.n, B.n, add);
+#ifdef __AVX512BF16__
+        if (B.half) {
+            product_in_half(A, a_row, a_column, first, last, B, C, add);
+            continue;
+        }
+#endif
+        normlab::multiply(A + first * a_row, a_row, a_column, last - first, B.values, B.k, B.n, C + first * B.n, B.n,
+                          add);
     }
     return;
 #endif
@@ -381,7 +418,7 @@ extern "C" void lstm_forward(const LstmCall* arguments) {
     std::vector<float> bias(G);
     for (int64_t j = 0; j < G; j++) bias[j] = call.bias_ih[j] + call.bias_hh[j];
     float* input_sums = call.gain_ih ? tape.x_hat : tape.gates;
-    const Factor weight_ih(call.weight_ih, D, G, 1, D, INPUT_WEIGHTS), weight_hh(call.weight_hh, H, G, 1, H, RECURRENT_WEIGHTS);
+    const Factor weight_ih(call, call.weight_ih, D, G, 1, D, INPUT_WEIGHTS), weight_hh(call, call.weight_hh, H, G, 1, H, RECURRENT_WEIGHTS);
     product(call.sgemm, tape.x, D, 1, packing.rows(), weight_ih, input_sums, false, call.threads);
     if (call.gain_ih)
         for (int64_t row = 0; row < packing.rows(); row++)
@@ -398,7 +435,7 @@ extern "C" void lstm_backward(const LstmCall* arguments) {
     const Tape tape(call);
     const int64_t D = call.D, H = call.H, G = 4 * H, N = packing.rows();
     float *d_h = scratch(D_H, N * G), *d_x = call.gain_ih ? scratch(D_X, N * G) : d_h;
-    const Factor weight_hh(call.weight_hh, G, H, H, 1, RECURRENT_WEIGHTS);
+    const Factor weight_hh(call, call.weight_hh, G, H, H, 1, RECURRENT_WEIGHTS);
     const std::vector<int64_t> bounds = share_sentences(call, N);
     const int parts = (int)bounds.size() - 1;
     std::vector<VectorGradients> sums(parts, VectorGradients(H));
@@ -412,10 +449,10 @@ extern "C" void lstm_backward(const LstmCall* arguments) {
         add_up(sums, &VectorGradients::gain_c, call.grad_gain_c);
         add_up(sums, &VectorGradients::bias_c, call.grad_bias_c);
     }
-    product(call.sgemm, d_x, 1, G, G, Factor(tape.x, N, D, D, 1, ROWS), call.grad_weight_ih, false, call.threads);
-    product(call.sgemm, d_h, 1, G, G, Factor(tape.h_before, N, H, H, 1, ROWS), call.grad_weight_hh, false, call.threads);
+    product(call.sgemm, d_x, 1, G, G, Factor(call, tape.x, N, D, D, 1, ROWS), call.grad_weight_ih, false, call.threads);
+    product(call.sgemm, d_h, 1, G, G, Factor(call, tape.h_before, N, H, H, 1, ROWS), call.grad_weight_hh, false, call.threads);
     float* packed = scratch(GRAD_X, N * D);
-    product(call.sgemm, d_x, G, 1, N, Factor(call.weight_ih, G, D, D, 1, INPUT_WEIGHTS), packed, false, call.threads);
+    product(call.sgemm, d_x, G, 1, N, Factor(call, call.weight_ih, G, D, D, 1, INPUT_WEIGHTS), packed, false, call.threads);
     for (int64_t s = 0; s < packing.steps(); s++)
         for (int64_t r = 0; r < packing.sizes[s]; r++) {
             const float* row = packed + (packing.offsets[s] + r) * D;
