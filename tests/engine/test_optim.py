@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import math
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
 from normlab.config import TrainConfig
-from normlab.engine.optim import build_optimizer, learning_rate, parameter_groups, set_learning_rate
+from normlab.engine.optim import QuickSGD, build_optimizer, learning_rate, parameter_groups, set_learning_rate
 from normlab.norms import NORMS
 
 
@@ -83,3 +85,56 @@ def test_linear_scaling_is_in_proportion_to_the_batch_size() -> None:
     assert learning_rate(small, 0, 10) == pytest.approx(0.1 * 8 / 128)
     assert learning_rate(small.with_values("x", batch_size=128), 0, 10) == pytest.approx(0.1)
     assert learning_rate(small.with_values("x", lr_scaling="fixed"), 0, 10) == pytest.approx(0.1)
+
+
+def sgd_pair(**options: float | bool) -> tuple[nn.Module, QuickSGD, nn.Module, torch.optim.SGD]:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(5, 4), nn.Linear(4, 3))
+    twin = copy.deepcopy(model)
+    settings: dict[str, Any] = {"lr": 0.1, "momentum": 0.9, "weight_decay": 1e-2, "fused": True, **options}
+    return model, QuickSGD(model.parameters(), **settings), twin, torch.optim.SGD(twin.parameters(), **settings)
+
+
+def train_both(pair: tuple[nn.Module, QuickSGD, nn.Module, torch.optim.SGD], steps: int) -> None:
+    for step in range(steps):
+        x = torch.randn(6, 5)
+        for model, optimizer in (pair[:2], pair[2:]):
+            optimizer.param_groups[0]["lr"] = 0.1 / (step + 1)
+            optimizer.zero_grad(set_to_none=True)
+            model(x).square().sum().backward()
+            optimizer.step()
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_quick_sgd_moves_weights_as_torchs_own(nesterov: bool) -> None:
+    pair = sgd_pair(nesterov=nesterov)
+    train_both(pair, 5)
+    for own, torchs in zip(pair[0].parameters(), pair[2].parameters(), strict=True):
+        assert torch.equal(own, torchs)
+
+
+def test_quick_sgd_leaves_a_parameter_without_gradient_alone() -> None:
+    pair = sgd_pair()
+    train_both(pair, 2)
+    before = pair[0][1].weight.clone()
+    for model, optimizer in (pair[:2], pair[2:]):
+        optimizer.zero_grad()
+        model[0](torch.ones(1, 5)).sum().backward()
+        optimizer.step()
+    assert torch.equal(pair[0][1].weight, before)
+    for own, torchs in zip(pair[0].parameters(), pair[2].parameters(), strict=True):
+        assert torch.equal(own, torchs)
+
+
+def test_quick_sgd_resumes_with_the_momenta_that_it_is_given() -> None:
+    pair = sgd_pair()
+    train_both(pair, 3)
+    other = sgd_pair()
+    train_both(other, 2)
+    other[0].load_state_dict(pair[2].state_dict())
+    other[2].load_state_dict(pair[2].state_dict())
+    other[1].load_state_dict(pair[3].state_dict())
+    other[3].load_state_dict(pair[1].state_dict())
+    train_both(other, 2)
+    for own, torchs in zip(other[0].parameters(), other[2].parameters(), strict=True):
+        assert torch.equal(own, torchs)

@@ -9,11 +9,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from normlab.kernels import build
 from normlab.kernels import lstm as twin
 from normlab.nn import LayerNormLSTM
 
+needs_bfloat16 = pytest.mark.skipif(
+    not twin.available() or build.load_glue() is None or not torch.cpu.get_capabilities().get("avx512_bf16"),
+    reason="no bfloat16 products in hardware, or no compiler",
+)
 needs_twin = pytest.mark.skipif(not twin.available(), reason="the compiled LSTM cannot be had here")
 
 
@@ -190,3 +195,47 @@ def test_it_steps_aside_for_other_types_and_when_switched_off(monkeypatch):
     monkeypatch.setattr(build, "load", lambda name: None)
     assert twin.runner(x, None) is None
     torch.testing.assert_close(lstm(x, lengths=[3, 1])[0], before)
+
+
+@needs_bfloat16
+@pytest.mark.parametrize("layer_norm", [True, False])
+@pytest.mark.parametrize("sizes", [(150, 100), (33, 17), (1, 1), (16, 48)])
+@pytest.mark.parametrize("ragged", [False, True])
+def test_under_autocast_products_are_bfloat16_where_no_norm_magnifies_what_that_rounds(
+    layer_norm: bool, sizes: tuple[int, int], ragged: bool
+) -> None:
+    torch.manual_seed(0)
+    layer = LayerNormLSTM(*sizes, bidirectional=True, layer_norm=layer_norm)
+    x = torch.randn(9, 13, sizes[0], requires_grad=True)
+    lengths = torch.randint(0, 10, (13,)) if ragged else None
+
+    def gradients() -> list[Tensor]:
+        y, (h, c) = layer(x, lengths=lengths)
+        weighted = (y * torch.linspace(0.5, 1, y.shape[-1])).sum() + h.sum() + c.square().sum()
+        return [y, h, c, *torch.autograd.grad(weighted, [x, *layer.parameters()])]
+
+    def errors(found: list[Tensor]) -> list[float]:
+        assert all(tensor.dtype == torch.float32 for tensor in found)
+        pairs = zip(found, exact, strict=True)
+        return [
+            float((torch.linalg.vector_norm(a - b) / torch.linalg.vector_norm(b).clamp_min(1e-3)).detach())
+            for a, b in pairs
+        ]
+
+    exact = gradients()
+    with torch.autocast("cpu", torch.bfloat16):
+        ours = errors(gradients())
+    assert max(ours) < (1e-5 if layer_norm else 2e-2)
+    assert layer_norm or max(ours) > 1e-5  # or bfloat16 was not used
+
+
+@needs_bfloat16
+def test_under_autocast_no_graph_gives_the_same() -> None:
+    torch.manual_seed(0)
+    layer, x = LayerNormLSTM(5, 4, bidirectional=True), torch.randn(6, 3, 5).bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        with_graph = layer(x)[0]
+        with torch.no_grad():
+            without = layer(x)[0]
+    assert with_graph.dtype == torch.float32
+    assert torch.equal(with_graph, without)

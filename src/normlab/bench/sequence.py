@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from normlab.bench.row import Goal, Row, faster, missing
 from normlab.bench.student_tagger import NaiveBiLSTM
 from normlab.bench.timing import Settings, Step, compare
 from normlab.engine.lazy_adam import LazyAdam
+from normlab.engine.precision import has_fast_bfloat16
 from normlab.nn import LayerNormLSTM, LinearChainCRF
 
 T, B, D, H, K = 22, 32, 150, 100, 17
@@ -32,20 +34,26 @@ def pytorch_crf() -> Any:
 
 
 def lstm_rows(settings: Settings, limits: Limits) -> Iterator[Row]:
-    """Forward and backward, 150 -> 100, both directions, 32 sentences of 22 words."""
+    """Forward and backward, 150 -> 100, both directions, 32 sentences of 22 words; in bfloat16 where the CPU has it.
+
+    In bfloat16 both sides run under autocast.
+    """
     x = torch.randn(T, B, D, requires_grad=True)
     own = LayerNormLSTM(D, H, bidirectional=True)
     plain = LayerNormLSTM(D, H, bidirectional=True, layer_norm=False)
     peer, loop = nn.LSTM(D, H, bidirectional=True), NaiveBiLSTM(D, H)
-    floor = limits.floor(flops=lstm_work(D, H) * T * B, dtype=torch.float32)
     pairs = [
         ("layer-normalised LSTM", "nn.LSTM, which normalises nothing", peer, own, NO_SLOWER),
         ("layer-normalised LSTM", "a loop over the steps", loop, own, LOOP),
         ("LSTM without normalization", "nn.LSTM", peer, plain, None),
     ]
-    for name, against, baseline, ours, goal in pairs:
-        found = compare(_gradients(baseline, x), _gradients(ours, x), settings, at_least=0.02)
-        yield faster(f"{name}, 150 -> 100, both ways, 32 x 22 words", against, found, goal=goal, floor=floor)
+    types = [torch.float32, *([torch.bfloat16] if has_fast_bfloat16(torch.device("cpu")) else [])]
+    for dtype, (name, against, baseline, ours, goal) in itertools.product(types, pairs):
+        floor = limits.floor(flops=lstm_work(D, H) * T * B, dtype=dtype)
+        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+            found = compare(_gradients(baseline, x), _gradients(ours, x), settings, at_least=0.02)
+        what = f"{name}, 150 -> 100, both ways, 32 x 22 words, {str(dtype).removeprefix('torch.')}"
+        yield faster(what, against, found, goal=goal, floor=floor)
 
 
 def lstm_work(inputs: int, hidden: int) -> float:

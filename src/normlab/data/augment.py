@@ -61,13 +61,14 @@ class Draws:
         def pick(values: Tensor | None) -> Tensor | None:
             return None if values is None else values[index].to(device or values.device, non_blocking=True)
 
-        return Draws(*map(pick, self._parts()))
+        return Draws(*map(pick, self.parts()))
 
     def to(self, device: torch.device) -> Draws:
         """Return the same draws on a device: one copy an epoch, so that no step needs one."""
-        return Draws(*(None if values is None else values.to(device) for values in self._parts()))
+        return Draws(*(None if values is None else values.to(device) for values in self.parts()))
 
-    def _parts(self) -> tuple[Tensor | None, ...]:
+    def parts(self) -> tuple[Tensor | None, ...]:
+        """Return all fields, in their order."""
         return self.top, self.left, self.mirrored, self.upturned, self.angle
 
 

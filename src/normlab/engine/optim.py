@@ -25,7 +25,8 @@ def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimi
         return _sparse_optimizer(groups, config)
     match config.optimizer:
         case "sgd":
-            return torch.optim.SGD(groups, **shared, momentum=config.momentum, nesterov=config.nesterov, fused=True)
+            rule = QuickSGD if config.momentum and _is_on_cpu(groups) else torch.optim.SGD
+            return rule(groups, **shared, momentum=config.momentum, nesterov=config.nesterov, fused=True)
         case "adam":
             return torch.optim.Adam(groups, **shared, fused=True)
         case "adamw":
@@ -48,6 +49,80 @@ def _sparse_optimizer(groups: list[dict[str, Any]], config: TrainConfig) -> torc
         return torch.optim.SGD(groups, lr=config.lr, weight_decay=config.weight_decay)
     rule = "sgd with momentum" if config.optimizer == "sgd" else config.optimizer
     raise UserError(f"optimizer: {rule} cannot update rows lazily: take adam, adamw, or sgd with --momentum 0")
+
+
+class QuickSGD(torch.optim.SGD):
+    """torch's SGD with momentum, fused, on a CPU, without what its step does in Python before the update.
+
+    Sorting forty tensors into lists took longer than moving 170,000 weights. Here the lists of parameters and momenta
+    are kept from step to step. The first step goes torch's way, which makes the momenta; and so does one in which a
+    parameter has no gradient.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._kept: list[tuple[dict[str, Any], list[Tensor], list[Tensor]]] | None = None
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        """Move the parameters by their gradients."""
+        kept = self._lists() if closure is None else None
+        gradients: list[Any] = [[parameter.grad for parameter in parameters] for _, parameters, _ in kept or ()]
+        if kept is None or any(gradient is None for own in gradients for gradient in own):
+            return super().step(closure)
+        for (group, parameters, momenta), own in zip(kept, gradients, strict=True):
+            torch._fused_sgd_(
+                parameters,
+                own,
+                momenta,
+                weight_decay=group["weight_decay"],
+                momentum=group["momentum"],
+                lr=group["lr"],
+                dampening=group["dampening"],
+                nesterov=group["nesterov"],
+                maximize=group["maximize"],
+                is_first_step=False,
+                grad_scale=None,
+                found_inf=None,
+            )
+        return None
+
+    step.hooked = True  # type: ignore[attr-defined]  # torch would wrap it in a profiler's record, 0.2 ms a step
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients."""
+        if not set_to_none:
+            super().zero_grad(set_to_none=False)
+            return
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None
+
+    def load_state_dict(self, state_dict: Any) -> None:
+        """Take over other momenta."""
+        super().load_state_dict(state_dict)
+        self._kept = None
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add parameters."""
+        super().add_param_group(param_group)
+        self._kept = None
+
+    def _lists(self) -> list[tuple[dict[str, Any], list[Tensor], list[Tensor]]] | None:
+        """Return each group with its parameters and their momenta; None before there are any."""
+        if self._kept is None:
+            kept = []
+            for group in self.param_groups:
+                momenta = [self.state.get(parameter, {}).get("momentum_buffer") for parameter in group["params"]]
+                if any(momentum is None for momentum in momenta):
+                    return None
+                kept.append((group, group["params"], momenta))
+            self._kept = kept
+        return self._kept
+
+
+def _is_on_cpu(groups: list[dict[str, Any]]) -> bool:
+    return all(parameter.is_cpu for group in groups for parameter in group["params"])
 
 
 def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:

@@ -4,8 +4,10 @@
 // torch's headers and run without this file where it cannot be built.
 #include "glue.h"
 
+#include "glue_conv.h"
 #include "glue_crf.h"
 #include "glue_lstm.h"
+#include "glue_maps.h"
 #include "glue_norm.h"
 
 namespace glue {
@@ -23,6 +25,9 @@ PyObject* connect(PyObject*, PyObject* arguments) {
     };
     if (!(put("norm_forward", norm_forward) || put("norm_backward", norm_backward) || put("crf_loss", crf_loss) ||
           put("crf_loss_backward", crf_loss_backward) || put("crf_viterbi", crf_viterbi) ||
+          put("conv_forward", conv_forward) || put("conv_backward", conv_backward) ||
+          put("halve_forward", halve_forward) || put("halve_backward", halve_backward) ||
+          put("mean_forward", mean_forward) || put("mean_backward", mean_backward) ||
           put("lstm_forward", lstm_forward) || put("lstm_backward", lstm_backward) || put("sgemm", sgemm)))
         return PyErr_Format(PyExc_KeyError, "the glue has no place for %s", name);
     Py_RETURN_NONE;
@@ -41,6 +46,9 @@ PyCFunction fast(F* function) { return reinterpret_cast<PyCFunction>(reinterpret
 PyMethodDef methods[] = {
     {"connect", connect, METH_VARARGS, nullptr},
     {"second_derivative", second_derivative, METH_O, nullptr},
+    {"conv", fast(call_conv), METH_FASTCALL, nullptr},
+    {"halve", fast(call_halve), METH_FASTCALL, nullptr},
+    {"mean", fast(call_mean), METH_FASTCALL, nullptr},
     {"norm", fast(call_norm), METH_FASTCALL, nullptr},
     {"crf", fast(call_crf), METH_FASTCALL, nullptr},
     {"lstm", fast(call_lstm), METH_FASTCALL, nullptr},

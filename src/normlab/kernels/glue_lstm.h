@@ -65,6 +65,7 @@ enum Weight { WEIGHT_IH, WEIGHT_HH, BIAS_IH, BIAS_HH, GAIN_IH, GAIN_HH, GAIN_C, 
 struct Layer {
     int64_t T, B, D, H, directions, per_direction;  // per_direction: 4 weights, 8 with layer norm
     double eps;
+    int64_t half;  // products in bfloat16
 
     bool layer_norm() const { return per_direction == 8; }
     std::vector<int64_t> shape(int weight) const {
@@ -91,7 +92,7 @@ struct Layer {
             call.gain_c = weight(GAIN_C), call.bias_c = weight(BIAS_C);
         }
         call.T = T, call.B = B, call.D = D, call.H = H;
-        call.reverse = direction, call.threads = at::get_num_threads(), call.eps = float(eps);
+        call.reverse = direction, call.threads = at::get_num_threads(), call.half = half, call.eps = float(eps);
         return call;
     }
 };
@@ -127,7 +128,7 @@ struct LstmResult {
 
 inline LstmResult run_lstm(const Layer& layer, const Tensor& input, const Tensor& h0, const Tensor& c0,
                            at::TensorList weights, const Optional& given) {
-    const auto [T, B, D, H, directions, per_direction, eps] = layer;
+    const auto [T, B, D, H, directions, per_direction, eps, half] = layer;
     const auto [lengths, order] = sorted_lengths(given, T, B);
     const Tensor x = inner_contiguous(input), y = padded_map({T, B, directions * H}, lengths);
     const Tensor h_n = fresh({directions, B, H}), c_n = fresh({directions, B, H});
@@ -156,7 +157,7 @@ struct Lstm : torch::autograd::Function<Lstm> {
         saved.insert(saved.end(), weights.begin(), weights.end());
         ctx->save_for_backward(std::move(saved));
         ctx->saved_data["sizes"] = std::vector<int64_t>{layer.T, layer.B, layer.D, layer.H, layer.directions,
-                                                        layer.per_direction};
+                                                        layer.per_direction, layer.half};
         return result.outputs;
     }
 
@@ -164,8 +165,8 @@ struct Lstm : torch::autograd::Function<Lstm> {
         TORCH_CHECK(!at::GradMode::is_enabled(),
                     "the compiled LSTM has first derivatives only; set NORMLAB_KERNELS=off for more");
         const std::vector<int64_t> sizes = ctx->saved_data["sizes"].toIntVector();
-        const Layer layer{sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], 0.0};
-        const auto [T, B, D, H, directions, per_direction, eps] = layer;
+        const Layer layer{sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], 0.0, sizes[6]};
+        const auto [T, B, D, H, directions, per_direction, eps, half] = layer;
         const variable_list saved = ctx->get_saved_variables();
         const Tensor &c0 = saved[0], &lengths = saved[1], &order = saved[2];
         const at::TensorList weights(saved.data() + 3 + directions, directions * per_direction);
@@ -205,7 +206,7 @@ struct Lstm : torch::autograd::Function<Lstm> {
     }
 };
 
-// lstm(x, h0, c0, lengths, weights, eps) -> (y, h_n, c_n), or None for what the kernel does not take.
+// lstm(x, h0, c0, lengths, weights, eps, half) -> (y, h_n, c_n), or None for what the kernel does not take.
 inline PyObject* call_lstm(PyObject*, PyObject* const* arguments, Py_ssize_t) {
     return guarded([&]() -> PyObject* {
         const Tensor x = tensor_of(arguments[0]), h0 = tensor_of(arguments[1]).contiguous(),
@@ -223,7 +224,7 @@ inline PyObject* call_lstm(PyObject*, PyObject* const* arguments, Py_ssize_t) {
             Py_RETURN_NONE;
         const int64_t directions = h0.size(0);
         const Layer layer{x.size(0), x.size(1), x.size(2), h0.size(2), directions, (int64_t)weights.size() / directions,
-                          eps};
+                          eps, arguments[6] == Py_True};
         for (size_t i = 0; i < weights.size(); i++)
             if (!is_taken(weights[i]) || !weights[i].is_contiguous() ||
                 weights[i].sizes() != at::IntArrayRef(layer.shape(i % layer.per_direction)))

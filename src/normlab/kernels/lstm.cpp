@@ -16,6 +16,8 @@
 #include <cstdlib>
 #include <vector>
 
+#include "products.h"
+#include "spans.h"
 #include "vector_math.h"
 
 using normlab::sigmoid_fast;
@@ -23,21 +25,102 @@ using normlab::tanh_fast;
 
 namespace {
 
-// Row-major C (m, n) = A (m, k) B (n, k)^T + beta C, and its two companions.
-void product_nt(Sgemm gemm, int m, int n, int k, const float* A, const float* B, float beta, float* C) {
-    const float one = 1.0f;
-    if (m > 0) gemm("T", "N", &n, &m, &k, &one, B, &k, A, &k, &beta, C, &n);
+// Memory that a thread keeps from call to call: fresh pages would cost as much as the arithmetic on them.
+// Aligned, so that BLAS adds up in the same order in every run.
+enum Use { D_H, D_X, GRAD_X, INPUT_WEIGHTS, RECURRENT_WEIGHTS, ROWS, PAIRS, LEFT, USES };
+
+float* scratch(Use which, int64_t size) {
+    struct Kept {
+        int64_t size = 0;
+        float* memory = nullptr;
+        ~Kept() { std::free(memory); }
+    };
+    static thread_local Kept kept[USES];
+    Kept& own = kept[which];
+    if (own.size < size) {
+        std::free(own.memory);
+        own.size = (size + 15) / 16 * 16;
+        own.memory = static_cast<float*>(std::aligned_alloc(64, own.size * sizeof(float)));
+    }
+    return own.memory;
 }
-// C (m, n) = A (m, k) B (k, n)
-void product_nn(Sgemm gemm, int m, int n, int k, const float* A, const float* B, float* C) {
-    const float one = 1.0f, zero = 0.0f;
-    if (m > 0) gemm("N", "N", &n, &m, &k, &one, B, &n, A, &k, &zero, C, &n);
+
+// A matrix (k, n) that others are multiplied with from the left, packed for that where our own products run; else where
+// it lies. `column` is 1, or `row` is 1: the matrix is then the transpose of a row-major one.
+struct Factor {
+    const float* values;
+    int64_t k, n, row, column;
+    bool half;  // bfloat16
+
+    Factor(const LstmCall& call, const float* matrix, int64_t k, int64_t n, int64_t row, int64_t column, Use use)
+        : values(matrix), k(k), n(n), row(row), column(column), half(false) {
+#ifdef __AVX512F__
+        float* packed = scratch(use, normlab::packed_size(k, n));
+        values = packed;
+#ifdef __AVX512BF16__
+        if (call.half) {
+            half = true;
+            uint32_t* memory = (uint32_t*)scratch(PAIRS, n * normlab::pairs_of(k));
+            normlab::pack_pairs(matrix, row, column, k, n, (uint32_t*)packed, memory);
+            return;
+        }
+#endif
+        normlab::pack(matrix, row, column, k, n, packed);
+#endif
+    }
+};
+
+#ifdef __AVX512BF16__
+// Rows [first, last) of C = A B in bfloat16; A is rounded on its way.
+void product_in_half(const float* A, int64_t a_row, int64_t a_column, int64_t first, int64_t last, const Factor& B, float* C,
+                     bool add) {
+    const int64_t m = last - first, half = normlab::pairs_of(B.k);
+    if (m <= 0) return;
+    uint32_t* left = (uint32_t*)scratch(LEFT, m * half);
+    if (a_column == 1) {
+        for (int64_t r = 0; r < m; r++) normlab::pair_neighbours(A + (first + r) * a_row, B.k, left + r * half);
+    } else {
+        for (int64_t i = 0; i < half; i++) {
+            const float* even = A + first + 2 * i * a_column;
+            normlab::pair_rows(even, 2 * i + 1 < B.k ? even + a_column : nullptr, m, left + i * m);
+        }
+    }
+    const bool by_rows = a_column == 1;
+    normlab::multiply<uint32_t>(left, by_rows ? half : 1, by_rows ? 1 : m, m, (const uint32_t*)B.values, half, B.n,
+                                C + first * B.n, B.n, add);
 }
-// C (m, n) = A (k, m)^T B (k, n)
-void product_tn(Sgemm gemm, int m, int n, int k, const float* A, const float* B, float* C) {
-    const float one = 1.0f, zero = 0.0f;
-    if (k > 0) gemm("N", "T", &n, &m, &k, &one, B, &n, A, &m, &zero, C, &n);
-    else std::fill(C, C + (int64_t)m * n, 0.0f);
+#endif
+
+// C (m, n) = A (m, k) B, row-major, added to C if `add`; m shared by `threads`. A's rows are a_row apart and its columns
+// a_column; one of the two is 1.
+void product(Sgemm gemm, const float* A, int64_t a_row, int64_t a_column, int64_t m, const Factor& B, float* C,
+             bool add = false, int64_t threads = 1) {
+    if (m <= 0) return;
+#ifdef __AVX512F__
+    const int64_t blocks = (m + 7) / 8;
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    for (int64_t t = 0; t < threads; t++) {
+        const int64_t first = blocks * t / threads * 8, last = std::min(m, blocks * (t + 1) / threads * 8);
+#ifdef __AVX512BF16__
+        if (B.half) {
+            product_in_half(A, a_row, a_column, first, last, B, C, add);
+            continue;
+        }
+#endif
+        normlab::multiply(A + first * a_row, a_row, a_column, last - first, B.values, B.k, B.n, C + first * B.n, B.n,
+                          add);
+    }
+    return;
+#endif
+    if (!B.k) {
+        if (!add) std::fill(C, C + m * B.n, 0.0f);
+        return;
+    }
+    const int rows = (int)m, columns = (int)B.n, inner = (int)B.k;
+    const int a_step = (int)std::max(a_row, a_column), b_step = (int)std::max(B.row, B.column);
+    const float one = 1.0f, beta = add ? 1.0f : 0.0f;
+    gemm(B.column == 1 ? "N" : "T", a_column == 1 ? "N" : "T", &columns, &rows, &inner, &one, B.values, &b_step, A,
+         &a_step, &beta, C, &columns);
 }
 
 // Where the packed rows are.
@@ -98,33 +181,30 @@ std::vector<int64_t> share_sentences(const LstmCall& call, int64_t rows) {
     return bounds;
 }
 
-// Memory that a thread keeps from call to call: fresh pages would cost as much as the arithmetic on them.
-// Aligned, so that BLAS adds up in the same order in every run.
-float* scratch(int which, int64_t size) {
-    struct Kept {
-        int64_t size = 0;
-        float* memory = nullptr;
-        ~Kept() { std::free(memory); }
-    };
-    static thread_local Kept kept[3];
-    Kept& own = kept[which];
-    if (own.size < size) {
-        std::free(own.memory);
-        own.size = (size + 15) / 16 * 16;
-        own.memory = static_cast<float*>(std::aligned_alloc(64, own.size * sizeof(float)));
-    }
-    return own.memory;
+struct Moments {
+    float mean, reciprocal_std;
+};
+
+// The sum of f(a) over a row, four vectors side by side: one alone would wait for each addition.
+template <class F>
+inline float sum_of(const float* a, int64_t n, F f) {
+    using namespace normlab;
+    vf sums[4] = {};
+    sweep<4>(n, 4, [&](int64_t i, int k, auto size) NORMLAB_BODY { sums[k] += keep(f(load(a + i, size)), size); });
+    return total_of((sums[0] + sums[1]) + (sums[2] + sums[3]));
 }
 
-// Replace a row by (a - mean) / sqrt(var + eps) and return 1 / sqrt(var + eps); the variance in a second pass.
+// Mean and 1 / sqrt(var + eps) of a row; the variance in a second pass.
+Moments moments(const float* a, int64_t n, float eps) {
+    using normlab::vf;
+    const float mean = sum_of(a, n, [](vf v) NORMLAB_BODY { return v; }) / n;
+    const float squares = sum_of(a, n, [mean](vf v) NORMLAB_BODY { return (v - mean) * (v - mean); });
+    return {mean, 1.0f / std::sqrt(squares / n + eps)};
+}
+
+// Replace a row by (a - mean) / sqrt(var + eps) and return 1 / sqrt(var + eps).
 float normalize(float* a, int64_t n, float eps) {
-    float sum = 0, squares = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t j = 0; j < n; j++) sum += a[j];
-    const float mean = sum / n;
-#pragma omp simd reduction(+ : squares)
-    for (int64_t j = 0; j < n; j++) squares += (a[j] - mean) * (a[j] - mean);
-    const float scale = 1.0f / std::sqrt(squares / n + eps);
+    const auto [mean, scale] = moments(a, n, eps);
 #pragma omp simd
     for (int64_t j = 0; j < n; j++) a[j] = (a[j] - mean) * scale;
     return scale;
@@ -147,9 +227,13 @@ void cell_forward(const LstmCall& call, const Tape& tape, const float* bias, int
     if (call.gain_ih) {
         const float *x_hat = tape.x_hat + row * G, *gain_ih = call.gain_ih, *gain_hh = call.gain_hh;
         float* h_hat = tape.h_hat + row * G;
-        tape.reciprocal_std[3 * row + 1] = normalize(h_hat, G, call.eps);
+        const auto [mean, scale] = moments(h_hat, G, call.eps);
+        tape.reciprocal_std[3 * row + 1] = scale;
 #pragma omp simd
-        for (int64_t j = 0; j < G; j++) gates[j] = x_hat[j] * gain_ih[j] + h_hat[j] * gain_hh[j] + bias[j];
+        for (int64_t j = 0; j < G; j++) {
+            h_hat[j] = (h_hat[j] - mean) * scale;
+            gates[j] = x_hat[j] * gain_ih[j] + h_hat[j] * gain_hh[j] + bias[j];
+        }
     } else {
 #pragma omp simd
         for (int64_t j = 0; j < G; j++) gates[j] += bias[j];
@@ -160,10 +244,13 @@ void cell_forward(const LstmCall& call, const Tape& tape, const float* bias, int
     for (int64_t j = 0; j < H; j++) cell[j] = f[j] * cell_before[j] + i[j] * g[j];
     if (call.gain_ih) {
         float* cell_hat = tape.cell_hat + row * H;
-        std::copy(cell, cell + H, cell_hat);
-        tape.reciprocal_std[3 * row + 2] = normalize(cell_hat, H, call.eps);
+        const auto [mean, scale] = moments(cell, H, call.eps);
+        tape.reciprocal_std[3 * row + 2] = scale;
 #pragma omp simd
-        for (int64_t j = 0; j < H; j++) tanh_cell[j] = tanh_fast(cell_hat[j] * call.gain_c[j] + call.bias_c[j]);
+        for (int64_t j = 0; j < H; j++) {
+            cell_hat[j] = (cell[j] - mean) * scale;
+            tanh_cell[j] = tanh_fast(cell_hat[j] * call.gain_c[j] + call.bias_c[j]);
+        }
     } else {
 #pragma omp simd
         for (int64_t j = 0; j < H; j++) tanh_cell[j] = tanh_fast(cell[j]);
@@ -173,17 +260,13 @@ void cell_forward(const LstmCall& call, const Tape& tape, const float* bias, int
 }
 
 // All steps of sorted sentences [first, last).
-void walk_forward(const LstmCall& call, const Packing& packing, const Tape& tape, const float* bias, int64_t first,
-                  int64_t last) {
+void walk_forward(const LstmCall& call, const Packing& packing, const Tape& tape, const float* bias,
+                  const Factor& weight_hh, int64_t first, int64_t last) {
     const int64_t H = call.H, G = 4 * H;
     for (int64_t s = 0; s < packing.steps() && packing.sizes[s] > first; s++) {
         const int64_t end = std::min(last, packing.sizes[s]), start = packing.offsets[s] + first;
-        if (call.gain_ih)
-            product_nt(call.sgemm, end - first, G, H, tape.h_before + start * H, call.weight_hh, 0.0f,
-                       tape.h_hat + start * G);
-        else
-            product_nt(call.sgemm, end - first, G, H, tape.h_before + start * H, call.weight_hh, 1.0f,
-                       tape.gates + start * G);
+        float* sums = call.gain_ih ? tape.h_hat : tape.gates;  // plain gates hold the input's part already
+        product(call.sgemm, tape.h_before + start * H, H, 1, end - first, weight_hh, sums + start * G, !call.gain_ih);
         for (int64_t r = first; r < end; r++) {
             const int64_t row = packing.offsets[s] + r, b = call.order[r];
             const float* cell_before = s ? tape.cell + (packing.offsets[s - 1] + r) * H : call.c0 + b * H;
@@ -256,23 +339,35 @@ void cell_backward(const LstmCall& call, const Tape& tape, int64_t row, const fl
         for (int64_t j = 0; j < G; j++) bias[j] += d_h[j];
         return;
     }
+    // Both sides' sums for the mean and the slope of `normalize_backward` are taken while the rows are written.
+    float sum_x = 0, dot_x = 0, sum_h = 0, dot_h = 0;
     const float *x_hat = tape.x_hat + row * G, *h_hat = tape.h_hat + row * G;
     float *gain_ih = sums.gain_ih.data(), *gain_hh = sums.gain_hh.data();
+#pragma omp simd reduction(+ : sum_x, dot_x, sum_h, dot_h)
+    for (int64_t j = 0; j < G; j++) {
+        const float d = d_h[j], by_x = d * call.gain_ih[j], by_h = d * call.gain_hh[j];
+        bias[j] += d;
+        gain_ih[j] += d * x_hat[j];
+        gain_hh[j] += d * h_hat[j];
+        sum_x += by_x;
+        dot_x += by_x * x_hat[j];
+        sum_h += by_h;
+        dot_h += by_h * h_hat[j];
+        d_x[j] = by_x;
+        d_h[j] = by_h;
+    }
+    const float mean_x = sum_x / G, slope_x = dot_x / G, std_x = tape.reciprocal_std[3 * row];
+    const float mean_h = sum_h / G, slope_h = dot_h / G, std_h = tape.reciprocal_std[3 * row + 1];
 #pragma omp simd
     for (int64_t j = 0; j < G; j++) {
-        bias[j] += d_h[j];
-        gain_ih[j] += d_h[j] * x_hat[j];
-        gain_hh[j] += d_h[j] * h_hat[j];
-        d_x[j] = d_h[j] * call.gain_ih[j];
-        d_h[j] *= call.gain_hh[j];
+        d_x[j] = (d_x[j] - mean_x - x_hat[j] * slope_x) * std_x;
+        d_h[j] = (d_h[j] - mean_h - h_hat[j] * slope_h) * std_h;
     }
-    normalize_backward(d_x, x_hat, tape.reciprocal_std[3 * row], G);
-    normalize_backward(d_h, h_hat, tape.reciprocal_std[3 * row + 1], G);
 }
 
 // All steps of sorted sentences [first, last), last step first; d_x and d_h (N, G) get the gate sums' gradients.
 void walk_backward(const LstmCall& call, const Packing& packing, const Tape& tape, float* d_x, float* d_h,
-                   int64_t first, int64_t last, VectorGradients& sums) {
+                   const Factor& weight_hh, int64_t first, int64_t last, VectorGradients& sums) {
     const int64_t H = call.H, G = 4 * H;
     std::vector<float> dh((last - first) * H), dc((last - first) * H), d_shown(H);
     for (int64_t r = first; r < last; r++) {
@@ -289,7 +384,7 @@ void walk_backward(const LstmCall& call, const Packing& packing, const Tape& tap
             cell_backward(call, tape, row, cell_before, grad_y, dh.data() + (r - first) * H,
                           dc.data() + (r - first) * H, d_x + row * G, d_h + row * G, d_shown.data(), sums);
         }
-        product_nn(call.sgemm, end - first, H, G, d_h + start * G, call.weight_hh, dh.data());
+        product(call.sgemm, d_h + start * G, G, 1, end - first, weight_hh, dh.data());
     }
     for (int64_t r = first; r < last; r++) {
         const int64_t b = call.order[r];
@@ -323,14 +418,15 @@ extern "C" void lstm_forward(const LstmCall* arguments) {
     std::vector<float> bias(G);
     for (int64_t j = 0; j < G; j++) bias[j] = call.bias_ih[j] + call.bias_hh[j];
     float* input_sums = call.gain_ih ? tape.x_hat : tape.gates;
-    product_nt(call.sgemm, packing.rows(), G, D, tape.x, call.weight_ih, 0.0f, input_sums);
+    const Factor weight_ih(call, call.weight_ih, D, G, 1, D, INPUT_WEIGHTS), weight_hh(call, call.weight_hh, H, G, 1, H, RECURRENT_WEIGHTS);
+    product(call.sgemm, tape.x, D, 1, packing.rows(), weight_ih, input_sums, false, call.threads);
     if (call.gain_ih)
         for (int64_t row = 0; row < packing.rows(); row++)
             tape.reciprocal_std[3 * row] = normalize(tape.x_hat + row * G, G, call.eps);
     const std::vector<int64_t> bounds = share_sentences(call, packing.rows());
     const int parts = (int)bounds.size() - 1;
 #pragma omp parallel for num_threads(parts) schedule(static, 1) if (parts > 1)
-    for (int p = 0; p < parts; p++) walk_forward(call, packing, tape, bias.data(), bounds[p], bounds[p + 1]);
+    for (int p = 0; p < parts; p++) walk_forward(call, packing, tape, bias.data(), weight_hh, bounds[p], bounds[p + 1]);
 }
 
 extern "C" void lstm_backward(const LstmCall* arguments) {
@@ -338,13 +434,14 @@ extern "C" void lstm_backward(const LstmCall* arguments) {
     const Packing packing(call);
     const Tape tape(call);
     const int64_t D = call.D, H = call.H, G = 4 * H, N = packing.rows();
-    float *d_h = scratch(0, N * G), *d_x = call.gain_ih ? scratch(1, N * G) : d_h;
+    float *d_h = scratch(D_H, N * G), *d_x = call.gain_ih ? scratch(D_X, N * G) : d_h;
+    const Factor weight_hh(call, call.weight_hh, G, H, H, 1, RECURRENT_WEIGHTS);
     const std::vector<int64_t> bounds = share_sentences(call, N);
     const int parts = (int)bounds.size() - 1;
     std::vector<VectorGradients> sums(parts, VectorGradients(H));
 #pragma omp parallel for num_threads(parts) schedule(static, 1) if (parts > 1)
     for (int p = 0; p < parts; p++)
-        walk_backward(call, packing, tape, d_x, d_h, bounds[p], bounds[p + 1], sums[p]);
+        walk_backward(call, packing, tape, d_x, d_h, weight_hh, bounds[p], bounds[p + 1], sums[p]);
     add_up(sums, &VectorGradients::bias, call.grad_bias);
     if (call.gain_ih) {
         add_up(sums, &VectorGradients::gain_ih, call.grad_gain_ih);
@@ -352,10 +449,10 @@ extern "C" void lstm_backward(const LstmCall* arguments) {
         add_up(sums, &VectorGradients::gain_c, call.grad_gain_c);
         add_up(sums, &VectorGradients::bias_c, call.grad_bias_c);
     }
-    product_tn(call.sgemm, G, D, N, d_x, tape.x, call.grad_weight_ih);
-    product_tn(call.sgemm, G, H, N, d_h, tape.h_before, call.grad_weight_hh);
-    float* packed = scratch(2, N * D);
-    product_nn(call.sgemm, N, D, G, d_x, call.weight_ih, packed);
+    product(call.sgemm, d_x, 1, G, G, Factor(call, tape.x, N, D, D, 1, ROWS), call.grad_weight_ih, false, call.threads);
+    product(call.sgemm, d_h, 1, G, G, Factor(call, tape.h_before, N, H, H, 1, ROWS), call.grad_weight_hh, false, call.threads);
+    float* packed = scratch(GRAD_X, N * D);
+    product(call.sgemm, d_x, G, 1, N, Factor(call, call.weight_ih, G, D, D, 1, INPUT_WEIGHTS), packed, false, call.threads);
     for (int64_t s = 0; s < packing.steps(); s++)
         for (int64_t r = 0; r < packing.sizes[s]; r++) {
             const float* row = packed + (packing.offsets[s] + r) * D;

@@ -19,7 +19,7 @@ extern "C" struct LstmCall {
     float *grad_weight_ih, *grad_weight_hh, *grad_bias, *grad_gain_ih, *grad_gain_hh, *grad_gain_c, *grad_bias_c;
     int64_t T, B, D, H;
     int64_t x_stride_t, x_stride_b, y_stride_t, y_stride_b, grad_y_stride_t, grad_y_stride_b;
-    int64_t reverse, threads;
+    int64_t reverse, threads, half;  // half: products in bfloat16 where the CPU has them
     float eps;
 };
 

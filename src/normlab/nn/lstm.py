@@ -5,7 +5,8 @@ state dicts go both ways; layer norm adds `gain_ih`, `gain_hh`, `gain_c`, `bias_
 With `lengths` a sentence's result depends on nothing but itself: states stand still in padding, so the
 backward direction starts at the sentence's last word and the final states are those at its true ends. The
 input product of all steps is one matrix product; only the recurrent part is a loop (`lstm_reference`).
-Float32 on a CPU runs in a compiled twin (`kernels.lstm`), which takes over by itself.
+Float32 on a CPU runs in a compiled twin (`kernels.lstm`), which takes over by itself; so it does under autocast, with
+products of bfloat16 where the CPU has them.
 
 Letters: T steps, B sentences, D input size, H hidden size, G = 4 H gate sums.
 """

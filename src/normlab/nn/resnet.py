@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from normlab.errors import UserError
+from normlab.kernels import conv as kernel
+from normlab.kernels import maps
 from normlab.norms import NORMS
 from normlab.norms.options import create_norm
 
@@ -57,16 +60,31 @@ class ResNet(nn.Module):
             blocks += [ResidualBlock(channels, channels, norm, **norm_options) for _ in range(n - 1)]
             self.stages.append(nn.Sequential(*blocks))
             previous = channels
-        self.linear = nn.Linear(previous, num_classes)
+        self.linear = OutputLayer(previous, num_classes)
 
     def features(self, x: Tensor) -> Tensor:
         """Return the penultimate activations (N, 64): what the output layer reads."""
         x = self.norm.fused(self.conv(x), relu=True)
-        return self.stages(x).mean((2, 3))
+        x = self.stages(x)
+        pooled = maps.mean(x)
+        return x.mean((2, 3)) if pooled is None else pooled
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits (N, num_classes)."""
         return self.linear(self.features(x))
+
+
+class OutputLayer(nn.Linear):
+    """A linear layer that a CPU computes in its weights' own type, under autocast too: of so few numbers bfloat16 saves
+    nothing, and its products have a set-up that costs a small batch as much as a convolution.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the logits of features (N, C)."""
+        if not (x.is_cpu and torch.is_autocast_enabled("cpu")):
+            return super().forward(x)
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(x.to(self.weight.dtype))
 
 
 class ResidualBlock(nn.Module):
@@ -97,6 +115,9 @@ class ResidualBlock(nn.Module):
         """
         if self.stride == 1:
             return x
+        found = maps.halve(x, self.new_channels)
+        if found is not None:
+            return found
         halved = F.avg_pool2d(x, kernel_size=1, stride=2)
         return F.pad(halved.permute(0, 2, 3, 1), (0, self.new_channels)).permute(0, 3, 1, 2)
 
@@ -113,6 +134,11 @@ class HeConv2d(nn.Conv2d):
     def __init__(self, in_channels: int, out_channels: int, *, norm: str, stride: int = 1) -> None:
         bias = NORMS.resolve(norm) == "none"
         super().__init__(in_channels, out_channels, 3, stride=stride, padding=1, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve (N, C_in, H, W)."""
+        found = kernel.attempt(x, self.weight, self.bias, self.stride[0])
+        return super().forward(x) if found is None else found
 
     @property
     def scale_invariant(self) -> bool:

@@ -122,9 +122,11 @@ def training_batches(config: ImageConfig, data: ImageData, epoch: int, placement
     placed = data.on(placement.device)
     if placed is not data:  # all that the epoch needs goes over at once: no step copies, none waits
         data, order, draws = placed, order.to(placement.device), draws.to(placement.device)
+    arranged = draws.take(order, placement.device)
     for start in range(0, count, config.batch_size):
-        chosen = placement.share(order[start : start + config.batch_size])
-        yield data.batch("train", chosen, placement, draws.take(chosen, placement.device), settings)
+        rows = slice(start, start + config.batch_size)
+        own = Draws(*(None if values is None else placement.share(values[rows]) for values in arranged.parts()))
+        yield data.batch("train", placement.share(order[rows]), placement, own, settings)
 
 
 def evaluation_batches(config: ImageConfig, data: ImageData, split: str, placement: Placement) -> Iterator[Batch]:

@@ -1,0 +1,159 @@
+"""The convolution kernel equals torch's convolution, worked in float64 on the same rounded values."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from normlab.kernels import build, conv
+from normlab.nn.resnet import HeConv2d, ResNet
+
+needs_kernel = pytest.mark.skipif(
+    not conv.available() or build.load_glue() is None, reason="no AVX512-BF16 here, or AMX, or no compiler"
+)
+
+
+def maps(*shape: int) -> Tensor:
+    return torch.randn(shape).bfloat16().contiguous(memory_format=torch.channels_last)
+
+
+def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int) -> Tensor:
+    with torch.autocast("cpu", torch.bfloat16):
+        found = conv.attempt(x, weight, bias, stride)
+    assert found is not None
+    return found
+
+
+@needs_kernel
+@settings(max_examples=60, deadline=None)
+@given(
+    batch=st.integers(1, 5),
+    channels=st.sampled_from([(1, 16), (2, 16), (3, 16), (3, 32), (16, 16), (16, 32), (32, 16), (32, 48), (64, 64)]),
+    size=st.tuples(st.integers(1, 34), st.sampled_from([1, 2, 5, 8, 9, 16, 24, 32, 33])),
+    stride=st.sampled_from([1, 2]),
+    with_bias=st.booleans(),
+    seed=st.integers(0, 10**6),
+)
+def test_output_and_gradients_equal_those_of_torch(
+    batch: int, channels: tuple[int, int], size: tuple[int, int], stride: int, with_bias: bool, seed: int
+) -> None:
+    torch.manual_seed(seed)
+    C, K = channels
+    x, weight, bias = maps(batch, C, *size), torch.randn(K, C, 3, 3), torch.randn(K) if with_bias else None
+    leaves = [weight, *([bias] if bias is not None else []), *([x] if C % 16 == 0 else [])]
+    for leaf in leaves:
+        leaf.requires_grad_()
+    y = convolve(x, weight, bias, stride)
+    assert y.dtype == torch.bfloat16
+    assert y.is_contiguous(memory_format=torch.channels_last)
+    grad = maps(*y.shape)
+    found = [y, *torch.autograd.grad(y, leaves, grad)]
+
+    wide = {id(leaf): leaf.detach().double().requires_grad_() for leaf in (*leaves, x)}
+    wide[id(weight)] = weight.detach().bfloat16().double().requires_grad_()
+    wanted = F.conv2d(wide[id(x)], wide[id(weight)], None if bias is None else wide[id(bias)], stride, padding=1)
+    gradients = torch.autograd.grad(wanted, [wide[id(leaf)] for leaf in leaves], grad.double())
+    for ours, theirs in zip(found, [wanted, *gradients], strict=True):
+        # Sums are float32: only what is stored as bfloat16 is rounded to 8 bits.
+        tolerance = 2**-8 if ours.dtype == torch.bfloat16 else 1e-5
+        scale = float(theirs.detach().abs().max())
+        torch.testing.assert_close(ours.double(), theirs, rtol=tolerance, atol=tolerance * scale)
+
+
+@needs_kernel
+def test_the_result_does_not_depend_on_what_was_computed_before() -> None:
+    torch.manual_seed(0)
+    x, weight = maps(3, 16, 9, 7), torch.randn(16, 16, 3, 3, requires_grad=True)
+    first = convolve(x, weight, None, 1)
+    first_gradient = torch.autograd.grad(first.sum(), weight)[0]
+    other = convolve(maps(4, 32, 16, 16), torch.randn(32, 32, 3, 3, requires_grad=True), None, 2)
+    other.float().sum().backward()
+    again = convolve(x, weight, None, 1)
+    assert torch.equal(first, again)
+    assert torch.equal(first_gradient, torch.autograd.grad(again.sum(), weight)[0])
+
+
+@needs_kernel
+def test_threads_share_the_samples() -> None:
+    torch.manual_seed(0)
+    x, weight = maps(32, 32, 16, 16).requires_grad_(), torch.randn(32, 32, 3, 3, requires_grad=True)
+    threads, results = torch.get_num_threads(), []
+    for count in (1, 2):
+        torch.set_num_threads(count)
+        y = convolve(x, weight, None, 1)
+        results.append([y, *torch.autograd.grad(y.float().square().sum(), [x, weight])])
+    torch.set_num_threads(threads)
+    assert torch.equal(results[0][0], results[1][0])
+    for one, two in zip(*results, strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-4)
+
+
+@needs_kernel
+def test_a_second_derivative_is_that_of_torch() -> None:
+    torch.manual_seed(0)
+    x, weight = maps(2, 16, 5, 5).requires_grad_(), torch.randn(16, 16, 3, 3, requires_grad=True)
+
+    def penalty(y: Tensor) -> Tensor:
+        gradient = torch.autograd.grad(y.float().square().sum(), x, create_graph=True)[0]
+        return torch.autograd.grad(gradient.float().square().sum(), weight)[0]
+
+    found = penalty(convolve(x, weight, None, 1))
+    wanted = penalty(F.conv2d(x, weight.bfloat16(), padding=1))
+    torch.testing.assert_close(found, wanted, rtol=0.05, atol=0.05 * float(wanted.abs().max()))
+
+
+@needs_kernel
+@pytest.mark.parametrize(
+    ("x", "weight"),
+    [
+        (torch.randn(2, 16, 8, 8), torch.randn(16, 16, 3, 3)),
+        (torch.randn(2, 16, 8, 8).bfloat16(), torch.randn(16, 16, 3, 3)),
+        (maps(2, 16, 8, 8), torch.randn(16, 16, 1, 1)),
+        (maps(2, 16, 8, 8), torch.randn(24, 16, 3, 3)),
+        (maps(2, 128, 8, 8), torch.randn(16, 128, 3, 3)),
+        (maps(2, 3, 8, 8).requires_grad_(), torch.randn(16, 3, 3, 3)),
+        (maps(0, 16, 8, 8), torch.randn(16, 16, 3, 3)),
+    ],
+    ids=["float32", "NCHW", "1x1", "24 channels", "128 channels", "gradient of images", "empty"],
+)
+def test_what_it_does_not_take_is_left_to_torch(x: Tensor, weight: Tensor) -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        assert conv.attempt(x, weight, None, 1) is None
+
+
+@needs_kernel
+def test_without_autocast_types_are_not_mixed() -> None:
+    assert conv.attempt(maps(2, 16, 8, 8), torch.randn(16, 16, 3, 3), None, 1) is None
+
+
+@pytest.mark.parametrize("norm", ["batch", "none"])
+def test_a_network_learns_the_same_with_and_without_the_kernel(norm: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    model, x, labels = ResNet(1, 10, norm), maps(8, 3, 32, 32), torch.randint(10, (8,))
+
+    def gradients() -> list[Tensor]:
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = F.cross_entropy(model(x).float(), labels)
+        return [loss, *torch.autograd.grad(loss, list(model.parameters()))]
+
+    found = gradients()
+    monkeypatch.setattr(conv, "attempt", lambda *_: None)
+    for ours, theirs in zip(found, gradients(), strict=True):
+        difference = torch.linalg.vector_norm(ours - theirs) / torch.linalg.vector_norm(theirs)
+        assert difference < 0.1, f"{tuple(ours.shape)}: {difference}"
+
+
+def test_where_it_cannot_be_had_a_layer_is_torchs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conv, "_convolution", lambda: lambda *_: None)
+    layer, x = HeConv2d(16, 16, norm="batch"), maps(2, 16, 8, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(layer(x), F.conv2d(x, layer.weight.bfloat16(), padding=1))
+
+
+def test_where_amx_multiplies_faster_torch_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True, "amx_bf16": True})
+    assert not conv.available()

@@ -1,0 +1,66 @@
+"""Halving a map and the mean over positions equal slicing, padding and torch's mean, gradients included."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from normlab.kernels import build, maps
+
+pytestmark = pytest.mark.skipif(
+    build.load("maps") is None or build.load_glue() is None, reason="the kernels cannot be built here"
+)
+SIZES = [(1, 1), (2, 2), (3, 5), (4, 1), (8, 8)]
+
+
+def halved(x: Tensor) -> Tensor:
+    return F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 0, 5))
+
+
+def random(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    return torch.randn(shape).to(dtype).contiguous(memory_format=torch.channels_last).requires_grad_()
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("channels", [3, 16, 35])
+@pytest.mark.parametrize(
+    ("ours", "plain"), [(lambda x: maps.halve(x, 5), halved), (maps.mean, lambda x: x.mean((2, 3)))]
+)
+def test_values_and_gradients_are_those_of_torch(
+    ours: Callable[[Tensor], Tensor],
+    plain: Callable[[Tensor], Tensor],
+    channels: int,
+    dtype: torch.dtype,
+    size: tuple[int, int],
+) -> None:
+    torch.manual_seed(0)
+    x = random((3, channels, *size), dtype)
+    found, wanted = ours(x), plain(x)
+    assert found is not None
+    torch.testing.assert_close(found, wanted, rtol=2**-8 if dtype == torch.bfloat16 else 1e-6, atol=1e-6)
+    grad = torch.randn_like(wanted)
+    torch.testing.assert_close(torch.autograd.grad(found, x, grad)[0], torch.autograd.grad(wanted, x, grad)[0])
+    with torch.no_grad():
+        again = ours(x)
+    assert torch.equal(again, found)
+
+
+@pytest.mark.parametrize("function", [lambda x: maps.halve(x, 2), maps.mean])
+def test_there_is_a_second_derivative(function: Callable[[Tensor], Tensor]) -> None:
+    x = random((2, 3, 3, 4), torch.float32)
+    gradient = torch.autograd.grad(function(x).pow(3).sum(), x, create_graph=True)[0]
+    found = torch.autograd.grad(gradient.square().sum(), x)[0]
+    plain = (lambda x: x.mean((2, 3))) if function is maps.mean else (lambda x: x[:, :, ::2, ::2])
+    gradient = torch.autograd.grad(plain(x).pow(3).sum(), x, create_graph=True)[0]
+    torch.testing.assert_close(found, torch.autograd.grad(gradient.square().sum(), x)[0])
+
+
+def test_other_maps_are_left_to_torch() -> None:
+    for x in (torch.randn(2, 3, 4, 4), random((2, 3, 4, 4), torch.float64), torch.randn(3, 4)):
+        assert maps.mean(x) is None
+        assert maps.halve(x, 1) is None
