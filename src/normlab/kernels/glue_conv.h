@@ -14,7 +14,7 @@ inline void (*conv_backward)(int64_t, int64_t, int64_t, int64_t, int64_t, int64_
                              const void*, void*, float*, float*);
 
 constexpr int64_t CONV_CHANNELS = 64;  // of more, whose weights leave the caches, nothing has been measured
-constexpr int64_t CONV_IMAGES = 32;    // three channels fill no vector: of more images oneDNN's weight gradient is faster
+constexpr int64_t CONV_IMAGES = 32;    // of three channels, which fill no vector; beyond, oneDNN is faster
 
 inline bool conv_takes(const Tensor& x, const Tensor& weight, const Optional& bias, int64_t stride) {
     auto is_row = [](const Tensor& values) {
@@ -24,8 +24,9 @@ inline bool conv_takes(const Tensor& x, const Tensor& weight, const Optional& bi
         !x.is_contiguous(at::MemoryFormat::ChannelsLast) || !is_row(weight) || (bias && !is_row(*bias)))
         return false;
     const int64_t C = weight.size(1), K = weight.size(0);
+    const bool whole_vectors = C % 16 == 0 || (!x.requires_grad() && x.size(0) <= CONV_IMAGES);
     return weight.dim() == 4 && weight.size(2) == 3 && weight.size(3) == 3 && x.size(1) == C && K % 16 == 0 &&
-           std::max(C, K) <= CONV_CHANNELS && (C % 16 == 0 || (!x.requires_grad() && x.size(0) <= CONV_IMAGES)) && (stride == 1 || stride == 2) &&
+           std::max(C, K) <= CONV_CHANNELS && whole_vectors && (stride == 1 || stride == 2) &&
            at::autocast::is_autocast_enabled(at::kCPU) &&
            at::autocast::get_autocast_dtype(at::kCPU) == at::kBFloat16 && is_plain_call();
 }
