@@ -60,6 +60,14 @@ def source(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def heeds_interrupts() -> Iterator[None]:
+    """Take Ctrl-C as an interactive process does: one that a shell started in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def run(source: Path, cluster: Any, lines: list[str], **options: Any) -> Study:
     options = {"address": cluster.address, **options}
     return run_study(
@@ -112,6 +120,8 @@ def until(found: Callable[[], Any], seconds: float = 300) -> Any:
 @pytest.mark.slow
 @pytest.mark.parametrize("results", ["shared", "sent"])
 def test_a_node_that_dies_costs_no_cell_and_no_epoch(cluster: Any, second: Any, source: Path, results: str) -> None:
+    # Enough cells that the first node cannot do them all before the second one's worker is up.
+    source.write_text(STUDY.replace("[torch_batch, none]", "[torch_batch, batch, instance, none]"))
     lines: list[str] = []
     killed: list[Path] = []
     raylet = second.all_processes["raylet"][0].process.pid
@@ -128,7 +138,7 @@ def test_a_node_that_dies_costs_no_cell_and_no_epoch(cluster: Any, second: Any, 
     killer.join()
 
     assert killed, "no cell was seen on the second node"
-    assert [cell.state for cell in study.cells] == ["finished"] * 2
+    assert [cell.state for cell in study.cells] == ["finished"] * 4
     ended = [line.split()[1] for line in lines if line.startswith("[")]
     assert sorted(ended) == sorted(cell.name for cell in study.cells)
     for cell in study.cells:
@@ -142,6 +152,7 @@ def test_a_node_that_dies_costs_no_cell_and_no_epoch(cluster: Any, second: Any, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("results", ["shared", "sent"])
+@pytest.mark.usefixtures("heeds_interrupts")
 def test_an_interrupted_study_leaves_no_orphan_and_goes_on(cluster: Any, source: Path, results: str) -> None:
     lines: list[str] = []
     out, seen = source.parent / "out", list[int]()

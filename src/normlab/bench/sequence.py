@@ -36,7 +36,8 @@ def pytorch_crf() -> Any:
 def lstm_rows(settings: Settings, limits: Limits) -> Iterator[Row]:
     """Forward and backward, 150 -> 100, both directions, 32 sentences of 22 words; in bfloat16 where the CPU has it.
 
-    In bfloat16 both sides run under autocast.
+    In bfloat16 both sides run under autocast; the goals are for float32. Layer norm's products stay float32 there too
+    (see `kernels.lstm`), so that is the limit of both.
     """
     x = torch.randn(T, B, D, requires_grad=True)
     own = LayerNormLSTM(D, H, bidirectional=True)
@@ -49,11 +50,12 @@ def lstm_rows(settings: Settings, limits: Limits) -> Iterator[Row]:
     ]
     types = [torch.float32, *([torch.bfloat16] if has_fast_bfloat16(torch.device("cpu")) else [])]
     for dtype, (name, against, baseline, ours, goal) in itertools.product(types, pairs):
-        floor = limits.floor(flops=lstm_work(D, H) * T * B, dtype=dtype)
+        multiplied = torch.float32 if ours is own else dtype
+        floor = limits.floor(flops=lstm_work(D, H) * T * B, dtype=multiplied)
         with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
             found = compare(_gradients(baseline, x), _gradients(ours, x), settings, at_least=0.02)
         what = f"{name}, 150 -> 100, both ways, 32 x 22 words, {str(dtype).removeprefix('torch.')}"
-        yield faster(what, against, found, goal=goal, floor=floor)
+        yield faster(what, against, found, goal=goal if dtype == torch.float32 else None, floor=floor)
 
 
 def lstm_work(inputs: int, hidden: int) -> float:
