@@ -68,7 +68,8 @@ def baseline_cells(view: StudyView, split: str, metrics: list[str]) -> list[Cell
     cells = []
     for metric in metrics:
         values = [table[name] for table in tables if (name := metric.partition("/")[2]) in table]
-        cells.append(interval_cell(mean_interval(values) if values else None, metric))
+        measured = values if len(set(values)) > 1 else values[:1]  # it draws nothing: no spread where all cells agree
+        cells.append(interval_cell(mean_interval(measured) if measured else None, metric))
     return [Cell("Nearest question, copied"), Cell("", sort="0"), *cells]
 
 

@@ -45,7 +45,8 @@ def findings(view: StudyView) -> list[str]:
     if max(found.n for _, found in ranked) < 2:
         runner_up = ranked[1]
         gap = _gap(interval.mean - runner_up[1].mean, metric)
-        sentences.append(f"{runner_up[0].label} follows {gap} behind, {ranked[-1][0].label} is last.")
+        last = f", {ranked[-1][0].label} is last" if len(ranked) > 2 else ""
+        sentences.append(f"{runner_up[0].label} follows {gap} behind{last}.")
         sentences.append(
             "Each variant was trained with one seed. One seed cannot settle which of two close variants is "
             "better: the order may turn with another. Run it with more seeds (--seeds 3) for intervals."
