@@ -160,7 +160,9 @@ class LinearChainCRF(nn.Module):
                 entity does not count), -1 for none.
         """
         lattice, _ = self._lattice(emissions, mask)
-        return crf_lattice.span_probabilities(lattice, sentences, starts, tags, then_not)
+        has_twin = not torch.is_grad_enabled() and twin.applies(emissions, self.transitions)
+        marginals = self.marginals(emissions, mask) if has_twin and emissions.shape[1] else None
+        return crf_lattice.span_probabilities(lattice, sentences, starts, tags, then_not, marginals)
 
     def constrained_scores(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return start (K,), transition (K, K) and end scores (K,), -1e30 where illegal."""

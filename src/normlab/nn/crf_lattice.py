@@ -89,12 +89,22 @@ def entropy(lattice: Lattice) -> Tensor:
 
 
 def span_probabilities(
-    lattice: Lattice, sentences: Tensor, starts: Tensor, tags: Tensor, then_not: Tensor | None
+    lattice: Lattice,
+    sentences: Tensor,
+    starts: Tensor,
+    tags: Tensor,
+    then_not: Tensor | None,
+    marginals: Tensor | None = None,
 ) -> Tensor:
-    """Return p(the tags of each span), (S,), as p(first tag) times the chain's conditional probabilities."""
+    """Return p(the tags of each span), (S,), as p(first tag) times the chain's conditional probabilities.
+
+    `marginals`: those of the tokens, (B, T, K), if they are known.
+    """
     given = tags.clamp(min=0)
-    first = _log_token_marginals(lattice)[sentences, starts, given[:, 0]]
-    after = F.pad(lattice.emissions + _backward(lattice), (0, 0, 0, 1))
+    beta = _backward(lattice)
+    known = (_forward(lattice)[0] + beta).log_softmax(-1) if marginals is None else marginals.log()
+    first = known[sentences, starts, given[:, 0]]
+    after = F.pad(lattice.emissions + beta, (0, 0, 0, 1))
 
     def log_next(tag: Tensor, position: Tensor, row: Tensor) -> Tensor:
         # log p(y_{t+1} = . | y_t = tag)
