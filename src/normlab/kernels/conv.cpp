@@ -12,9 +12,10 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <vector>
+
+#include "scratch.h"
 
 #ifdef __AVX512BF16__
 #include <immintrin.h>
@@ -35,24 +36,11 @@ struct Problem {
     int64_t products() const { return N * H * W * C * K * TAPS; }
 };
 
-// Memory that a thread keeps from call to call: fresh pages would cost as much as the arithmetic on them.
 enum Use { PACKED, BY_TAP, ROWS_OF_PAIRS, WIDENED, PADDED, PAIRED, GRAD_PAIRED, TOTALS, USES };
 
 template <class T>
 T* memory(Use use, int64_t size) {
-    struct Kept {
-        size_t size = 0;
-        void* place = nullptr;
-        ~Kept() { std::free(place); }
-    };
-    static thread_local Kept all[USES];
-    Kept& kept = all[use];
-    if (kept.size < size * sizeof(T)) {
-        std::free(kept.place);
-        kept.size = (size * sizeof(T) + 63) / 64 * 64;
-        kept.place = std::aligned_alloc(64, kept.size);
-    }
-    return static_cast<T*>(kept.place);
+    return kept_memory<T, USES>(use, size);
 }
 
 inline __m512 load(const float* p) { return _mm512_loadu_ps(p); }

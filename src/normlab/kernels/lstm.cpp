@@ -13,10 +13,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <vector>
 
 #include "products.h"
+#include "scratch.h"
 #include "spans.h"
 #include "vector_math.h"
 
@@ -25,25 +25,9 @@ using normlab::tanh_fast;
 
 namespace {
 
-// Memory that a thread keeps from call to call: fresh pages would cost as much as the arithmetic on them.
-// Aligned, so that BLAS adds up in the same order in every run.
 enum Use { D_H, D_X, GRAD_X, INPUT_WEIGHTS, RECURRENT_WEIGHTS, ROWS, PAIRS, LEFT, USES };
 
-float* scratch(Use which, int64_t size) {
-    struct Kept {
-        int64_t size = 0;
-        float* memory = nullptr;
-        ~Kept() { std::free(memory); }
-    };
-    static thread_local Kept kept[USES];
-    Kept& own = kept[which];
-    if (own.size < size) {
-        std::free(own.memory);
-        own.size = (size + 15) / 16 * 16;
-        own.memory = static_cast<float*>(std::aligned_alloc(64, own.size * sizeof(float)));
-    }
-    return own.memory;
-}
+float* scratch(Use which, int64_t size) { return kept_memory<float, USES>(which, size); }
 
 // A matrix (k, n) that others are multiplied with from the left, packed for that where our own products run; else where
 // it lies. `column` is 1, or `row` is 1: the matrix is then the transpose of a row-major one.
