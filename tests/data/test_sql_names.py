@@ -53,5 +53,5 @@ def test_what_needs_no_quotes_has_none(name):
     assert table_name(name) == name
 
 
-def test_a_star_is_no_name():
-    assert column_name("*") == "*"
+def test_a_column_may_be_called_a_star():
+    assert reads_back("*")

@@ -25,9 +25,8 @@ def table_name(name: str) -> str:
 
 
 def column_name(name: str) -> str:
-    """Return a column's name as it stands in a query; `*` stays."""
-    bare = name == "*" or (table_name(name) == name and name.lower() not in _CALLED)
-    return name if bare else _quoted(name)
+    """Return a column's name as it stands in a query."""
+    return _quoted(name) if name.lower() in _CALLED else table_name(name)
 
 
 def _quoted(name: str) -> str:

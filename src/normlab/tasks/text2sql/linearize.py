@@ -249,8 +249,9 @@ class _Writer:
         if kind == "value":
             return str(text)
         if kind == "column":
-            column = self._schema.columns[int(text)]
-            return names.get(column.table, "") + column_name(column.name)
+            number = int(text)
+            column = self._schema.columns[number]
+            return names.get(column.table, "") + (column_name(column.name) if number else "*")
         if text in _AGGREGATES:
             distinct = "DISTINCT " if self._word == "distinct" and self.take() else ""
             return f"{text}({distinct}{self._operand(names)})"
