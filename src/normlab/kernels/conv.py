@@ -21,9 +21,9 @@ def attempt(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int) -> Tens
     """Return the convolution of x, padded by one, or None where the kernel does not take it.
 
     It takes, under bfloat16 autocast: x (N, C, H, W) bfloat16 in channels_last on a CPU; weight (K, C, 3, 3) and bias
-    (K,) float32; stride 1 or 2; K <= 64 a multiple of 16, and so C, or x is of
-    at most 32 images that need no gradient. Sums and the weights'
-    gradient are float32, the output bfloat16. Not under torch.compile, nor in torch.func transforms.
+    (K,) float32; stride 1 or 2; K a multiple of 16, and so is C unless x is of at most 32 images that need no gradient;
+    neither above 64. Sums and the weights' gradient are float32, the output bfloat16. Not under torch.compile, nor in
+    torch.func transforms.
     """
     if torch.compiler.is_compiling():
         return None

@@ -130,9 +130,8 @@ def _more_seeds(rule: Rule, differences: Sequence[float], pairs: int) -> tuple[i
     more = seeds_needed(differences, *rule.thresholds)
     if more != 0:
         return more, 1
-    if pairs > 1:
-        more = seeds_needed(differences, *rule.thresholds, level=1 - (1 - LEVEL) / pairs)
-    return more or None, pairs  # 0: decided by its spread, but there is none (see `verdict_by_interval`)
+    more = seeds_needed(differences, *rule.thresholds, level=1 - (1 - LEVEL) / pairs)
+    return (None, 1) if more == 0 else (more, pairs)  # 0: there is no spread to decide by, see `verdict_by_interval`
 
 
 def verdict_by_interval(rule: Rule, differences: Sequence[float], pairs: int) -> str | None:
