@@ -89,6 +89,12 @@ def test_synchronised_norms_have_the_values_and_gradients_of_the_whole_batch(pai
 
 
 @pytest.mark.slow
+def test_no_thread_outlives_the_process_group(pair: Path) -> None:
+    """One that still holds a tensor while Python shuts down would abort the process."""
+    assert [json.loads((pair / f"left_{rank}.json").read_text()) for rank in range(2)] == [[], []]
+
+
+@pytest.mark.slow
 def test_torchrun_trains_from_the_command_line_and_prints_once(tmp_path: Path) -> None:
     flags = [f"--{name.replace('_', '-')}={value}" for name, value in {**BASE, "epochs": 1}.items()]
     command = [*TORCHRUN, "-m", "--", "normlab", "train", "image", "--json", "--out", "run", *flags, "--norm", "group"]

@@ -53,7 +53,9 @@ def main(out: Path) -> None:
     if dist.get_rank() == 0:
         (out / "norm.json").write_text(json.dumps(errors))
     dist.barrier()
+    rank = dist.get_rank()
     dist.destroy_process_group()
+    (out / f"left_{rank}.json").write_text(json.dumps(threads_of_the_group()))
 
 
 def stop_and_resume(out: Path) -> None:
@@ -71,6 +73,12 @@ def stop_and_resume(out: Path) -> None:
         normlab.train("image", out=out / "resumed", **config)
     Training.train_steps = train_steps  # type: ignore[method-assign]
     train_folder(RunFolder(out / "resumed"))
+
+
+def threads_of_the_group() -> list[str]:
+    """Return the names of the threads in which torch's process group still works (on Linux)."""
+    names = [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
+    return [name for name in names if "gloo" in name]
 
 
 def compare_one_norm() -> dict[str, float]:

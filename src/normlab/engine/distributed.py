@@ -9,6 +9,7 @@ its disk.
 
 from __future__ import annotations
 
+import gc
 import os
 import platform
 from collections.abc import Callable, Iterator
@@ -24,6 +25,12 @@ from torch import Tensor, nn
 from normlab.config import TrainConfig
 from normlab.errors import UserError
 from normlab.tasks.base import Placement
+
+if dist.is_available():
+    # A default argument of that module is the process group of the moment it is imported in. DDP imports it with the
+    # first model: then the group outlives `destroy_process_group`, and one of its threads that still holds a tensor
+    # while Python shuts down aborts the process.
+    import torch.distributed.nn
 
 T = TypeVar("T")
 _PATIENCE = timedelta(hours=2)  # how long the others wait while the first evaluates
@@ -185,6 +192,7 @@ def joined() -> Iterator[Crew]:
     try:
         yield Crew(dist.get_rank(), dist.get_world_size(), local_rank, max(1, local_size))
     finally:
+        gc.collect()  # DDP's wrapper is part of a cycle and holds the group
         if ours:
             dist.destroy_process_group()
 
