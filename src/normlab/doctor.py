@@ -9,6 +9,7 @@ from typing import Any
 
 from normlab import __version__
 from normlab.runs.environment import cpu_name, describe_environment
+from normlab.runs.memory import freed_memory
 from normlab.runs.threads import idle_threads
 
 _EXTRAS = {
@@ -40,6 +41,7 @@ def examine() -> dict[str, Any]:
         "device": torch.cuda.get_device_name() if device.type == "cuda" else device.type,
         "precision": "{} ({})".format(*automatic_precision(device)),
         "waiting threads": idle_threads(),
+        "freed memory": freed_memory(),
         "compiler": shutil.which(os.environ.get("CXX", "g++")) or "none: no fast kernels, no --compile",
         "kernels": _kernels(),
         "triton": _triton(),

@@ -29,7 +29,8 @@ def test_a_quick_benchmark_writes_json_and_tables(
     assert list(record["benches"]) == [name]
     assert record["command"] == f"normlab bench {name} --quick --rounds 1 --threads 1"
     bench = record["benches"][name]
-    assert {"cpu", "cores", "threads", "torch", "clock", "load_average", "idle_threads"} <= bench["machine"].keys()
+    facts = {"cpu", "cores", "threads", "torch", "clock", "load_average", "idle_threads", "freed_memory"}
+    assert facts <= bench["machine"].keys()
     assert bench["limits"].keys() == {"copy_gb_per_s", "float32_tflop_per_s", "bfloat16_tflop_per_s"}
     assert len(capsys.readouterr().out.splitlines()) == len(bench["rows"])
     for row in bench["rows"]:

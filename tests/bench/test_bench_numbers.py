@@ -109,7 +109,7 @@ def test_what_was_not_measured_has_no_verdict() -> None:
 
 def record(*rows: Row) -> dict[str, Any]:
     machine = {"cpu": "CPU", "cores": 2, "threads": 1, "clock": "cpu", "rounds": 3, "torch": "2"}
-    machine |= {"load_average": 0.1, "idle_threads": "-"}
+    machine |= {"load_average": 0.1, "idle_threads": "-", "freed_memory": "-"}
     limits = {"copy_gb_per_s": 20.0, "float32_tflop_per_s": 0.1, "bfloat16_tflop_per_s": 0.2}
     bench = {"machine": machine, "limits": limits, "rows": [row.as_values() for row in rows], "seconds": 1.0}
     return {"schema": 1, "benches": {"norms": bench}}

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from normlab.bench.apart import Apart
 from normlab.bench.limits import Floor, Limits, convolution_work
 from normlab.bench.row import Goal, Row, cost, faster
 from normlab.bench.student_images import StudentTraining
@@ -91,8 +92,9 @@ def training_row(batch: int, data: ImageData, settings: Settings, limits: Limits
     """Training as a whole beside a course program, in images a second."""
     steps = 2 if batch >= 128 else 12
     own = own_training("batch", batch, data, settings, steps)
-    student = StudentTraining(data.images["train"], data.labels["train"], batch, steps)
-    found = compare(student, own, settings)
+    course = StudentTraining, data.images["train"], data.labels["train"], batch, steps
+    with Apart(*course, threads=settings.threads, clock=settings.clock) as student:
+        found = compare(student, own, settings)
     return faster(
         f"ResNet-14 training, batch norm, batch {batch}, {own.placement.precision}",
         "a course program (DataLoader, transforms per image, float32)",

@@ -11,6 +11,7 @@ from normlab.bench.timing import Settings
 from normlab.engine.device import available_cores
 from normlab.kernels.build import status
 from normlab.runs.environment import cpu_name, package_version
+from normlab.runs.memory import freed_memory
 from normlab.runs.threads import idle_threads
 
 
@@ -26,5 +27,6 @@ def describe_machine(settings: Settings) -> dict[str, Any]:
         "normlab": package_version("normlab"),
         "load_average": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
         "idle_threads": idle_threads(),
+        "freed_memory": freed_memory(),
         "kernels": [row["kernel"] for row in status() if row["active"]],
     }

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from normlab.bench.apart import Apart
 from normlab.bench.limits import Limits
 from normlab.bench.row import Goal, Row, faster, missing, rate
 from normlab.bench.sequence import NOT_INSTALLED, crf_rows, lazy_rows, lstm_rows, lstm_work, pytorch_crf
@@ -66,8 +67,9 @@ def training_rows(config: NerConfig, data: NerData, settings: Settings, limits: 
     if crf is None:
         yield missing(what, _COURSE, NOT_INSTALLED, TRAINING)
         return
-    student = StudentTagging(config, data, 1, table, crf)
-    found = compare_work(student, own, settings)
+    course = StudentTagging, config, data, 1, table, crf
+    with Apart(*course, threads=settings.threads, clock=settings.clock) as student:
+        found = compare_work(student, own, settings)
     yield faster(
         what, f"{_COURSE}, {table:,} words", found, goal=TRAINING, details={"words_per_s": 1 / found.baseline.median}
     )

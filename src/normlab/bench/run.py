@@ -15,6 +15,7 @@ from normlab.bench.machine import describe_machine
 from normlab.bench.timing import Settings
 from normlab.engine.device import available_cores
 from normlab.errors import UserError
+from normlab.runs.memory import keep_freed_memory
 
 # The tagger's goals are per core; a scheme's and a network's are for the machine.
 DEFAULT_THREADS = {"norms": None, "image": None, "ner": 1, "sql": 1}
@@ -52,6 +53,7 @@ def run_bench(make: Callable[..., Any], settings: Settings, say: Callable[[dict[
     """Run one benchmark; return machine, measured rates, rows and seconds."""
     torch.set_num_threads(settings.threads)
     torch.manual_seed(0)
+    keep_freed_memory()  # as training does, and for both sides
     started = time.perf_counter()
     machine = describe_machine(settings)
     rows = []

@@ -104,7 +104,8 @@ def _machine(bench: Values) -> str:
     return (
         f"{machine['cpu']}, {machine['threads']} of {machine['cores']} core(s), torch {machine['torch']}, {clock}, "
         f"{machine['rounds']} rounds, load average {machine['load_average']} at the start, idle threads: "
-        f"{machine['idle_threads']}. Limits measured in the same run: copies {limits['copy_gb_per_s']:.1f} GB/s, "
+        f"{machine['idle_threads']}, freed memory {machine['freed_memory']}. "
+        f"Limits measured in the same run: copies {limits['copy_gb_per_s']:.1f} GB/s, "
         f"products {limits['float32_tflop_per_s']:.3f} (float32) and {limits['bfloat16_tflop_per_s']:.3f} (bfloat16) "
         f"TFLOP/s. {bench['seconds']:.0f} s."
     )

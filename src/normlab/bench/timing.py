@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-Step = Callable[[], object]
-Work = Callable[[], int]  # returns how much it has done
+from normlab.bench.apart import Apart
+
+Step = Callable[[], object] | Apart
+Work = Callable[[], int] | Apart  # a call returns how much it has done
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def compare(baseline: Step, own: Step, settings: Settings, *, at_least: float = 
 
 def compare_work(baseline: Work, own: Work, settings: Settings) -> Comparison:
     """Time both in turn, in seconds per unit of the work that each call says it has done."""
-    baseline(), own()
+    _per_unit(baseline, settings), _per_unit(own, settings)
     return judge([(_per_unit(baseline, settings), _per_unit(own, settings)) for _ in range(settings.rounds)])
 
 
@@ -108,6 +110,8 @@ def _repeats(step: Step, settings: Settings, at_least: float) -> int:
 
 
 def _seconds(step: Step, repeat: int, settings: Settings) -> float:
+    if isinstance(step, Apart):
+        return step.timed(repeat)[0] / repeat
     start = settings.seconds()
     for _ in range(repeat):
         step()
@@ -115,6 +119,9 @@ def _seconds(step: Step, repeat: int, settings: Settings) -> float:
 
 
 def _per_unit(work: Work, settings: Settings) -> float:
+    if isinstance(work, Apart):
+        seconds, done = work.timed(1)
+        return seconds / done
     start = settings.seconds()
     done = work()
     return (settings.seconds() - start) / done

@@ -9,11 +9,12 @@ import torch
 from normlab.config import TrainConfig
 from normlab.engine.precision import automatic_precision, has_fast_bfloat16
 from normlab.errors import UserError
+from normlab.runs.memory import keep_freed_memory, return_freed_memory
 from normlab.tasks.base import Placement
 
 
 def choose_placement(config: TrainConfig, recorded: str | None = None) -> Placement:
-    """Resolve `device` and `precision`, and set the thread count.
+    """Resolve `device` and `precision`, set the thread count, and let the process keep the memory that it frees.
 
     Args:
         recorded: the precision that `auto` came to when the run began; kept wherever the device has it.
@@ -21,6 +22,7 @@ def choose_placement(config: TrainConfig, recorded: str | None = None) -> Placem
     """
     device = choose_device(config.device)
     torch.set_num_threads(config.threads or available_cores())
+    keep_freed_memory()
     precision: str = config.precision
     if precision == "auto":
         kept = recorded if recorded == "float32" or has_fast_bfloat16(device) else None
@@ -56,6 +58,7 @@ class PeakMemory:
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
         else:
+            return_freed_memory()  # what earlier work has left is not this one's
             _reset_resident_peak()
 
     def mib(self) -> float | None:
