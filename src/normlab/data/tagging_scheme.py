@@ -88,6 +88,9 @@ def spans(tags: Sequence[str]) -> list[Span]:
     found: list[Span] = []
     before, before_type = OUTSIDE, ""
     for place, tag in enumerate(tags):
+        if tag == OUTSIDE:
+            before = OUTSIDE
+            continue
         prefix, entity_type = split_tag(tag)
         if prefix in ("I", "E") and before in ("B", "I") and before_type == entity_type:
             found[-1] = found[-1]._replace(end=place + 1)
