@@ -70,7 +70,8 @@ inline NormResult run_norm(const Tensor& x, const Optional& weight, const Option
         return scheme.kind == GROUPS ? fresh({N, scheme.groups}) : fresh({C});
     };
     const int64_t rows = scheme.kind == BATCH ? 1 : scheme.kind == GROUPS ? N : 1 + N;
-    const NormResult result{empty_map(x), statistic(mean), statistic(var), fresh({rows, 2, C}, at::kDouble)};
+    const int64_t sets = scheme.kind == GROUPS ? scheme.groups : C;
+    const NormResult result{empty_map(x), statistic(mean), statistic(var), fresh({rows, 2, sets}, at::kDouble)};
     norm_forward(N, C, S, x.scalar_type() == at::kBFloat16, nhwc, scheme.kind, scheme.groups, scheme.given, scheme.relu,
                  scheme.eps, x.data_ptr(), pointer<void>(added), pointer<float>(w), pointer<float>(b), pointer<float>(g),
                  result.y.data_ptr(), result.stats.data_ptr<double>(), result.mean.data_ptr<float>(),

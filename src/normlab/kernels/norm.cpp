@@ -11,19 +11,20 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
-#include <memory>
 #include <numeric>
 #include <vector>
 
+#include "scratch.h"
 #include "spans.h"
 
 namespace normlab {
 namespace {
 
+enum Use { TABLE, PERIODS, USES };  // of memory that a thread keeps
 enum Set : int { BATCH, GROUPS, MIX };  // MIX: gate * batch + (1 - gate) * instance
 
 constexpr int64_t BLOCK = 16384;          // elements that both passes of the statistics find in the cache
+constexpr int64_t TILE = 3072;            // elements of each of two or three maps that stay in the first cache
 constexpr int64_t WORK_PER_THREAD = 65536;  // elements that are worth waking a thread for
 
 struct Problem {
@@ -32,10 +33,12 @@ struct Problem {
     bool given;  // the batch's statistics are given (evaluation) and not taken from x
     double eps;
     const float *weight, *bias, *gate;  // gate may be null
-    // For each row (BATCH: 1, GROUPS: N, MIX: 1 + N, the batch first): C means, then C reciprocal deviations.
+    // For each row (BATCH: 1, GROUPS: N, MIX: 1 + N, the batch first): means, then reciprocal deviations, one for each
+    // group or else channel.
     double* stats;
 
-    double* row(int64_t n) const { return stats + 2 * C * (set == GROUPS ? n : set == MIX ? n + 1 : 0); }
+    int64_t sets() const { return set == GROUPS ? groups : C; }
+    double* row(int64_t n) const { return stats + 2 * sets() * (set == GROUPS ? n : set == MIX ? n + 1 : 0); }
 };
 
 // How a map lies in memory: `spans` a sample, each with `channels` interleaved channels.
@@ -53,29 +56,44 @@ struct Layout {
     }
 };
 
+// Channels [first, last) of a sample: whole index sets; in NCHW no more than a second visit finds in the cache.
+struct Tile {
+    int64_t first, last;
+};
+
+// The tiles of a sample.
+struct Tiling {
+    int64_t C, channels;
+    Tiling(const Problem& p, bool split) : C(p.C), channels(p.C) {
+        const int64_t size = p.C / p.sets();
+        if (split) channels = std::max<int64_t>(1, TILE / (size * p.S)) * size;
+    }
+    Tile operator[](int64_t i) const { return {i * channels, std::min((i + 1) * channels, C)}; }
+    int64_t count() const { return (C + channels - 1) / channels; }
+};
+
 // One thread's tables: rows of one coefficient a channel, the same rows unrolled to a period, and memory for sums.
 struct Scratch {
     std::vector<float> rows[4];  // forward: m, A, B; backward: m, P, Q, R
-    std::vector<double> first, second;
-    std::unique_ptr<float, decltype(&std::free)> memory{nullptr, &std::free};
+    std::vector<double> first, second, mean, rstd;
     float* periods[4];
     float* sums;
-    Scratch(const Problem& p, const Layout& layout) : first(p.C), second(p.C) {
+    const float* tables[4];  // what a span reads: a place in a row, or a period
+    Scratch(const Problem& p, const Layout& layout) : first(p.C), second(p.C), mean(p.C), rstd(p.C) {
         const size_t size = layout.vectors * LANES;
-        memory.reset(static_cast<float*>(std::aligned_alloc(64, 6 * size * sizeof(float))));
+        float* memory = kept_memory<float, USES>(PERIODS, 6 * size);
         for (int i = 0; i < 4; ++i) {
             rows[i].resize(p.C);
-            periods[i] = memory.get() + i * size;
+            periods[i] = memory + i * size;
         }
-        sums = memory.get() + 4 * size;
+        sums = memory + 4 * size;
     }
-    // Unroll the first `count` rows for span s; one channel needs no more than its number.
-    void unroll(int64_t s, int count, const Layout& layout) {
+    // Set the first `count` tables for span s: one channel has its number in the row, more are unrolled.
+    template <class Table>
+    NORMLAB_INLINE void set_tables(int64_t s, int count, const Layout& layout) {
         for (int i = 0; i < count; ++i) {
-            if (layout.channels == 1) {
-                *periods[i] = rows[i][s];
-                continue;
-            }
+            tables[i] = std::is_same_v<Table, Splat> ? rows[i].data() + s : periods[i];
+            if (std::is_same_v<Table, Splat>) continue;
             for (int start = 0; start < layout.vectors * LANES; start += layout.channels)
                 std::memcpy(periods[i] + start, rows[i].data(), layout.channels * sizeof(float));
         }
@@ -107,8 +125,8 @@ void sample_moments(const T* x, int64_t S, const Layout& layout, Scratch& scratc
             sums[c] = squares[c] = 0;
         }
         for (int64_t s = 0; s < layout.spans; ++s) {
-            scratch.unroll(s, 1, layout);
-            sum_deviations<K, Table>(x + s * layout.length + start * layout.channels, scratch.periods[0],
+            scratch.set_tables<Table>(s, 1, layout);
+            sum_deviations<K, Table>(x + s * layout.length + start * layout.channels, scratch.tables[0],
                                      scratch.span(count, layout), sums + s, squares + s);
         }
         for (int64_t c = 0; c < C; ++c) {
@@ -144,34 +162,33 @@ inline void average_in_place(double* values, int64_t size) {
     std::fill(values, values + size, average(values, size));
 }
 
-// Give every channel the mean and variance of its group, from those of the channels ...
-inline void pool_groups(int64_t C, int64_t groups, double* mean, double* var) {
-    const int64_t size = C / groups;
-    for (int64_t start = 0; start < C && size > 1; start += size) {
-        double *m = mean + start, *v = var + start;
-        const double center = average(m, size);
-        for (int64_t c = 0; c < size; ++c) v[c] += (m[c] - center) * (m[c] - center);
-        std::fill(m, m + size, center);
-        average_in_place(v, size);
+// The mean and variance of each group from those of its channels.
+inline void pool_groups(int64_t C, int64_t size, const double* mean, const double* var, double* group_mean,
+                        double* group_var) {
+    for (int64_t g = 0; g < C / size; ++g) {
+        const double *m = mean + g * size, center = average(m, size);
+        double squares = 0;
+        for (int64_t c = 0; c < size; ++c) squares += (m[c] - center) * (m[c] - center);
+        group_mean[g] = center;
+        group_var[g] = average(var + g * size, size) + squares / size;
     }
 }
 
-// ... or from those of the groups, in place.
-inline void spread_groups(int64_t C, int64_t groups, double* mean, double* var) {
-    const int64_t size = C / groups;
-    for (int64_t g = groups; g-- > 0 && size > 1;) {
-        const double m = mean[g], v = var[g];
-        std::fill(mean + g * size, mean + (g + 1) * size, m);
-        std::fill(var + g * size, var + (g + 1) * size, v);
-    }
-}
+// One number a channel.
+struct ByChannel {
+    const double *mean, *rstd;
+};
 
-inline void write_groups(int64_t C, int64_t groups, const double* mean, const double* var, float* mean_out,
-                         float* var_out) {
-    for (int64_t g = 0; g < groups; ++g) {
-        mean_out[g] = float(mean[g * (C / groups)]);
-        var_out[g] = float(var[g * (C / groups)]);
+// The statistics of a tile of sample n, of groups copied to each of their channels.
+inline ByChannel statistics(const Problem& p, int64_t n, Tile tile, Scratch& scratch) {
+    const double* row = p.row(n);
+    if (p.sets() == p.C) return {row, row + p.C};
+    const int64_t size = p.C / p.groups;
+    for (int64_t c = tile.first; c < tile.last; c += size) {
+        std::fill_n(scratch.mean.data() + c, size, row[c / size]);
+        std::fill_n(scratch.rstd.data() + c, size, row[p.groups + c / size]);
     }
+    return {scratch.mean.data(), scratch.rstd.data()};
 }
 
 // Mean and variance over all samples from the table of each sample's; the table is (N, 2, C).
@@ -196,36 +213,45 @@ inline void pool_batch(const Problem& p, const double* table, float* mean_out, f
     }
 }
 
-// m, A and B of sample n.
-inline void forward_coefficients(const Problem& p, int64_t n, Scratch& scratch) {
-    const int64_t C = p.C;
-    const double *mean = p.row(n), *rstd = mean + C, *batch_mean = p.stats, *batch_rstd = batch_mean + C;
+// m, A and B of a tile of sample n.
+inline void forward_coefficients(const Problem& p, int64_t n, Tile tile, Scratch& scratch) {
+    const auto [mean, rstd] = statistics(p, n, tile, scratch);
+    const double *batch_mean = p.stats, *batch_rstd = batch_mean + p.C;
     float *m = scratch.rows[0].data(), *scale = scratch.rows[1].data(), *shift = scratch.rows[2].data();
-    for (int64_t c = 0; c < C; ++c) {
-        m[c] = float(mean[c]);
-        scale[c] = float(rstd[c]) * p.weight[c];
-        shift[c] = float(p.bias[c] - (mean[c] - m[c]) * scale[c]);
+    if (p.set != MIX) {
+#pragma omp simd
+        for (int64_t c = tile.first; c < tile.last; ++c) {
+            m[c] = float(mean[c]);
+            scale[c] = float(rstd[c]) * p.weight[c];
+            shift[c] = float(p.bias[c] - (mean[c] - m[c]) * scale[c]);
+        }
+        return;
     }
-    if (p.set != MIX) return;
-    for (int64_t c = 0; c < C; ++c) {
+#pragma omp simd
+    for (int64_t c = tile.first; c < tile.last; ++c) {
         const double by_batch = p.gate[c] * batch_rstd[c] * p.weight[c];
         const double slope = by_batch + (1 - p.gate[c]) * rstd[c] * p.weight[c];
+        m[c] = float(mean[c]);
         scale[c] = float(slope);
         shift[c] = float(p.bias[c] + by_batch * (mean[c] - batch_mean[c]) - (mean[c] - m[c]) * slope);
     }
 }
 
-template <int K, class Table, class T>
-void apply_sample(const T* x, const T* residual, T* y, bool relu, const Problem& p, const Layout& layout,
-                  Scratch& scratch) {
+// Calls body(s, offset) for each span of a tile.
+template <class Body>
+NORMLAB_INLINE void each_span(const Layout& layout, Tile tile, Body body) {
+    const int64_t last = layout.spans == 1 ? 1 : tile.last;
+    for (int64_t s = layout.spans == 1 ? 0 : tile.first; s < last; ++s) body(s, s * layout.length);
+}
+
+template <int K, class Table, bool RESIDUAL, bool RELU, class T>
+void apply_tile(const T* x, const T* residual, T* y, const Problem& p, const Layout& layout, Tile tile,
+                Scratch& scratch) {
     const Span span = scratch.span(p.S, layout);
-    auto* run = residual ? (relu ? &apply<K, Table, true, true, T> : &apply<K, Table, true, false, T>)
-                         : (relu ? &apply<K, Table, false, true, T> : &apply<K, Table, false, false, T>);
-    for (int64_t s = 0; s < layout.spans; ++s) {
-        const int64_t at = s * layout.length;
-        scratch.unroll(s, 3, layout);
-        run(x + at, residual + (residual ? at : 0), y + at, scratch.periods, span);
-    }
+    each_span(layout, tile, [&](int64_t s, int64_t at) NORMLAB_BODY {
+        scratch.set_tables<Table>(s, 3, layout);
+        apply<K, Table, RESIDUAL, RELU>(x + at, RESIDUAL ? residual + at : nullptr, y + at, scratch.tables, span);
+    });
 }
 
 // As many threads as torch uses, whose OpenMP this is, or fewer where there is little to do.
@@ -240,15 +266,38 @@ inline std::pair<int64_t, int64_t> own_samples(int64_t N) {
     return {N * thread / threads, N * (thread + 1) / threads};
 }
 
+// Mean and reciprocal deviation of a tile's index sets; those of groups are written out too.
+template <int K, class Table, class T>
+void tile_statistics(const Problem& p, int64_t n, const T* x, const Layout& layout, Tile tile, Scratch& scratch,
+                     float* mean_out, float* var_out) {
+    const int64_t sets = p.sets(), size = p.C / sets, first = tile.first / size, count = tile.last / size - first;
+    double *mean = p.row(n) + first, *rstd = mean + sets, *var = rstd;
+    if (layout.channels == 1) {  // a set's planes follow one another: they are one longer plane
+        const Layout planes(count, size * p.S, false);
+        sample_moments<K, Table>(x + tile.first * p.S, size * p.S, planes, scratch, mean, var);
+    } else if (size == 1) {
+        sample_moments<K, Table>(x, p.S, layout, scratch, mean, var);
+    } else {
+        sample_moments<K, Table>(x, p.S, layout, scratch, scratch.mean.data(), scratch.rstd.data());
+        pool_groups(p.C, size, scratch.mean.data(), scratch.rstd.data(), mean, var);
+    }
+    for (int64_t g = 0; g < count && p.set == GROUPS; ++g) {
+        mean_out[n * sets + first + g] = float(mean[g]);
+        var_out[n * sets + first + g] = float(var[g]);
+    }
+    reciprocal_deviations(var, count, p.eps, rstd);
+}
+
 template <int K, class Table, class T>
 void forward(const Problem& p, const Layout& layout, const T* x, const T* residual, bool relu, T* y,
              float* mean_out, float* var_out) {
     const int64_t C = p.C;
     const bool takes_batch = p.set != GROUPS && !p.given;
-    std::vector<double> table(takes_batch ? 2 * p.N * C : 0);
-    // In NCHW a group's planes follow one another: for its statistics they are one longer plane.
-    const bool is_pooled = p.set == GROUPS && layout.channels == 1;
-    const Layout in_sample = is_pooled ? Layout(p.groups, C / p.groups * p.S, false) : layout;
+    const Tile whole{0, C};
+    const Tiling tiles(p, std::is_same_v<Table, Splat>);
+    const auto run = residual ? (relu ? &apply_tile<K, Table, true, true, T> : &apply_tile<K, Table, true, false, T>)
+                              : (relu ? &apply_tile<K, Table, false, true, T> : &apply_tile<K, Table, false, false, T>);
+    double* table = kept_memory<double, USES>(TABLE, takes_batch ? 2 * p.N * C : 0);
     if (p.given && p.set != GROUPS) {
         for (int64_t c = 0; c < C; ++c) {
             p.stats[c] = mean_out[c];
@@ -259,9 +308,14 @@ void forward(const Problem& p, const Layout& layout, const T* x, const T* residu
     {
         Scratch scratch(p, layout);
         const auto [begin, end] = own_samples(p.N);
+        auto finish = [&](int64_t n, Tile tile) {
+            const int64_t at = n * layout.sample;
+            if (p.set != BATCH || n == end - 1) forward_coefficients(p, n, tile, scratch);
+            run(x + at, residual ? residual + at : nullptr, y + at, p, layout, tile, scratch);
+        };
         if (takes_batch) {
             for (int64_t n = begin; n < end; ++n) {
-                double* mean = table.data() + 2 * n * C;
+                double* mean = table + 2 * n * C;
                 sample_moments<K, Table>(x + n * layout.sample, p.S, layout, scratch, mean, mean + C);
                 if (p.set == MIX) {
                     std::copy(mean, mean + C, p.row(n));
@@ -270,50 +324,43 @@ void forward(const Problem& p, const Layout& layout, const T* x, const T* residu
             }
 #pragma omp barrier
 #pragma omp single
-            pool_batch(p, table.data(), mean_out, var_out);
+            pool_batch(p, table, mean_out, var_out);
         }
-        if (p.set == BATCH) forward_coefficients(p, 0, scratch);
-        for (int64_t n = end; n-- > begin;) {  // backwards: the sample read last is still in the cache
-            const int64_t at = n * layout.sample;
-            if (!takes_batch && p.set != BATCH) {
-                double *mean = p.row(n), *var = mean + C;
-                sample_moments<K, Table>(x + at, C * p.S / in_sample.spans / in_sample.channels, in_sample, scratch,
-                                         mean, var);
-                if (p.set == GROUPS) {
-                    if (is_pooled)
-                        spread_groups(C, p.groups, mean, var);
-                    else
-                        pool_groups(C, p.groups, mean, var);
-                    write_groups(C, p.groups, mean, var, mean_out + n * p.groups, var_out + n * p.groups);
+        if (takes_batch || p.set == BATCH)
+            for (int64_t n = end; n-- > begin;) finish(n, whole);  // backwards: the last is still in the cache
+        else
+            for (int64_t n = begin; n < end; ++n)
+                for (int64_t i = 0; i < tiles.count(); ++i) {
+                    tile_statistics<K, Table>(p, n, x + n * layout.sample, layout, tiles[i], scratch, mean_out,
+                                              var_out);
+                    finish(n, tiles[i]);
                 }
-                reciprocal_deviations(var, C, p.eps, var);
-            }
-            if (p.set != BATCH) forward_coefficients(p, n, scratch);
-            apply_sample<K, Table>(x + at, residual ? residual + at : nullptr, y + at, relu, p, layout, scratch);
-        }
     }
 }
 
-// Sums over the positions of sample n of g and of g * (x - mean), into rows of C.
-template <int K, class Table, class T>
-void sample_gradients(const Problem& p, int64_t n, const T* x, const T* grad, const T* y, T* masked,
-                      const Layout& layout, Scratch& scratch, double* sums, double* products) {
-    const double* mean = p.row(n);
+// Sums over the positions of a tile of sample n of g and of g * (x - mean), into rows of C.
+template <int K, class Table, bool RELU, class T>
+void tile_gradients(const Problem& p, int64_t n, const T* x, const T* grad, const T* y, T* masked,
+                    const Layout& layout, Tile tile, Scratch& scratch, double* sums, double* products) {
+    const double* mean = statistics(p, n, tile, scratch).mean;
     float* center = scratch.rows[0].data();
-    for (int64_t c = 0; c < p.C; ++c) {
+#pragma omp simd
+    for (int64_t c = tile.first; c < tile.last; ++c) {
         center[c] = float(mean[c]);
         sums[c] = products[c] = 0;
     }
-    auto* run = y ? &sum_gradients<K, Table, true, T> : &sum_gradients<K, Table, false, T>;
-    for (int64_t s = 0; s < layout.spans; ++s) {
-        scratch.unroll(s, 1, layout);
+    each_span(layout, tile, [&](int64_t s, int64_t offset) NORMLAB_BODY {
+        scratch.set_tables<Table>(s, 1, layout);
         for (int64_t start = 0; start < p.S; start += layout.block) {
-            const int64_t at = s * layout.length + start * layout.channels;
-            run(x + at, grad + at, y + (y ? at : 0), masked + (masked ? at : 0), scratch.periods[0],
-                scratch.span(std::min(layout.block, p.S - start), layout), sums + s, products + s);
+            const int64_t at = offset + start * layout.channels;
+            sum_gradients<K, Table, RELU>(x + at, grad + at, RELU ? y + at : nullptr, RELU ? masked + at : nullptr,
+                                          scratch.tables[0],
+                                          scratch.span(std::min(layout.block, p.S - start), layout), sums + s,
+                                          products + s);
         }
-    }
-    for (int64_t c = 0; c < p.C; ++c) products[c] -= (mean[c] - center[c]) * sums[c];
+    });
+#pragma omp simd
+    for (int64_t c = tile.first; c < tile.last; ++c) products[c] -= (mean[c] - center[c]) * sums[c];
 }
 
 // What the samples share in the backward pass: averages over the batch (0 where statistics are given).
@@ -327,14 +374,17 @@ inline BatchAverages reduce(const Problem& p, const double* table, float* dweigh
     BatchAverages average{std::vector<double>(C, 0.0), std::vector<double>(C, 0.0)};
     std::vector<double> by_set(C, 0.0);
     const double *batch_mean = p.stats, *batch_rstd = batch_mean + C;
+    const int64_t size = C / p.sets();
     for (int64_t n = 0; n < p.N; ++n) {
-        const double *grad = table + 2 * n * C, *product = grad + C, *mean = p.row(n), *rstd = mean + C;
+        const double *grad = table + 2 * n * C, *product = grad + C, *mean = p.row(n), *rstd = mean + p.sets();
         for (int64_t c = 0; c < C; ++c) {
-            const double delta = p.set == MIX ? mean[c] - batch_mean[c] : 0;
             average.grad[c] += grad[c];
-            average.product[c] += product[c] + delta * grad[c];
-            by_set[c] += rstd[c] * product[c];
+            average.product[c] += product[c];
         }
+        if (p.set == MIX)
+            for (int64_t c = 0; c < C; ++c) average.product[c] += (mean[c] - batch_mean[c]) * grad[c];
+        for (int64_t start = 0; start < C; start += size)
+            for (int64_t c = start; c < start + size; ++c) by_set[c] += rstd[start / size] * product[c];
     }
     for (int64_t c = 0; c < C; ++c) {
         dbias[c] = float(average.grad[c]);
@@ -351,20 +401,22 @@ inline BatchAverages reduce(const Problem& p, const double* table, float* dweigh
     return average;
 }
 
-// P, Q and R of sample n (scale, slope, shift in the scratch), from its sums of gradients.
-inline void backward_coefficients(const Problem& p, int64_t n, const double* sums, const double* products,
+// m, P, Q and R of a tile of sample n, from its sums of gradients.
+inline void backward_coefficients(const Problem& p, int64_t n, Tile tile, const double* sums, const double* products,
                                   const BatchAverages& average, Scratch& scratch) {
     const int64_t C = p.C, size = p.set == GROUPS ? C / p.groups : 1;
-    const double *mean = p.row(n), *rstd = mean + C, *batch_mean = p.stats, *batch_rstd = batch_mean + C;
+    const auto [mean, rstd] = statistics(p, n, tile, scratch);
+    const double *batch_mean = p.stats, *batch_rstd = batch_mean + C;
     double *level = scratch.first.data(), *tilt = scratch.second.data();
     const double* grad_sums = p.set == BATCH ? average.grad.data() : sums;
     const double* product_sums = p.set == BATCH ? average.product.data() : products;
     const double share = p.set == BATCH ? 1.0 : 1.0 / p.S;
-    for (int64_t c = 0; c < C; ++c) {
+#pragma omp simd
+    for (int64_t c = tile.first; c < tile.last; ++c) {
         level[c] = p.weight[c] * grad_sums[c] * share;
         tilt[c] = p.weight[c] * product_sums[c] * share;
     }
-    for (int64_t start = 0; start < C && size > 1; start += size) {
+    for (int64_t start = tile.first; start < tile.last && size > 1; start += size) {
         average_in_place(level + start, size);
         average_in_place(tilt + start, size);
     }
@@ -373,63 +425,73 @@ inline void backward_coefficients(const Problem& p, int64_t n, const double* sum
     const double live = alone ? 0 : 1;
     float *m = scratch.rows[0].data(), *by_grad = scratch.rows[1].data(), *by_x = scratch.rows[2].data();
     float* shift = scratch.rows[3].data();
-    for (int64_t c = 0; c < C; ++c) {
-        const double r = live * rstd[c];
-        double P = r * p.weight[c], Q = -r * r * r * tilt[c], R = -r * level[c];
-        if (p.set == MIX) {
-            const double gate = p.gate[c], b = batch_rstd[c], w = gate * p.weight[c];
-            const double slope = -w * b * b * b * average.product[c];
-            P = w * b + (1 - gate) * P;
-            Q = slope + (1 - gate) * Q;
-            R = -w * b * average.grad[c] + (1 - gate) * R + slope * (mean[c] - batch_mean[c]);
-        }
+    auto set = [&](int64_t c, double P, double Q, double R) NORMLAB_BODY {
         m[c] = float(mean[c]);
         by_grad[c] = float(P);
         by_x[c] = float(Q);
         shift[c] = float(R - (mean[c] - m[c]) * Q);
+    };
+    if (p.set != MIX) {
+#pragma omp simd
+        for (int64_t c = tile.first; c < tile.last; ++c) {
+            const double r = live * rstd[c];
+            set(c, r * p.weight[c], -r * r * r * tilt[c], -r * level[c]);
+        }
+        return;
+    }
+#pragma omp simd
+    for (int64_t c = tile.first; c < tile.last; ++c) {
+        const double r = live * rstd[c], gate = p.gate[c], b = batch_rstd[c], w = gate * p.weight[c];
+        const double slope = -w * b * b * b * average.product[c];
+        set(c, w * b + (1 - gate) * r * p.weight[c], slope - (1 - gate) * r * r * r * tilt[c],
+            -w * b * average.grad[c] - (1 - gate) * r * level[c] + slope * (mean[c] - batch_mean[c]));
     }
 }
 
 template <int K, class Table, class T>
-void combine_sample(const T* x, const T* grad, T* dx, const Problem& p, const Layout& layout, Scratch& scratch) {
+void combine_tile(const T* x, const T* grad, T* dx, const Problem& p, const Layout& layout, Tile tile,
+                  Scratch& scratch) {
     const Span span = scratch.span(p.S, layout);
-    for (int64_t s = 0; s < layout.spans; ++s) {
-        const int64_t at = s * layout.length;
-        scratch.unroll(s, 4, layout);
-        combine<K, Table>(x + at, grad + at, dx + at, scratch.periods, span);
-    }
+    each_span(layout, tile, [&](int64_t s, int64_t at) NORMLAB_BODY {
+        scratch.set_tables<Table>(s, 4, layout);
+        combine<K, Table>(x + at, grad + at, dx + at, scratch.tables, span);
+    });
 }
 
 template <int K, class Table, class T>
 void backward(const Problem& p, const Layout& layout, const T* x, const T* grad, const T* y, T* dx,
               T* dresidual, float* dweight, float* dbias, float* dgate) {
     const int64_t C = p.C;
-    std::vector<double> table(2 * p.N * C);
+    const Tiling tiles(p, p.set == GROUPS && std::is_same_v<Table, Splat>);
+    double* table = kept_memory<double, USES>(TABLE, 2 * p.N * C);
     BatchAverages averages;
     T* masked = !y ? nullptr : dresidual ? dresidual : dx;
     const T* g = y ? masked : grad;
+    const auto add_up = y ? &tile_gradients<K, Table, true, T> : &tile_gradients<K, Table, false, T>;
 #pragma omp parallel num_threads(team_size(p))
     {
         Scratch scratch(p, layout);
         const auto [begin, end] = own_samples(p.N);
-        auto finish = [&](int64_t n) {
-            const double* sums = table.data() + 2 * n * C;
+        auto finish = [&](int64_t n, Tile tile) {
+            const double* sums = table + 2 * n * C;
             const int64_t at = n * layout.sample;
-            if (p.set != BATCH || n == end - 1) backward_coefficients(p, n, sums, sums + C, averages, scratch);
-            combine_sample<K, Table>(x + at, g + at, dx + at, p, layout, scratch);
+            if (p.set != BATCH || n == end - 1) backward_coefficients(p, n, tile, sums, sums + C, averages, scratch);
+            combine_tile<K, Table>(x + at, g + at, dx + at, p, layout, tile, scratch);
         };
         for (int64_t n = begin; n < end; ++n) {
-            double* sums = table.data() + 2 * n * C;
+            double* sums = table + 2 * n * C;
             const int64_t at = n * layout.sample;
-            sample_gradients<K, Table>(p, n, x + at, grad + at, y ? y + at : nullptr, masked ? masked + at : nullptr,
-                                       layout, scratch, sums, sums + C);
-            if (p.set == GROUPS) finish(n);
+            for (int64_t i = 0; i < tiles.count(); ++i) {
+                add_up(p, n, x + at, grad + at, y ? y + at : nullptr, masked ? masked + at : nullptr, layout,
+                       tiles[i], scratch, sums, sums + C);
+                if (p.set == GROUPS) finish(n, tiles[i]);
+            }
         }
 #pragma omp barrier
 #pragma omp single
-        averages = reduce(p, table.data(), dweight, dbias, dgate);
+        averages = reduce(p, table, dweight, dbias, dgate);
         if (p.set != GROUPS)
-            for (int64_t n = end; n-- > begin;) finish(n);
+            for (int64_t n = end; n-- > begin;) finish(n, {0, C});
     }
 }
 

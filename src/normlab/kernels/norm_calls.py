@@ -77,7 +77,7 @@ def run_forward(
     else:
         shape = (N, scheme.groups) if scheme.kind == GROUPS else (C,)
         mean, var = torch.empty(shape), torch.empty(shape)
-    y, stats = torch.empty_like(x), x.new_empty(stats_shape(N, C, scheme.kind), dtype=torch.float64)
+    y, stats = torch.empty_like(x), x.new_empty(stats_shape(N, C, scheme.kind, scheme.groups), dtype=torch.float64)
     library().norm_forward(
         N,
         C,
@@ -148,9 +148,9 @@ def run_backward(
     return dx, dweight, dbias, dgate, dresidual
 
 
-def stats_shape(N: int, C: int, kind: int) -> tuple[int, int, int]:
-    """Return the shape of the statistics' table: rows of C means and C reciprocal deviations."""
-    return ((1, N, 1 + N)[kind], 2, C)
+def stats_shape(N: int, C: int, kind: int, groups: int) -> tuple[int, int, int]:
+    """Return the shape of the statistics' table: rows of means and reciprocal deviations, (C,) each or (groups,)."""
+    return ((1, N, 1 + N)[kind], 2, groups if kind == GROUPS else C)
 
 
 def _is_nhwc(x: Tensor) -> bool:

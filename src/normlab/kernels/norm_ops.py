@@ -55,7 +55,7 @@ def _(
     N, C = x.shape[:2]
     shape = (N, groups) if kind == GROUPS else (C,)
     used_mean, used_var = (x.new_empty(shape, dtype=torch.float32) for _ in range(2))
-    stats = x.new_empty(stats_shape(N, C, kind), dtype=torch.float64)
+    stats = x.new_empty(stats_shape(N, C, kind, groups), dtype=torch.float64)
     return torch.empty_like(x), used_mean, used_var, stats
 
 

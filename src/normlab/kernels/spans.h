@@ -24,6 +24,7 @@ typedef uint16_t vh __attribute__((vector_size(32)));
 constexpr int LANES = 16;
 
 #define NORMLAB_INLINE inline __attribute__((always_inline))
+#define NORMLAB_BODY __attribute__((always_inline))  // the same for a lambda
 
 struct bf16 {
     uint16_t bits;
@@ -117,6 +118,25 @@ NORMLAB_INLINE void sweep(int64_t length, int vectors, Body body) {
     }
 }
 
+// As `sweep`, where body(offset, k, Full or Part) returns a vector, which goes to out + offset. A period's vectors are
+// read before the first is stored: CPUs take a load for dependent on a store before it whose address is the same but for
+// a multiple of 4096, and maps that were allocated one after the other lie just so.
+template <int K, class T, class Body>
+NORMLAB_INLINE void sweep_to(T* out, int64_t length, int vectors, Body body) {
+    int64_t i = 0;
+    if constexpr (K > 0) {
+        for (; i + K * LANES <= length; i += K * LANES) {
+            vf values[K];
+#pragma GCC unroll 4
+            for (int k = 0; k < K; ++k) values[k] = body(i + k * LANES, k, Full{});
+#pragma GCC unroll 4
+            for (int k = 0; k < K; ++k) store(out + i + k * LANES, values[k], Full{});
+        }
+    }
+    sweep<K>(length - i, vectors, [&](int64_t rest, int k, auto size)
+                 NORMLAB_BODY { store(out + i + rest, body(i + rest, k, size), size); });
+}
+
 // The sum of all lanes.
 NORMLAB_INLINE float total_of(vf v) {
     typedef float v8 __attribute__((vector_size(32)));
@@ -125,6 +145,17 @@ NORMLAB_INLINE float total_of(vf v) {
                  __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
     const v4 b = __builtin_shufflevector(a, a, 0, 1, 2, 3) + __builtin_shufflevector(a, a, 4, 5, 6, 7);
     return (b[0] + b[2]) + (b[1] + b[3]);
+}
+
+// The sums of all lanes of two vectors, at little more than the price of one.
+NORMLAB_INLINE void totals_of(vf a, vf b, double* first, double* second) {
+    vf v = __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23) +
+           __builtin_shufflevector(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
+    v += __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11);
+    v += __builtin_shufflevector(v, v, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13);
+    v += __builtin_shufflevector(v, v, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14);
+    *first += v[0];
+    *second += v[8];
 }
 
 // Adds the lanes of a period up by channel: out[c] += sum over the lanes j with j % channels = c.
@@ -139,11 +170,14 @@ struct Sums {
     vf values[K] = {};
     Sums(float*, int) {}
     NORMLAB_INLINE vf& operator[](int k) { return values[k]; }
+    NORMLAB_INLINE vf total() const {
+        vf v = values[0];
+        for (int k = 1; k < K; ++k) v += values[k];
+        return v;
+    }
     NORMLAB_INLINE void add_to(double* out, int channels) const {
         if (std::is_same_v<Table, Splat>) {
-            vf v = values[0];
-            for (int k = 1; k < K; ++k) v += values[k];
-            *out += total_of(v);
+            *out += total_of(total());
         } else {
             float lanes[K * LANES];
             std::memcpy(lanes, values, sizeof values);
@@ -165,7 +199,17 @@ struct Sums<0, Table> {
     }
 };
 
-#define NORMLAB_BODY __attribute__((always_inline))
+// Adds both up.
+template <int K, class Table>
+NORMLAB_INLINE void add_both(const Sums<K, Table>& one, const Sums<K, Table>& other, double* first, double* second,
+                             int channels) {
+    if constexpr (K > 0 && std::is_same_v<Table, Splat>) {
+        totals_of(one.total(), other.total(), first, second);
+    } else {
+        one.add_to(first, channels);
+        other.add_to(second, channels);
+    }
+}
 
 // The span that a sweep reads, and memory for two periods of sums.
 struct Span {
@@ -177,7 +221,7 @@ struct Span {
 
 // sums += sum of x
 template <int K, class Table, class T>
-void sum_values(const T* x, const Span& span, double* sums) {
+NORMLAB_INLINE void sum_values(const T* x, const Span& span, double* sums) {
     Sums<K, Table> total(span.memory, span.vectors);
     sweep<K>(span.length, span.vectors,
              [&](int64_t i, int k, auto size) NORMLAB_BODY { total[k] += load(x + i, size); });
@@ -186,7 +230,7 @@ void sum_values(const T* x, const Span& span, double* sums) {
 
 // sums += sum of (x - center), squares += sum of (x - center)^2
 template <int K, class Table, class T>
-void sum_deviations(const T* x, const float* centers, const Span& span, double* sums, double* squares) {
+NORMLAB_INLINE void sum_deviations(const T* x, const float* centers, const Span& span, double* sums, double* squares) {
     Sums<K, Table> total(span.memory, span.vectors), total_square(span.second(), span.vectors);
     const Table center{centers};
     sweep<K>(span.length, span.vectors, [&](int64_t i, int k, auto size) NORMLAB_BODY {
@@ -194,49 +238,49 @@ void sum_deviations(const T* x, const float* centers, const Span& span, double* 
         total[k] += deviation;
         total_square[k] += deviation * deviation;
     });
-    total.add_to(sums, span.channels);
-    total_square.add_to(squares, span.channels);
+    add_both(total, total_square, sums, squares, span.channels);
 }
 
 // grads += sum of g, products += sum of g * (x - center). With y, the output of a ReLU, g is grad where y > 0, and
 // is written to masked; else g is grad.
 template <int K, class Table, bool RELU, class T>
-void sum_gradients(const T* x, const T* grad, const T* y, T* masked, const float* centers, const Span& span,
-                   double* grads, double* products) {
+NORMLAB_INLINE void sum_gradients(const T* x, const T* grad, const T* y, T* masked, const float* centers,
+                                  const Span& span, double* grads, double* products) {
     Sums<K, Table> total(span.memory, span.vectors), total_product(span.second(), span.vectors);
     const Table center{centers};
-    sweep<K>(span.length, span.vectors, [&](int64_t i, int k, auto size) NORMLAB_BODY {
+    auto body = [&](int64_t i, int k, auto size) NORMLAB_BODY {
         vf g = load(grad + i, size);
-        if (RELU) {
-            g = (load(y + i, size) <= vf{}) ? vf{} : g;
-            store(masked + i, g, size);
-        }
+        if (RELU) g = (load(y + i, size) <= vf{}) ? vf{} : g;
         total[k] += g;
         total_product[k] += keep(g * (load(x + i, size) - center[k]), size);
-    });
-    total.add_to(grads, span.channels);
-    total_product.add_to(products, span.channels);
+        return g;
+    };
+    if constexpr (RELU)
+        sweep_to<K>(masked, span.length, span.vectors, body);
+    else
+        sweep<K>(span.length, span.vectors, body);
+    add_both(total, total_product, grads, products, span.channels);
 }
 
 // y = relu?((x - center) * scale + shift + residual?); a NaN stays one.
 template <int K, class Table, bool RESIDUAL, bool RELU, class T>
-void apply(const T* x, const T* residual, T* y, const float* const* periods, const Span& span) {
-    const Table center{periods[0]}, scale{periods[1]}, shift{periods[2]};
-    sweep<K>(span.length, span.vectors, [&](int64_t i, int k, auto size) NORMLAB_BODY {
+NORMLAB_INLINE void apply(const T* x, const T* residual, T* y, const float* const* tables, const Span& span) {
+    const Table center{tables[0]}, scale{tables[1]}, shift{tables[2]};
+    sweep_to<K>(y, span.length, span.vectors, [&](int64_t i, int k, auto size) NORMLAB_BODY {
         vf value = (load(x + i, size) - center[k]) * scale[k] + shift[k];
         if (RESIDUAL) value += load(residual + i, size);
         if (RELU) value = (value < vf{}) ? vf{} : value;
-        store(y + i, value, size);
+        return value;
     });
 }
 
 // dx = grad * by_grad + (x - center) * by_x + shift; dx may be grad itself.
 template <int K, class Table, class T>
-void combine(const T* x, const T* grad, T* dx, const float* const* periods, const Span& span) {
-    const Table center{periods[0]}, by_grad{periods[1]}, by_x{periods[2]}, shift{periods[3]};
-    sweep<K>(span.length, span.vectors, [&](int64_t i, int k, auto size) NORMLAB_BODY {
+NORMLAB_INLINE void combine(const T* x, const T* grad, T* dx, const float* const* tables, const Span& span) {
+    const Table center{tables[0]}, by_grad{tables[1]}, by_x{tables[2]}, shift{tables[3]};
+    sweep_to<K>(dx, span.length, span.vectors, [&](int64_t i, int k, auto size) NORMLAB_BODY {
         const vf deviation = load(x + i, size) - center[k];
-        store(dx + i, load(grad + i, size) * by_grad[k] + (deviation * by_x[k] + shift[k]), size);
+        return load(grad + i, size) * by_grad[k] + (deviation * by_x[k] + shift[k]);
     });
 }
 

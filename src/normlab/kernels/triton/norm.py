@@ -49,11 +49,11 @@ def run_forward(
         table = _Table(mean_nc, batch + instance, batch * (mean_nc - mean) + b)
         means, rstds = torch.cat([mean[None], mean_nc]), torch.cat([rstd[None], rstd_nc])
     else:
-        means, rstds = _rows(mean, scheme, C), _rows(rstd, scheme, C)
-        table = _Table(means, rstds * w, b.expand_as(means))
+        means, rstds = (values if scheme.kind == GROUPS else values[None] for values in (mean, rstd))
+        table = _Table(_spread(means, scheme, C), _spread(rstds, scheme, C) * w, b.expand(len(means), C))
     y = _scaled(x, table, residual, scheme.relu)
     stats = torch.stack([means, rstds], 1).double()
-    assert stats.shape == stats_shape(N, C, scheme.kind)
+    assert stats.shape == stats_shape(N, C, scheme.kind, scheme.groups)
     return y, mean, var, stats
 
 
@@ -71,7 +71,7 @@ def run_backward(
     grad = _like(grad, x)
     y = y if scheme.relu else None
     w = x.new_ones(x.shape[1], dtype=torch.float32) if weight is None else weight.float()
-    means, rstds = stats.float().unbind(1)
+    means, rstds = (_spread(table, scheme, x.shape[1]) for table in stats.float().unbind(1))
     centre = means[1:] if scheme.kind == MIX else means
     sums, products = _plane_products(x, grad, y, centre)
     dgate: Tensor | None = None
@@ -104,9 +104,9 @@ def _pooled(mean_nc: Tensor, var_nc: Tensor, scheme: Scheme) -> tuple[Tensor, Te
     return mean.squeeze(axis), (var_nc + (mean_nc - mean).square()).mean(axis)
 
 
-def _rows(values: Tensor, scheme: Scheme, C: int) -> Tensor:
-    """Spread (C,) or (N, G) to (R, C)."""
-    return values.repeat_interleave(C // scheme.groups, 1) if scheme.kind == GROUPS else values[None]
+def _spread(values: Tensor, scheme: Scheme, C: int) -> Tensor:
+    """Give the channels of (N, G) groups theirs, (N, C); (R, C) stays."""
+    return values.repeat_interleave(C // scheme.groups, 1) if scheme.kind == GROUPS else values
 
 
 def _pooled_gradients(
