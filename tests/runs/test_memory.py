@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import subprocess
 import sys
 
 import pytest
 
-from normlab.runs.memory import freed_memory, keep_freed_memory
+from normlab.runs.memory import freed_memory, keep_freed_memory, settled_objects
 
 IS_GLIBC = sys.platform == "linux" and hasattr(ctypes.CDLL(None), "gnu_get_libc_version")
 needs_glibc = pytest.mark.skipif(not IS_GLIBC, reason="glibc's malloc is what is asked")
@@ -63,3 +64,12 @@ def test_the_process_says_what_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "100000")
     assert freed_memory() == "MALLOC_TRIM_THRESHOLD_=100000"
     assert not keep_freed_memory()
+
+
+def test_objects_are_settled_for_a_while_only() -> None:
+    with settled_objects():
+        inside = gc.get_freeze_count()
+        with settled_objects():
+            assert gc.get_freeze_count() == inside > 0
+        assert gc.get_freeze_count() == inside
+    assert gc.get_freeze_count() == 0

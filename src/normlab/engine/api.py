@@ -20,6 +20,7 @@ from normlab.engine.splits import measure, write_columns
 from normlab.engine.together import train_together
 from normlab.errors import UserError, did_you_mean
 from normlab.runs import RunFolder
+from normlab.runs.memory import settled_objects
 from normlab.tasks import TASKS, task_settings
 from normlab.tasks.base import Placement, Task
 
@@ -79,7 +80,9 @@ class Run:
 
     def predict_to(self, source: Any, out: Path, form: str = "auto") -> int:
         """Predict into a file; return the number of records."""
-        return self.task.write_predictions(self.predict(source), out, form, source)
+        records = self.predict(source)
+        with settled_objects():
+            return self.task.write_predictions(records, out, form, source)
 
     def evaluate(self, split: str, *, data: str | None = None) -> dict[str, Any]:
         """Measure a split with the trained weights; returns {"metrics": ..., "tables": ...}.

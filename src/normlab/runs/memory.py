@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import gc
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 # the parameters of mallopt(3)
@@ -26,6 +29,23 @@ def keep_freed_memory() -> bool:
         return False
     settings = {_TRIM_THRESHOLD: -1, _TOP_PAD: _GROWTH, _MMAP_MAX: 0}
     return sum(libc.mallopt(name, value) for name, value in settings.items()) == len(settings)
+
+
+@contextmanager
+def settled_objects() -> Iterator[None]:
+    """Spare Python's garbage collector the objects that are there already, a model and its words, in what follows.
+
+    It would look through all of them each time that the records of a long prediction have made it look.
+    """
+    if gc.get_freeze_count():  # the user has done so
+        yield
+        return
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def return_freed_memory() -> None:
