@@ -8,6 +8,8 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
+from normlab.runs.threads import undecided
+
 
 class Apart:
     """A step of work that waits in another process until it is timed.
@@ -23,7 +25,8 @@ class Apart:
         context = multiprocessing.get_context("spawn")
         self._line, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, threads, clock), daemon=True)
-        self._process.start()
+        with undecided():
+            self._process.start()
         theirs.close()
         self._line.send((make, arguments))
 
