@@ -27,8 +27,8 @@ quartiles. Above 1, "times as fast" speaks for normlab; "times the time" is what
   measured in the same run, over the time that it took. Bytes are counted once per pass that needs them, operations are
   those of the products alone. A copy within the caches sets the limit of maps that fit there.
 - The course programs are written anew for these benchmarks (`bench/student_images.py`, `bench/student_tagger.py`): they
-  differ from normlab in everything at once, so such a ratio is that of two ways of working, not of two kernels. They run
-  in a process of their own, in turn with normlab's.
+  differ from normlab in everything at once, so such a ratio is that of two ways of working, not of two kernels. They
+  run in a process of their own, in turn with normlab's.
 - This process keeps the memory that a step frees, as training does; all but the course programs gain from it alike.
 - Rows of the norm layers differ in map, type and layout; the tables show a scheme's median, lowest and highest.
 
@@ -40,20 +40,20 @@ quartiles. Above 1, "times as fast" speaks for normlab; "times the time" is what
 TAIL = """## Why some goals are missed
 
 - Three times a loop over the steps, for the layer-normalised LSTM on one thread: the products alone take this machine a
-  third of the loop's time, so the goal is the limit itself. Products in bfloat16 would be faster, and put gradients 2 to
-  9 % off.
+  third of the loop's time, so the goal is the limit itself. Products in bfloat16 would be faster, and put gradients 2
+  to 9 % off.
 - Twenty times the course's tagger: a word costs 0.48 ms there and 31 µs here, of which a third are products at their
   limit; it would have to be 24.
-- ResNet-14 at batch 8: its step runs at two thirds of the rate of the products; three times the course program is four
-  fifths. Backward convolutions are at the limit; what is left is a millisecond of small maps and calls.
-- Norm layers below 0.1 ms (batch 8, 16x16 and 8x8): both sides spend most of the time on autograd's calls, which are the
-  same. The large float32 maps in NCHW wait for memory; [the diary](diary.md) has the kernels alone.
+- ResNet-14 at batch 8: its step runs at 64 % of the rate of the products, and three times the course program is 68 %.
+  Backward convolutions are at the limit; what is left is a millisecond of small maps and calls.
+- Norm layers below 0.1 ms (batch 8, 16x16 and 8x8): both sides spend most of the time on autograd's calls, which are
+  the same. The large float32 maps in NCHW wait for memory; [the diary](diary.md) has the kernels alone.
 
 ## Two threads
 
-`normlab bench image|ner --threads 2 --corpus gmb --glove glove.6B.50d.subset.txt.gz`, wall clock, nothing else on the two
-cores; ratios are those of the tables above. Waiting threads sleep after some ten microseconds, as normlab lets them where
-nothing else runs; those of the course programs do what libgomp does by default, which is to spin.
+`normlab bench image|ner --threads 2 --corpus gmb --glove glove.6B.50d.subset.txt.gz`, wall clock, nothing else on the
+two cores; ratios are those of the tables above. Waiting threads sleep after some ten microseconds, as normlab lets them
+where nothing else runs; those of the course programs do what libgomp does by default, which is to spin.
 
 | what | against | goal | one thread | two threads |
 |---|---|---:|---:|---:|
