@@ -12,16 +12,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _DECISIONS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
-
-
-_SPINS = "3000"  # some ten microseconds
+_SPINS = "3000"  # some tens of microseconds
 _ours: dict[str, str] = {}  # what was decided here
 
 
 def let_idle_threads_sleep() -> None:
     """Make waiting threads sleep, unless the user has decided about it; too late once torch is imported.
 
-    They sleep at once if anything else runs on the machine now, or else after some ten microseconds.
+    They sleep at once if anything else runs on the machine now, or else after some tens of microseconds.
     """
     if not any(name in os.environ for name in _DECISIONS):
         _ours.update(OMP_WAIT_POLICY="PASSIVE", **({"GOMP_SPINCOUNT": _SPINS} if _nothing_else_runs() else {}))
