@@ -48,6 +48,7 @@ def cluster() -> Iterator[Any]:
 @pytest.fixture
 def second(cluster: Any) -> Iterator[Any]:
     node = cluster.add_node(**NODE)
+    cluster.wait_for_nodes(timeout=120)  # one that an earlier test has killed is given cells until it is missed
     yield node
     if node in cluster.worker_nodes:
         cluster.remove_node(node, allow_graceful=False)
