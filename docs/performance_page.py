@@ -32,7 +32,7 @@ quartiles. Above 1, "times as fast" speaks for normlab; "times the time" is what
 - This process keeps the memory that a step frees, as training does; all but the course programs gain from it alike.
 - Rows of the norm layers differ in map, type and layout; the tables show a scheme's median, lowest and highest.
 
-`make bench` writes the same tables for your machine to `runs/bench/`, in some ten minutes. `normlab bench norms`,
+`make bench` writes the same tables for your machine to `runs/bench/`, in about two minutes. `normlab bench norms`,
 `image`, `ner` and `sql` run one part; `--quick` tries them in a minute, `--threads` sets the threads, `--corpus`,
 `--glove` and `--spider` take real data.
 """
