@@ -51,9 +51,10 @@ TAIL = """## Why some goals are missed
 
 ## Two threads
 
-`normlab bench image|ner --threads 2 --corpus gmb --glove glove.6B.50d.subset.txt.gz`, wall clock, nothing else on the
-two cores; ratios are those of the tables above. Waiting threads sleep after some tens of microseconds, as normlab
-lets them where nothing else runs; those of the course programs do what libgomp does by default, which is to spin.
+`normlab bench ner --threads 2 --corpus gmb --glove glove.6B.50d.subset.txt.gz` and `normlab bench image --threads 2`,
+by the wall clock, on 2026-11-21, nothing else on the two cores. Waiting threads sleep after some tens of microseconds,
+as normlab lets them where nothing else runs; those of the course programs do what libgomp does by default, which is
+to spin.
 
 | what | against | goal | one thread | two threads |
 |---|---|---:|---:|---:|

@@ -61,7 +61,7 @@ struct Tile {
     int64_t first, last;
 };
 
-// The tiles of a sample.
+// The tiles of a sample: one, or with `split` so many index sets each as stay in the first cache.
 struct Tiling {
     int64_t C, channels;
     Tiling(const Problem& p, bool split) : C(p.C), channels(p.C) {
