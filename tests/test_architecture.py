@@ -33,7 +33,7 @@ ONLY_IN = {
     "transformers": {"nn/pretrained.py"},
     "tokenizers": {"nn/pretrained.py"},
     "triton": {"kernels/triton/"},
-    "ray": {"studies/ray.py"},
+    "ray": {"studies/cluster/"},
     "optuna": {"studies/search/proposals.py"},
     "plotly": {"report"},
     "jinja2": {"report"},

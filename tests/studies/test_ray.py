@@ -17,7 +17,8 @@ import pytest
 from normlab.cli import main
 from normlab.errors import UserError
 from normlab.studies import Study, run_study
-from normlab.studies.ray import ClusterOptions, _entry
+from normlab.studies.cluster import ClusterOptions
+from normlab.studies.cluster.pieces import entry
 
 pytest.importorskip("ray", reason="needs the extra `ray`")
 
@@ -181,7 +182,7 @@ def test_an_interrupted_study_leaves_no_orphan_and_goes_on(cluster: Any, source:
 def test_another_version_on_the_machines_is_one_line_and_nothing_is_begun(
     cluster: Any, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("normlab.studies.ray.__version__", "0.0.9")
+    monkeypatch.setattr("normlab.studies.cluster.dispatch.__version__", "0.0.9")
     with pytest.raises(UserError, match=r"has normlab .*, but the study is run by 0.0.9: install 0.0.9 there"):
         run(source, cluster, [])
     assert [cell.state for cell in Study.open(source.parent / "out").cells] == ["waiting"] * 2
@@ -190,7 +191,7 @@ def test_another_version_on_the_machines_is_one_line_and_nothing_is_begun(
 def test_a_machine_without_the_data_is_one_line_and_its_cells_go_elsewhere(
     cluster: Any, second: Any, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("normlab.studies.ray._entry", lambda: blind_on(second.node_id))
+    monkeypatch.setattr("normlab.studies.cluster.dispatch.entry", lambda: blind_on(second.node_id))
     source.write_text(STUDY.replace(f"epochs: {EPOCHS}", "epochs: 1"))
     lines: list[str] = []
     study = run(source, cluster, lines)
@@ -202,14 +203,14 @@ def test_a_machine_without_the_data_is_one_line_and_its_cells_go_elsewhere(
 
 def blind_on(node: str) -> Callable[..., dict[str, Any]]:
     """Return what a cell's task calls, as on a cluster of which one node lacks the data."""
-    entry = _entry()
+    original = entry()
 
     def train(version: str, order: dict[str, Any], *rest: Any) -> dict[str, Any]:
         import ray
 
         if ray.get_runtime_context().get_node_id() == node:
             order["config"]["data"] = "/not/on/this/machine"
-        return entry(version, order, *rest)
+        return original(version, order, *rest)
 
     return train
 
@@ -223,7 +224,7 @@ def test_a_cell_that_no_machine_can_begin_has_failed_with_the_reason(cluster: An
 
 
 def test_a_share_that_no_machine_has_is_one_line(cluster: Any, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("normlab.studies.ray.PATIENCE", 0.0)
+    monkeypatch.setattr("normlab.studies.cluster.dispatch.PATIENCE", 0.0)
     with pytest.raises(UserError, match="no machine of the cluster has 500 CPU"):
         run(source, cluster, [], cpus_per_cell=500)
 

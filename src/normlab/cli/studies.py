@@ -57,7 +57,7 @@ def _add_cluster(parser: argparse.ArgumentParser) -> None:
 
 def _cluster(options: argparse.Namespace) -> Any:
     """Return what was said about the cluster; None for the local engine, which takes none of it."""
-    from normlab.studies.ray import ClusterOptions
+    from normlab.studies.cluster import ClusterOptions
 
     names = ("address", "cpus_per_cell", "gpus_per_cell", "results")
     given = {name: value for name in names if (value := getattr(options, name)) is not None}

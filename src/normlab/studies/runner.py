@@ -16,9 +16,9 @@ from normlab import __version__
 from normlab.config import TrainConfig, affects_result
 from normlab.errors import UserError
 from normlab.runs.atomic import write_json, write_text
+from normlab.studies.cluster import ClusterOptions, run_on_ray
 from normlab.studies.local import run_local
 from normlab.studies.plan import Cell, Plan, find_study, make_plan
-from normlab.studies.ray import ClusterOptions, run_on_ray
 from normlab.studies.study import Study
 
 Say = Callable[[str], None]

@@ -1,24 +1,18 @@
-"""Cells on a Ray cluster: one task per cell, with a share of processors and GPUs.
+"""Sending cells out to a Ray cluster and taking them back.
 
 What is not Ray's: a cell whose process or machine is lost is sent out again from its last checkpoint, by us, because
 only we know that a run folder can be resumed and what "finished" means. A machine with another version of normlab, or
 without the data, is named in one line and left out. Ctrl-C calls all cells back before it ends.
-
-What a machine does with a cell stands in `studies/node.py`. The two pieces that must start before the versions are
-compared (`_entry`, `_new_mailbox`) are functions inside functions: such code travels by value.
 """
 
 from __future__ import annotations
 
 import os
 import secrets
-import socket
-import subprocess
-import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -29,13 +23,14 @@ from normlab.errors import UserError
 from normlab.runs import RunFolder
 from normlab.runs.atomic import write_text
 from normlab.runs.parcel import pack, unpack
+from normlab.studies.cluster.connection import CONNECT, connected
+from normlab.studies.cluster.node import TOKEN_FILE, Order
+from normlab.studies.cluster.pieces import entry, new_mailbox
 from normlab.studies.local import Outcome
-from normlab.studies.node import TOKEN_FILE, Order
 from normlab.studies.plan import Cell
 
 RETRIES = 3  # times that a cell may lose its process or machine
 PATIENCE = 60.0  # seconds to wait for a machine that can take a cell: a cluster may be growing
-CONNECT = 30.0  # seconds for a cluster to answer
 GRACE = 10.0  # seconds for a called-back cell to say that it was interrupted
 BUSY = 120.0  # seconds until a lost process must have let go of its folder
 _POLL = 0.5
@@ -80,7 +75,7 @@ def run_on_ray(
         import ray
     except ImportError:
         raise UserError('--engine ray: Ray is not installed: `pip install "normlab[ray]"`') from None
-    with _connected(ray, options.address):
+    with connected(ray, options.address):
         dispatch = _Dispatch(ray, task, folder.resolve(), options, say, len(cells))
         dispatch.waiting.extend(_Errand(cell) for cell in cells)
         return dispatch.run(workers or len(cells))
@@ -121,8 +116,8 @@ class _Dispatch:
         has_gpus = ray.cluster_resources().get("GPU", 0) > 0
         self.share = {"CPU": options.cpus_per_cell, "GPU": float(has_gpus) if gpus is None else gpus}
         self.token = "" if options.results == "sent" else secrets.token_hex(8)
-        self.mailbox = None if options.results == "shared" else _new_mailbox(ray)
-        self.remote = ray.remote(_entry())
+        self.mailbox = None if options.results == "shared" else new_mailbox(ray)
+        self.remote = ray.remote(entry())
 
     def run(self, at_once: int) -> list[Outcome]:
         """Train all; return their outcomes."""
@@ -345,99 +340,3 @@ class _Dispatch:
 def _place(folder: RunFolder) -> str:
     status = folder.status()
     return f" on {status['host']} (pid {status['pid']})" if "host" in status else ""
-
-
-def _entry() -> Callable[..., dict[str, Any]]:
-    """Return the function that a cell's task calls on its machine."""
-
-    def train_cell_here(
-        version: str, order: dict[str, Any], begun: dict[str, bytes], mailbox: Any
-    ) -> dict[str, Any]:  # pragma: no cover - runs in the cluster's processes
-        import os
-        import platform
-
-        import ray
-
-        threads = str(order["config"]["threads"])
-        os.environ.update(OMP_NUM_THREADS=threads, OMP_WAIT_POLICY="PASSIVE")  # before torch is imported
-        here = {"node": ray.get_runtime_context().get_node_id(), "host": platform.node()}
-        unfit = {**here, "state": "unfit", "seconds": 0.0, "parcel": {}}
-        try:
-            import normlab
-        except ImportError:
-            return {**unfit, "line": f"normlab is not installed: install {version} there"}
-        if normlab.__version__ != version:
-            found = normlab.__version__
-            return {**unfit, "line": f"has normlab {found}, but the study is run by {version}: install {version} there"}
-        from normlab.studies.node import Order, train_order
-
-        def send(parcel: dict[str, bytes]) -> None:
-            mailbox.put.remote(order["cell"], parcel)
-
-        return {**here, **train_order(Order(**order), begun, send)}
-
-    return train_cell_here
-
-
-def _new_mailbox(ray: Any) -> Any:
-    """Start an actor on our own machine that holds the last parcel of each cell until it is taken."""
-
-    class Mailbox:
-        def __init__(self) -> None:
-            self.parcels: dict[str, dict[str, bytes]] = {}
-
-        def put(self, cell: str, parcel: dict[str, bytes]) -> None:
-            self.parcels[cell] = parcel
-
-        def take(self) -> dict[str, dict[str, bytes]]:
-            taken, self.parcels = self.parcels, {}
-            return taken
-
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-    return ray.remote(Mailbox).options(num_cpus=0, scheduling_strategy=here).remote()
-
-
-@contextmanager
-def _connected(ray: Any, address: str | None) -> Iterator[None]:
-    """Connect for the length of a study; a program that is connected already stays so."""
-    if ray.is_initialized():
-        yield
-        return
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-    if address is None:
-        # 256 MiB of object store: a parcel is some megabytes, and Ray would take a third of the memory
-        ray.init(address="local", object_store_memory=2**28, include_dashboard=False, **quiet)
-    else:
-        _refuse_silence(address)
-        try:
-            ray.init(address=address, **quiet)
-        except (ConnectionError, RuntimeError, SystemExit) as error:  # Ray ends the program if a port is not its own
-            reason = (str(error).strip().splitlines() or ["no answer"])[0]
-            raise UserError(f"--address {address}: no Ray cluster to work on ({reason}): {_START}") from None
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-_START = "start one with `ray start --head`, or leave --address out for this machine alone"
-
-
-def _refuse_silence(address: str) -> None:
-    """Raise `UserError` soon if nothing answers at HOST:PORT: Ray itself would try for minutes."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if address == "auto" or not port.isdigit():
-        return
-    try:
-        socket.create_connection((host, int(port)), timeout=CONNECT / 3).close()
-    except OSError as error:
-        raise UserError(f"--address {address}: cannot be reached ({error}): check it, or {_START}") from None
-    if not address.startswith("ray://"):
-        command = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", f"{host}:{port}"]
-        with suppress(subprocess.TimeoutExpired):
-            if subprocess.run(command, capture_output=True, timeout=CONNECT, check=False).returncode == 0:
-                return
-        raise UserError(f"--address {address}: something listens there, but it is no Ray head: {_START}")

@@ -1,6 +1,6 @@
 """What a machine of a cluster does with one cell: train it in the study's folder, or elsewhere and send it home.
 
-This half runs on the other machine and knows nothing of the cluster's software; `studies/ray.py` is the half at home.
+This half runs on the other machine and knows nothing of the cluster's software; `dispatch.py` is the half at home.
 A machine that sees the study's folder works in it, like a local worker. One that does not works in a temporary
 folder, sends the run home after every epoch, and brings the finished one as its answer.
 """
