@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 
 from normlab import __version__
 from normlab.cli import bench, look, runs, studies, tune
@@ -25,7 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = [_with_dashes(word) for word in (sys.argv[1:] if argv is None else argv)]
     try:
         options = _parser(arguments).parse_args(arguments)
-        exit_code: int = options.run(options)
+        with _termination_interrupts():
+            exit_code: int = options.run(options)
         return exit_code
     except UserError as error:
         print(f"normlab: {error}", file=sys.stderr)
@@ -45,6 +49,25 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
+
+
+@contextmanager
+def _termination_interrupts() -> Iterator[None]:
+    """Let `kill`, a batch system or a container stop a verb as Ctrl-C does: runs say that they were interrupted."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    # One of several processes may wait for the others outside of Python, deaf to handlers; it has to die.
+    alone = "LOCAL_RANK" not in os.environ
+    if not alone or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 _SYSTEM_MENDS = {

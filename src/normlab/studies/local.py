@@ -6,16 +6,15 @@ a worker that dies (killed for memory, say) is replaced. In both cases the study
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -23,8 +22,8 @@ from typing import Any
 from normlab.config import TrainConfig
 from normlab.errors import UserError
 from normlab.runs import RunFolder
-from normlab.runs.threads import let_idle_threads_sleep
 from normlab.studies.plan import Cell
+from normlab.studies.workers import Worker, new_stop
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ def run_local(
         concurrent: so many cells share a worker's process and its data, a step of each in turn; meant for a GPU that
             one small network does not fill.
         train: what a worker does with a cell, picklable; default `train_cell`.
-    Raises: KeyboardInterrupt after telling the workers to stop; what they have saved stays.
+    Raises: KeyboardInterrupt once the workers have stopped; what they have saved stays.
     """
     if not cells:
         return []
@@ -70,11 +69,15 @@ def run_local(
         outcomes.append(outcome)
         say(f"[{len(outcomes)}/{len(cells)}] {cell.name}  {outcome.state}  {outcome.line}  ({outcome.seconds:.0f} s)")
 
-    threads = max(1, cores // count)
+    lane = _Lane(queue, task, folder, max(1, cores // count), report, train, concurrent, new_stop())
     with ThreadPoolExecutor(count) as lanes:
-        serve: Callable[..., None] = _serve if concurrent == 1 else partial(_serve_together, concurrent)
-        for lane in [lanes.submit(serve, queue, task, folder, threads, report, train) for _ in range(count)]:
-            lane.result()
+        running = [lanes.submit(lane.serve) for _ in range(count)]
+        try:
+            for ended in wait(running, return_when=FIRST_EXCEPTION).done:
+                ended.result()
+        except BaseException:
+            lane.stop.set()
+            raise
     return outcomes
 
 
@@ -83,60 +86,46 @@ def _default_workers(cores: int) -> int:
     return 1 if shutil.which("nvidia-smi") else cores
 
 
-def _serve(
-    queue: SimpleQueue[Cell],
-    task: str,
-    folder: Path,
-    threads: int,
-    report: Callable[[Cell, Outcome], None],
-    train: Trainer | None,
-) -> None:
-    """Work off the queue with one process, renewed if it dies."""
-    worker = new_worker(threads)
-    try:
-        while True:
-            try:
-                cell = queue.get_nowait()
-            except Empty:
-                return
-            started = time.perf_counter()
-            config = cell.config if cell.config.threads else cell.config.with_values("study", threads=threads)
-            try:
-                state, line = worker.submit(train or train_cell, task, config, folder / cell.name).result()
-            except BrokenProcessPool:
-                state, line = "failed", "the worker process died (killed? out of memory?)"
-                worker = new_worker(threads)
-            report(cell, Outcome(state, line, time.perf_counter() - started))
-    finally:
-        worker.shutdown(cancel_futures=True)
+@dataclass(frozen=True)
+class _Lane:
+    """Works off the queue with one process, renewed if it dies."""
 
+    queue: SimpleQueue[Cell]
+    task: str
+    folder: Path
+    threads: int
+    report: Callable[[Cell, Outcome], None]
+    train: Trainer | None
+    concurrent: int
+    stop: Event
 
-def _serve_together(
-    width: int,
-    queue: SimpleQueue[Cell],
-    task: str,
-    folder: Path,
-    threads: int,
-    report: Callable[[Cell, Outcome], None],
-    train: Trainer | None,
-) -> None:
-    """Work off the queue with one process, `width` cells at a time."""
-    assert train is None, "cells that share a process are trained by `train_cells`"
-    worker = new_worker(threads)
-    try:
-        while cells := _taken(queue, width):
-            started = time.perf_counter()
-            configs = [c.config if c.config.threads else c.config.with_values("study", threads=threads) for c in cells]
-            paths = [folder / cell.name for cell in cells]
-            try:
-                ended = worker.submit(train_cells, task, configs, paths).result()
-            except BrokenProcessPool:
-                ended = [("failed", "the worker process died (killed? out of memory?)")] * len(cells)
-                worker = new_worker(threads)
-            for cell, (state, line) in zip(cells, ended, strict=True):
-                report(cell, Outcome(state, line, time.perf_counter() - started))
-    finally:
-        worker.shutdown(cancel_futures=True)
+    def serve(self) -> None:
+        """Train cells until the queue is empty, or the study stops."""
+        worker = self._new_worker()
+        try:
+            while not self.stop.is_set() and (cells := _taken(self.queue, self.concurrent)):
+                started = time.perf_counter()
+                try:
+                    ended = self._train(worker, cells)
+                except BrokenProcessPool:
+                    ended = [("failed", "the worker process died (killed? out of memory?)")] * len(cells)
+                    worker = self._new_worker()
+                for cell, (state, line) in zip(cells, ended, strict=True):
+                    self.report(cell, Outcome(state, line, time.perf_counter() - started))
+        finally:
+            worker.shutdown()
+
+    def _new_worker(self) -> Worker:
+        return Worker(self.threads, self.stop)
+
+    def _train(self, worker: Worker, cells: list[Cell]) -> list[tuple[str, str]]:
+        """Return state and line of each of the cells that share the process."""
+        configs = [c.config if c.config.threads else c.config.with_values("study", threads=self.threads) for c in cells]
+        paths = [self.folder / cell.name for cell in cells]
+        if self.concurrent == 1:
+            return [worker.submit(self.train or train_cell, self.task, configs[0], paths[0]).result()]
+        assert self.train is None, "cells that share a process are trained by `train_cells`"
+        return worker.submit(train_cells, self.task, configs, paths).result()
 
 
 def _taken(queue: SimpleQueue[Cell], width: int) -> list[Cell]:
@@ -145,18 +134,6 @@ def _taken(queue: SimpleQueue[Cell], width: int) -> list[Cell]:
         while len(cells) < width:
             cells.append(queue.get_nowait())
     return cells
-
-
-def new_worker(threads: int) -> ProcessPoolExecutor:
-    """Return one process with so many threads."""
-    # A fresh interpreter: forking after torch has started threads can hang.
-    return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _prepare_worker, (threads,))
-
-
-def _prepare_worker(threads: int) -> None:
-    """Pin the thread count, and let idle OpenMP threads sleep: other cells need the cores."""
-    os.environ["OMP_NUM_THREADS"] = str(threads)
-    let_idle_threads_sleep()
 
 
 def train_cell(

@@ -15,11 +15,11 @@ import yaml
 
 from normlab.config import affects_result
 from normlab.runs.atomic import write_json, write_text
-from normlab.studies.local import new_worker
 from normlab.studies.plan import VARIANT
 from normlab.studies.runner import Say
 from normlab.studies.search.findings import SchemeSearch, read_schemes
 from normlab.studies.study import Study, StudyCell
+from normlab.studies.workers import Worker
 from normlab.tasks import task_settings
 
 TESTED, TUNED = "tested.json", "tuned.yaml"
@@ -43,7 +43,7 @@ def measure_winners(study: Study, say: Say) -> None:
     waiting = [cell for cell in cells if cell.name not in tested and "test" in cell.folder.result()["sizes"]]
     if waiting:
         say(f"measuring the best trial of each scheme on the test split ({len(waiting)} runs)")
-        with new_worker(1) as worker:
+        with Worker(1) as worker:
             for cell in waiting:
                 tested[cell.name] = worker.submit(_test_metrics, cell.folder.path).result()
                 write_json(study.path / TESTED, tested)

@@ -1,0 +1,105 @@
+"""A worker ends with its study, whichever process a signal reaches, and its cell says that it was interrupted."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from normlab.runs import RunFolder
+from normlab.studies.workers import Worker, new_stop
+
+STUDY = """
+title: Long enough to be stopped
+question: none
+task: image
+base: {n: 1, epochs: 500, distributions: "off", monitor: val/accuracy}
+axes: {norm: [batch, none]}
+seeds: 1
+scales: {smoke: {preset: smoke}}
+"""
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def sleep_and_tell(begun: Path, ended: Path) -> None:
+    """Be busy for minutes in small steps, as training is; write down that it was interrupted."""
+    begun.write_text(str(os.getpid()))
+    try:
+        for _ in range(6000):
+            time.sleep(0.05)
+    except KeyboardInterrupt:
+        time.sleep(1.2)  # a second interrupt in this time must not spoil the note
+        ended.write_text("interrupted")
+        raise
+
+
+def test_a_stop_interrupts_the_call_in_hand_once_and_refuses_the_next(tmp_path: Path) -> None:
+    stop = new_stop()
+    with Worker(1, stop) as worker:
+        call = worker.submit(sleep_and_tell, tmp_path / "begun", tmp_path / "ended")
+        wait_until((tmp_path / "begun").exists)
+        stop.set()
+        with pytest.raises(KeyboardInterrupt):
+            call.result(timeout=60)
+        assert (tmp_path / "ended").read_text() == "interrupted"
+        with pytest.raises(KeyboardInterrupt):
+            worker.submit(os.getpid).result(timeout=60)
+
+
+def test_a_terminated_worker_writes_down_what_it_has_and_lives_on(tmp_path: Path) -> None:
+    with Worker(1) as worker:
+        pid = worker.submit(os.getpid).result(timeout=60)
+        call = worker.submit(sleep_and_tell, tmp_path / "begun", tmp_path / "ended")
+        wait_until((tmp_path / "begun").exists)
+        os.kill(pid, signal.SIGTERM)
+        os.kill(pid, signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            call.result(timeout=60)
+        assert (tmp_path / "ended").read_text() == "interrupted"
+        assert worker.submit(os.getpid).result(timeout=60) == pid
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_study_that_is_killed_leaves_no_cell_training(tmp_path: Path, number: signal.Signals) -> None:
+    """The signal reaches the study's own process alone, as that of a container or a batch system may."""
+    source, out = tmp_path / "long.yaml", tmp_path / "out"
+    source.write_text(STUDY)
+    command = [sys.executable, "-m", "normlab.cli", "study", "run", str(source), "--scale", "smoke"]
+    with subprocess.Popen([*command, "--workers", "2", "--out", str(out)], stderr=subprocess.PIPE, text=True) as study:
+        cells = [out / "cells" / f"norm-{norm}_seed-0" for norm in ("batch", "none")]
+        wait_until(lambda: all(len(metrics_of(cell)) >= 1 for cell in cells))
+        study.send_signal(number)
+        _, told = study.communicate(timeout=120)
+    wait_until(lambda: all(RunFolder(cell).status()["state"] == "interrupted" for cell in cells), 60)
+    assert not any((cell / "result.json").exists() for cell in cells)
+    if number == signal.SIGTERM:
+        assert study.returncode == 1
+        assert "interrupted; finished epochs are saved" in told
+        assert "Traceback" not in told
+
+
+def test_a_run_that_is_terminated_says_how_to_go_on(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "normlab.cli", "train", "image", "--preset", "smoke", "--epochs", "500"]
+    with subprocess.Popen([*command, "--out", str(tmp_path / "run")], stderr=subprocess.PIPE, text=True) as run:
+        wait_until(lambda: bool(metrics_of(tmp_path / "run")))
+        run.terminate()
+        _, told = run.communicate(timeout=120)
+    assert RunFolder(tmp_path / "run").status()["state"] == "interrupted"
+    assert "normlab resume" in told.splitlines()[-1]
+    assert "Traceback" not in told
+
+
+def metrics_of(cell: Path) -> list[dict[str, float]]:
+    return RunFolder(cell).metrics() if (cell / "metrics.jsonl").exists() else []
