@@ -211,6 +211,11 @@ def test_insensitive_compares_all_values_of_the_axis(sized):
     assert batch.kind == "refuted"
 
 
+def test_insensitive_without_an_operand_speaks_of_all_cells(sized):
+    found = ask(sized, kind="insensitive", over="batch_size", margin=0.01)
+    assert (found.kind, len(found.details)) == ("refuted", 6)
+
+
 def test_an_operand_inherits_what_only_the_other_names(sized):
     found = ask(sized, kind="equal", a={"norm": "batch", "batch_size": 8}, b={"norm": "group"}, margin=0.01)
     assert "batch, batch_size 8 minus group, batch_size 8" in found.sentence

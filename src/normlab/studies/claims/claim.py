@@ -31,7 +31,7 @@ KINDS: Mapping[str, tuple[tuple[str, ...], str]] = {
     "better": (("a", "b"), "d > margin"),
     "worse": (("a", "b"), "d < -margin"),
     "at_least": (("a", "b"), "d > -margin: better or tied"),
-    "insensitive": (("a", "over"), "|d| < margin between all values of the axis `over`"),
+    "insensitive": (("over",), "|d| < margin between all values of the axis `over`"),
     "ordered": (("over", "order"), "each value of `order` is better than the next by more than margin"),
     "diverges_or_lags": (("a", "b"), "a diverges, or d < -margin"),
     "stable": (
