@@ -44,10 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"normlab: {where}: {error.strerror}: {_SYSTEM_MENDS[error.errno]}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(
-            "normlab: interrupted; finished epochs are saved: go on with `normlab resume RUN`",
-            file=sys.stderr,
-        )
+        mend = "the same command" if arguments[0] in ("study", "tune") else "`normlab resume RUN`"
+        print(f"normlab: interrupted; finished epochs are saved: go on with {mend}", file=sys.stderr)
         return 1
 
 

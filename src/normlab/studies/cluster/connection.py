@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -24,6 +25,7 @@ def connected(ray: Any, address: str | None) -> Iterator[None]:
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    on_termination = signal.getsignal(signal.SIGTERM)
     if address is None:
         # 256 MiB of object store: a parcel is some megabytes, and Ray would take a third of the memory
         ray.init(address="local", object_store_memory=2**28, include_dashboard=False, **quiet)
@@ -34,6 +36,8 @@ def connected(ray: Any, address: str | None) -> Iterator[None]:
         except (ConnectionError, RuntimeError, SystemExit) as error:  # Ray ends the program if a port is not its own
             reason = (str(error).strip().splitlines() or ["no answer"])[0]
             raise UserError(f"--address {address}: no Ray cluster to work on ({reason}): {_START}") from None
+    with suppress(ValueError):  # not in the main thread
+        signal.signal(signal.SIGTERM, on_termination)  # Ray's own handler aborts, its cells still running
     try:
         yield
     finally:
