@@ -79,7 +79,10 @@ class SentenceFile(ABC):
         sentence = None
         for sentence in self._drafts():
             self._check_length(len(sentence), sentence.number, sentence.line)
-            yield sentence if sentence.tags is None else replace(sentence, tags=self._checked_tags(sentence))
+            if sentence.tags is None:
+                yield sentence
+            else:
+                yield replace(sentence, tags=self._checked_tags(sentence) if self.tagged else None)
         if sentence is None:
             raise UserError(f"{self.path}: holds no sentence, only blank lines")
 
