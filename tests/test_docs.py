@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from normlab.cli import _parser
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -32,3 +35,14 @@ def test_a_lesson_runs(lesson: Path) -> None:
     done = subprocess.run([sys.executable, lesson], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "README.md"], ids=lambda page: page.name)
+def test_commands_in_the_pages_are_understood_by_the_parser(page: Path) -> None:
+    """The README's are run in `test_readme`."""
+    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+    for block in re.findall(r"^```(?:sh|bash)?\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+        for line in block.splitlines():
+            if line.startswith("normlab "):
+                words = [word for word in shlex.split(line, comments=True) if word != "&"][1:]
+                assert _parser(words).parse_args(words).run, line

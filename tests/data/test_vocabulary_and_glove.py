@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from normlab.data.glove import glove_words, load_glove
+from normlab.data.glove import glove_fingerprint, glove_words, load_glove
 from normlab.data.vocabulary import UNKNOWN, Vocabulary, spellings
 from normlab.errors import UserError
 
@@ -64,6 +64,21 @@ def test_every_container_gives_the_same_rows(tmp_path, cached):
             assert vectors.found.tolist() == [True, True, True, True, True, True, False]
             expected = [[1, 2, 3], [4, 5, 6], [-0.01, 0.5, 0], [4, 5, 6], [7, 8, 9], [1, 1, 1], [0, 0, 0]]
             np.testing.assert_array_equal(vectors.matrix, np.array(expected, dtype=np.float32))
+
+
+def test_a_file_is_parsed_once_whatever_is_asked(tmp_path, monkeypatch):
+    for path in glove_files(tmp_path):
+        dimension = 3 if path.suffix == ".zip" else None
+        cache = tmp_path / f"cache-{path.suffix}"
+        first = load_glove(path, ["cat"], dimension=dimension, cache_dir=cache)
+        with monkeypatch.context() as patch:
+            patch.setattr("normlab.data.glove._entries", lambda *_: pytest.fail("parsed again"))
+            again = load_glove(path, ["cat"], dimension=3, cache_dir=cache)
+            assert glove_words(path, dimension=dimension, cache_dir=cache) == ["the", "cat", "0000", ". .", "Cat"]
+            assert glove_fingerprint(path, dimension=3, cache_dir=cache).startswith("3d-")
+        np.testing.assert_array_equal(first.matrix, again.matrix)
+        with pytest.raises(UserError, match=r"expected 9|which dimension"):
+            load_glove(path, ["cat"], dimension=9, cache_dir=cache)
 
 
 def test_a_changed_file_is_parsed_again(tmp_path):

@@ -45,12 +45,17 @@ def add_verb(verbs: Any, name: str, text: str, run: Callable[[argparse.Namespace
 
 
 def add_fields(parser: argparse.ArgumentParser, config_class: Any) -> None:
-    """One flag per field of a configuration; values stay strings until the configuration reads them."""
+    """One flag per field of a configuration; values stay strings until the configuration reads them.
+
+    A bare `--fix-tags` says true.
+    """
     group = parser.add_argument_group("settings (a preset's value holds where a flag is not given)")
     for name, field in config_class.model_fields.items():
+        switch: dict[str, Any] = {"nargs": "?", "const": "true"} if field.annotation is bool else {}
         group.add_argument(
             f"--{name.replace('_', '-')}",
             dest=f"field_{name}",
+            **switch,
             metavar=_shown(field.annotation),
             help=f"{field.description} [{field.default}]".replace("%", "%%"),
         )

@@ -148,18 +148,26 @@ def _add_predict(verbs: Any, arguments: list[str]) -> None:
     )
     parser.add_argument("--device", help="auto, cpu, cuda, ...")
     parser.add_argument("--json", action="store_true", help="print what was done as JSON")
+    words = parser.add_argument_group("ner, instead of what the file looks like")
+    words.add_argument(
+        "--columns", dest="input_columns", help="columns of the file in order, e.g. word,pos,tag; text: running text"
+    )
+    words.add_argument("--encoding", dest="input_encoding", help="of the file [that of training]")
     sql_scores.add_search_options(parser)
 
 
 def _predict(options: argparse.Namespace) -> int:
     from normlab.engine.api import load_run
 
-    run = load_run(options.run_folder, device=options.device, **sql_scores.search_options(options))
+    given = {name: getattr(options, name) for name in ("input_columns", "input_encoding")}
+    changes = {name: value for name, value in given.items() if value is not None} | sql_scores.search_options(options)
+    run = load_run(options.run_folder, device=options.device, **changes)
+    read_as = run.read_as(options.input)  # before the output is written: it may replace the input
     count = run.predict_to(options.input, options.out, options.format)
     if options.json:
-        print(json.dumps({"out": str(options.out), "records": count}))
+        print(json.dumps({"out": str(options.out), "records": count, "read_as": read_as}))
     else:
-        print(f"{count} predictions in {options.out}")
+        print(f"{count} predictions in {options.out}" + (f"; input read as {read_as}" if read_as else ""))
     return 0
 
 

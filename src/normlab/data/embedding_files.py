@@ -51,7 +51,7 @@ class VectorSource:
         """Return every word of the file; none if there is no file."""
         if self.random or self.glove == GENERATED:
             return []
-        return glove_words(self.path(), dimension=self.dimension)
+        return glove_words(self.path(), dimension=self.dimension, cache_dir=_cache())
 
     def size(self) -> int:
         """Return the size of a word vector."""

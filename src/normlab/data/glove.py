@@ -58,9 +58,12 @@ def load_glove(
     return WordVectors(matrix, found)
 
 
-def glove_words(path: str | Path, *, dimension: int | None = None) -> list[str]:
+def glove_words(path: str | Path, *, dimension: int | None = None, cache_dir: Path | None = None) -> list[str]:
     """Return the file's words in order, for a vocabulary made of all of them; a repeated word counts once."""
-    return list(dict.fromkeys(entry.word for entry in _entries(Path(path), dimension, None)))
+    path = Path(path)
+    if cache_dir is not None:
+        return list(dict.fromkeys(_cached(path, dimension, cache_dir)[0]))
+    return list(dict.fromkeys(entry.word for entry in _entries(path, dimension, None)))
 
 
 def glove_fingerprint(path: str | Path, *, dimension: int | None = None, cache_dir: Path) -> str:
@@ -107,13 +110,21 @@ def _cached(path: Path, dimension: int | None, cache_dir: Path) -> tuple[list[st
         with atomic_binary(words_file) as file:
             file.write("\n".join(known).encode())
     known = words_file.read_bytes().decode().split("\n")
-    vectors = np.memmap(matrix_file, dtype=np.float32, mode="r")
-    return known, vectors.reshape(len(known), -1)
+    vectors = np.memmap(matrix_file, dtype=np.float32, mode="r").reshape(len(known), -1)
+    _checked_size(path, 1, vectors.shape[1], dimension)
+    return known, vectors
 
 
 def _cache_key(path: Path, dimension: int | None) -> str:
-    state = path.stat() if path.exists() else None
-    return f"{path.name}-{dimension or 'all'}" + (f"-{state.st_size}-{state.st_mtime_ns}" if state else "")
+    """Return what tells parsed files apart; the dimension asked for does not, it only picks a zip's member."""
+    if not path.exists():
+        return path.name
+    member = ""
+    if path.suffix == ".zip":
+        with _readable(path), zipfile.ZipFile(path) as archive:
+            member = "-" + _member(path, archive, dimension).replace("/", "-")
+    state = path.stat()
+    return f"{path.name}{member}-{state.st_size}-{state.st_mtime_ns}"
 
 
 def _vector(path: Path, entry: _Entry) -> np.ndarray:
@@ -153,7 +164,7 @@ def _checked_size(path: Path, line: int, size: int, dimension: int | None) -> in
 
 @contextmanager
 def _opened(path: Path, dimension: int | None) -> Iterator[IO[bytes]]:
-    try:
+    with _readable(path):
         if path.suffix == ".zip":
             with zipfile.ZipFile(path) as archive, archive.open(_member(path, archive, dimension)) as file:
                 yield file
@@ -163,6 +174,12 @@ def _opened(path: Path, dimension: int | None) -> Iterator[IO[bytes]]:
         else:
             with path.open("rb") as file:
                 yield file
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
     except (OSError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: cannot be read ({error}); is it GloVe's .txt, .gz or .zip?") from None
 
@@ -171,5 +188,6 @@ def _member(path: Path, archive: zipfile.ZipFile, dimension: int | None) -> str:
     names = [name for name in archive.namelist() if name.endswith(".txt")]
     fitting = [name for name in names if dimension is None or f".{dimension}d." in name] or names
     if len(fitting) != 1:
-        raise UserError(f"{path}: holds {', '.join(names) or 'no .txt file'}: say which dimension to take")
+        held = ", ".join(names) or "no .txt file"
+        raise UserError(f"{path}: holds {held}: say which dimension to take (--embedding-dim)")
     return fitting[0]

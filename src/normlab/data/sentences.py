@@ -48,6 +48,7 @@ class SentenceFile(ABC):
         scheme: "bio" (IOB2), "iob1" or "bioes", what the file's tags are written in.
         known_tags: the only tags to accept, None for all that are well formed.
         fix_tags: rewrite illegal tags (I- without B-) by the lenient reading and count them in `repaired`.
+        tagged: False: leave tags out, unchecked, as for prediction.
         encoding: of the file.
         max_tokens: the longest sentence to accept; a missing blank line is the usual cause of a longer one.
     Raises: UserError, while iterating, that names file, line and sentence.
@@ -63,6 +64,7 @@ class SentenceFile(ABC):
         scheme: str = "bio",
         known_tags: Collection[str] | None = None,
         fix_tags: bool = False,
+        tagged: bool = True,
         encoding: str = "utf-8",
         max_tokens: int = 5000,
     ) -> None:
@@ -70,6 +72,7 @@ class SentenceFile(ABC):
         self.scheme = resolve_scheme(scheme)
         self.known_tags = known_tags
         self.fix_tags = fix_tags
+        self.tagged = tagged
         self.encoding = encoding
         self.max_tokens = max_tokens
         self.repaired = 0
@@ -79,7 +82,10 @@ class SentenceFile(ABC):
         sentence = None
         for sentence in self._drafts():
             self._check_length(len(sentence), sentence.number, sentence.line)
-            yield sentence if sentence.tags is None else replace(sentence, tags=self._checked_tags(sentence))
+            if sentence.tags is None:
+                yield sentence
+            else:
+                yield replace(sentence, tags=self._checked_tags(sentence) if self.tagged else None)
         if sentence is None:
             raise UserError(f"{self.path}: holds no sentence, only blank lines")
 
@@ -108,7 +114,9 @@ class SentenceFile(ABC):
             return tags
         if not self.fix_tags:
             place, reason = illegal
-            raise UserError(f"{self._place(sentence, place)}: {reason}; --fix-tags repairs it")
+            raise UserError(
+                f"{self._place(sentence, place)}: {reason}; --fix-tags repairs it (or name another --scheme)"
+            )
         fixed = tuple(convert(tags, self.scheme))
         self.repaired += sum(a != b for a, b in zip(tags, fixed, strict=True))
         return fixed

@@ -42,8 +42,10 @@ def decode(raw: bytes, encoding: str, place: str) -> str:
     body = raw.removesuffix(b"\n").removesuffix(b"\r")
     try:
         return body.decode(encoding)
+    except LookupError:
+        raise UserError(f"{place}: unknown encoding '{encoding}': say --encoding utf-8, cp1252 or latin-1") from None
     except UnicodeDecodeError as error:
-        mend = "if it is a Windows file, give the encoding cp1252" if encoding == "utf-8" else "give its encoding"
+        mend = "if it is a Windows file, give --encoding cp1252" if encoding == "utf-8" else "give its --encoding"
         byte = f"byte 0x{body[error.start]:02x} at column {error.start + 1}"
         raise UserError(f"{place}: not {encoding} ({byte}); {mend}") from None
 

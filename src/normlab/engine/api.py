@@ -84,6 +84,11 @@ class Run:
         with settled_objects():
             return self.task.write_predictions(records, out, form, source)
 
+    def read_as(self, source: Any) -> str:
+        """Return what `predict` takes a source for ("running text"); "" if the task has nothing to guess."""
+        describe = getattr(self.task, "read_as", None)
+        return str(describe(source, self.config, self.folder.card())) if describe is not None else ""
+
     def evaluate(self, split: str, *, data: str | None = None) -> dict[str, Any]:
         """Measure a split with the trained weights; returns {"metrics": ..., "tables": ...}.
 

@@ -123,6 +123,8 @@ class Training:
         refuse_other_data(folder, self.data)
         used = {"fingerprint": self.data.fingerprint, "precision": self.placement.precision}
         folder.write_card({**self.data.card, **used})
+        for note in self.data.card.get("notes", ()):
+            progress.say(note)
         seed_stream(config.seed, "build")
         self.model = task.build(config, self.data.card)
         initialise(self.model, config.seed)

@@ -75,6 +75,23 @@ def test_bad_vectors_are_refused_in_one_line_with_their_place(
     assert hint in refused(folder, capsys, "--embeddings", "glove", "--glove", str(folder / "g.txt"), *flags)
 
 
+def test_an_encoding_that_nobody_knows_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--embeddings", "random", "--encoding", "klingon"]
+    assert "train.txt:1: unknown encoding 'klingon'" in refused(folder, capsys, *flags)
+
+
+def test_a_bare_fix_tags_repairs_and_counts(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "dev.txt").write_bytes(b"is O\nParis I-geo\n\nLima I-geo\nRica I-geo\n")
+    flags = ["--embeddings", "random", "--layer-norm", "none", "--threads", "1", "--hidden", "4", "--epochs", "1"]
+    out = folder / "run"
+    base = ["train", "ner", "--scale", "smoke", "--data", str(folder), "--out", str(out), *flags]
+    assert main([*base, "--fix-tags"]) == 0
+    said = "dev.txt: --fix-tags repaired 2 of 4 tags"
+    captured = capsys.readouterr()
+    assert said in captured.out + captured.err
+    assert said in (out / "log.txt").read_text()
+
+
 def test_lazy_rows_under_a_rule_that_moves_every_row_are_refused(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -48,6 +48,14 @@ def test_without_a_dev_file_validation_is_cut_from_training_by_the_seed(folder: 
     assert first.fingerprint == again.fingerprint != other.fingerprint
 
 
+def test_a_tag_may_stand_only_in_what_is_held_out(tmp_path: Path) -> None:
+    rare = "".join(f"x{number}/B-t{number}\n" for number in range(8))  # half of them are held out
+    corpus(tmp_path, train=rare)
+    data = prepare(NerConfig(data=str(tmp_path / "train.txt"), validation=0.5))
+    assert data.sizes == {"train": 4, "val": 4}
+    assert len(data.card["classes"]) == 8
+
+
 def test_o_is_tag_0_and_tags_of_a_type_stand_together(folder: Path) -> None:
     assert prepare(NerConfig(data=str(folder))).card["classes"] == ["O", "B-geo", "B-per"]
 

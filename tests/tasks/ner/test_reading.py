@@ -16,8 +16,8 @@ TWO = {"columns": ["word", "tag"]}
 def read(folder: Path, text: str, card: dict[str, list[str]], **options: str) -> tuple[str, list[tuple[str, ...]]]:
     path = folder / "input.txt"
     path.write_bytes(text.encode(options.get("encoding", "utf-8")))
-    kind, sentences = open_input(path, card, **options)
-    return kind, [(s.words[0], s.tokens[0]) for s in sentences]
+    found = open_input(path, card, **options)
+    return found.kind, [(s.words[0], s.tokens[0]) for s in found.sentences]
 
 
 @pytest.mark.parametrize("card", [COURSE, TWO], ids=["trained on it", "trained on another order"])
@@ -42,6 +42,60 @@ def test_running_text_is_not_taken_for_columns(text: str, tmp_path: Path) -> Non
 
 def test_the_encoding_of_the_run_is_that_of_its_inputs(tmp_path: Path) -> None:
     assert read(tmp_path, "Málaga O\n", TWO, encoding="cp1252")[1][0][0] == "Málaga"
+
+
+def test_aligned_columns_are_columns(tmp_path: Path) -> None:
+    text = "paris   NNP  Paris  B-geo\nis      VBZ  is     O\nquiet   JJ   quiet  O\n"
+    assert read(tmp_path, text, COURSE) == ("columns", [("Paris", "paris")])
+
+
+def test_columns_that_are_named_need_not_be_guessed(tmp_path: Path) -> None:
+    text = "Paris NNP\nis VBZ\n" * 4
+    assert read(tmp_path, text, COURSE)[0] == "text"
+    assert read(tmp_path, text, COURSE, columns="word,pos") == ("columns without tags", [("Paris", "Paris")])
+    assert read(tmp_path, "Paris x\n", COURSE, columns="word,tag")[0] == "columns"
+    assert read(tmp_path, "Paris O\n", COURSE, columns="text")[0] == "text"
+    with pytest.raises(UserError, match="put `tag` there"):
+        read(tmp_path, text, COURSE, columns="tag,word")
+
+
+def test_tags_that_training_read_further_left_stay_there(tmp_path: Path) -> None:
+    card = {"columns": ["tag", "word"]}
+    assert read(tmp_path, "B-geo Paris\nO is\n" * 4, card) == ("columns without tags", [("Paris", "Paris")])
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("in.txt", "is O\nParis I-geo\n"),
+        ("in.jsonl", '{"tokens": ["is", "Paris"], "tags": ["O", "I-geo"]}\n'),
+        ("in.csv", "Sentence #,Word,POS,Tag\nSentence: 1,is,VBZ,O\n,Paris,NNP,I-geo\n"),
+    ],
+)
+def test_tags_to_be_replaced_are_not_checked(name: str, content: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(content)
+    (sentence,) = open_input(tmp_path / name, TWO).sentences
+    assert (sentence.words, sentence.tags) == (("is", "Paris"), None)
+
+
+def test_kaggles_file_may_be_a_utf8_copy(tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("Sentence #,Word,POS,Tag\nSentence: 1,Málaga,NNP,O\n", encoding="utf-8")
+    (sentence,) = open_input(tmp_path / "in.csv", TWO, encoding="utf-8").sentences
+    assert sentence.words == ("Málaga",)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("paris NNP Paris B-geo\n", "columns token pos word tag; the old tags are not read"),
+        ("paris NNP Paris\n" * 6, "columns token pos word, without tags"),
+        ("He went to Paris.\nShe stayed.\n", "running text"),
+        ("Paris NNP\nis VBZ\n", "running text; most lines have 2 fields: if those are columns, name them (--columns)"),
+    ],
+)
+def test_what_a_file_is_taken_for_is_said(text: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text(text)
+    assert open_input(tmp_path / "in.txt", COURSE).read_as == said
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

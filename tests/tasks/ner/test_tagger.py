@@ -126,8 +126,11 @@ def test_probabilities_are_distributions_and_the_crfs_are_its_marginals() -> Non
     batch = data().splits["train"].batch(np.arange(10))
     for crf in (True, False):
         model = tagger(crf=crf)
-        shares = model.probabilities(model(batch), batch.mask)[batch.mask]
+        emissions = model(batch)
+        shares = model.probabilities(emissions, batch.mask)[batch.mask]
         assert torch.allclose(shares.sum(-1), torch.ones(len(shares), dtype=shares.dtype), atol=1e-6)
+        if model.crf is not None:  # themselves held against enumeration in tests/nn/test_crf.py
+            assert torch.allclose(shares, model.crf.marginals(emissions, batch.mask)[batch.mask])
 
 
 @pytest.mark.parametrize("crf", [True, False], ids=["crf", "linear"])

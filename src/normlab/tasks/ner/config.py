@@ -30,6 +30,15 @@ class NerConfig(TrainConfig):
     )
     fix_tags: bool = option(False, "repair illegal tags (I- without B-) instead of refusing them")
     encoding: str | None = option(None, "of the files; none: UTF-8, cp1252 for Kaggle's CSV")
+    input_columns: str | None = option(
+        None,
+        "prediction: the columns of the file to tag, or `text`; none: looked at",
+        untrained=True,
+        affects_result=False,
+    )
+    input_encoding: str | None = option(
+        None, "prediction: encoding of the file to tag; none: that of training", untrained=True, affects_result=False
+    )
 
     embeddings: Literal["random", "glove"] = option("random", "what word vectors start from")
     glove: str = option("", "GloVe file: .txt, .gz, .zip; empty: looked for beside the data", affects_result=False)

@@ -54,11 +54,11 @@ def prepare(config: NerConfig) -> NerData:
     `val` is the development file; without one it is cut from the training sentences by seed. `test` is there only
     if there is a test file: nothing is measured twice under two names.
     """
-    corpus, columns = _read(config)
+    corpus, columns, notes = _read(config)
+    spelling = _spelling(corpus["train"], config)  # before the cut: all sentences with a tag may be held out
     if "val" not in corpus:
         corpus["train"], corpus["val"] = _cut(corpus["train"], config)
     fingerprint = _fingerprint(corpus)
-    spelling = _spelling(corpus["train"], config)
     if spelling["scheme"] != config.scheme:
         corpus = {split: [_respelled(s, spelling["scheme"]) for s in part] for split, part in corpus.items()}
     corpus["train"] = _limited(corpus["train"], config)
@@ -72,6 +72,7 @@ def prepare(config: NerConfig) -> NerData:
         "embedding_dim": vector_size(config),
         **spelling,
         "columns": columns,
+        "notes": notes,
         "fingerprints": vector_fingerprints(config),
     }
     lexicon = Lexicon(card, lowercase=config.lowercase)
@@ -179,18 +180,21 @@ def _respelled(sentence: Sentence, scheme: Scheme) -> Sentence:
     return replace(sentence, tags=tuple(convert(sentence.tags or (), scheme)))
 
 
-def _read(config: NerConfig) -> tuple[dict[str, list[Sentence]], list[str]]:
+def _read(config: NerConfig) -> tuple[dict[str, list[Sentence]], list[str], list[str]]:
+    """Return the splits' sentences, the training file's columns, and what to tell about the files."""
     if config.data == GENERATED:
-        return {split: list(generated_sentences(split)) for split in ("train", "val", "test")}, _COLUMNS
+        return {split: list(generated_sentences(split)) for split in ("train", "val", "test")}, _COLUMNS, []
     corpus: dict[str, list[Sentence]] = {}
-    columns, known = _COLUMNS, None
+    columns, known, notes = _COLUMNS, None, []
     for split, path in _files(config).items():
         reader = _reader(path, config, known)
         corpus[split] = [_tagged(sentence, path) for sentence in reader]
+        if reader.repaired:
+            notes.append(f"{path.name}: --fix-tags repaired {reader.repaired} of {sum(map(len, corpus[split]))} tags")
         if split == "train":
             known = {tag for s in corpus[split] for tag in s.tags or ()}
             columns = list(reader.layout().columns) if isinstance(reader, ColumnFile) else _COLUMNS
-    return corpus, columns
+    return corpus, columns, notes
 
 
 def _reader(path: Path, config: NerConfig, known_tags: set[str] | None) -> SentenceFile:

@@ -17,7 +17,7 @@ from normlab.tasks.ner.encoding import Batch, Lexicon
 from normlab.tasks.ner.evaluation import evaluate
 from normlab.tasks.ner.model import CharacterEncoder, Tagger, WordEmbedding
 from normlab.tasks.ner.predictions import write_predictions
-from normlab.tasks.ner.reading import open_input
+from normlab.tasks.ner.reading import Input, open_input
 from normlab.tasks.ner.tagging import records
 from normlab.tasks.ner.vectors import load_vectors
 
@@ -113,9 +113,16 @@ class NerTask:
             source: a column file, a text, .jsonl or Kaggle's .csv, or Python values: texts, or lists of words.
         """
         assert isinstance(model, Tagger)
-        kind, sentences = open_input(source, card, config.encoding or "utf-8")
+        given = self._input(source, config, card)
         lexicon = Lexicon(card, lowercase=config.lowercase)
-        return records(model, sentences, lexicon, config, placement, kind)
+        return records(model, given.sentences, lexicon, config, placement, given.kind)
+
+    def read_as(self, source: Any, config: NerConfig, card: Mapping[str, Any]) -> str:
+        """Return what a source is taken for, in words: "columns token pos word, without tags"."""
+        return self._input(source, config, card).read_as
+
+    def _input(self, source: Any, config: NerConfig, card: Mapping[str, Any]) -> Input:
+        return open_input(source, card, config.input_encoding or config.encoding, config.input_columns)
 
     def write_predictions(self, records: Iterator[dict[str, Any]], out: Path, form: str, source: Any) -> int:
         """Write records as the input's columns with new tags, or as JSON lines; `auto` goes by input and suffix."""
