@@ -32,7 +32,7 @@ def training_batches(
 
 
 def evaluation_batches(
-    lengths: Sequence[int] | np.ndarray, batch_size: int, *, max_tokens: int = 20_000
+    lengths: Sequence[int] | np.ndarray, batch_size: int, *, max_tokens: int = 4_000
 ) -> list[np.ndarray]:
     """Return batches in order of length, longest first, so that too little memory shows at once.
 
