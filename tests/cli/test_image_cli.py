@@ -234,3 +234,15 @@ def test_both_kinds_of_statistics_are_measured_on_the_same_weights(tmp_path: Pat
     assert {"test/accuracy", "test/accuracy_precise", "test/precise_loss"} <= set(found["batch"])
     assert found["batch"]["test/loss"] != found["batch"]["test/precise_loss"]
     assert "test/accuracy_precise" not in found["group"]
+
+
+def test_axes_of_a_study_can_be_given_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    plan = ["study", "plan", "batch_size", "--scale", "smoke", "--json"]
+    assert main([*plan, "--axis", "norm=gn,instance", "--axis", "lr-scaling=fixed", "--axis", "lr=1e-1,0.2"]) == 0
+    values = [cell["values"] for cell in json.loads(capsys.readouterr().out)]
+    assert len(values) == 2 * 2 * 2
+    assert {cell["norm"] for cell in values} == {"group", "instance"}
+    assert {cell["lr"] for cell in values} == {0.1, 0.2}
+    for wrong in ("norm", "norm=", "=batch", "norm=[a"):
+        assert main([*plan, "--axis", wrong]) == 2
+        assert f"--axis {wrong}: give a setting and its values" in capsys.readouterr().err

@@ -67,6 +67,20 @@ def test_aliases_are_canonical_in_the_plan(source: Path) -> None:
     assert names == ["norm-batch_seed-0", "norm-batch_seed-1", "norm-none_seed-0", "norm-none_seed-1"]
 
 
+def test_a_setting_that_an_axis_would_undo_is_refused(source: Path) -> None:
+    with pytest.raises(UserError, match=r"--norm: .* compares values of norm: give all of them, --axis norm=bn,none"):
+        make_plan(source, scale="smoke", norm="group")
+    with pytest.raises(UserError, match=r"--seed: .* give their number with --seeds"):
+        make_plan(source, scale="smoke", seed=4)
+
+
+def test_axes_can_be_given_other_values_and_company(source: Path) -> None:
+    plan = make_plan(source, scale="smoke", seeds=1, axes={"norm": ["layer"], "batch_size": [8, 16]})
+    assert [cell.name for cell in plan.cells] == [f"norm-layer_batch_size-{size}_seed-0" for size in (8, 16)]
+    with pytest.raises(UserError, match="unknown key 'nrm'.*did you mean 'norm'"):
+        make_plan(source, scale="smoke", axes={"nrm": ["layer"]})
+
+
 def test_a_finished_cell_is_never_trained_again(study: Study, source: Path) -> None:
     before = {cell.name: (cell.folder.path / "result.json").stat().st_mtime_ns for cell in study.cells}
     lines: list[str] = []

@@ -27,6 +27,7 @@ def _add_study(verbs: Any, arguments: list[str]) -> None:
         )
         child.add_argument("--scale", default="demo", help="smoke, demo, full, or another scale of the study [demo]")
         child.add_argument("--seeds", type=int, help="number of paired seeds")
+        add_axis(child)
         child.add_argument("--json", action="store_true", help="print the answer as JSON")
         if name == "run":
             child.add_argument("--out", type=Path, help="the study's folder; default runs/STUDY-SCALE")
@@ -78,6 +79,34 @@ def study_config_class(words: list[str]) -> Any:
     return task_settings(task).config_class
 
 
+def add_axis(parser: argparse.ArgumentParser) -> None:
+    """Add the flag that compares other values than the study's file does."""
+    parser.add_argument(
+        "--axis",
+        action="append",
+        default=[],
+        metavar="NAME=V,V",
+        help="compare these values of a setting, instead of the study's or besides; may be repeated",
+    )
+
+
+def given_axes(options: argparse.Namespace) -> dict[str, list[Any]]:
+    """Return the axes given with `--axis`, their values read as YAML reads them."""
+    import yaml
+
+    found = {}
+    for word in options.axis:
+        name, _, values = word.partition("=")
+        try:
+            read = yaml.safe_load(f"[{values}]")
+        except yaml.YAMLError:
+            read = None
+        if not name or not read:
+            raise UserError(f"--axis {word}: give a setting and its values, e.g. --axis norm=batch,group")
+        found[name.replace("-", "_")] = read
+    return found
+
+
 def _study_changes(options: argparse.Namespace) -> dict[str, Any]:
     return field_values(options, study_config_class([options.study]))
 
@@ -85,7 +114,13 @@ def _study_changes(options: argparse.Namespace) -> dict[str, Any]:
 def _study_plan(options: argparse.Namespace) -> int:
     from normlab.studies.plan import make_plan
 
-    plan = make_plan(options.study, scale=options.scale, seeds=options.seeds, **_study_changes(options))
+    plan = make_plan(
+        options.study,
+        scale=options.scale,
+        seeds=options.seeds,
+        axes=given_axes(options),
+        **_study_changes(options),
+    )
     if options.json:
         print(json.dumps([{"name": c.name, "values": c.values, "seed": c.seed, "hash": c.hash} for c in plan.cells]))
         return 0
@@ -103,6 +138,7 @@ def _study_run(options: argparse.Namespace) -> int:
         out=options.out,
         scale=options.scale,
         seeds=options.seeds,
+        axes=given_axes(options),
         workers=options.workers,
         concurrent=options.concurrent,
         engine=options.engine,
