@@ -246,3 +246,21 @@ def test_axes_of_a_study_can_be_given_on_the_command_line(capsys: pytest.Capture
     for wrong in ("norm", "norm=", "=batch", "norm=[a"):
         assert main([*plan, "--axis", wrong]) == 2
         assert f"--axis {wrong}: give a setting and its values" in capsys.readouterr().err
+
+
+def test_a_claim_about_an_unknown_metric_is_one_line_and_costs_no_cell(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    claim = "{says: x, kind: better, a: {norm: batch}, b: {norm: none}, metric: test/acuracy, source: me}"
+    base = "{data: digits, n: 1, epochs: 1, limit_train: 64, batch_size: 32}"
+    study = f"title: T\nquestion: Q?\ntask: image\nbase: {base}\naxes: {{norm: [batch, none]}}\nclaims: [{claim}]\n"
+    (tmp_path / "s.yaml").write_text(study)
+    run = ["study", "run", str(tmp_path / "s.yaml"), "--out", str(tmp_path / "out"), "--workers", "1"]
+    assert main(run) == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if "claim 1" in line]
+    assert len(lines) == 1
+    assert "unknown metric 'test/acuracy': did you mean 'test/accuracy'?" in lines[0]
+    (tmp_path / "s.yaml").write_text(study.replace("acuracy", "accuracy"))
+    assert main(run) == 0
+    assert "2 done" in (said := capsys.readouterr().err)
+    assert "claim 1" not in said

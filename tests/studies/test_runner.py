@@ -77,7 +77,7 @@ def test_a_setting_that_an_axis_would_undo_is_refused(source: Path) -> None:
 def test_axes_can_be_given_other_values_and_company(source: Path) -> None:
     plan = make_plan(source, scale="smoke", seeds=1, axes={"norm": ["layer"], "batch_size": [8, 16]})
     assert [cell.name for cell in plan.cells] == [f"norm-layer_batch_size-{size}_seed-0" for size in (8, 16)]
-    with pytest.raises(UserError, match="unknown key 'nrm'.*did you mean 'norm'"):
+    with pytest.raises(UserError, match=r"unknown key 'nrm'.*did you mean 'norm'"):
         make_plan(source, scale="smoke", axes={"nrm": ["layer"]})
 
 

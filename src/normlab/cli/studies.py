@@ -156,6 +156,7 @@ def _show_study(study: Any, *, as_json: bool) -> int:
     report = build_report([study.path], study.path / "report.html")
     failed = [cell.name for cell in study.cells if cell.state == "failed"]
     _warn_of_mixed_versions(study)
+    _warn_of_wrong_claims(study)
     if as_json:
         print(json.dumps({"study": str(study.path), "report": str(report), "failed": failed, "rows": as_values(study)}))
     else:
@@ -195,6 +196,15 @@ def _warn_of_mixed_versions(study: Any) -> None:
         print(f"normlab: {study.path}: {line}: train the older ones again for a fair comparison", file=sys.stderr)
 
 
+def _warn_of_wrong_claims(study: Any) -> None:
+    """Name the claims that cannot be answered; metrics are known only now that cells have some."""
+    from normlab.studies.claims import claims_or_mistakes
+
+    for claim in claims_or_mistakes(study):
+        if isinstance(claim, UserError):
+            print(f"normlab: {claim}: mend it in the study's file and run the study again", file=sys.stderr)
+
+
 def _study_report(options: argparse.Namespace) -> int:
     from normlab.studies import Study
 
@@ -231,6 +241,7 @@ def _add_recommend(verbs: Any, arguments: list[str]) -> None:
     parser = add_verb(verbs, "recommend", "say which normalization to use, why, and how sure that is", _recommend)
     parser.add_argument("studies", type=Path, nargs="*", metavar="STUDY", help="study folders, as evidence of your own")
     parser.add_argument("--batch-size", type=int, default=128, help="examples per step on one device [128]")
+    parser.add_argument("--data", help="name or path of your data: studies of other data do not count")
     parser.add_argument("--task", default="image", help="image, ner or text2sql [image]")
     parser.add_argument("--memory", type=float, metavar="GIB", help="memory of the device")
     parser.add_argument("--device", help="cpu, cuda, ...")
@@ -246,6 +257,7 @@ def _recommend(options: argparse.Namespace) -> int:
         task=options.task,
         memory_gib=options.memory,
         device=options.device,
+        data=options.data,
         evidence=[Study.open(folder) for folder in options.studies],
     )
     if options.json:
