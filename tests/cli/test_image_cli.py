@@ -234,3 +234,33 @@ def test_both_kinds_of_statistics_are_measured_on_the_same_weights(tmp_path: Pat
     assert {"test/accuracy", "test/accuracy_precise", "test/precise_loss"} <= set(found["batch"])
     assert found["batch"]["test/loss"] != found["batch"]["test/precise_loss"]
     assert "test/accuracy_precise" not in found["group"]
+
+
+def test_axes_of_a_study_can_be_given_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    plan = ["study", "plan", "batch_size", "--scale", "smoke", "--json"]
+    assert main([*plan, "--axis", "norm=gn,instance", "--axis", "lr-scaling=fixed", "--axis", "lr=1e-1,0.2"]) == 0
+    values = [cell["values"] for cell in json.loads(capsys.readouterr().out)]
+    assert len(values) == 2 * 2 * 2
+    assert {cell["norm"] for cell in values} == {"group", "instance"}
+    assert {cell["lr"] for cell in values} == {0.1, 0.2}
+    for wrong in ("norm", "norm=", "=batch", "norm=[a"):
+        assert main([*plan, "--axis", wrong]) == 2
+        assert f"--axis {wrong}: give a setting and its values" in capsys.readouterr().err
+
+
+def test_a_claim_about_an_unknown_metric_is_one_line_and_costs_no_cell(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    claim = "{says: x, kind: better, a: {norm: batch}, b: {norm: none}, metric: test/acuracy, source: me}"
+    base = "{data: digits, n: 1, epochs: 1, limit_train: 64, batch_size: 32}"
+    study = f"title: T\nquestion: Q?\ntask: image\nbase: {base}\naxes: {{norm: [batch, none]}}\nclaims: [{claim}]\n"
+    (tmp_path / "s.yaml").write_text(study)
+    run = ["study", "run", str(tmp_path / "s.yaml"), "--out", str(tmp_path / "out"), "--workers", "1"]
+    assert main(run) == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if "claim 1" in line]
+    assert len(lines) == 1
+    assert "unknown metric 'test/acuracy': did you mean 'test/accuracy'?" in lines[0]
+    (tmp_path / "s.yaml").write_text(study.replace("acuracy", "accuracy"))
+    assert main(run) == 0
+    assert "2 done" in (said := capsys.readouterr().err)
+    assert "claim 1" not in said

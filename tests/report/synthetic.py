@@ -17,6 +17,7 @@ from normlab.runs.atomic import write_json
 from normlab.studies.study import Study
 
 NORMS = ["torch_batch", "batch", "instance", "batch_instance", "layer", "group", "none"]
+FORTY = {"norm": ["batch", "group", "layer", "none"], "batch_size": [2, 8, 16, 32, 128], "lr": [0.03, 0.1]}
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 ACCURACY = {
     "torch_batch": 0.880, "batch": 0.880, "instance": 0.852, "batch_instance": 0.884, "layer": 0.846,
@@ -189,9 +190,12 @@ def _confusion(accuracy: float, rng: np.random.Generator) -> list[list[int]]:
     return counts.tolist()
 
 
-def add_layers(study: Study) -> None:
-    """Give every run of a study a `layers.jsonl` beside its epochs: a network of six convolutions."""
-    layers = ["conv", *(f"stages.{stage}.0.conv{conv}" for stage in range(3) for conv in (1, 2) if stage + conv > 1)]
+SMALL = ["conv", *(f"stages.{stage}.0.conv{conv}" for stage in range(3) for conv in (1, 2) if stage + conv > 1)]
+RESNET14 = ["conv", *(f"stages.{s}.{block}.conv{conv}" for s in range(3) for block in range(2) for conv in (1, 2))]
+
+
+def add_layers(study: Study, layers: Sequence[str] = SMALL) -> None:
+    """Give every run of a study a `layers.jsonl` beside its epochs."""
     for cell in study.cells:
         for record in cell.folder.metrics() if cell.state != "waiting" else []:
             measured = {

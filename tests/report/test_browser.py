@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from synthetic import make_study
+from synthetic import FORTY, add_layers, make_study
 
 from normlab.report import build_report
 
@@ -216,6 +216,47 @@ def test_saved_figure_is_white_and_carries_title_and_legend(browser: Any, report
     assert "Error by epoch" in svg
     assert svg.count("Batch-instance norm") >= 1
     assert "rgb(255, 255, 255)" in svg
+    page.close()
+
+
+def test_figure_is_saved_as_png(browser: Any, report: Path) -> None:
+    page = opened(browser, report, viewport=WIDE)
+    with page.expect_download() as download:
+        page.locator("#s0-figure-error [data-save=png]").click()
+    assert download.value.path().read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert download.value.suggested_filename == "s0-figure-error.png"
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a report of 40 variants with long names."""
+    folder = tmp_path_factory.mktemp("many")
+    study = make_study(folder / "study", axes=FORTY, seeds=2, epochs=30)
+    add_layers(study)
+    return build_report([study.path], folder / "report.html")
+
+
+# Pairs of texts of a figure that lie over one another: panel titles, and names of rows.
+OVERLAPPING = """() => [...document.querySelectorAll(".plot")].flatMap((plot) => {
+  const boxes = [...plot.querySelectorAll(".annotation-text-g")].map((text) => [text.getBoundingClientRect(), text]);
+  return boxes.flatMap(([a, one], i) => boxes.slice(i + 1)
+    .filter(([b]) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1)
+    .map(([, other]) => one.textContent + " | " + other.textContent));
+})"""
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_forty_variants_stay_readable(browser: Any, many: Path, width: int) -> None:
+    page = opened(browser, many, viewport={"width": width, "height": 900})
+    page.evaluate("document.querySelectorAll('details.folded').forEach((folded) => { folded.open = true; })")
+    page.wait_for_function("[...document.querySelectorAll('.plot')].every((plot) => plot.querySelector('.main-svg'))")
+    assert page.evaluate(EMPTY_FIGURES) == []
+    assert page.evaluate(OVERLAPPING) == []
+    assert page.evaluate(OVERFLOWING) == []
+    assert page.evaluate("Math.max(...[...document.querySelectorAll('.legend')].map((l) => l.children.length))") <= 10
+    plot = page.locator("#s0-figure-published .plot .plotbg, #s0-figure-published .plot .cartesianlayer .gridlayer")
+    assert plot.first.bounding_box()["width"] > 0.6 * page.locator("#s0-figure-published .plot").bounding_box()["width"]
     page.close()
 
 

@@ -170,6 +170,18 @@ def test_recommendation_names_the_setting_and_rests_on_this_study(tmp_path: Path
     assert any("Study seven_norms (demo, cifar10, batch size 128)" in reason for reason in advice.reasons)
 
 
+def test_recommendation_at_the_other_batch_sizes_gives_all_its_grounds(tmp_path: Path) -> None:
+    study = make_study(tmp_path, axes={"norm": ["batch", "group"], "batch_size": [2, 128]}, seeds=3)
+    found = recommendation(StudyView.read(study))
+    assert found is not None
+    (table,) = [block for block in found.blocks if block.kind == "table"]
+    size, scheme, because, but = (cell.text for cell in table.rows[0])
+    assert (size, scheme) == ("2", "Group norm")
+    assert "At 2 images a step" in because
+    assert "Study seven_norms" in because
+    assert "groups must divide" in but
+
+
 def test_recommendation_needs_a_study_of_schemes(tmp_path: Path) -> None:
     assert recommendation(StudyView.read(make_study(tmp_path, axes={"lr": [0.1, 0.2]}))) is None
 

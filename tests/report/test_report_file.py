@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import base64
 import json
 import re
 import subprocess
 import sys
+import zlib
 from html import unescape
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from synthetic import NORMS, make_run, make_study
 
 from normlab.errors import UserError
 from normlab.report import build_report
-from normlab.report.build import figure_json, render
+from normlab.report.build import figure_script, render
 from normlab.report.sections import GENERAL, SECTIONS, sections_of
 from normlab.report.view import StudyView
 from normlab.studies.claims import judge, parse_claims
@@ -21,6 +23,12 @@ from normlab.studies.study import Study
 
 def headings(html: str) -> list[str]:
     return re.findall(r"<h2>(.*?)</h2>", html)
+
+
+def written_figures(html: str) -> list[str]:
+    """Return the JSON of every figure, inflated where it was packed."""
+    scripts = re.findall(r'<script type="application/json"( data-packed)?>(.*?)</script>', html, flags=re.DOTALL)
+    return [zlib.decompress(base64.b64decode(text)).decode() if packed else text for packed, text in scripts]
 
 
 def test_report_of_a_study_has_every_section_of_the_image_task(seven: Study, tmp_path: Path) -> None:
@@ -63,7 +71,7 @@ def test_text_in_a_figure_cannot_close_its_script_element(tmp_path: Path) -> Non
     blocks = [block for section in sections_of(StudyView.read(study)) for block in section.blocks]
     figures = [block for block in blocks if block.kind == "figure"]
     assert figures
-    assert not any("<" in figure_json(figure) for figure in figures)
+    assert not any("<" in figure_script(figure)[1:].removesuffix("</script>") for figure in figures)
 
 
 @pytest.mark.parametrize("state", ["waiting", "running", "interrupted", "failed", "diverged"])
@@ -144,10 +152,10 @@ def test_curve_with_nan_is_written_as_valid_json(tmp_path: Path) -> None:
     with (folder.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
         file.write('{"epoch": 3, "val/loss": NaN, "val/accuracy": Infinity, "features/p99": NaN}\n')
     html = build_report([folder.path], tmp_path / "report.html").read_text(encoding="utf-8")
-    scripts = re.findall(r'<script type="application/json">(.*?)</script>', html, flags=re.DOTALL)
-    assert scripts
-    for script in scripts:
-        json.loads(script, parse_constant=lambda name: pytest.fail(f"{name} in a figure"))
+    figures = written_figures(html)
+    assert figures
+    for text in figures:
+        json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} in a figure"))
 
 
 def test_path_without_run_or_study_is_a_users_mistake(tmp_path: Path) -> None:
@@ -161,3 +169,13 @@ def test_report_of_35_cells_and_100_epochs_is_light_enough_to_mail(tmp_path: Pat
     study = make_study(tmp_path / "study", seeds=5, epochs=100)
     out = build_report([study.path], tmp_path / "report.html")
     assert out.stat().st_size < 8_000_000
+
+
+def test_large_figures_are_packed_and_hold_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    views = [StudyView.read(make_study(tmp_path / "study", seeds=2, epochs=100))]
+    packed = render(views)
+    monkeypatch.setattr("normlab.report.build._PACKED_FROM", 10**9)
+    plain = render(views)
+    assert " data-packed" in packed.split("<body>")[1]
+    assert written_figures(packed) == written_figures(plain)
+    assert len(packed) < len(plain)

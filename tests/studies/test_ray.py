@@ -238,6 +238,12 @@ def test_an_address_where_nobody_listens_is_one_line(source: Path) -> None:
             run_study(source, out=source.parent / "x", engine="ray", cluster=ClusterOptions(address=address))
 
 
+@pytest.mark.parametrize("address", ["nonsense", "host:", ":6379", "host:99999", "ray://host", ""])
+def test_what_is_no_address_is_one_line(source: Path, address: str) -> None:
+    with pytest.raises(UserError, match=rf"--address {address}: no address: give auto, HOST:PORT"):
+        run_study(source, out=source.parent / "x", engine="ray", cluster=ClusterOptions(address=address))
+
+
 def test_a_flag_of_the_cluster_without_the_engine_is_a_mistake(
     source: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -50,6 +50,30 @@ def test_a_study_that_tells_schemes_apart_overrules_print(tmp_path):
     assert not any("print alone" in limit for limit in found.limits)
 
 
+def test_limits_are_those_of_the_scheme_that_is_recommended_in_the_end(tmp_path):
+    better = {"batch": 0.90, "group": 0.85}
+    found = recommend(batch_size=4, device="cuda", evidence=[study_of(tmp_path / "a", better, (4, 128))])
+    assert found.scheme == "batch"
+    assert not any("groups must divide" in limit for limit in found.limits)
+    assert any("running averages" in limit for limit in found.limits)
+    assert any("count the images per GPU" in limit for limit in found.limits)
+    worse = {"batch": 0.85, "group": 0.90}
+    found = recommend(batch_size=128, device="cuda", evidence=[study_of(tmp_path / "b", worse)])
+    assert any("groups must divide" in limit for limit in found.limits)
+    assert not any("running averages" in limit or "per GPU" in limit for limit in found.limits)
+
+
+def test_a_study_of_other_data_does_not_count(tmp_path):
+    study = study_of(tmp_path, {"batch": 0.85, "group": 0.90})
+    for path in study.path.glob("cells/*/config.yaml"):
+        path.write_text(path.read_text() + "data: /disk/cifar10/\n")
+    for same in (None, "cifar10", "/elsewhere/cifar10"):
+        assert recommend(batch_size=128, data=same, evidence=[study]).scheme == "group"
+    found = recommend(batch_size=128, data="svhn", evidence=[study])
+    assert found.scheme == "batch"
+    assert any("was trained on cifar10, not on svhn: it does not count" in limit for limit in found.limits)
+
+
 def test_a_study_that_does_not_leaves_it(tmp_path):
     found = recommend(batch_size=128, evidence=[study_of(tmp_path, {"batch": 0.90, "group": 0.90, "none": 0.7})])
     assert found.scheme == "batch"

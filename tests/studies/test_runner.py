@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -66,6 +67,20 @@ def test_aliases_are_canonical_in_the_plan(source: Path) -> None:
     assert names == ["norm-batch_seed-0", "norm-batch_seed-1", "norm-none_seed-0", "norm-none_seed-1"]
 
 
+def test_a_setting_that_an_axis_would_undo_is_refused(source: Path) -> None:
+    with pytest.raises(UserError, match=r"--norm: .* compares values of norm: give all of them, --axis norm=bn,none"):
+        make_plan(source, scale="smoke", norm="group")
+    with pytest.raises(UserError, match=r"--seed: .* give their number with --seeds"):
+        make_plan(source, scale="smoke", seed=4)
+
+
+def test_axes_can_be_given_other_values_and_company(source: Path) -> None:
+    plan = make_plan(source, scale="smoke", seeds=1, axes={"norm": ["layer"], "batch_size": [8, 16]})
+    assert [cell.name for cell in plan.cells] == [f"norm-layer_batch_size-{size}_seed-0" for size in (8, 16)]
+    with pytest.raises(UserError, match=r"unknown key 'nrm'.*did you mean 'norm'"):
+        make_plan(source, scale="smoke", axes={"nrm": ["layer"]})
+
+
 def test_a_finished_cell_is_never_trained_again(study: Study, source: Path) -> None:
     before = {cell.name: (cell.folder.path / "result.json").stat().st_mtime_ns for cell in study.cells}
     lines: list[str] = []
@@ -83,6 +98,28 @@ def test_more_seeds_add_cells_and_keep_the_old_ones(study: Study, source: Path) 
 def test_a_study_edited_after_cells_are_done_is_refused_and_says_what_changed(study: Study, source: Path) -> None:
     with pytest.raises(UserError, match=r"trained with other settings \(lr: 0.1 -> 0.5\)"):
         run_study(source, scale="smoke", out=study.path, lr=0.5)
+
+
+def changed(study: Study, out: Path, cells: str, file: str, old: str, new: str) -> Study:
+    """Return a copy of a study in which `file` of the cells that a pattern names says something else."""
+    copied = shutil.copytree(study.path, out)
+    paths = list(copied.glob(f"cells/{cells}/{file}"))
+    assert paths
+    for path in paths:
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new))
+    return Study.open(copied)
+
+
+def test_cells_that_read_other_data_are_named_unless_the_axes_chose_them(study: Study, tmp_path: Path) -> None:
+    assert study.mixed_inputs() == []
+    content = study.cells[0].folder.card()["fingerprint"]
+    one = changed(study, tmp_path / "seed", "norm-batch_seed-1", "card.json", content, "0ther")
+    assert one.mixed_inputs() == [f"cells were trained with different data: {content} in 3, 0ther in 1"]
+    scheme = changed(study, tmp_path / "scheme", "norm-none_*", "card.json", content, "0ther")
+    assert scheme.mixed_inputs() == []  # as an axis over image sizes would make them
+    place = changed(scheme, tmp_path / "place", "norm-none_*", "config.yaml", "data: digits", "data: cifar10")
+    assert "different data" in place.mixed_inputs()[0]
 
 
 def test_a_folder_of_something_else_is_refused(source: Path, tmp_path: Path) -> None:

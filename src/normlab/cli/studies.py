@@ -27,6 +27,7 @@ def _add_study(verbs: Any, arguments: list[str]) -> None:
         )
         child.add_argument("--scale", default="demo", help="smoke, demo, full, or another scale of the study [demo]")
         child.add_argument("--seeds", type=int, help="number of paired seeds")
+        add_axis(child)
         child.add_argument("--json", action="store_true", help="print the answer as JSON")
         if name == "run":
             child.add_argument("--out", type=Path, help="the study's folder; default runs/STUDY-SCALE")
@@ -78,6 +79,34 @@ def study_config_class(words: list[str]) -> Any:
     return task_settings(task).config_class
 
 
+def add_axis(parser: argparse.ArgumentParser) -> None:
+    """Add the flag that compares other values than the study's file does."""
+    parser.add_argument(
+        "--axis",
+        action="append",
+        default=[],
+        metavar="NAME=V,V",
+        help="compare these values of a setting, instead of the study's or besides; may be repeated",
+    )
+
+
+def given_axes(options: argparse.Namespace) -> dict[str, list[Any]]:
+    """Return the axes given with `--axis`, their values read as YAML reads them."""
+    import yaml
+
+    found = {}
+    for word in options.axis:
+        name, _, values = word.partition("=")
+        try:
+            read = yaml.safe_load(f"[{values}]")
+        except yaml.YAMLError:
+            read = None
+        if not name or not read:
+            raise UserError(f"--axis {word}: give a setting and its values, e.g. --axis norm=batch,group")
+        found[name.replace("-", "_")] = read
+    return found
+
+
 def _study_changes(options: argparse.Namespace) -> dict[str, Any]:
     return field_values(options, study_config_class([options.study]))
 
@@ -85,7 +114,13 @@ def _study_changes(options: argparse.Namespace) -> dict[str, Any]:
 def _study_plan(options: argparse.Namespace) -> int:
     from normlab.studies.plan import make_plan
 
-    plan = make_plan(options.study, scale=options.scale, seeds=options.seeds, **_study_changes(options))
+    plan = make_plan(
+        options.study,
+        scale=options.scale,
+        seeds=options.seeds,
+        axes=given_axes(options),
+        **_study_changes(options),
+    )
     if options.json:
         print(json.dumps([{"name": c.name, "values": c.values, "seed": c.seed, "hash": c.hash} for c in plan.cells]))
         return 0
@@ -103,6 +138,7 @@ def _study_run(options: argparse.Namespace) -> int:
         out=options.out,
         scale=options.scale,
         seeds=options.seeds,
+        axes=given_axes(options),
         workers=options.workers,
         concurrent=options.concurrent,
         engine=options.engine,
@@ -120,6 +156,7 @@ def _show_study(study: Any, *, as_json: bool) -> int:
     report = build_report([study.path], study.path / "report.html")
     failed = [cell.name for cell in study.cells if cell.state == "failed"]
     _warn_of_mixed_versions(study)
+    _warn_of_wrong_claims(study)
     if as_json:
         print(json.dumps({"study": str(study.path), "report": str(report), "failed": failed, "rows": as_values(study)}))
     else:
@@ -159,6 +196,15 @@ def _warn_of_mixed_versions(study: Any) -> None:
         print(f"normlab: {study.path}: {line}: train the older ones again for a fair comparison", file=sys.stderr)
 
 
+def _warn_of_wrong_claims(study: Any) -> None:
+    """Name the claims that cannot be answered; metrics are known only now that cells have some."""
+    from normlab.studies.claims import claims_or_mistakes
+
+    for claim in claims_or_mistakes(study):
+        if isinstance(claim, UserError):
+            print(f"normlab: {claim}: mend it in the study's file and run the study again", file=sys.stderr)
+
+
 def _study_report(options: argparse.Namespace) -> int:
     from normlab.studies import Study
 
@@ -195,6 +241,7 @@ def _add_recommend(verbs: Any, arguments: list[str]) -> None:
     parser = add_verb(verbs, "recommend", "say which normalization to use, why, and how sure that is", _recommend)
     parser.add_argument("studies", type=Path, nargs="*", metavar="STUDY", help="study folders, as evidence of your own")
     parser.add_argument("--batch-size", type=int, default=128, help="examples per step on one device [128]")
+    parser.add_argument("--data", help="name or path of your data: studies of other data do not count")
     parser.add_argument("--task", default="image", help="image, ner or text2sql [image]")
     parser.add_argument("--memory", type=float, metavar="GIB", help="memory of the device")
     parser.add_argument("--device", help="cpu, cuda, ...")
@@ -210,6 +257,7 @@ def _recommend(options: argparse.Namespace) -> int:
         task=options.task,
         memory_gib=options.memory,
         device=options.device,
+        data=options.data,
         evidence=[Study.open(folder) for folder in options.studies],
     )
     if options.json:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from normlab.cli.parser import add_fields, add_verb, field_values
-from normlab.cli.studies import study_config_class
+from normlab.cli.studies import add_axis, given_axes, study_config_class
 
 
 def _add_tune(verbs: Any, arguments: list[str]) -> None:
@@ -18,6 +18,7 @@ def _add_tune(verbs: Any, arguments: list[str]) -> None:
     parser.add_argument("--plan", action="store_true", help="list the trials, without training")
     parser.add_argument("--scale", default="demo", help="smoke, demo, full, or another scale of the study [demo]")
     parser.add_argument("--seeds", type=int, help="number of seeds of each trial of a grid")
+    add_axis(parser)
     parser.add_argument("--out", type=Path, help="the search's folder; default runs/STUDY-SCALE")
     parser.add_argument("--workers", type=int, help="trials trained at once; default one per core")
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
@@ -36,6 +37,7 @@ def _tune(options: argparse.Namespace) -> int:
         out=options.out,
         scale=options.scale,
         seeds=options.seeds,
+        axes=given_axes(options),
         workers=options.workers,
         **changes,
     )
@@ -47,7 +49,8 @@ def _show_plan(options: argparse.Namespace, changes: dict[str, Any]) -> int:
     from normlab.errors import UserError
     from normlab.studies.plan import make_plan
 
-    plan = make_plan(options.study, scale=options.scale, seeds=options.seeds, **changes)
+    axes = given_axes(options)
+    plan = make_plan(options.study, scale=options.scale, seeds=options.seeds, axes=axes, **changes)
     if plan.search is None:
         raise UserError(f"{options.study}: has no `search` block: see `normlab study plan {options.study}`")
     if options.json:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import time
+import zlib
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -27,6 +28,8 @@ from normlab.report.sources import collect_studies
 from normlab.report.view import StudyView
 from normlab.runs.atomic import write_text
 from normlab.runs.environment import package_version
+
+_PACKED_FROM = 30_000  # characters; smaller figures are readable as they are, and gain little
 
 
 def build_report(paths: Sequence[Path | str], out: Path | str) -> Path:
@@ -65,10 +68,16 @@ def render(views: Sequence[StudyView]) -> str:
     )
 
 
-def figure_json(block: Figure) -> Markup:
-    """Return a figure as JSON that may stand in a script element: no `<` can close the element."""
-    text = plotly.io.to_json(block.figure, validate=False, remove_uids=True, engine="json")
-    return Markup(text.replace("<", "\\u003c"))
+def figure_script(block: Figure) -> Markup:
+    """Return the script element of a figure: its JSON, in which no `<` can close the element.
+
+    A large one is deflated, to about a third: a report of many variants shall still be light enough to mail.
+    """
+    text = plotly.io.to_json(block.figure, validate=False, remove_uids=True, engine="json").replace("<", "\\u003c")
+    if len(text) <= _PACKED_FROM:
+        return Markup(f'<script type="application/json">{text}</script>')
+    packed = base64.b64encode(zlib.compress(text.encode(), 9)).decode()
+    return Markup(f'<script type="application/json" data-packed>{packed}</script>')
 
 
 @cache
@@ -80,7 +89,7 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["figure_json"] = figure_json
+    environment.filters["figure_script"] = figure_script
     environment.globals["dash_array"] = _DASH_ARRAYS.get
     environment.globals["verdicts"] = VERDICTS
     return environment

@@ -97,16 +97,27 @@ def find_study(path_or_name: str | Path) -> Path:
     return shipped[str(path_or_name)]
 
 
-def make_plan(path_or_name: str | Path, *, scale: str = "demo", seeds: int | None = None, **changes: Any) -> Plan:
-    """Resolve a study into cells. `changes` are settings that override those of every cell.
+def make_plan(
+    path_or_name: str | Path,
+    *,
+    scale: str = "demo",
+    seeds: int | None = None,
+    axes: Mapping[str, list[Any]] | None = None,
+    **changes: Any,
+) -> Plan:
+    """Resolve a study into cells.
 
-    Raises: UserError naming the file and the wrong key, value or scale.
+    Args:
+        axes: values that replace those of the study's axes, or make further ones.
+        changes: settings that override those of every cell.
+    Raises: UserError naming the file and the wrong key, value or scale, or a change that an axis would undo.
     """
     path = find_study(path_or_name)
     study = StudyFile.from_yaml(path)
     chosen = _choose_scale(study, scale, path)
     settings = task_settings(study.task)
-    axes = _axes(study, chosen, path)
+    axes = _axes(study, chosen, axes or {}, path)
+    _refuse_undone(changes, axes, path)
     base = {**settings.preset(chosen.preset or scale, str(path)), **study.base, **chosen.base, **changes}
     count = seeds or chosen.seeds or study.seeds
     search = None
@@ -143,16 +154,26 @@ def _choose_scale(study: StudyFile, scale: str, path: Path) -> Scale:
     return Scale()
 
 
-def _axes(study: StudyFile, chosen: Scale, path: Path) -> dict[str, list[Any]]:
+def _axes(study: StudyFile, chosen: Scale, asked: Mapping[str, list[Any]], path: Path) -> dict[str, list[Any]]:
     axes = {**study.axes, **chosen.axes}
     if study.variants:
         axes = {VARIANT: list(study.variants), **axes}
+    axes |= asked
     unknown = [name for name in axes.get(VARIANT, []) if name not in study.variants]
     if unknown:
         raise UserError(f"{path}: unknown variant '{unknown[0]}': {did_you_mean(unknown[0], study.variants)}")
     if not axes:
         raise UserError(f"{path}: nothing to compare: give axes or variants")
     return axes
+
+
+def _refuse_undone(changes: Mapping[str, Any], axes: Mapping[str, list[Any]], path: Path) -> None:
+    """An axis sets its setting in every cell, and so do the seeds: a flag that says otherwise would do nothing."""
+    if "seed" in changes:
+        raise UserError("--seed: the seeds of a study are 0, 1, 2, ...: give their number with --seeds")
+    for name in set(changes) & set(axes):
+        flag, values = name.replace("_", "-"), ",".join(map(str, axes[name]))
+        raise UserError(f"--{flag}: {path} compares values of {name}: give all of them, --axis {name}={values}")
 
 
 def _combinations(axes: Mapping[str, list[Any]]) -> list[dict[str, Any]]:

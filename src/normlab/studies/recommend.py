@@ -44,6 +44,7 @@ def recommend(
     task: str = "image",
     memory_gib: float | None = None,
     device: str | None = None,
+    data: str | None = None,
     evidence: Sequence[Study] = (),
 ) -> Recommendation:
     """Recommend a normalization scheme.
@@ -52,6 +53,7 @@ def recommend(
         batch_size: examples per step on one device.
         memory_gib: memory of that device; tells whether the batch fits.
         device: "cpu", "cuda", ...; only its caveats enter.
+        data: name or path of the data set in question; studies of another one do not count.
         evidence: studies of the same task that compare norms; those of a like batch size overrule print.
     Raises: UserError for an unknown task, or a batch size or memory that is not positive.
     """
@@ -63,10 +65,10 @@ def recommend(
     if fitting < batch_size:
         answer.reasons.insert(0, f"{memory_gib:g} GiB hold about {fitting} images a step, not {batch_size}.")
         answer.limits.append("The memory estimate is for the ResNet with 14 layers at 32 x 32 pixels in float32.")
-    answer.limits.extend(_device_limits(device, answer.scheme))
-    used = [_weigh(answer, study, fitting) for study in evidence if study.task == task]
+    used = [_weigh(answer, study, fitting, data) for study in evidence if study.task == task]
     if not any(used):
         answer.limits.append("No study of yours at a like batch size was given: this rests on print alone.")
+    answer.limits[:0] = _limits_of(answer.scheme, device)  # only now: a study may have chosen another scheme
     return answer
 
 
@@ -89,13 +91,12 @@ def _fitting_batch(batch_size: int, memory_gib: float | None) -> int:
 def _from_print(batch_size: int) -> Recommendation:
     if batch_size <= SMALL_BATCH:
         return _few_images(batch_size)
-    limits = ["Batch norm predicts with running averages: a prediction may differ from what training saw."]
     if batch_size >= LARGE_BATCH:
         reason = (
             f"At {batch_size} images a step, batch norm has statistics enough: on ImageNet it led group norm "
             "from 16 images a GPU on (76.3 against 75.8 %; Luo et al. 2019)."
         )
-        return Recommendation("batch", [reason], limits)
+        return Recommendation("batch", [reason])
     reason = (
         f"At {batch_size} images a step of 32 x 32 pixels, batch norm still averages over {batch_size * 64} "
         "values per channel in the last stage (N x H x W)."
@@ -104,7 +105,7 @@ def _from_print(batch_size: int) -> Recommendation:
         "Between 5 and 15 images a step published runs contradict each other, with one seed each: batch norm "
         "at 8 gained 1.6 points in one and lost 13 in another. Run the study `batch_size`, or take `group`."
     )
-    return Recommendation("batch", [reason], [*limits, contested])
+    return Recommendation("batch", [reason], [contested])
 
 
 def _few_images(batch_size: int) -> Recommendation:
@@ -114,8 +115,7 @@ def _few_images(batch_size: int) -> Recommendation:
         "75.9 % (Luo et al. 2019).",
         "Group norm's statistics are of one image: training and prediction compute the same (Wu & He 2018).",
     ]
-    limit = "The groups must divide every layer's channels; one group is layer norm, C groups are instance norm."
-    return Recommendation("group", reasons, [limit])
+    return Recommendation("group", reasons)
 
 
 def _recurrent(task: str) -> Recommendation:
@@ -128,16 +128,26 @@ def _recurrent(task: str) -> Recommendation:
     )
 
 
-def _device_limits(device: str | None, scheme: str) -> list[str]:
-    if device is not None and device.startswith("cuda") and scheme == "batch":
-        return ["Over several GPUs each one normalizes its own part of the batch: count the images per GPU."]
-    return []
+def _limits_of(scheme: str, device: str | None) -> list[str]:
+    """Return what holds against a scheme wherever it is used, and on this device."""
+    if scheme == "group":
+        return ["The groups must divide every layer's channels; one group is layer norm, C groups are instance norm."]
+    if "batch" not in scheme:
+        return []
+    limits = ["Batch norm predicts with running averages: a prediction may differ from what training saw."]
+    if device is not None and device.startswith("cuda"):
+        limits.append("Over several GPUs each one normalizes its own part of the batch: count the images per GPU.")
+    return limits
 
 
-def _weigh(answer: Recommendation, study: Study, batch_size: int) -> bool:
+def _weigh(answer: Recommendation, study: Study, batch_size: int, wanted: str | None) -> bool:
     """Let a study confirm or overrule the answer; return False if it cannot speak to this setting."""
     axes = axis_values(study)
     if "norm" not in axes or METRIC not in known_metrics(study)[0]:
+        return False
+    data = next((_name_of(str(cell.folder.config().get("data", ""))) for cell in study.finished()), "")
+    if wanted is not None and data != _name_of(wanted):
+        answer.limits.append(f"Study {study.name} was trained on {data}, not on {_name_of(wanted)}: it does not count.")
         return False
     nearest = _nearest_batch(study, axes, batch_size)
     if nearest is None or answer.scheme not in axes["norm"]:
@@ -147,8 +157,7 @@ def _weigh(answer: Recommendation, study: Study, batch_size: int) -> bool:
         for each in comparisons(study, METRIC, axis="norm", reference=answer.scheme)
         if each.reference.get("batch_size", nearest) == nearest
     ]
-    data = next((str(cell.folder.config().get("data", "")) for cell in study.finished()), "")
-    setting = ", ".join(part for part in (study.scale, data.rstrip("/").rpartition("/")[2]) if part)
+    setting = ", ".join(part for part in (study.scale, data) if part)
     place = f"Study {study.name} ({setting}, batch size {nearest})"
     if not any(_speaks(each) for each in found):
         answer.limits.append(f"{place} has fewer than two seeds, which tell nothing.")
@@ -170,6 +179,11 @@ def _weigh(answer: Recommendation, study: Study, batch_size: int) -> bool:
     if nearest != batch_size:
         answer.limits.append(f"{place} is the nearest to {batch_size} that was trained.")
     return True
+
+
+def _name_of(data: str) -> str:
+    """Return what a data set is called: the last part of its path."""
+    return data.rstrip("/").rpartition("/")[2]
 
 
 def _open_ones(found: list[SchemeComparison], scheme: str, place: str) -> list[str]:

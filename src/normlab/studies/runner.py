@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,6 +30,7 @@ def run_study(
     out: Path | str | None = None,
     scale: str = "demo",
     seeds: int | None = None,
+    axes: Mapping[str, list[Any]] | None = None,
     workers: int | None = None,
     concurrent: int = 1,
     engine: Literal["local", "ray"] = "local",
@@ -42,6 +43,7 @@ def run_study(
     Args:
         path_or_name: a YAML file, or the name of a shipped study.
         out: its folder; default `runs/NAME-SCALE`.
+        axes: values that replace those of the study's axes, or make further ones, e.g. `{"norm": ["batch", "layer"]}`.
         workers: cells trained at once; default one per core, or one in all if there is a GPU; on a cluster as many
             as it has room for.
         concurrent: cells that share a process and its data, a step of each in turn; local engine only.
@@ -56,7 +58,7 @@ def run_study(
     if concurrent < 1 or (concurrent > 1 and engine != "local"):
         raise UserError(f"concurrent: {concurrent} with the engine {engine}: give at least 1, and the local engine")
     say = say or to_stderr
-    plan = make_plan(path_or_name, scale=scale, seeds=seeds, **changes)
+    plan = make_plan(path_or_name, scale=scale, seeds=seeds, axes=axes, **changes)
     if plan.search is not None:
         raise UserError(f"{find_study(path_or_name)}: searches for settings: run it with `normlab tune {path_or_name}`")
     folder = Path(out) if out else Path("runs") / f"{plan.name}-{scale}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,22 +88,36 @@ class Study:
         return (cell for cell in self.cells if cell.result is not None)
 
     def mixed_inputs(self) -> list[str]:
-        """Return a sentence for each further input (pretrained vectors, say) of which cells saw different contents.
+        """Return a sentence for each input (the data, pretrained vectors) of which cells saw different contents.
 
         Where files lie is no setting, so a plan cannot tell; comparisons between such cells compare the files too.
         """
-        seen: dict[str, dict[str, int]] = {}
-        for cell in self.cells:
-            inputs = cell.folder.card().get("fingerprints", {}) if cell.state != "waiting" else {}
-            for name, content in inputs.items():
-                seen.setdefault(name, {}).setdefault(content, 0)
-                seen[name][content] += 1
+        cards = [(cell, cell.folder.card()) for cell in self.cells if cell.state != "waiting"]
+        seen: dict[str, Counter[str]] = {}
+        for _, card in cards:
+            data = {"data": card["fingerprint"]} if "fingerprint" in card else {}
+            for name, content in {**data, **card.get("fingerprints", {})}.items():
+                seen.setdefault(name, Counter())[content] += 1
+        if not self._mixes_data([(cell, card["fingerprint"]) for cell, card in cards if "fingerprint" in card]):
+            seen.pop("data", None)
         return [
             f"cells were trained with different {name}: "
             + ", ".join(f"{content} in {count}" for content, count in contents.items())
             for name, contents in seen.items()
             if len(contents) > 1
         ]
+
+    def _mixes_data(self, read: list[tuple[StudyCell, str]]) -> bool:
+        """Say whether cells of equal axis values, or of other `--data`, read different data.
+
+        Settings choose what is read too (an image size, a view), so a difference that follows the axes is meant.
+        """
+        contents: dict[str, set[str]] = {}
+        for cell, content in read:
+            contents.setdefault(json.dumps(cell.values), set()).add(content)
+        if any(len(found) > 1 for found in contents.values()):
+            return True
+        return "data" not in self.axes and len({str(cell.folder.config().get("data")) for cell, _ in read}) > 1
 
     def groups(self) -> list[tuple[dict[str, Any], list[StudyCell]]]:
         """Return the cells by axis values, seeds together, in the order of the plan."""

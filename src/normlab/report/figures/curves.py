@@ -62,15 +62,21 @@ def curves_figure(
 
 
 def variant_traces(
-    variant: Variant, metric: str, scale: Scale = as_it_is, panel: int = 0, style: Style | None = None
+    variant: Variant,
+    metric: str,
+    scale: Scale = as_it_is,
+    panel: int = 0,
+    style: Style | None = None,
+    *,
+    band: bool = True,
 ) -> list[go.Scatter]:
-    """Return a variant's mean line, and below it the band of its seeds if there are several."""
+    """Return a variant's mean line, and with `band` below it the band of its seeds if there are several."""
     style = style or variant.style
     epochs, means, lows, highs = variant.mean_curve(metric)
     if not epochs:
         return []
     traces = []
-    if len(variant.cells) > 1:
+    if band and len(variant.cells) > 1:
         around = rounded([*map(scale, lows), *reversed([*map(scale, highs)])])
         traces.append(
             go.Scatter(

@@ -97,8 +97,9 @@ def axes_of(index: int) -> dict[str, str]:
 
 
 def panel_title(text: str, suffix: str) -> dict[str, Any]:
-    """Return a heading that moves with its panel."""
+    """Return a heading that moves with its panel; `page.js` knows it by its name and breaks it into lines."""
     return {
+        "name": "title",
         "text": f"<b>{escaped(text)}</b>",
         "xref": f"x{suffix} domain",
         "yref": f"y{suffix} domain",

@@ -79,6 +79,18 @@ def line_keys(lines: Lines) -> list[Key]:
     ]
 
 
+def legend_of(variants: Sequence[Variant]) -> tuple[list[Key], dict[str, Style]]:
+    """Return the legend of a figure with all variants in each panel, and the styles by label that it stands for.
+
+    Few variants have an entry and a style each. Of many, those that share a value of the line axis have one.
+    """
+    lines = laid_out(variants)
+    if lines is None:
+        return [Key(variant.label, variant.style) for variant in variants], {v.label: v.style for v in variants}
+    styles = {variant.label: lines.styles[str(variant.values.get(lines.axis))] for variant in variants}
+    return line_keys(lines), styles
+
+
 def _styles(axis: str, values: list[Any], variants: Sequence[Variant]) -> dict[str, Style]:
     """Schemes keep their colours; numbers go from faint to strong."""
     if axis == "norm":

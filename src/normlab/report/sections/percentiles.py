@@ -32,9 +32,11 @@ def section(view: StudyView) -> Section | None:
         "percentiles", "Penultimate features: percentiles 1, 20, 80, 99 by epoch", percentiles_figure(shown)
     )
     blocks: list[Block] = [figure, last_epoch_table(shown)]
+    layers = _by_layer(view)
     if len(shown) > MANY:
         blocks = [last_epoch_table(shown), Folded(f"The curves of all {len(shown)} variants", [figure])]
-    blocks += _by_layer(view)
+        layers = [Folded(f"Layer by layer, all {len(shown)} variants", layers)] if layers else []
+    blocks += layers
     return Section("percentiles", "Evolution of the feature distribution", blocks, help=_HELP)
 
 

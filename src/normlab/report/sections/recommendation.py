@@ -52,8 +52,8 @@ def _table(answers: dict[int, Recommendation], main: int) -> Table:
         [
             Cell(str(size)),
             Cell(name_of(answer.scheme)),
-            Cell(answer.reasons[-1]),
-            Cell(" ".join(answer.limits[-1:]) or DASH),
+            Cell(" ".join(answer.reasons)),
+            Cell(" ".join(answer.limits) or DASH),
         ]
         for size, answer in answers.items()
         if size != main

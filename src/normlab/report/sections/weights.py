@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from normlab.report.blocks import Block, Figure, Folded, Key, Section
+from normlab.report.blocks import Block, Figure, Folded, Section
 from normlab.report.figures.layers import layers_figure
+from normlab.report.figures.multiples import legend_of
 from normlab.report.layers import layers_with, split_layers, variants_with
 from normlab.report.view import StudyView
 
@@ -15,13 +16,13 @@ _QUANTITIES: Mapping[str, str] = {
     "effective_lr": "Effective learning rate, lr / |w|² (logarithmic)",
 }
 _HELP = (
-    "One line per variant, the mean over its seeds, with a band from the lowest to the highest seed; a cross ends a "
-    "run that diverged. The panels of a figure share their axes. A gradient that is many times larger in one layer "
-    "than in the next, or that grows until the run stops, is what clipping and norms are for. Where a norm follows a "
-    "layer, the size of its weights does not matter to the output, only their direction; a step then turns them by an "
-    "angle in proportion to lr / |w|², the effective learning rate (van Laarhoven 2017; Hoffer et al. 2018). Weights "
-    "that grow are a learning rate that falls, and weight decay is a learning rate that is kept up. Without a norm "
-    "that quantity means nothing and is not shown; nor is it for the output layer."
+    "One line per variant, the mean over its seeds, with a band from the lowest to the highest seed unless there are "
+    "many variants; a cross ends a run that diverged. The panels of a figure share their axes. A gradient that is many "
+    "times larger in one layer than in the next, or that grows until the run stops, is what clipping and norms are "
+    "for. Where a norm follows a layer, the size of its weights does not matter to the output, only their direction; a "
+    "step then turns them by an angle in proportion to lr / |w|², the effective learning rate (van Laarhoven 2017; "
+    "Hoffer et al. 2018). Weights that grow are a learning rate that falls, and weight decay is a learning rate that "
+    "is kept up. Without a norm that quantity means nothing and is not shown; nor is it for the output layer."
 )
 
 
@@ -33,12 +34,13 @@ def section(view: StudyView) -> Section | None:
         layers, variants = layers_with(view, quantity), variants_with(view, quantity)
         if not layers:
             continue
-        keys = [Key(variant.label, variant.style) for variant in variants]
+        keys, styles = legend_of(variants)
         name = quantity.replace("_", "-")
         shown, rest = split_layers(layers)
-        blocks.append(Figure(name, title, layers_figure(variants, shown, quantity, log_y=True), keys))
+        figure = layers_figure(variants, shown, quantity, styles=styles, log_y=True)
+        blocks.append(Figure(name, title, figure, keys))
         if rest:
-            others = layers_figure(variants, rest, quantity, log_y=True)
+            others = layers_figure(variants, rest, quantity, styles=styles, log_y=True)
             folded.append(Figure(f"{name}-rest", title, others, keys))
     if folded:
         blocks.append(Folded("The other layers", folded))

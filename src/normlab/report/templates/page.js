@@ -2,7 +2,7 @@
 (() => {
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const coarse = matchMedia("(pointer: coarse)");
-  const ROW_GAP = 54;
+  const ROW_GAP = 54, TITLE_WIDTH = 7.6, TITLE_LINE = 17, NAME_WIDTH = 6.6;  // a letter's mean width, a line's height
 
   const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const onScreen = () => ({
@@ -10,19 +10,49 @@
   });
   const onPaper = () => ({ text: "#1c2430", soft: "#5a6675", line: "#e2e6ec", panel: "#ffffff", head: "#f2f5f8" });
 
+  // Names of rows that would take the plot's place stand above their rows, within it.
+  function placeRowNames(layout, width) {
+    const axis = layout.yaxis, names = (axis && axis.type === "category" && axis.automargin && axis.categoryarray) || [];
+    if (!names.some((name) => name.length * NAME_WIDTH > 0.4 * width)) return;
+    axis.automargin = axis.showticklabels = false;
+    layout.margin.l = 12;
+    layout.annotations = names.map((name) => ({ text: name, xref: "paper", x: 0, xanchor: "left", y: name,
+      yanchor: "bottom", yshift: 5, showarrow: false, font: { size: 12 } }));
+  }
+
+  // A panel's title in as many lines as its width asks for; returns the most that any panel has.
+  function wrapTitles(layout, width) {
+    let most = 1;
+    for (const title of layout.annotations || []) {
+      if (title.name !== "title") continue;
+      const lines = [""];
+      for (const word of title.text.replace(/^<b>|<\/b>$/g, "").split(" ")) {
+        const longer = lines.at(-1) ? lines.at(-1) + " " + word : word;
+        if (lines.at(-1) && longer.length * TITLE_WIDTH > width) lines.push(word);
+        else lines[lines.length - 1] = longer;
+      }
+      title.text = `<b>${lines.join("<br>")}</b>`;
+      title.align = "left";
+      most = Math.max(most, lines.length);
+    }
+    return most;
+  }
+
   // Panels in as many columns as the width carries; the axes' domains follow.
   function placePanels(layout, width) {
     const grid = layout.meta && layout.meta.grid;
     if (!grid) return;
+    placeRowNames(layout, width);
     const plotWidth = Math.max(120, width - layout.margin.l - layout.margin.r);
     const gap = grid.shareY ? 22 : 58;
     const columns = Math.max(1, Math.min(grid.columns, Math.floor((plotWidth + gap) / (grid.minWidth * 0.9))));
     const rows = Math.ceil(grid.panels / columns);
-    const rowGap = rows > 1 && columns === 1 && !grid.shareY ? ROW_GAP + 20 : ROW_GAP;
-    const plotHeight = rows * grid.rowHeight + (rows - 1) * rowGap;
     const panelWidth = Math.min((plotWidth - gap * (columns - 1)) / columns, grid.maxWidth || Infinity);
-    layout.height = plotHeight + grid.top + layout.margin.b;
-    layout.margin.t = grid.top;
+    const more = TITLE_LINE * (wrapTitles(layout, panelWidth + gap / 2) - 1);
+    const rowGap = (rows > 1 && columns === 1 && !grid.shareY ? ROW_GAP + 20 : ROW_GAP) + more;
+    const plotHeight = rows * grid.rowHeight + (rows - 1) * rowGap;
+    layout.height = plotHeight + grid.top + more + layout.margin.b;
+    layout.margin.t = grid.top + more;
     for (let i = 0; i < grid.panels; i++) {
       const row = Math.floor(i / columns), column = i % columns, suffix = i ? i + 1 : "";
       const left = column * (panelWidth + gap), top = row * (grid.rowHeight + rowGap);
@@ -32,7 +62,7 @@
       y.domain = [Math.max(0, 1 - (top + grid.rowHeight) / plotHeight), 1 - top / plotHeight];
       x.showticklabels = last;
       x.title = { text: last ? grid.xTitle : "", standoff: 6 };
-      y.showticklabels = column === 0 || !grid.shareY;
+      if (y.type !== "category") y.showticklabels = column === 0 || !grid.shareY;
     }
   }
 
@@ -50,12 +80,20 @@
   const figures = [...document.querySelectorAll(".figure")].map((element) => ({
     element,
     plot: element.querySelector(".plot"),
-    spec: JSON.parse(element.querySelector("script").textContent),
+    spec: null,
     title: element.querySelector("h3").textContent,
     keys: [...element.querySelectorAll(".key")].map((key) => ({ key, groups: JSON.parse(key.dataset.groups) })),
     hidden: new Set(),
     width: 0,
   }));
+
+  // Large figures are deflated.
+  async function read(figure) {
+    const script = figure.element.querySelector("script");
+    if (!("packed" in script.dataset)) return JSON.parse(script.textContent);
+    const bytes = Uint8Array.from(atob(script.textContent), (letter) => letter.charCodeAt(0));
+    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).json();
+  }
 
   function laidOut(figure, width, colors) {
     const layout = structuredClone(figure.spec.layout);
@@ -66,7 +104,7 @@
   }
 
   function draw(figure, width = Math.floor(figure.plot.clientWidth), colors = onScreen()) {
-    if (!width) return;
+    if (!width || !figure.spec) return;
     figure.width = width;
     const config = { displayModeBar: false, responsive: false, doubleClick: "reset" };
     return Plotly.react(figure.plot, figure.plot.data || figure.spec.data, laidOut(figure, width, colors), config);
@@ -78,7 +116,7 @@
       if (figure && Math.floor(entry.contentRect.width) !== figure.width) draw(figure);
     }
   });
-  Promise.all(figures.map((figure) => draw(figure))).then(() => {
+  Promise.all(figures.map(async (figure) => { figure.spec = await read(figure); await draw(figure); })).then(() => {
     figures.forEach((figure) => observer.observe(figure.plot));
     document.documentElement.dataset.drawn = String(figures.length);
   });

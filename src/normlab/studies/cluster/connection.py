@@ -45,10 +45,12 @@ def connected(ray: Any, address: str | None) -> Iterator[None]:
 
 
 def _refuse_silence(address: str) -> None:
-    """Raise `UserError` soon if nothing answers at HOST:PORT: Ray itself would try for minutes."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if address == "auto" or not port.isdigit():
+    """Raise `UserError` soon if nothing answers at HOST:PORT, or if that is no address: Ray would try for minutes."""
+    if address == "auto":
         return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not (host and port.isdigit() and 0 < int(port) < 65536):
+        raise UserError(f"--address {address}: no address: give auto, HOST:PORT or ray://HOST:PORT, or leave it out")
     try:
         socket.create_connection((host, int(port)), timeout=CONNECT / 3).close()
     except OSError as error:

@@ -8,6 +8,7 @@ budget on each.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ def run_search(
     out: Path | str | None = None,
     scale: str = "demo",
     seeds: int | None = None,
+    axes: Mapping[str, list[Any]] | None = None,
     workers: int | None = None,
     say: Say | None = None,
     **changes: Any,
@@ -36,6 +38,7 @@ def run_search(
     Args:
         path_or_name: a YAML file with a `search` block, or the name of a shipped one.
         out: the search's folder; default `runs/NAME-SCALE`.
+        axes: values that replace those of the file's axes: what is compared.
         workers: trials trained at once; default one per core, or one in all if there is a GPU. A space's proposals
             depend on which trials are over, so only one worker draws the same trials again.
         say: receives progress as lines; default standard error.
@@ -44,7 +47,7 @@ def run_search(
     """
     say = say or to_stderr
     source = find_study(path_or_name)
-    plan = make_plan(path_or_name, scale=scale, seeds=seeds, **changes)
+    plan = make_plan(path_or_name, scale=scale, seeds=seeds, axes=axes, **changes)
     if plan.search is None:
         raise UserError(f"{source}: has no `search` block: run it with `normlab study run {path_or_name}`")
     refuse_wrong_claims(plan, source)
