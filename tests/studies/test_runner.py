@@ -154,6 +154,21 @@ def die_on_batch_norm(task: str, config: object, path: Path) -> tuple[str, str]:
     return train_cell(task, config, path)  # type: ignore[arg-type]
 
 
+def test_other_axes_leave_out_the_claims_that_speak_of_what_is_not_compared(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        TINY
+        + "claims:\n- {says: Kept., kind: better, a: {norm: batch}, b: {norm: none}, source: me}\n"
+        + "- {says: Open., kind: better, a: {norm: batch}, b: {norm: group}, source: me}\n"
+    )
+    lines: list[str] = []
+    axes = {"norm": ["batch", "none"]}
+    for _ in range(2):  # again: the same plan, nothing to train
+        study = run_study(path, scale="smoke", seeds=1, axes=axes, out=tmp_path / "out", workers=1, say=lines.append)
+    assert lines[0] == "left out with what it compares: Open."
+    assert [claim["says"] for claim in study.claims] == ["Kept."]
+
+
 def test_a_wrong_claim_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(TINY + "claims:\n- {says: x, kind: better, a: {norm: btch}, b: {norm: none}, source: me}\n")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -59,6 +60,8 @@ def run_study(
         raise UserError(f"concurrent: {concurrent} with the engine {engine}: give at least 1, and the local engine")
     say = say or to_stderr
     plan = make_plan(path_or_name, scale=scale, seeds=seeds, axes=axes, **changes)
+    if axes:
+        plan = with_claims_that_apply(plan, say)
     if plan.search is not None:
         raise UserError(f"{find_study(path_or_name)}: searches for settings: run it with `normlab tune {path_or_name}`")
     folder = Path(out) if out else Path("runs") / f"{plan.name}-{scale}"
@@ -84,6 +87,21 @@ def refuse_wrong_claims(plan: Plan, source: Path) -> None:
     from normlab.studies.claims import read_claims  # scipy takes a second to import; planning does not need it
 
     read_claims(plan.file.claims, plan.axes, str(source))
+
+
+def with_claims_that_apply(plan: Plan, say: Say) -> Plan:
+    """Return a plan whose axes were changed without those claims of its file that speak of other values."""
+    from normlab.studies.claims import read_claims
+
+    kept = []
+    for claim in plan.file.claims:
+        try:
+            read_claims([claim], plan.axes, "claim")
+        except UserError:
+            say(f"left out with what it compares: {claim.get('says', 'a claim')}")
+        else:
+            kept.append(claim)
+    return replace(plan, file=plan.file.model_copy(update={"claims": kept}))
 
 
 def in_pairs(cells: list[Cell]) -> list[Cell]:

@@ -16,7 +16,7 @@ from normlab.errors import UserError
 from normlab.runs.lock import FolderLock
 from normlab.studies.local import run_local
 from normlab.studies.plan import Cell, Plan, find_study, make_plan
-from normlab.studies.runner import Say, lay_out, refuse_wrong_claims, to_stderr
+from normlab.studies.runner import Say, lay_out, refuse_wrong_claims, to_stderr, with_claims_that_apply
 from normlab.studies.search.settings import Search
 from normlab.studies.search.winners import measure_winners
 from normlab.studies.study import Study
@@ -48,6 +48,8 @@ def run_search(
     say = say or to_stderr
     source = find_study(path_or_name)
     plan = make_plan(path_or_name, scale=scale, seeds=seeds, axes=axes, **changes)
+    if axes:
+        plan = with_claims_that_apply(plan, say)
     if plan.search is None:
         raise UserError(f"{source}: has no `search` block: run it with `normlab study run {path_or_name}`")
     refuse_wrong_claims(plan, source)
