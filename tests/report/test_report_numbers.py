@@ -106,6 +106,7 @@ def test_summary_names_the_best_and_tells_settled_from_open_differences(seven: S
     behind = next((line for line in words if line.startswith("Behind it")), "")
     undecided = next((line for line in words if line.startswith("Not told apart")), "")
     assert all(label in behind for label in settled)
+    assert "by +" not in behind
     assert all(label in undecided for label in open_ones)
     assert "Holm-corrected for 6 comparisons" in words[-1]
 

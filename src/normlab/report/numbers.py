@@ -43,12 +43,15 @@ def spread_text(interval: Interval | None, metric: str) -> str:
     return f"± {100 * half:.2f}" if is_fraction(metric) else f"± {half:.2g}"
 
 
-def difference_text(interval: Interval) -> str:
-    """Return a difference of shares in percentage points, signed, with its interval where there is one."""
-    mean = f"{100 * interval.mean:+.2f}"
+def difference_text(interval: Interval, sign: str = "+") -> str:
+    """Return a difference of shares in percentage points with its interval where there is one.
+
+    `sign` is as in a format: "+" writes both signs, "-" only that of negative numbers ("behind by 3.10").
+    """
+    mean = f"{100 * interval.mean:{sign}.2f}"
     if interval.low is None or interval.high is None:
         return mean
-    return f"{mean} [{100 * interval.low:+.2f}, {100 * interval.high:+.2f}]"
+    return f"{mean} [{100 * interval.low:{sign}.2f}, {100 * interval.high:{sign}.2f}]"
 
 
 def duration(seconds: float | None) -> str:

@@ -80,7 +80,7 @@ def _behind(standing: Standing, metric: str) -> str:
     assert standing.adjusted is not None
     interval = standing.adjusted.interval
     if is_fraction(metric):
-        return f"{difference_text(interval)} points"
+        return f"{difference_text(interval, sign='-')} points"
     return f"{interval.mean:.4g}"
 
 
