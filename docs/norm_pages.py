@@ -87,9 +87,10 @@ def evidence(name: str) -> list[str]:
     for path in sorted((HERE / "results").glob("*.json")):
         study = json.loads(path.read_text(encoding="utf-8"))
         for row in study["rows"]:
-            found = row["metrics"].get("test/accuracy")
-            if row["values"].get("norm") == name and found is not None:
-                lines.append(f"| [{study['title']}](../results/{path.stem}.md) | {row['label']} | {_percent(found)} |")
+            found, lost = row["metrics"].get("test/accuracy"), row.get("diverged", 0)
+            if row["values"].get("norm") == name and (found or lost):
+                measured = _measured(found, lost)
+                lines.append(f"| [{study['title']}](../results/{path.stem}.md) | {row['label']} | {measured} |")
     if not lines:
         return []
     return [
@@ -102,11 +103,16 @@ def evidence(name: str) -> list[str]:
     ]
 
 
-def _percent(found: dict[str, Any]) -> str:
-    mean, runs = f"{100 * found['mean']:.2f} %", f"n = {found['n']}"
+def _measured(found: dict[str, Any] | None, diverged: int) -> str:
+    """Return mean, interval (cut to what a share can be) and number of runs, and how many diverged beside them."""
+    lost = f"{diverged} diverged" if diverged else ""
+    if found is None:
+        return lost
+    runs = ", ".join(part for part in (f"n = {found['n']}", lost) if part)
     if found["low"] is None:
-        return f"{mean} ({runs})"
-    return f"{mean} [{100 * found['low']:.2f}, {100 * found['high']:.2f}] ({runs})"
+        return f"{100 * found['mean']:.2f} % ({runs})"
+    low, high = max(found["low"], 0.0), min(found["high"], 1.0)
+    return f"{100 * found['mean']:.2f} % [{100 * low:.2f}, {100 * high:.2f}] ({runs})"
 
 
 def _yes(value: bool) -> str:

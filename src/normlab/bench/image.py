@@ -6,7 +6,7 @@ weights.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ from normlab.bench.row import Goal, Row, cost, faster
 from normlab.bench.student_images import StudentTraining
 from normlab.bench.timing import Settings, compare
 from normlab.bench.training import OwnTraining
+from normlab.engine.device import choose_placement
+from normlab.engine.rng import initialise
 from normlab.nn.resnet import ResNet
 from normlab.norms import NORMS
 from normlab.tasks.image.config import SETTINGS, ImageConfig
@@ -26,7 +28,7 @@ from normlab.tasks.image.data import ImageData
 from normlab.tasks.image.metrics import classification_metrics, confusion_matrix
 from normlab.tasks.image.task import TASK
 
-STEP_COST, TRAINING = Goal(at_most=1.25), Goal(at_least=3.0)
+STEP_COST, TRAINING, WATCH_COST = Goal(at_most=1.25), Goal(at_least=3.0), Goal(at_most=1.25)
 _IMAGES = 1024
 
 
@@ -38,6 +40,7 @@ def rows(settings: Settings) -> Iterator[Row]:
         yield from scheme_rows(batch, data, settings, limits)
     for batch in batches:
         yield training_row(batch, data, settings, limits)
+    yield watch_row(data, settings)
     if not settings.quick:
         yield from layout_rows(settings)
     yield score_row(settings)
@@ -55,10 +58,10 @@ def made_up_images() -> ImageData:
             "std": [0.25] * 3,
         },
         fingerprint="noise",
-        sizes={"train": _IMAGES},
+        sizes={"train": _IMAGES, "val": _IMAGES},
         images={"train": torch.randint(256, (_IMAGES, 3, 32, 32), dtype=torch.uint8)},
         labels={"train": torch.randint(10, (_IMAGES,))},
-        rows={"train": ("train", torch.arange(_IMAGES))},
+        rows={split: ("train", torch.arange(_IMAGES)) for split in ("train", "val")},
     )
 
 
@@ -113,6 +116,32 @@ def _floor(own: OwnTraining, batch: int, steps: int, limits: Limits) -> Floor:
     dtype = own.placement.dtype
     size = torch.empty(0, dtype=dtype).element_size()
     return limits.floor(moved=steps * moved * size, flops=steps * flops, dtype=dtype)
+
+
+def watch_row(data: ImageData, settings: Settings) -> Row:
+    """An evaluation that takes the percentiles of every layer beside one that takes none."""
+    plain, watched = (evaluation(record, data, settings) for record in ("off", "all"))
+    precision = choose_placement(ImageConfig(device="cpu", threads=settings.threads)).precision
+    found = compare(plain, watched, settings)
+    what = f"ResNet-14 evaluation with the percentiles of every layer, {_IMAGES:,} images, {precision}"
+    return cost(what, "the evaluation alone", found, goal=WATCH_COST)
+
+
+def evaluation(record: str, data: ImageData, settings: Settings) -> Callable[[], object]:
+    """Return an evaluation of a ResNet-14 with batch norm that records `off`, `penultimate` or `all`."""
+    values = {"norm": "batch", "distributions": record, "threads": settings.threads, "device": "cpu"}
+    config = SETTINGS.make(None, values, "bench")
+    assert isinstance(config, ImageConfig)
+    placement = choose_placement(config)
+    model: Any = TASK.build(config, data.card)
+    model.to(memory_format=torch.channels_last).eval()
+    initialise(model, config.seed)
+
+    @torch.inference_mode()
+    def evaluate() -> object:
+        return TASK.evaluate(model, data, "val", config, placement, final=False)
+
+    return evaluate
 
 
 def layout_rows(settings: Settings) -> Iterator[Row]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +15,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
 
 import normlab
+from normlab.bench.image import evaluation, made_up_images
+from normlab.bench.timing import Settings
 from normlab.engine.layers import GradientNorms, weight_norms
+from normlab.kernels import histogram
 from normlab.nn.resnet import ResNet
 from normlab.norms.batch_instance import BatchInstanceNorm
 from normlab.runs import RunFolder
@@ -241,3 +248,44 @@ def test_a_sparse_gradients_norm_counts_a_repeated_row_once() -> None:
         watched.look()
         norms += [entry["gradient_norm"] for entry in watched.read().values()]
     assert norms[0] == pytest.approx(norms[1])
+
+
+@pytest.fixture
+def evaluations() -> Iterator[dict[str, Callable[[], object]]]:
+    """Return evaluations of a ResNet-14 on 1,024 images, by what they record; one thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    data, settings = made_up_images(), Settings(threads=1)
+    yield {record: evaluation(record, data, settings) for record in ("off", "all")}
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.slow
+def test_every_layers_percentiles_take_a_quarter_of_the_evaluations_time_at_most(
+    evaluations: dict[str, Callable[[], object]],
+) -> None:
+    if histogram.library() is None:
+        pytest.skip("no C++ compiler here: values are counted by torch's own functions, which take longer")
+
+    def seconds(record: str) -> float:
+        start = time.process_time()
+        evaluations[record]()
+        return time.process_time() - start
+
+    seconds("off"), seconds("all")
+    rounds = [(seconds("off"), seconds("all")) for _ in range(9)]
+    off, every = (min(times) for times in zip(*rounds, strict=True))  # neighbours only ever add
+    assert every <= 1.25 * off
+
+
+def test_every_layers_percentiles_take_a_fifth_of_the_evaluations_memory_at_most(
+    evaluations: dict[str, Callable[[], object]],
+) -> None:
+    peaks = {}
+    for record, evaluate in evaluations.items():
+        evaluate()
+        with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
+            evaluate()
+        changes = [event.nbytes() for event in profiled.profiler.kineto_results.events() if event.name() == "[memory]"]
+        peaks[record] = max(itertools.accumulate(changes))
+    assert peaks["all"] <= 1.2 * peaks["off"]

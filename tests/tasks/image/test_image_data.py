@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
+import normlab
 from normlab.errors import UserError
-from normlab.tasks.base import Placement
+from normlab.norms import NORMS
+from normlab.tasks.base import Placement, StepOutput
 from normlab.tasks.image.config import ImageConfig
-from normlab.tasks.image.data import ImageData, evaluation_batches, prepare, training_batches
+from normlab.tasks.image.data import Batch, ImageData, evaluation_batches, prepare, training_batches
+from normlab.tasks.image.task import ImageTask
 
 CPU = Placement(torch.device("cpu"))
 CONFIG = ImageConfig(data="digits", batch_size=100)
@@ -63,12 +69,30 @@ def test_an_image_meets_the_same_crop_whatever_the_batch_size(data: ImageData) -
     assert torch.equal(epoch(8), epoch(128))
 
 
-def test_schemes_see_the_same_batches(data: ImageData) -> None:
-    one, other = (
-        next(training_batches(CONFIG.with_values("x", norm=norm), data, 2, CPU)) for norm in ("batch", "none")
-    )
-    assert torch.equal(one.images, other.images)
-    assert torch.equal(one.labels, other.labels)
+def test_schemes_train_on_the_same_crops_and_flips_at_every_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What reaches the loss, step by step: no scheme's layers or parameters shift another draw."""
+    met: dict[str, list[tuple[Tensor, Tensor]]] = {}
+
+    loss = ImageTask.loss
+
+    def listening(self: ImageTask, model: nn.Module, batch: Batch, config: ImageConfig) -> StepOutput:
+        met.setdefault(config.norm, []).append((batch.images.clone(), batch.labels.clone()))
+        return loss(self, model, batch, config)
+
+    monkeypatch.setattr(ImageTask, "loss", listening)
+    settings = {"data": "digits", "n": 1, "epochs": 2, "limit_train": 100, "validation": 50, "batch_size": 32}
+    for norm in NORMS:
+        normlab.train("image", norm=norm, seed=3, out=tmp_path / norm, **settings)
+    reference = met.pop("torch_batch")
+    assert len(reference) == 2 * 4
+    assert not torch.equal(reference[0][0], reference[4][0])
+    for norm, steps in met.items():
+        for (images, labels), (expected, classes) in zip(steps, reference, strict=True):
+            assert torch.equal(images, expected), norm
+            assert torch.equal(labels, classes), norm
+    assert len(met) == 6
 
 
 def test_evaluation_never_augments(data: ImageData) -> None:

@@ -9,6 +9,7 @@ is the rounded one, off by at most 1/256 of itself (1e-38 and above).
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -74,8 +75,7 @@ class PercentileSketch:
             raise ValueError(f"PercentileSketch: levels go from 0 to 100, got {list(levels)}")
         if self._counts is None or not self.count:
             return [math.nan] * len(levels)
-        counts = _ascending(self._counts.cpu())
-        values = _ascending(_every_value())
+        counts, values = _ascending(self._counts.cpu()), _every_value()
         if int(counts[values.isnan()].sum()):
             return [math.nan] * len(levels)
         ends = counts.cumsum(0)
@@ -100,10 +100,11 @@ def count_patterns_plain(values: Tensor, counts: Tensor, alive: Tensor) -> None:
         counts += torch.bincount(pattern, minlength=histogram.PATTERNS)
 
 
+@functools.cache
 def _every_value() -> Tensor:
-    """Return float64 (65536,): the value of each bit pattern."""
+    """Return float64 (65536,): all values, ascending as `_ascending` puts a table."""
     patterns = torch.arange(histogram.PATTERNS, dtype=torch.int32).to(torch.int16)
-    return patterns.view(torch.bfloat16).double()
+    return _ascending(patterns.view(torch.bfloat16).double())
 
 
 def _ascending(by_pattern: Tensor) -> Tensor:
