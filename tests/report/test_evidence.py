@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from synthetic import NORMS, make_study
 
+from normlab.report.blocks import Advice
 from normlab.report.build import render
 from normlab.report.comparing import behind_the_best
 from normlab.report.figures.multiples import laid_out, line_keys
@@ -180,6 +181,20 @@ def test_recommendation_at_the_other_batch_sizes_gives_all_its_grounds(tmp_path:
     assert "At 2 images a step" in because
     assert "Study seven_norms" in because
     assert "groups must divide" in but
+
+
+def test_recommendation_knows_a_gpu_by_the_name_that_its_runs_record(tmp_path: Path) -> None:
+    study = make_study(tmp_path, axes={"norm": ["batch", "none"]}, seeds=2)
+    for cell in study.cells:
+        path = cell.folder.path / "result.json"
+        path.write_text(path.read_text(encoding="utf-8").replace('"device": "cpu"', '"device": "NVIDIA H200"'))
+    found = recommendation(StudyView.read(Study.open(study.path)))
+    assert found is not None
+    advice = found.blocks[0]
+    assert isinstance(advice, Advice)
+    assert advice.choice.startswith("Batch")
+    assert "NVIDIA H200" in advice.setting
+    assert any("several GPUs" in limit for limit in advice.limits)
 
 
 def test_recommendation_needs_a_study_of_schemes(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from safetensors.torch import load
 
 from normlab.runs import RunFolder
 from normlab.runs.parcel import Parcel, unpack
-from normlab.studies import node
-from normlab.studies.node import Order, train_order
+from normlab.studies.cluster import node
+from normlab.studies.cluster.node import Order, train_order
 from normlab.tasks import task_settings
 
 CONFIG = {"data": "digits", "n": 1, "epochs": 3, "limit_train": 64, "batch_size": 32, "threads": 1, "norm": "none"}

@@ -105,6 +105,7 @@ def test_one_seed_is_no_evidence(tmp_path):
         ({"task": "imag"}, "did you mean 'image'"),
         ({"batch_size": 0}, "at least 1"),
         ({"memory_gib": -1.0}, "positive"),
+        ({"device": "banana"}, "unknown device 'banana'"),
     ],
 )
 def test_nonsense_is_refused(wrong, message):

@@ -8,6 +8,7 @@ can be looked up.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -55,9 +56,9 @@ def recommend(
         device: "cpu", "cuda", ...; only its caveats enter.
         data: name or path of the data set in question; studies of another one do not count.
         evidence: studies of the same task that compare norms; those of a like batch size overrule print.
-    Raises: UserError for an unknown task, or a batch size or memory that is not positive.
+    Raises: UserError for an unknown task or device, or a batch size or memory that is not positive.
     """
-    _refuse_nonsense(batch_size, task, memory_gib)
+    _refuse_nonsense(batch_size, task, memory_gib, device)
     if task != "image":
         return _recurrent(task)
     fitting = _fitting_batch(batch_size, memory_gib)
@@ -72,7 +73,9 @@ def recommend(
     return answer
 
 
-def _refuse_nonsense(batch_size: int, task: str, memory_gib: float | None) -> None:
+def _refuse_nonsense(batch_size: int, task: str, memory_gib: float | None, device: str | None) -> None:
+    if device is not None and not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
+        raise UserError(f"unknown device '{device}': use auto, cpu, cuda, cuda:1 or mps")
     if task not in TASKS:
         raise UserError(f"unknown task '{task}': {did_you_mean(task, TASKS)}")
     if batch_size < 1:

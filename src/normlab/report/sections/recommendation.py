@@ -37,10 +37,11 @@ def section(view: StudyView) -> Section | None:
 
 
 def _ask(view: StudyView, batch_size: int) -> Recommendation:
+    device = _device(view)
     return recommend(
         batch_size=batch_size,
         memory_gib=_memory(view),
-        device=_device(view),
+        device=device if device in {None, "cpu", "mps"} else "cuda",  # a run records the name of its GPU
         evidence=[view.study],
     )
 
