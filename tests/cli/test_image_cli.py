@@ -6,6 +6,7 @@ import csv
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -264,3 +265,13 @@ def test_a_claim_about_an_unknown_metric_is_one_line_and_costs_no_cell(
     assert main(run) == 0
     assert "2 done" in (said := capsys.readouterr().err)
     assert "claim 1" not in said
+
+
+def test_a_verb_runs_in_a_thread_too(capsys: pytest.CaptureFixture[str]) -> None:
+    """Only a main thread may set what a signal does."""
+    codes: list[int] = []
+    thread = threading.Thread(target=lambda: codes.append(main(["list", "norms"])))
+    thread.start()
+    thread.join()
+    assert codes == [0]
+    assert "batch_instance" in capsys.readouterr().out

@@ -11,6 +11,7 @@ import errno
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -58,7 +59,8 @@ def _termination_interrupts() -> Iterator[None]:
 
     # One of several processes may wait for the others outside of Python, deaf to handlers; it has to die.
     alone = "LOCAL_RANK" not in os.environ
-    if not alone or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+    may_set = threading.current_thread() is threading.main_thread()
+    if not (alone and may_set and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL):
         yield
         return
     signal.signal(signal.SIGTERM, interrupt)

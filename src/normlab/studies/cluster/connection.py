@@ -36,7 +36,7 @@ def connected(ray: Any, address: str | None) -> Iterator[None]:
         except (ConnectionError, RuntimeError, SystemExit) as error:  # Ray ends the program if a port is not its own
             reason = (str(error).strip().splitlines() or ["no answer"])[0]
             raise UserError(f"--address {address}: no Ray cluster to work on ({reason}): {_START}") from None
-    with suppress(ValueError):  # not in the main thread
+    with suppress(ValueError, TypeError):  # not in the main thread; a handler that is not Python's
         signal.signal(signal.SIGTERM, on_termination)  # Ray's own handler aborts, its cells still running
     try:
         yield
