@@ -14,20 +14,21 @@ SOURCE = Path(__file__).resolve().parent.parent / "src" / "normlab"
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "registry": {"errors"},
+    "metrics": {"errors"},
     "config": {"errors"},
     "runs": {"config", "errors", "registry"},
     "kernels": {"errors"},
     "norms": {"kernels", "registry", "errors"},
     "nn": {"norms", "kernels", "registry", "errors"},
     "data": {"kernels", "errors", "runs.atomic"},
-    "tasks": {"nn", "norms", "kernels", "data", "config", "registry", "errors", "runs.atomic"},
-    "engine": {"config", "runs", "tasks", "errors", "registry", "kernels"},
-    "studies": {"config", "runs", "tasks", "engine.api", "norms", "errors", "registry"},
-    "report": {"runs", "studies", "norms", "data.tagging_scheme", "errors", "config"},
-    "bench": {"norms", "nn", "kernels", "data", "tasks", "engine", "runs", "config", "errors", "registry"},
+    "tasks": {"metrics", "nn", "norms", "kernels", "data", "config", "registry", "errors", "runs.atomic"},
+    "engine": {"metrics", "config", "runs", "tasks", "errors", "registry", "kernels"},
+    "studies": {"metrics", "config", "runs", "tasks", "engine.api", "norms", "errors", "registry"},
+    "report": {"metrics", "runs", "studies", "norms", "data.tagging_scheme", "errors", "config"},
+    "bench": {"metrics", "norms", "nn", "kernels", "data", "tasks", "engine", "runs", "config", "errors", "registry"},
     "apps": {"runs", "engine.api", "nn", "data", "errors", "config"},
 }
-NO_TORCH = ("errors", "registry", "config", "runs", "studies", "report")
+NO_TORCH = ("errors", "registry", "metrics", "config", "runs", "studies", "report")
 # Third-party packages that only these places may import; all others stay usable without them.
 ONLY_IN = {
     "transformers": {"nn/pretrained.py"},

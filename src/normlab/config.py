@@ -177,10 +177,12 @@ class TaskSettings:
     """How a task is configured: its class of configurations, and named sets of changes to the defaults.
 
     The presets hold at least the three scales: smoke (seconds), demo (minutes), full (the published protocol).
+    `metrics` are the bare names that the task measures, each declared in `normlab.metrics`.
     """
 
     config_class: type[TrainConfig]
     presets: Mapping[str, Mapping[str, Any]]
+    metrics: tuple[str, ...] = ()
 
     def make(self, preset: str | None, changes: Mapping[str, Any], where: str) -> TrainConfig:
         """Return the defaults, changed by a preset, then by `changes`; `where` is their place in an error."""

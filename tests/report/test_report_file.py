@@ -106,7 +106,7 @@ def test_task_without_own_sections_gets_the_general_ones(tmp_path: Path) -> None
     make_run(tmp_path / "run", {"norm": "group"}, task="counting")
     html = build_report([tmp_path / "run"], tmp_path / "report.html").read_text(encoding="utf-8")
     assert {"Summary", "Results", "Curves", "Configuration", "Environment"} <= set(headings(html))
-    assert "test accuracy %" in html
+    assert "Test accuracy %" in html
 
 
 CLAIM = {

@@ -300,9 +300,36 @@ def test_a_missing_source_is_refused(tmp_path):
         parse_claims(study)
 
 
-def test_metrics_cannot_be_checked_before_a_cell_is_done(tmp_path):
-    found = verdict_of(tmp_path, lambda values, seed: WAITING, metric="test/rouge", **BETTER)
+def test_a_tasks_metrics_cannot_be_checked_before_a_cell_is_done(tmp_path):
+    found = verdict_of(tmp_path, lambda values, seed: WAITING, metric="test/execution", **BETTER)
     assert found.kind == "undecided"
+
+
+@pytest.mark.parametrize("kind", ["better", "worse", "at_least", "diverges_or_lags"])
+def test_no_verdict_on_a_metric_whose_direction_is_unknown(tmp_path, kind):
+    with pytest.raises(UserError, match="claim 1: unknown metric 'test/rouge'"):
+        verdict_of(tmp_path / "1", lambda values, seed: WAITING, metric="test/rouge", **{**BETTER, "kind": kind})
+    with pytest.raises(UserError, match="claim 1: metric 'features/p99' describes and has no better side"):
+        verdict_of(tmp_path / "2", lambda values, seed: WAITING, metric="features/p99", **{**BETTER, "kind": kind})
+
+
+def test_equality_can_be_judged_without_a_direction(tmp_path):
+    def spread(values, seed):
+        return {"test/penultimate_spread": 1.0 + 0.01 * accuracy(values, seed)}
+
+    claim = {**EQUAL, "metric": "test/penultimate_spread"}
+    assert verdict_of(tmp_path, spread, **claim).kind == "confirmed"
+
+
+@pytest.mark.parametrize("kind, expected", [("better", "confirmed"), ("worse", "refuted")])
+def test_a_smaller_calibration_error_is_better(tmp_path, kind, expected):
+    def error(values, seed):
+        return {"test/ece": 0.5 * (1 - accuracy(values, seed))}
+
+    found = verdict_of(tmp_path, error, metric="test/ece", **{**BETTER, "kind": kind})
+    assert found.kind == expected
+    assert found.effect.mean < 0
+    assert "points" in found.sentence
 
 
 @pytest.mark.parametrize("kind, truth", [("better", 0.0), ("at_least", -0.01), ("equal", 0.01), ("worse", 0.0)])

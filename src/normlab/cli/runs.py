@@ -11,6 +11,7 @@ from typing import Any
 from normlab.cli import sql_scores
 from normlab.cli.parser import Parser, add_fields, add_verb, field_values
 from normlab.errors import UserError
+from normlab.metrics import is_fraction
 
 
 def _add_train(verbs: Any, arguments: list[str]) -> None:
@@ -99,7 +100,7 @@ def _metric_table(metrics: dict[str, float]) -> str:
 def _for_people(name: str, value: float | None) -> str:
     if value is None:
         return "-"
-    return f"{value:.4f}" if name.endswith(("loss", "spread")) else f"{100 * value:.2f} %"
+    return f"{100 * value:.2f} %" if is_fraction(name) else f"{value:.4f}"
 
 
 def _add_evaluate(verbs: Any, arguments: list[str]) -> None:

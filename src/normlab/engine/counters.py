@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from normlab.config import TrainConfig
 from normlab.errors import UserError, did_you_mean
-from normlab.tasks.base import lower_is_better
+from normlab.metrics import sign
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Counters:
             raise UserError(f"monitor: '{monitor}' is not measured after each epoch: {did_you_mean(monitor, measured)}")
         gain = math.inf
         if self.best_value is not None:
-            gain = (record[monitor] - self.best_value) * (-1 if lower_is_better(monitor) else 1)
+            gain = (record[monitor] - self.best_value) * sign(monitor)
         self.stale_epochs = 0 if gain > min_delta else self.stale_epochs + 1
         if gain > 0:
             self.best_value, self.best_epoch = record[monitor], self.epoch

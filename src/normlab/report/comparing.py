@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from normlab.metrics import has_direction, higher_is_better, sign
 from normlab.report.view import Variant
 from normlab.studies.statistics import Adjusted, Comparison, Interval, adjust, compare_paired, paired_differences
 
@@ -39,12 +40,13 @@ def missing(adjusted: Adjusted | None) -> str:
 
 
 def behind_the_best(variants: list[Variant], metric: str) -> tuple[Variant, list[Standing]] | None:
-    """Return the variant with the best mean and how each other one stands to it, in order; None without any mean.
+    """Return the variant with the best mean and how each other one stands to it, in order; None without any mean,
+    or where it is not known which way the metric points.
 
     Holm's correction is over the comparisons with the best: enough for "this one is not the best", though the best was
     chosen by the same data, because the truly best can fail in those comparisons only (Hsu 1981).
     """
-    ranked = [variant for variant, _ in rank(variants, metric)]
+    ranked = [variant for variant, _ in rank(variants, metric)] if has_direction(metric) else []
     if not ranked:
         return None
     best, others = ranked[0], ranked[1:]
@@ -53,17 +55,22 @@ def behind_the_best(variants: list[Variant], metric: str) -> tuple[Variant, list
 
 
 def compare_all(pairs: list[tuple[Variant, Variant]], metric: str) -> list[Adjusted | None]:
-    """Return each pair's a - b, more is better, Holm-corrected over all pairs; None without a common seed."""
+    """Return each pair's a - b, more is better, Holm-corrected over all pairs.
+
+    None without a common seed, or where it is not known which way the metric points.
+    """
+    if not has_direction(metric):
+        return [None] * len(pairs)
     differences = [_differences(a, b, metric) for a, b in pairs]
     corrected = iter(adjust([each for each in differences if each]))
     return [next(corrected) if each else None for each in differences]
 
 
 def _differences(a: Variant, b: Variant, metric: str) -> list[float]:
-    sign = -1.0 if metric.endswith("loss") else 1.0
+    turned = sign(metric)
     of_a, of_b = a.by_seed(metric), b.by_seed(metric)
     seeds = sorted(of_a.keys() & of_b.keys())
-    return paired_differences([sign * of_a[seed] for seed in seeds], [sign * of_b[seed] for seed in seeds])
+    return paired_differences([turned * of_a[seed] for seed in seeds], [turned * of_b[seed] for seed in seeds])
 
 
 def _lost(best: Variant, other: Variant) -> int:
@@ -72,9 +79,12 @@ def _lost(best: Variant, other: Variant) -> int:
 
 
 def rank(variants: list[Variant], metric: str) -> list[tuple[Variant, Interval]]:
-    """Return the variants that have the metric with their means, best first; a loss is best when smallest."""
+    """Return the variants that have the metric with their means, best first.
+
+    Raises: UserError if it is not known which way the metric points.
+    """
     found = [(variant, interval) for variant in variants if (interval := variant.interval(metric)) is not None]
-    return sorted(found, key=lambda pair: pair[1].mean, reverse=not metric.endswith("loss"))
+    return sorted(found, key=lambda pair: pair[1].mean, reverse=higher_is_better(metric))
 
 
 def compare(a: Variant, b: Variant, metric: str) -> Comparison | None:
@@ -82,8 +92,3 @@ def compare(a: Variant, b: Variant, metric: str) -> Comparison | None:
     of_a, of_b = a.by_seed(metric), b.by_seed(metric)
     seeds = sorted(of_a.keys() & of_b.keys())
     return compare_paired([of_a[seed] for seed in seeds], [of_b[seed] for seed in seeds]) if seeds else None
-
-
-def metric_name(metric: str) -> str:
-    """Return a metric's name for people: "test accuracy"."""
-    return metric.replace("/", " ").replace("_", " ").replace("micro f1", "micro F1").replace("macro f1", "macro F1")

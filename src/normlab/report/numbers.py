@@ -5,15 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from normlab.metrics import is_fraction
 from normlab.studies.statistics import Interval
 
-FRACTIONS = ("accuracy", "f1", "exact_match", "execution", "precision", "recall", "entity_macro", "/ece", "/valid")
 DASH = "–"
-
-
-def is_fraction(metric: str) -> bool:
-    """Say whether a metric is a share, which is printed in percent."""
-    return any(word in metric for word in FRACTIONS)
 
 
 def finite(value: Any) -> float | None:

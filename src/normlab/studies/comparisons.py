@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from normlab.errors import UserError, did_you_mean
+from normlab.metrics import higher_is_better
 from normlab.studies.pairs import Pair, pair_up
 from normlab.studies.statistics import Adjusted, Comparison, adjust, compare_paired, paired_differences
 from normlab.studies.study import Study
-from normlab.studies.tables import axis_values, higher_is_better, label_of, product
+from normlab.studies.tables import axis_values, label_of, product
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from normlab.errors import UserError
+from normlab.metrics import sign
 from normlab.runs import RunFolder
 from normlab.studies.statistics import McNemar, Ranking, friedman, mcnemar
 from normlab.studies.study import Study, StudyCell
-from normlab.studies.tables import cells_with, final_value, higher_is_better
+from normlab.studies.tables import cells_with, final_value
 
 
 def rank_combinations(study: Study, metric: str) -> tuple[list[dict[str, Any]], Ranking] | None:
@@ -79,5 +80,5 @@ def read_predictions(run: RunFolder, split: str = "test") -> Predictions:
 
 def _rankable(cell: StudyCell, value: float | None, metric: str) -> float | None:
     if value is not None:
-        return value if higher_is_better(metric) else -value
+        return sign(metric) * value
     return -math.inf if cell.result is not None and cell.state == "diverged" else None

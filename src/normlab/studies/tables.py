@@ -12,21 +12,26 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from normlab.metrics import higher_is_better, is_fraction
 from normlab.studies.statistics import Interval, mean_interval
 from normlab.studies.study import Study, StudyCell
 
 Values = Mapping[str, Any]
 
-_LOWER_IS_BETTER = {
-    "loss",
-    "precise_loss",
-    "error",
-    "perplexity",
-    "seconds",
-    "seconds_per_epoch",
-    "peak_memory_mib",
-    "parameters",
-}
+__all__ = [
+    "Row",
+    "axis_values",
+    "cells_with",
+    "final_value",
+    "higher_is_better",
+    "is_fraction",
+    "known_metrics",
+    "label_of",
+    "metric_by_seed",
+    "paired_values",
+    "product",
+    "study_table",
+]
 
 
 @dataclass(frozen=True)
@@ -114,17 +119,6 @@ def known_metrics(study: Study) -> tuple[set[str], set[str]]:
             finals |= set(result["metrics"]) | {name for name, value in result.items() if _is_number(value)}
             epochs |= {name for record in cell.folder.metrics()[:1] for name in record}
     return finals, epochs
-
-
-def higher_is_better(metric: str) -> bool:
-    """Say which way a metric points: losses, times, sizes and memory are better when small."""
-    return metric.rpartition("/")[2].removeprefix("online_") not in _LOWER_IS_BETTER
-
-
-def is_fraction(metric: str) -> bool:
-    """Say whether a person reads the metric as a percentage: accuracies, F1 and match rates."""
-    name = metric.rpartition("/")[2].removeprefix("online_")
-    return name.endswith(("accuracy", "accuracy_precise", "f1", "precision", "recall", "match"))
 
 
 def label_of(values: Values) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from normlab.metrics import is_fraction
 from normlab.studies.statistics import Interval
 from normlab.studies.study import Study
 from normlab.studies.tables import Row, study_table
@@ -48,7 +49,7 @@ def _line(row: Row, metrics: list[str]) -> list[str]:
     seconds = row.metrics["seconds"]
     return [
         row.label,
-        *(_percent(row.metrics[metric]) for metric in metrics),
+        *(_mean(row.metrics[metric], metric) for metric in metrics),
         f"{seconds.mean:.0f}" if seconds else "-",
         _runs(row),
     ]
@@ -60,9 +61,11 @@ def _runs(row: Row) -> str:
     return ", ".join(parts)
 
 
-def _percent(interval: Interval | None) -> str:
-    """Mean and, from two seeds on, half the 95 % interval."""
+def _mean(interval: Interval | None, metric: str) -> str:
+    """Mean and, from two seeds on, half the 95 % interval: fractions in percent, the rest as it is."""
     if interval is None:
         return "-"
-    half = "" if interval.high is None else f" ±{100 * (interval.high - interval.mean):.2f}"
-    return f"{100 * interval.mean:.2f}{half} %"
+    half = None if interval.high is None else interval.high - interval.mean
+    if is_fraction(metric):
+        return f"{100 * interval.mean:.2f}{'' if half is None else f' ±{100 * half:.2f}'} %"
+    return f"{interval.mean:.4g}{'' if half is None else f' ±{half:.2g}'}"

@@ -18,6 +18,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from normlab.metrics import lower_is_better
+
+__all__ = ["Evaluation", "Placement", "StepOutput", "Task", "TaskData", "lower_is_better", "unwrapped"]
+
 _Rows = TypeVar("_Rows", Tensor, np.ndarray)
 
 
@@ -66,7 +70,8 @@ class Evaluation:
     """What a split measures.
 
     Attributes:
-        metrics: name -> number, without the split's prefix; fractions, never percentages.
+        metrics: name -> number, without the split's prefix; fractions, never percentages. `normlab.metrics` knows each
+            name, and the task's `SETTINGS.metrics` lists it.
         tables: plain JSON values for the report, e.g. the confusion matrix.
         predictions: columns of equal length, one row per example.
     """
@@ -131,8 +136,3 @@ def unwrapped(model: nn.Module) -> nn.Module:
         if not inner:
             return model
         model = inner
-
-
-def lower_is_better(metric: str) -> bool:
-    """Say whether a metric improves downwards: losses and errors do."""
-    return metric.rsplit("/", 1)[-1].rsplit("_", 1)[-1] in {"loss", "error", "perplexity"}

@@ -9,8 +9,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from normlab.metrics import higher_is_better, is_fraction
 from normlab.report.figures.grid import axes_of, axis_suffix, escaped, panel_figure
-from normlab.report.numbers import is_fraction, significant
+from normlab.report.numbers import significant
 from normlab.report.palette import Style
 
 _WIDE = 10.0  # largest over smallest value from which an axis is logarithmic
@@ -117,7 +118,7 @@ def _markers(line: Line, points: Sequence[Point], name: str, panel: int, objecti
 
 
 def _best_by_value(points: Sequence[Point], name: str, objective: str) -> list[tuple[Any, float]]:
-    better = min if objective.endswith("loss") else max
+    better = max if higher_is_better(objective) else min
     values = list({repr(point.settings[name]): point.settings[name] for point in points}.values())
     if all(_is_number(value) for value in values):
         values.sort()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from normlab.metrics import heading
 from normlab.report.blocks import Cell, Column, Section, Table
-from normlab.report.comparing import metric_name
-from normlab.report.numbers import is_fraction
 from normlab.report.sections.results import metric_cells, seeds_cell
 from normlab.report.view import StudyView
 
@@ -24,7 +23,7 @@ def metrics_table(view: StudyView) -> Table:
     """Return variants by final metrics."""
     metrics = view.metrics("test") or view.metrics("val")
     columns = [Column("Variant", numeric=False), Column("Seeds")]
-    columns += [Column(f"{metric_name(metric)}{' %' if is_fraction(metric) else ''}") for metric in metrics]
+    columns += [Column(heading(metric)) for metric in metrics]
     entries = metric_cells(view.variants, metrics)
     rows = [
         [Cell(variant.label, style=variant.style), seeds_cell(variant), *cells]

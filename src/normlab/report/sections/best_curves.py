@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from normlab.metrics import is_fraction, title_of
 from normlab.report.blocks import Figure, Key, Section
-from normlab.report.comparing import metric_name
 from normlab.report.figures.curves import as_it_is, as_percent, curves_figure
-from normlab.report.numbers import is_fraction
 from normlab.report.sections.search import styled_schemes
 from normlab.report.view import StudyView, Variant
 from normlab.studies.search.findings import search_of
@@ -24,7 +23,7 @@ def section(view: StudyView) -> Section | None:
         return None
     percent = is_fraction(objective)
     panels = [
-        (f"{metric_name(objective)}{' (%)' if percent else ''}", objective, as_percent if percent else as_it_is),
+        (f"{title_of(objective)}{' (%)' if percent else ''}", objective, as_percent if percent else as_it_is),
         ("training loss", "train/online_loss", as_it_is),
     ]
     figure = curves_figure(best, panels, share_y=False)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from normlab.metrics import heading, is_fraction
 from normlab.report.blocks import Block, Figure, Key, Section
-from normlab.report.comparing import metric_name
 from normlab.report.figures.curves import Scale, as_it_is, as_percent, curves_figure
 from normlab.report.figures.multiples import Lines, laid_out, line_keys, multiples_figure
-from normlab.report.numbers import is_fraction
 from normlab.report.view import StudyView
 
 _LOSSES = {
@@ -31,9 +30,9 @@ def section(view: StudyView) -> Section | None:
         blocks.append(Figure("loss", "Loss by epoch", curves_figure(view.variants, panels), keys))
     headline = view.headline.replace("test/", "val/")
     if view.has_curve(headline):
-        scale, unit = (as_percent, ", %") if is_fraction(headline) else (as_it_is, "")
-        figure = curves_figure(view.variants, [(f"{metric_name(headline).capitalize()}{unit}", headline, scale)])
-        blocks.append(Figure("headline", f"{metric_name(headline).capitalize()} by epoch", figure, keys))
+        scale = as_percent if is_fraction(headline) else as_it_is
+        figure = curves_figure(view.variants, [(heading(headline), headline, scale)])
+        blocks.append(Figure("headline", f"{heading(headline)} by epoch", figure, keys))
     return Section("curves", "Curves", blocks, help=_HELP) if blocks else None
 
 
@@ -42,8 +41,7 @@ def _many(view: StudyView, lines: Lines, losses: list[str]) -> Section | None:
     scale: Scale = as_percent if is_fraction(headline) else as_it_is
     metrics: list[tuple[str, str, Scale]] = [(metric, _LOSSES[metric], as_it_is) for metric in losses]
     if view.has_curve(headline):
-        unit = ", %" if is_fraction(headline) else ""
-        metrics.insert(0, (headline, f"{metric_name(headline).capitalize()} by epoch{unit}", scale))
+        metrics.insert(0, (headline, f"{heading(headline)} by epoch", scale))
     blocks: list[Block] = [
         Figure(metric.replace("/", "_"), title, multiples_figure(lines, metric, scale), line_keys(lines))
         for metric, title, scale in metrics

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from normlab.metrics import heading
 from normlab.report.blocks import Block, Cell, Column, Figure, Folded, Key, Section, Table, Text
 from normlab.report.figures.comparison import dots_figure
 from normlab.report.numbers import DASH, value_text
@@ -65,11 +66,11 @@ def all_published_table() -> Table:
     names = ["source", "norm", "groups", "batch_size", "epochs", "optimizer", "lr", "split"]
     columns = [Column(name.replace("_", " "), numeric=name in {"batch_size", "lr"}) for name in names]
     metrics = ["accuracy", "micro_f1", "macro_f1", "loss"]
-    columns += [Column(name.replace("_", " ")) for name in metrics] + [Column("note", numeric=False)]
+    columns += [Column(heading(metric)) for metric in metrics] + [Column("note", numeric=False)]
     rows = [
         [
             *(Cell(_plain(row[name])) for name in names),
-            *(Cell(value_text(row[name], name)) for name in metrics),
+            *(Cell(value_text(row[metric], metric)) for metric in metrics),
             Cell(row["note"] or ""),
         ]
         for row in load_published("image")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from normlab.metrics import heading
 from normlab.report.blocks import Block, Cell, Column, Figure, Folded, Key, Section, Table, Text
 from normlab.report.figures.comparison import dots_figure
 from normlab.report.numbers import DASH, value_text
@@ -27,7 +28,7 @@ _MODELS = {
     "bert_frozen": ("bert_lstm_attn_frozen",),
     "bert_finetuned": ("bert_lstm_attn_tuned",),
 }
-_METRICS = {"exact_match": "Exact match %", "execution": "Execution %"}
+_METRICS = ("exact_match", "execution")
 _HELP = (
     "Published figures are single runs with other settings, most on other machines and for longer: points of "
     "reference, not rivals in the same race. The two splits must not be compared: where training shows the "
@@ -79,9 +80,9 @@ def like_table(view: StudyView, split: str) -> Table:
     found = [(variant, published_like(variant, split)) for variant in view.variants]
     sources = sorted({row["source"] for _, rows in found for row in rows})
     columns = [Column("Variant", numeric=False)]
-    columns += [Column(title, group="This study, test") for title in _METRICS.values()]
+    columns += [Column(heading(metric), group="This study, test") for metric in _METRICS]
     columns += [
-        Column(title, group=short_source(source), hint=source) for source in sources for title in _METRICS.values()
+        Column(heading(metric), group=short_source(source), hint=source) for source in sources for metric in _METRICS
     ]
     rows = []
     for variant, published in found:
@@ -101,7 +102,7 @@ def all_table(split: str | None, name: str) -> Table:
     rows.sort(key=lambda row: -(row["exact_match"] or 0.0))
     texts = ["model", "source", "encoder", *([] if split else ["split"])]
     columns = [Column(text, numeric=False) for text in texts]
-    columns += [*(Column(title) for title in _METRICS.values()), Column("note", numeric=False)]
+    columns += [*(Column(heading(metric)) for metric in _METRICS), Column("note", numeric=False)]
     return Table(
         name,
         columns,

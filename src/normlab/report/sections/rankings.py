@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from normlab.errors import UserError
+from normlab.metrics import heading, is_fraction, lower_is_better, sign, title_of
 from normlab.report.blocks import Block, Cell, Column, Figure, Section, Table, Text
-from normlab.report.comparing import Standing, behind_the_best, metric_name, missing
+from normlab.report.comparing import Standing, behind_the_best, missing
 from normlab.report.figures.improvement import improvement_figure
 from normlab.report.figures.multiples import MANY
-from normlab.report.numbers import DASH, difference_text, is_fraction, p_text, plural, value_text
+from normlab.report.numbers import DASH, difference_text, p_text, plural, value_text
 from normlab.report.view import StudyView, Variant
 from normlab.studies.rankings import Predictions, compare_read, rank_combinations, read_predictions
 from normlab.studies.statistics import holm, probability_of_improvement
@@ -46,9 +47,9 @@ def section(view: StudyView) -> Section | None:
     ours = [best, *(standing.variant for standing in standings)]
     if 2 < len(ours) <= 2 * MANY and len(view.seeds) > 1:
         runs = [(variant.label, list(variant.by_seed(view.headline).values())) for variant in ours]
-        title = f"Probability that a run of the row beats a run of the column, in {metric_name(view.headline)} (%)"
-        lower = view.headline.endswith("loss")
-        blocks.append(Figure("improvement", title, improvement_figure(runs, lower_is_better=lower)))
+        title = f"Probability that a run of the row beats a run of the column, in {title_of(view.headline)} (%)"
+        figure = improvement_figure(runs, lower_is_better=lower_is_better(view.headline))
+        blocks.append(Figure("improvement", title, figure))
     return Section("rankings", "Rankings", blocks, help=_HELP)
 
 
@@ -57,10 +58,9 @@ def ranking_table(view: StudyView, best: Variant, standings: list[Standing]) -> 
     metric = view.headline
     ranks = _mean_ranks(view)
     examples = against_best(view.study, best, [standing.variant for standing in standings])
-    unit = " %" if is_fraction(metric) else ""
     columns = [
         Column("Variant", numeric=False),
-        Column(f"{metric_name(metric).capitalize()}{unit}"),
+        Column(heading(metric)),
         Column("Behind the best", hint="percentage points" if is_fraction(metric) else "in the metric's own unit"),
         Column("Holm p"),
         Column("Seeds"),
@@ -172,8 +172,7 @@ def _difference(standing: Standing, metric: str) -> list[Cell]:
 
 
 def _wins(best: Variant, other: Variant, metric: str) -> Cell:
-    sign = -1.0 if metric.endswith("loss") else 1.0
-    a, b = ([sign * value for value in variant.by_seed(metric).values()] for variant in (best, other))
+    a, b = ([sign(metric) * value for value in variant.by_seed(metric).values()] for variant in (best, other))
     if len(a) < 2 or len(b) < 2:
         return Cell(DASH)
     found = probability_of_improvement(a, b)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from normlab.metrics import has_direction, heading, higher_is_better
 from normlab.report.blocks import Cell, Column, Section, Table
 from normlab.report.numbers import DASH, spread_text, value_text
 from normlab.report.view import StudyView, Variant
 from normlab.studies.statistics import Interval
 
 SPLITS = {"train": "Training", "val": "Validation", "test": "Test"}
-METRICS = {"accuracy": "Accuracy %", "micro_f1": "Micro F1 %", "macro_f1": "Macro F1 %", "loss": "Loss"}
+METRICS = ("accuracy", "micro_f1", "macro_f1", "loss")
 
 _HELP = (
     "Each figure is the mean over the finished seeds, ± half the width of its 95 % interval where there "
@@ -34,7 +35,7 @@ def splits_table(view: StudyView) -> Table:
         (split, metric) for split in ("test", "val", "train") for metric in METRICS if f"{split}/{metric}" in present
     ]
     columns = [Column("Variant", numeric=False), Column("Seeds")]
-    columns += [Column(METRICS[metric], group=SPLITS[split]) for split, metric in chosen]
+    columns += [Column(heading(metric, short=True), group=SPLITS[split]) for split, metric in chosen]
     entries = metric_cells(view.variants, [f"{split}/{metric}" for split, metric in chosen])
     rows = [
         [Cell(variant.label, style=variant.style), seeds_cell(variant), *cells]
@@ -68,7 +69,9 @@ def interval_cell(interval: Interval | None, metric: str, *, strong: bool = Fals
 def _column(variants: Sequence[Variant], metric: str) -> list[Cell]:
     intervals = [variant.interval(metric) for variant in variants]
     means = [interval.mean for interval in intervals if interval is not None]
-    best = (min(means) if metric.endswith(("loss", "/ece")) else max(means)) if len(means) > 1 else None
+    best = None
+    if len(means) > 1 and has_direction(metric):
+        best = max(means) if higher_is_better(metric) else min(means)
     return [
         interval_cell(interval, metric, strong=interval is not None and interval.mean == best) for interval in intervals
     ]

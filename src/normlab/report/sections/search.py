@@ -6,10 +6,10 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
+from normlab.metrics import heading, higher_is_better, is_fraction, sign, title_of
 from normlab.report.blocks import Block, Bullets, Cell, Column, Figure, Folded, Key, Section, Table, Text
-from normlab.report.comparing import metric_name
 from normlab.report.figures.search import Line, Point, budget_figure, slices_figure
-from normlab.report.numbers import DASH, duration, is_fraction, listing, plural, value_text
+from normlab.report.numbers import DASH, duration, listing, plural, value_text
 from normlab.report.palette import Style, styles_for
 from normlab.report.view import StudyView, variant_label
 from normlab.studies.search.findings import SchemeSearch, Trial, at_edge, best_trial, read_schemes, search_of, within
@@ -72,7 +72,7 @@ def findings(study: Study, search: Search, schemes: Sequence[Styled]) -> list[st
     leader = next(label for _, label, best in found if best is top)
     assert top is not None
     sentences.append(
-        f"Each at its best, {leader} leads in {metric_name(search.objective)}: "
+        f"Each at its best, {leader} leads in {title_of(search.objective)}: "
         f"{_percent(top.score, search.objective)} at {_settings(top)}."
     )
     edges = [f"{label} ({listing(names)})" for _, label, best in found if (names := at_edge(search, best))]
@@ -88,11 +88,10 @@ def _shared_settings(found: Sequence[tuple[SchemeSearch, str, Trial]], search: S
     """Say whether one point serves all schemes, and what the fairest one costs the scheme that likes it least."""
     if len({repr(best.settings) for _, _, best in found}) == 1:
         return [f"All schemes do best at the same point, {_settings(found[0][2])}: one point for all is fair here."]
-    sign = -1 if search.objective.endswith("loss") else 1
     losses: dict[str, list[tuple[float, str]]] = {}
     for scheme, label, best in found:
         for trial in scheme.trials:
-            loss = float("inf") if trial.score is None else sign * ((best.score or 0.0) - trial.score)
+            loss = float("inf") if trial.score is None else sign(search.objective) * ((best.score or 0.0) - trial.score)
             losses.setdefault(_settings(trial), []).append((loss, label))
     point, costs = min(losses.items(), key=lambda item: max(item[1]))
     loss, label = max(costs)
@@ -190,7 +189,7 @@ def importance_table(search: Search, schemes: Sequence[Styled]) -> Table:
 def trials_table(search: Search, schemes: Sequence[Styled]) -> Table:
     """Return every trial: settings, state, score."""
     columns = [Column("Scheme", numeric=False), *(Column(name) for name in search.settings)]
-    columns += [Column("State", numeric=False), Column(metric_name(search.objective)), Column("Epochs"), Column("Time")]
+    columns += [Column("State", numeric=False), Column(heading(search.objective)), Column("Epochs"), Column("Time")]
     rows = [
         [
             Cell(label, style=style),
@@ -211,14 +210,14 @@ def _figures(search: Search, schemes: Sequence[Styled]) -> list[Block]:
     floor = _floor(search, schemes)
     lines = [Line(label, style, _points(scheme, floor)) for scheme, label, style in schemes]
     keys = [Key(label, style) for _, label, style in schemes]
-    what = f"{metric_name(search.objective)}{' (%)' if is_fraction(search.objective) else ''}"
+    what = f"{title_of(search.objective)}{' (%)' if is_fraction(search.objective) else ''}"
     caption = "A dot is a trial. " + ("The line joins the best at each value. " if search.grid else "")
     caption += "Rings were pruned and stand at their best epoch; crosses at the edge diverged."
     slices = slices_figure(lines, search.settings, search.objective, joined=bool(search.grid))
     name = what[0].upper() + what[1:]
     blocks: list[Block] = [Figure("search_slices", f"{name} against each setting", slices, keys, caption)]
     if search.space:
-        better = min if search.objective.endswith("loss") else max
+        better = max if higher_is_better(search.objective) else min
         history = [
             (label, style, list(itertools.accumulate((t.score for t in s.trials), lambda a, b: _better(a, b, better))))
             for s, label, style in schemes
@@ -240,7 +239,7 @@ def _floor(search: Search, schemes: Sequence[Styled]) -> float:
         for trial in scheme.trials
         if (height := trial.score if trial.score is not None else trial.last) is not None
     ]
-    return max(heights) if search.objective.endswith("loss") else min(heights)
+    return min(heights) if higher_is_better(search.objective) else max(heights)
 
 
 def _points(scheme: SchemeSearch, floor: float) -> list[Point]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from normlab.metrics import heading, is_fraction
 from normlab.report.blocks import Block, Bullets, Cell, Column, Section, Table, Text
-from normlab.report.comparing import compare_all, metric_name, missing
-from normlab.report.numbers import DASH, difference_text, is_fraction, listing, p_text, plural
+from normlab.report.comparing import compare_all, missing
+from normlab.report.numbers import DASH, difference_text, listing, p_text, plural
 from normlab.report.sections.results import interval_cell
 from normlab.report.view import StudyView, Variant, variant_label
 
@@ -75,7 +76,7 @@ def _setting(variant: Variant, axis: str) -> Any:
 def _table(common: list[Common], metric: str, names: list[str]) -> Table:
     found = compare_all([(each.second, each.first) for each in common], metric)
     unit = " %" if is_fraction(metric) else ""
-    title = f"{metric_name(metric).capitalize()}{unit}"
+    title = heading(metric)
     columns = [
         Column("Variant", numeric=False),
         Column(title, group=names[0]),

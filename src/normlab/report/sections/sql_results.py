@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from normlab.metrics import heading
 from normlab.report.blocks import Block, Bullets, Cell, Column, Folded, Section, Table
 from normlab.report.numbers import count, plural
 from normlab.report.sections.results import SPLITS, interval_cell, metric_cells, seeds_cell
 from normlab.report.view import CellView, StudyView
 from normlab.studies.statistics import mean_interval
 
-METRICS = {
-    "exact_match": "Exact match %",
-    "execution": "Execution, official %",
-    "execution_sound": "Execution, sound %",
-    "valid": "Parses officially %",
-    "loss": "Loss",
-}
+METRICS = ("exact_match", "execution", "execution_sound", "valid", "loss")
 _NOVEL = "Of these, SQL that training lacks"
 _HELP = (
     "Means over the finished seeds, ± half the width of the 95 % interval where there are at least two. Exact match:"
@@ -44,8 +39,8 @@ def section(view: StudyView) -> Section | None:
 def scores_table(view: StudyView, split: str) -> Table:
     """Return variants by metrics, on all rows and on those whose SQL training lacks, the baseline last."""
     present = set(view.metrics(split))
-    chosen = [(f"{split}/{name}", title, "") for name, title in METRICS.items()]
-    chosen += [(f"{split}/novel_{name}", title, _NOVEL) for name, title in METRICS.items()]
+    chosen = [(f"{split}/{name}", heading(name, short=True), "") for name in METRICS]
+    chosen += [(f"{split}/novel_{name}", heading(name, short=True), _NOVEL) for name in METRICS]
     chosen = [entry for entry in chosen if entry[0] in present]
     if any(group for *_, group in chosen):
         chosen = [(metric, title, group or "All questions") for metric, title, group in chosen]

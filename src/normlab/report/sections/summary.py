@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from normlab.metrics import has_direction, is_fraction, title_of
 from normlab.report.blocks import Block, Bullets, Section, Text
-from normlab.report.comparing import Standing, behind_the_best, compare_all, metric_name, missing, rank
-from normlab.report.numbers import difference_text, is_fraction, listing, plural, value_text
+from normlab.report.comparing import Standing, behind_the_best, compare_all, missing, rank
+from normlab.report.numbers import difference_text, listing, plural, value_text
 from normlab.report.sections.batch_size import by_scheme
 from normlab.report.sections.own_batch_norm import pairs_of
 from normlab.report.view import StudyView
@@ -35,13 +36,15 @@ def section(view: StudyView) -> Section:
 def findings(view: StudyView) -> list[str]:
     """Return the sentences on the headline metric."""
     metric = view.headline
+    if not has_direction(metric):
+        return [f"Variants are not ranked: it is not known which way the metric '{metric}' points."]
     ranked = rank(view.variants, metric)
     if not ranked:
         return ["No run has finished yet, so there is nothing to compare."]
     best, interval = ranked[0]
     if len(ranked) == 1:
-        return [f"{best.label}: {metric_name(metric)} {_with_interval(interval, metric)}."]
-    sentences = [f"{best.label} has the best {metric_name(metric)}: {_with_interval(interval, metric)}."]
+        return [f"{best.label}: {title_of(metric)} {_with_interval(interval, metric)}."]
+    sentences = [f"{best.label} has the best {title_of(metric)}: {_with_interval(interval, metric)}."]
     if max(found.n for _, found in ranked) < 2:
         runner_up = ranked[1]
         gap = _gap(interval.mean - runner_up[1].mean, metric)
@@ -121,7 +124,7 @@ def _batch_sizes(view: StudyView) -> list[str]:
     for (label, variants), adjusted in zip(families, found, strict=True):
         if adjusted is not None:
             small, large = variants[0].batch_size, variants[-1].batch_size
-            change = f"{_change(adjusted, view.headline, len(families))} in {metric_name(view.headline)}"
+            change = f"{_change(adjusted, view.headline, len(families))} in {title_of(view.headline)}"
             sentences.append(f"{label} at batch size {small} instead of {large}: {change}.")
     return sentences
 

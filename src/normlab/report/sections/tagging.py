@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from normlab.metrics import heading
 from normlab.report.blocks import Block, Cell, Column, Folded, Section, Table
 from normlab.report.sections.results import SPLITS, metric_cells, seeds_cell
 from normlab.report.view import StudyView
 
-WORDS = {"micro_f1": "Micro F1 %", "macro_f1": "Macro F1 %", "accuracy": "Accuracy %"}
-ENTITIES = {"entity_f1": "F1 %", "strict_f1": "Strict F1 %", "entity_macro": "Macro F1 %"}
-_OTHERS = {"token_accuracy": "All words right %", "ece": "Calibration error %", "loss": "Loss"}
+WORDS = ("micro_f1", "macro_f1", "accuracy")
+ENTITIES = ("entity_f1", "strict_f1", "entity_macro")
+_OTHERS = ("token_accuracy", "ece", "loss")
 
 _HELP = (
     "Means over the finished seeds, ± half the width of the 95 % interval where there are at least two; the best of a "
@@ -34,9 +35,9 @@ def scores_table(view: StudyView, split: str) -> Table:
     """Return variants by the scores of words and of entities."""
     present = set(view.metrics(split))
     chosen = [
-        (group, title, f"{split}/{name}")
+        (group, heading(name, short=True), f"{split}/{name}")
         for group, metrics in (("Words", WORDS), ("Entities", ENTITIES), ("", _OTHERS))
-        for name, title in metrics.items()
+        for name in metrics
         if f"{split}/{name}" in present
     ]
     columns = [Column("Variant", numeric=False), Column("Seeds")]

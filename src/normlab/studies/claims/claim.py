@@ -21,6 +21,7 @@ from pydantic import field_validator
 
 from normlab.config import Config, option
 from normlab.errors import UserError, did_you_mean
+from normlab.metrics import higher_is_better
 from normlab.norms import NORMS
 from normlab.studies.study import Study
 from normlab.studies.tables import axis_values, known_metrics
@@ -47,6 +48,7 @@ _NEED_MARGIN = {
     "spreads": 1.0,
 }  # kind -> what it must exceed
 OVER_TIME = ("stable", "spreads")
+_NEED_DIRECTION = ("better", "worse", "at_least", "ordered", "diverges_or_lags")
 
 
 class Claim(Config):
@@ -114,7 +116,8 @@ def _has_spoken(study: Study, claim: Claim) -> bool:
 def read_claims(raw: Iterable[Mapping[str, Any]], axes: Mapping[str, Sequence[Any]], where: str) -> list[Claim]:
     """Check claims against a study's axes; `where` is the file that an error names.
 
-    Raises: UserError for an unknown key, kind, axis or value, or for what a kind lacks.
+    Raises: UserError for an unknown key, kind, axis or value, for what a kind lacks, or for a verdict on which value
+        is better where that is not known of the metric.
     """
     return [_read(values, axes, f"{where}: claim {number}") for number, values in enumerate(raw, start=1)]
 
@@ -135,6 +138,11 @@ def _refuse_missing(claim: Claim, where: str) -> None:
         if not getattr(claim, name):
             raise UserError(f"{where}: kind '{claim.kind}' needs '{name}' ({statement})")
     least = _NEED_MARGIN.get(claim.kind)
+    if claim.kind in _NEED_DIRECTION:
+        try:
+            higher_is_better(claim.metric)
+        except UserError as mistake:
+            raise UserError(f"{where}: {mistake}") from None
     if least is not None and claim.margin <= least:
         raise UserError(f"{where}: kind '{claim.kind}' needs a margin above {least:g} ({statement})")
 

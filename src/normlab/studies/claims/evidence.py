@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from normlab.metrics import has_direction, sign
 from normlab.studies.claims.claim import OVER_TIME, Claim
 from normlab.studies.pairs import pair_up
 from normlab.studies.statistics import paired_differences
 from normlab.studies.study import Study, StudyCell
-from normlab.studies.tables import axis_values, cells_with, higher_is_better, label_of, product
+from normlab.studies.tables import axis_values, cells_with, label_of, product
 
 Values = dict[str, Any]
 
@@ -80,8 +81,8 @@ def _sides(study: Study, claim: Claim) -> Iterator[tuple[Values, Values]]:
 
 def _paired(study: Study, values_a: Values, values_b: Values, metric: str) -> Evidence:
     pair = pair_up(study, values_a, values_b, metric)
-    sign = 1.0 if higher_is_better(metric) else -1.0
-    differences = [sign * difference for difference in paired_differences(pair.a, pair.b)]
+    turned = sign(metric) if has_direction(metric) else 1.0  # `equal` and `insensitive` need no better side
+    differences = [turned * difference for difference in paired_differences(pair.a, pair.b)]
     labels = _labels(study, values_a, values_b)
     return Evidence(*labels, differences, pair.lost_a, pair.lost_b, pair.lost_both, pair.planned)
 

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 
 from scipy import stats
 
+from normlab.metrics import has_direction, higher_is_better
 from normlab.studies.claims.claim import OVER_TIME, Claim
 from normlab.studies.claims.evidence import Evidence, collect
 from normlab.studies.claims.wording import say_claim, say_pair
 from normlab.studies.statistics import Interval, mean_interval, seeds_needed
 from normlab.studies.statistics.paired import sign_flip_p_value
 from normlab.studies.study import Study
-from normlab.studies.tables import higher_is_better
 
 LEVEL = 0.95
 _FEWEST_WITHOUT_SPREAD = 6  # equal differences show no spread, but six of one sign are unlikely by chance
@@ -178,7 +178,7 @@ def _effect(claim: Claim, interval: Interval | None) -> Interval | None:
     if claim.kind in OVER_TIME:
         low, high = (None if bound is None else math.exp(bound) for bound in (interval.low, interval.high))
         return Interval(math.exp(interval.mean), low, high, interval.n, None, interval.level)
-    if higher_is_better(claim.metric):
+    if not has_direction(claim.metric) or higher_is_better(claim.metric):
         return interval
     low, high = (None if bound is None else -bound for bound in (interval.high, interval.low))
     return Interval(-interval.mean, low, high, interval.n, interval.std, interval.level)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from normlab.metrics import is_fraction
 from normlab.studies.claims.claim import OVER_TIME, Claim
 from normlab.studies.claims.evidence import Evidence
 from normlab.studies.statistics import Interval
-from normlab.studies.tables import is_fraction
 
 
 def say_pair(claim: Claim, kind: str, pair: Evidence, effect: Interval | None, more: int | None, among: int = 1) -> str:

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from normlab.errors import UserError
+from normlab.metrics import higher_is_better, sign
 from normlab.studies.search.settings import TRIAL, Search
 from normlab.studies.study import Study, StudyCell
-from normlab.studies.tables import final_value, higher_is_better, label_of
+from normlab.studies.tables import final_value, label_of
 
 OPEN_STATES = ("waiting", "created", "running", "interrupted")
 
@@ -84,9 +85,9 @@ def read_schemes(study: Study) -> list[SchemeSearch]:
 
 def best_trial(trials: Sequence[Trial], objective: str) -> Trial | None:
     """Return the trial with the best score, the earliest of equals; None if no trial has a score."""
-    sign = 1 if higher_is_better(objective) else -1
+    turned = sign(objective)
     scored = [trial for trial in trials if trial.score is not None]
-    return max(scored, key=lambda trial: sign * (trial.score or 0.0), default=None)
+    return max(scored, key=lambda trial: turned * (trial.score or 0.0), default=None)
 
 
 def at_edge(search: Search, best: Trial) -> list[str]:
@@ -96,8 +97,8 @@ def at_edge(search: Search, best: Trial) -> list[str]:
 
 def within(trials: Sequence[Trial], best: Trial, margin: float, objective: str) -> int:
     """Return how many trials score at most `margin` below the best, itself included."""
-    sign = 1 if higher_is_better(objective) else -1
-    return sum(sign * ((best.score or 0.0) - t.score) <= margin + 1e-12 for t in trials if t.score is not None)
+    turned = sign(objective)
+    return sum(turned * ((best.score or 0.0) - t.score) <= margin + 1e-12 for t in trials if t.score is not None)
 
 
 def _is_edge(search: Search, name: str, value: Any) -> bool:

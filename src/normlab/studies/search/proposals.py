@@ -20,11 +20,12 @@ from typing import Any
 
 from normlab.config import TrainConfig
 from normlab.errors import UserError
+from normlab.metrics import higher_is_better
 from normlab.runs import RunFolder
 from normlab.studies.local import train_cell
 from normlab.studies.plan import Plan
 from normlab.studies.search.settings import TRIAL, Range, Search
-from normlab.studies.tables import higher_is_better, label_of
+from normlab.studies.tables import label_of
 
 
 def require_optuna(where: str) -> None:

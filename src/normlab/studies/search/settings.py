@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 from normlab.config import Config, TrainConfig, affects_result, field_kinds, option
 from normlab.errors import UserError, did_you_mean
+from normlab.metrics import higher_is_better
 
 TRIAL = "trial"  # the axis that a space's trials make
 
@@ -100,6 +101,7 @@ def read_search(
     search = Search.parse(_with_ranges(raw, place), place)
     _refuse_mixture(search, seeds, place)
     _refuse_test("objective", search.objective, place)
+    _refuse_without_direction(search.objective, place)
     for claim in claims:
         _refuse_test("a claim's metric", str(claim.get("metric", "test/accuracy")), where)
     if search.space and list(claims):
@@ -143,6 +145,14 @@ def _refuse_mixture(search: Search, seeds: int, place: str) -> None:
         drawn = sorted(search.model_fields_set & {"trials", "proposals", "pruner", "startup_trials", "warmup_epochs"})
         if drawn:
             raise UserError(f"{place}: {drawn[0]}: a grid trains every combination to its end: drop {drawn[0]}")
+
+
+def _refuse_without_direction(objective: str, place: str) -> None:
+    """Trials are judged: which of two values is better must be known before any is trained."""
+    try:
+        higher_is_better(objective)
+    except UserError as mistake:
+        raise UserError(f"{place}: objective: {mistake}") from None
 
 
 def _refuse_test(what: str, metric: str, place: str) -> None:

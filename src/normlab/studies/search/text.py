@@ -5,10 +5,10 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
+from normlab.metrics import is_fraction
 from normlab.studies.search.findings import SchemeSearch, at_edge, read_schemes, search_of
 from normlab.studies.search.winners import read_tested
 from normlab.studies.study import Study
-from normlab.studies.tables import is_fraction
 
 STATES = ("finished", "pruned", "diverged", "failed")
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import field_validator
 
+from normlab import metrics
 from normlab.config import TaskSettings, TrainConfig, option
 from normlab.norms import NORMS
 
@@ -73,4 +74,15 @@ PRESETS: dict[str, Mapping[str, Any]] = {
     "full": {"data": "cifar10", "epochs": 100, "batch_size": 128, "lr": 0.1, "schedule": "multistep"},
 }
 
-SETTINGS = TaskSettings(ImageConfig, PRESETS)
+MEASURED = metrics.names(
+    "loss",
+    "accuracy",
+    "micro_f1",
+    "macro_f1",
+    "accuracy_precise",
+    "precise_loss",
+    "dead_channels",
+    "penultimate_spread",
+)
+
+SETTINGS = TaskSettings(ImageConfig, PRESETS, MEASURED)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationInfo, field_validator
 
+from normlab import metrics
 from normlab.config import TaskSettings, TrainConfig, option
 
 
@@ -150,4 +151,17 @@ PRESETS: dict[str, Mapping[str, Any]] = {
     },
 }
 
-SETTINGS = TaskSettings(NerConfig, PRESETS)
+MEASURED = metrics.names(
+    "loss",
+    "accuracy",
+    "token_accuracy",
+    "micro_f1",
+    "macro_f1",
+    "entity_f1",
+    "strict_f1",
+    "entity_macro",
+    "ece",
+    "tokens_per_second",
+)
+
+SETTINGS = TaskSettings(NerConfig, PRESETS, MEASURED)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationInfo, field_validator
 
+from normlab import metrics
 from normlab.config import TaskSettings, TrainConfig, option
 
 
@@ -160,4 +161,17 @@ PRESETS: dict[str, Mapping[str, Any]] = {
     "full": {"data": "", "epochs": 60, "beam_size": 8, "execution_filter": True},
 }
 
-SETTINGS = TaskSettings(Text2SqlConfig, PRESETS)
+MEASURED = metrics.names(
+    "loss",
+    "exact_match",
+    "execution",
+    "execution_sound",
+    "valid",
+    "novel_exact_match",
+    "novel_execution",
+    "novel_execution_sound",
+    "nearest_exact_match",
+    "questions_per_second",
+)
+
+SETTINGS = TaskSettings(Text2SqlConfig, PRESETS, MEASURED)
