@@ -14,20 +14,34 @@ SOURCE = Path(__file__).resolve().parent.parent / "src" / "normlab"
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "registry": {"errors"},
-    "config": {"errors"},
-    "runs": {"config", "errors", "registry"},
+    "reading": {"errors"},
+    "yaml_file": {"errors", "reading"},
+    "json_file": {"errors", "reading"},
+    "config": {"errors", "yaml_file"},
+    "runs": {"config", "errors", "registry", "reading", "json_file"},
     "kernels": {"errors"},
     "norms": {"kernels", "registry", "errors"},
     "nn": {"norms", "kernels", "registry", "errors"},
-    "data": {"kernels", "errors", "runs.atomic"},
-    "tasks": {"nn", "norms", "kernels", "data", "config", "registry", "errors", "runs.atomic"},
-    "engine": {"config", "runs", "tasks", "errors", "registry", "kernels"},
-    "studies": {"config", "runs", "tasks", "engine.api", "norms", "errors", "registry"},
-    "report": {"runs", "studies", "norms", "data.tagging_scheme", "errors", "config"},
+    "data": {"kernels", "errors", "runs.atomic", "reading", "json_file"},
+    "tasks": {"nn", "norms", "kernels", "data", "config", "registry", "errors", "runs.atomic", "reading", "json_file"},
+    "engine": {"config", "runs", "tasks", "errors", "registry", "kernels", "reading", "json_file"},
+    "studies": {
+        "config",
+        "runs",
+        "tasks",
+        "engine.api",
+        "norms",
+        "errors",
+        "registry",
+        "reading",
+        "json_file",
+        "yaml_file",
+    },
+    "report": {"runs", "studies", "norms", "data.tagging_scheme", "errors", "config", "reading"},
     "bench": {"norms", "nn", "kernels", "data", "tasks", "engine", "runs", "config", "errors", "registry"},
     "apps": {"runs", "engine.api", "nn", "data", "errors", "config"},
 }
-NO_TORCH = ("errors", "registry", "config", "runs", "studies", "report")
+NO_TORCH = ("errors", "reading", "yaml_file", "json_file", "registry", "config", "runs", "studies", "report")
 # Third-party packages that only these places may import; all others stay usable without them.
 ONLY_IN = {
     "transformers": {"nn/pretrained.py"},
