@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails, PydanticUndefined
 
-from normlab.errors import UserError, did_you_mean
+from normlab.errors import UserError, did_you_mean, shortened
+from normlab.yaml_file import dump_yaml, parse_yaml, read_yaml
 
 
 def option(
@@ -44,12 +43,15 @@ def option(
 class Config(BaseModel):
     """A frozen set of named values that refuses what it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), validate_default=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", protected_namespaces=(), validate_default=True, allow_inf_nan=False
+    )
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], where: str) -> Self:
         """Build from plain values; `where` is the place named in an error ("study.yaml", "command line").
 
+        Values that were read from a file (a `YamlMapping`) are named with their line too.
         Raises: UserError with the first problem in one line.
         """
         try:
@@ -57,18 +59,22 @@ class Config(BaseModel):
         except ValidationError as error:
             # A misspelt key is the likely cause of a missing one, so it comes first.
             problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
-            raise UserError(cls._explain(problems[0], where)) from None
+            line = getattr(values, "lines", {}).get(str(problems[0]["loc"][0])) if problems[0]["loc"] else None
+            raise UserError(cls._explain(problems[0], f"{where}:{line}" if line else where)) from None
 
     @classmethod
     def _explain(cls, problem: ErrorDetails, where: str) -> str:
         key = ".".join(str(part) for part in problem["loc"])
-        if problem["type"] == "extra_forbidden":
-            return f"{where}: unknown key '{key}': {did_you_mean(key, cls.model_fields)}"
-        if problem["type"] == "missing":
-            return f"{where}: key '{key}' is missing: {cls.model_fields[key].description}"
+        if problem["type"] in ("extra_forbidden", "missing"):
+            *outer, name = map(str, problem["loc"])
+            fields = _config_at(cls, outer).model_fields
+            place = f"{where}: {'.'.join(outer)}" if outer else where
+            if problem["type"] == "missing":
+                return f"{place}: key '{name}' is missing: {fields[name].description}"
+            return f"{place}: unknown key {shortened(name)}: {did_you_mean(name, fields)}"
         message = problem["msg"].removeprefix("Value error, ")
         place = f"{where}: {key}" if key else where
-        return f"{place}: {message[0].lower() + message[1:]}, got {problem['input']!r}"
+        return f"{place}: {message[0].lower() + message[1:]}, got {shortened(problem['input'])}"
 
     @classmethod
     def from_strings(cls, values: Mapping[str, str]) -> dict[str, Any]:
@@ -91,7 +97,7 @@ class Config(BaseModel):
 
     def to_yaml(self) -> str:
         """Return YAML that `from_yaml` reads back to an equal object."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        return dump_yaml(self.model_dump(mode="json"))
 
     @classmethod
     def from_yaml(cls, path: Path) -> Self:
@@ -102,7 +108,7 @@ class Config(BaseModel):
 class TrainConfig(Config):
     """What the engine's training loop needs to know, whatever the task."""
 
-    seed: int = option(0, "seed of every random stream of the run", ge=0)
+    seed: int = option(0, "seed of every random stream of the run", ge=0, lt=2**63)
     data: str = option("", "name of a built-in data set, or a path", affects_result=False)
     epochs: int = option(10, "passes over the training part", ge=1)
     batch_size: int = option(128, "examples in one step", ge=1)
@@ -186,7 +192,8 @@ class TaskSettings:
 
     def make(self, preset: str | None, changes: Mapping[str, Any], where: str) -> TrainConfig:
         """Return the defaults, changed by a preset, then by `changes`; `where` is their place in an error."""
-        return self.config_class.parse({**self.preset(preset, where), **changes}, where)
+        changed = self.preset(preset, where)
+        return self.config_class.parse({**changed, **changes} if changed else changes, where)
 
     def preset(self, name: str | None, where: str) -> Mapping[str, Any]:
         """Return a preset's changes; none for None. Raises: UserError with the nearest name."""
@@ -230,6 +237,15 @@ def _marked(config_class: type[Config], name: str, mark: str) -> bool:
     return isinstance(extra, dict) and extra.get(mark, False) is True
 
 
+def _config_at(config_class: type[Config], keys: Sequence[str]) -> type[Config]:
+    """Return the class of the configuration that stands inside of another one, e.g. at ("scales", "demo")."""
+    for key in keys:
+        if key in config_class.model_fields:
+            kinds = _kinds(config_class.model_fields[key].annotation)
+            config_class = next((kind for kind in kinds if issubclass(kind, Config)), config_class)
+    return config_class
+
+
 def _kinds(annotation: Any) -> set[type]:
     """Return the plain types that an annotation admits; the choices of a Literal count by their type."""
     if isinstance(annotation, type):
@@ -240,39 +256,3 @@ def _kinds(annotation: Any) -> set[type]:
 
 def _is_annotation(part: Any) -> bool:
     return isinstance(part, type) or bool(get_args(part))
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML in which `1e-3` is a number, as every person who writes one means it."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d[\d_]*\.?[\d_]*|\.\d+)([eE][-+]?\d+)$"),
-    list("-+0123456789."),
-)
-
-
-def parse_yaml(text: str, where: str) -> Any:
-    """Read YAML text; raise `UserError` with place and line."""
-    try:
-        return yaml.load(text, _Loader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{where}:{mark.line + 1}" if mark else where
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise UserError(f"{place}: not valid YAML: {problem}") from None
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a file that must hold a mapping."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 text (byte {error.start}): save it as UTF-8") from None
-    value = parse_yaml(text, str(path))
-    if not isinstance(value, dict):
-        raise UserError(f"{path}: expected `key: value` lines at the top level, found {type(value).__name__}")
-    return value

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from normlab.cli.parser import Parser, add_fields, add_verb, field_values, no_action
-from normlab.errors import UserError
+from normlab.errors import UserError, shortened
 from normlab.runs.atomic import write_text
+from normlab.yaml_file import parse_yaml
 
 
 def _add_study(verbs: Any, arguments: list[str]) -> None:
@@ -92,17 +93,15 @@ def add_axis(parser: argparse.ArgumentParser) -> None:
 
 def given_axes(options: argparse.Namespace) -> dict[str, list[Any]]:
     """Return the axes given with `--axis`, their values read as YAML reads them."""
-    import yaml
-
     found = {}
     for word in options.axis:
         name, _, values = word.partition("=")
         try:
-            read = yaml.safe_load(f"[{values}]")
-        except yaml.YAMLError:
+            read = parse_yaml(f"[{values}]", "--axis")
+        except UserError:
             read = None
         if not name or not read:
-            raise UserError(f"--axis {word}: give a setting and its values, e.g. --axis norm=batch,group")
+            raise UserError(f"--axis {shortened(word)}: give a setting and its values, e.g. --axis norm=batch,group")
         found[name.replace("-", "_")] = read
     return found
 

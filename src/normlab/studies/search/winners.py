@@ -11,8 +11,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from normlab.config import affects_result
 from normlab.runs.atomic import write_json, write_text
 from normlab.studies.plan import VARIANT
@@ -21,6 +19,7 @@ from normlab.studies.search.findings import SchemeSearch, read_schemes
 from normlab.studies.study import Study, StudyCell
 from normlab.studies.workers import Worker
 from normlab.tasks import task_settings
+from normlab.yaml_file import dump_yaml
 
 TESTED, TUNED = "tested.json", "tuned.yaml"
 _TUNED_SEEDS = 3
@@ -78,7 +77,7 @@ def tuned_study(study: Study, schemes: list[SchemeSearch]) -> str:
         "scales": {study.scale: {"preset": "full"}},
     }
     header = f"# Made from the search in {study.path.name}: normlab study run {TUNED} --scale {study.scale}\n"
-    return header + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    return header + dump_yaml(content)
 
 
 def _relevant(task: str, cell: StudyCell) -> dict[str, Any]:

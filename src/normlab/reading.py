@@ -1,0 +1,122 @@
+"""How a small file is read whole: a setting, a record, a study.
+
+A path that a user gives may be a folder, a pipe that nobody writes to, a database, a file of somebody else or one on a
+failing disk. Each is told in one line, with its own cause and fix, and none is waited for.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+from normlab.errors import UserError
+
+_LARGEST = 512 << 20  # bytes
+_KINDS = {  # what a file begins with -> what it is
+    b"SQLite format 3\0": "a SQLite database",
+    b"PK\x03\x04": "a zip archive",
+    b"\x1f\x8b": "a gzip archive",
+    b"BZh": "a bzip2 archive",
+    b"\xfd7zXZ\0": "an xz archive",
+    b"7z\xbc\xaf": "a 7z archive",
+    b"\x89PNG": "a PNG image",
+    b"\xff\xd8\xff": "a JPEG image",
+    b"%PDF": "a PDF",
+    b"PAR1": "a Parquet file",
+    b"\x80\x04\x95": "a pickle",
+    b"\x7fELF": "a program",
+    b"\xff\xfe": "UTF-16 text",
+    b"\xfe\xff": "UTF-16 text",
+}
+_TAR_MAGIC = slice(257, 262)
+
+# errno -> (cause, fix) of a file that cannot be read
+_READ_CAUSES = {
+    errno.ENOENT: ("no such file", "check the path"),
+    errno.ENOTDIR: ("a part of the path is a file, not a folder", "check the path"),
+    errno.EISDIR: ("a folder, where a file is wanted", "give a file in it"),
+    errno.ELOOP: ("a link that leads back to itself", "give the file itself"),
+    errno.ENAMETOOLONG: ("the name is too long for a file", "check the path"),
+    errno.EIO: ("the disk fails to read it", "check the disk, and restore the file from a copy"),
+    errno.ESTALE: ("the network file system has lost it", "mount it again"),
+    errno.EMFILE: ("too many files are open", "close other programs, or raise `ulimit -n`"),
+}
+
+
+def read_bytes(path: str | os.PathLike[str], *, largest: int = _LARGEST) -> bytes:
+    """Read a regular file whole.
+
+    Raises: UserError naming it if it is missing, unreadable, no regular file, or larger than `largest` bytes.
+    """
+    path = Path(path)
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with os.fdopen(handle, "rb") as file:
+            refuse_special(path, os.fstat(file.fileno()).st_mode)
+            content = file.read(largest + 1)
+    except OSError as error:
+        raise unreadable(path, error) from None
+    except ValueError as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"{path}: not the name of a file ({error}): check the path") from None
+    if len(content) > largest:
+        raise UserError(
+            f"{path}: larger than {largest / 2**20:.0f} MB, too large for what it should be: check the path"
+        )
+    return content
+
+
+def read_text(path: str | os.PathLike[str], *, largest: int = _LARGEST) -> str:
+    """Read a UTF-8 file whole, without a byte order mark.
+
+    Raises: UserError as `read_bytes` does, and for what is no UTF-8 text.
+    """
+    content = read_bytes(path, largest=largest)
+    kind = kind_of(content)
+    if kind:
+        raise UserError(f"{path}: is {kind}, where UTF-8 text is wanted: check the path")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise UserError(f"{path}:{line}: not UTF-8 text (byte {error.start}): save it as UTF-8") from None
+
+
+def kind_of(content: bytes) -> str:
+    """Return what a file is by its first bytes ("a SQLite database"); "" for what may be text."""
+    if content[_TAR_MAGIC] == b"ustar":
+        return "a tar archive"
+    return next((kind for magic, kind in _KINDS.items() if content.startswith(magic)), "")
+
+
+def refuse_special(path: str | os.PathLike[str], mode: int) -> None:
+    """Raise `UserError` for what is no regular file: reading a pipe or a device may never end.
+
+    Args:
+        mode: `st_mode` of the file.
+    """
+    if stat.S_ISREG(mode):
+        return
+    kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}
+    kind = kinds.get(stat.S_IFMT(mode), "a device")
+    fix = "give a file in it" if stat.S_ISDIR(mode) else "save its content to a file first"
+    raise UserError(f"{path}: {kind}, where a file is wanted: {fix}")
+
+
+def unreadable(path: str | os.PathLike[str], error: OSError) -> UserError:
+    """Return what to tell a user about a file that the system does not let us read."""
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return UserError(f"{path}: you may not read it{_owner(Path(path))}: ask for permission, or for a copy")
+    cause, fix = _READ_CAUSES.get(error.errno or 0, (error.strerror or str(error), "check the file and its disk"))
+    return UserError(f"{path}: {cause}: {fix}")
+
+
+def _owner(path: Path) -> str:
+    """Return " (it belongs to NAME)" where the system tells."""
+    try:
+        return f" (it belongs to {path.owner()})"
+    except (OSError, KeyError, NotImplementedError, AttributeError):
+        return ""
