@@ -16,7 +16,7 @@ FOUNDATION = ("errors", "reading", "yaml_file", "json_file", "registry", "metric
 ALLOWED: dict[str, set[str]] = {
     **{name: set(FOUNDATION[:index]) for index, name in enumerate(FOUNDATION)},
     "runs": set(),
-    "kernels": {"runs.cache_folders"},
+    "kernels": {"runs.atomic", "runs.cache_folders"},
     "norms": {"kernels"},
     "nn": {"norms", "kernels"},
     "data": {"kernels", "runs.atomic", "runs.cache_folders"},

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from normlab.data.cache import cache_home, cached
+from normlab.data.cache import cached
 from normlab.data.images import load_images
 from normlab.data.source import Chunk, ImageSource
 from normlab.errors import UserError
@@ -159,13 +159,7 @@ def test_wrong_sum_is_found_before_anything_is_decoded(own_cache):
     assert counting.decoded == 0
 
 
-def test_cache_home_follows_the_environment(monkeypatch, tmp_path):
-    assert cache_home() == tmp_path / "cache"
-    monkeypatch.delenv("NORMLAB_CACHE")
-    assert cache_home().name == "normlab"
-
-
-def test_unwritable_cache_names_place_and_mend(tmp_path):
+def test_a_cache_named_by_the_caller_that_cannot_be_written_is_an_error_with_its_place(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")
     with pytest.raises(UserError, match=rf"{blocked}.*NORMLAB_CACHE"):

@@ -18,7 +18,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(precision, "cache_folder", lambda: tmp_path / "cache" / "kernels")
+    monkeypatch.setattr(precision, "cache_root", lambda: tmp_path / "cache")
     precision._speedup.cache_clear()
     yield tmp_path / "cache" / "precision.json"
     precision._speedup.cache_clear()

@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
-from normlab.kernels import build
+from normlab.kernels import build, library_cache
 
 PROBE_SOURCE = """
 #include <omp.h>
@@ -24,7 +25,7 @@ extern "C" int threads_seen(int threads) {
 LOAD_PROBE = """
 import sys
 from pathlib import Path
-from normlab.kernels import build
+from normlab.kernels import build, library_cache
 build.SOURCES = Path(sys.argv[1])
 for _ in range(2):
     library = build.load.__wrapped__("probe")
@@ -58,9 +59,73 @@ def start_probe(sources: Path, **environment: str) -> subprocess.Popen[str]:
 @needs_compiler
 def test_concurrent_processes_build_once(sources: Path) -> None:
     probes = [start_probe(sources) for _ in range(4)]
-    answers = [probe.communicate(timeout=120) for probe in probes]
+    answers = [probe.communicate(timeout=600) for probe in probes]
     assert [out.strip() for out, _ in answers] == ["2"] * 4
     assert sum("compiled" in err for _, err in answers) == 1
+
+
+def loaded(sources: Path, **environment: str) -> str:
+    out, err = start_probe(sources, **environment).communicate(timeout=600)
+    assert out.strip() == "2", err
+    return err
+
+
+@needs_compiler
+@pytest.mark.parametrize("damage", ["truncated", "changed", "no record", "half a record"])
+def test_a_damaged_library_is_built_again_before_it_is_loaded(sources: Path, damage: str) -> None:
+    loaded(sources)
+    (library,) = (sources.parent / "cache" / "kernels").glob("*.so")
+    content, record = library.read_bytes(), library.with_suffix(".json")
+    if damage == "truncated":
+        library.write_bytes(content[: len(content) // 3])
+    elif damage == "changed":
+        library.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    elif damage == "no record":
+        record.unlink()
+    else:
+        record.write_text(record.read_text()[:20])
+    assert "compiled" in loaded(sources)
+    assert library_cache.is_whole(library)
+    assert "compiled" not in loaded(sources)
+
+
+@needs_compiler
+def test_what_a_killed_build_left_behind_is_removed_by_the_next(sources: Path) -> None:
+    loaded(sources)
+    folder = sources.parent / "cache" / "kernels"
+    (library,) = folder.glob("*.so")
+    library.unlink()
+    half, elsewhere, old = (folder / f".{name}.x1.tmp" for name in (library.stem, "other-0", "another-0"))
+    for left in (half, elsewhere, old):
+        left.mkdir()
+        (left / "kernel.o").write_bytes(b"half")
+    os.utime(old, (0, 0))
+    loaded(sources)
+    assert [left.exists() for left in (half, elsewhere, old)] == [False, True, False]
+
+
+@needs_compiler
+def test_a_cache_that_cannot_be_written_costs_one_line_and_not_the_kernel(sources: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    err = loaded(sources, NORMLAB_CACHE=str(tmp_path / "file"), TMPDIR=str(scratch))
+    assert len([line for line in err.splitlines() if "NORMLAB_CACHE" in line]) == 1
+    assert "Traceback" not in err
+    assert list(scratch.glob("normlab-*/kernels/probe-*.so"))
+
+
+@needs_compiler
+def test_a_read_only_cache_is_used_for_what_it_holds(sources: Path, tmp_path: Path) -> None:
+    loaded(sources)
+    folder = tmp_path / "cache" / "kernels"
+    for path in (*folder.iterdir(), folder, folder.parent):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    try:
+        assert not loaded(sources)
+    finally:
+        for path in (folder.parent, folder):
+            path.chmod(0o755)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +137,7 @@ def test_concurrent_processes_build_once(sources: Path) -> None:
     ],
 )
 def test_a_kernel_that_cannot_be_had_costs_one_line(sources: Path, environment: dict[str, str], reason: str) -> None:
-    out, err = start_probe(sources, **environment).communicate(timeout=120)
+    out, err = start_probe(sources, **environment).communicate(timeout=600)
     lines = [line for line in err.splitlines() if "compiling" not in line]
     assert out.strip() == "None"
     assert len(lines) == 1
@@ -82,7 +147,7 @@ def test_a_kernel_that_cannot_be_had_costs_one_line(sources: Path, environment: 
 @needs_compiler
 def test_a_source_that_does_not_compile_names_the_compilers_error(sources: Path) -> None:
     (sources / "probe.cpp").write_text("int broken( {")
-    out, err = start_probe(sources).communicate(timeout=120)
+    out, err = start_probe(sources).communicate(timeout=600)
     assert out.strip() == "None"
     assert "probe.cpp" in err.splitlines()[-1]
     assert "error" in err.splitlines()[-1]
@@ -107,6 +172,23 @@ def test_the_cache_key_depends_on_the_headers_that_are_included(sources: Path, m
         keys.append(build._key(sources / "probe.cpp", "g++"))
     assert keys[0] != keys[1]
     assert keys[1] == keys[2]
+
+
+@pytest.mark.parametrize("kernel", ["probe", "glue"])
+def test_the_cache_key_does_not_depend_on_where_python_and_torch_are_installed(
+    sources: Path, monkeypatch: pytest.MonkeyPatch, kernel: str
+) -> None:
+    (sources / "glue.cpp").write_text("// glue\n")
+    keys = set()
+    for place in ("/home/one/.venv", "/opt/two, with a space"):
+        monkeypatch.setattr(build, "_openmp_runtime", lambda place=place: Path(place) / "torch/lib/libgomp.so.1")
+        monkeypatch.setattr(torch, "__file__", f"{place}/torch/__init__.py")
+        monkeypatch.setattr(sys, "prefix", place)
+        monkeypatch.setattr(sys, "executable", f"{place}/bin/python")
+        keys.add(build._key(sources / f"{kernel}.cpp", "g++"))
+    monkeypatch.setattr(torch, "__version__", "99.0")
+    assert len(keys) == 1
+    assert build._key(sources / f"{kernel}.cpp", "g++") not in keys
 
 
 def test_status_has_a_row_for_each_source() -> None:

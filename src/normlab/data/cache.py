@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +23,7 @@ import numpy.typing as npt
 from normlab.data.source import SPLITS, Chunk, ImageSource
 from normlab.errors import UserError
 from normlab.runs.atomic import atomic_folder, remove_folder, write_json
+from normlab.runs.cache_folders import cache_root, writable_folder
 
 _ATTEMPTS = 4  # a neighbour that found the same damage may remove what we have just built
 _FORMAT = 1  # part of every key: raised when the layout of a cache folder changes
@@ -37,26 +37,20 @@ class Cached(NamedTuple):
     fingerprint: str
 
 
-def cache_home() -> Path:
-    """Return the folder for caches: `NORMLAB_CACHE`, or `normlab` in the system's usual place."""
-    if chosen := os.environ.get("NORMLAB_CACHE"):
-        return Path(chosen).expanduser()
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
-    elif sys.platform == "darwin":
-        base = "~/Library/Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "normlab"
-
-
 def cached(source: ImageSource, cache_dir: str | os.PathLike[str] | None = None) -> Cached:
     """Return the decoded source, from the cache if it is there and whole, else decoded and cached now.
 
+    Args:
+        cache_dir: the folder for caches; `cache_root()` if None, or its replacement where that cannot be written.
     Raises: UserError for content that cannot be decoded, a wrong published sum, or a cache that cannot be
         written.
     """
-    folder = Path(cache_dir or cache_home()) / "images" / f"{source.name}-{_key(source)}"
+    name = f"{source.name}-{_key(source)}"
+    folder = Path(cache_dir or cache_root()) / "images" / name
+    if (entry := _open(folder)) is not None:
+        return entry
+    if cache_dir is None:
+        folder = _images_folder() / name
     for _ in range(_ATTEMPTS):
         if (entry := _open(folder)) is not None:
             return entry
@@ -75,6 +69,13 @@ def fingerprint(images: dict[str, npt.NDArray[np.uint8]], labels: dict[str, npt.
     return digest.hexdigest()[:16]
 
 
+def _images_folder() -> Path:
+    try:
+        return writable_folder("images")
+    except OSError as error:
+        raise UserError(f"there is no room for a cache ({error}): set NORMLAB_CACHE to a folder") from error
+
+
 def _key(source: ImageSource) -> str:
     described = json.dumps([_FORMAT, source.identity], sort_keys=True)
     return hashlib.sha256(described.encode()).hexdigest()[:16]
@@ -88,9 +89,7 @@ def _rebuild(source: ImageSource, folder: Path) -> None:
         with atomic_folder(folder) as building:
             _build(source, building)
     except OSError as error:
-        raise UserError(
-            f"cannot fill the cache ({error}): mend that, or set NORMLAB_CACHE to another folder"
-        ) from error
+        raise UserError(f"cannot fill the cache ({error}): fix that, or set NORMLAB_CACHE to another folder") from error
 
 
 def _build(source: ImageSource, folder: Path) -> None:

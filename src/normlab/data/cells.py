@@ -20,12 +20,12 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from normlab.data.cache import cache_home
 from normlab.data.schema import Schema
 from normlab.data.sqlite import open_readonly
 from normlab.data.word_forms import fold, is_word, stem, tokens_of
 from normlab.errors import UserError
 from normlab.runs.atomic import write_bytes
+from normlab.runs.cache_folders import cache_root
 
 MAX_ROWS = 1_000_000
 """Rows of a table that are read."""
@@ -93,13 +93,13 @@ def index_cells(
     Args:
         database: the SQLite file; None or a missing file gives an index without cells.
         schema: its schema; tables and columns of it that the file lacks have no cells.
-        cache_dir: the folder for caches; `cache_home()` if None.
+        cache_dir: the folder for caches; `cache_root()` if None.
     Raises: `UserError` if the file is no database.
     """
     if database is None or not Path(database).is_file():
         return CellIndex()
     path = Path(database).resolve()
-    entry = Path(cache_dir or cache_home()) / "cells" / f"{path.stem}-{_key(path, schema)}.sqlite"
+    entry = Path(cache_dir or cache_root()) / "cells" / f"{path.stem}-{_key(path, schema)}.sqlite"
     stamp = _stamp(path)
     connection = _open(entry, stamp)
     if connection is None:
@@ -130,7 +130,7 @@ def _stamp(path: Path) -> str:
 
 def _open(entry: Path, stamp: str) -> sqlite3.Connection | None:
     """Return a connection to a cache file, or None if it is missing, damaged or of an older database."""
-    if not entry.is_file():
+    if not os.path.isfile(entry):  # not entry.is_file(), which raises for a folder that may not be entered
         return None
     try:
         uri = f"{entry.resolve().as_uri()}?mode=ro&immutable=1"

@@ -68,8 +68,8 @@ def download(
             f"{known.name}: what {known.url} sent has not the published MD5 {known.md5}; "
             f"try again, or fetch the file from another place and put it into {target}"
         ) from error
-    except PermissionError as error:
-        raise UserError(f"{known.name}: cannot write to {target}; choose another folder") from error
+    except OSError as error:
+        raise UserError(f"{known.name}: cannot write to {target} ({error.strerror}); choose another folder") from error
     return Path(fetched)
 
 

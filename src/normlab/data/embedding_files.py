@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from normlab.data.cache import cache_home
 from normlab.data.glove import WordVectors, glove_fingerprint, glove_words, load_glove
 from normlab.errors import UserError
+from normlab.runs.cache_folders import cache_root, writable_folder
 
 GENERATED = "generated"
 _SUFFIXES = (".txt", ".gz", ".zip")
@@ -51,7 +51,7 @@ class VectorSource:
         """Return every word of the file; none if there is no file."""
         if self.random or self.glove == GENERATED:
             return []
-        return glove_words(self.path(), dimension=self.dimension, cache_dir=_cache())
+        return glove_words(self.path(), dimension=self.dimension, cache_dir=writable_folder("glove"))
 
     def size(self) -> int:
         """Return the size of a word vector."""
@@ -59,7 +59,7 @@ class VectorSource:
             return self.dimension or _RANDOM_DIMENSION
         if self.glove == GENERATED:
             return self.dimension or _GENERATED_DIMENSION
-        return load_glove(self.path(), [], dimension=self.dimension, cache_dir=_cache()).matrix.shape[1]
+        return load_glove(self.path(), [], dimension=self.dimension, cache_dir=writable_folder("glove")).matrix.shape[1]
 
     def fingerprints(self) -> dict[str, str]:
         """Return what a run's card keeps of pretrained vectors, {"vectors": fingerprint}; nothing for random ones.
@@ -71,13 +71,13 @@ class VectorSource:
             return {}
         if self.glove == GENERATED:
             return {"vectors": f"{self.size()}d-{GENERATED}"}
-        return {"vectors": glove_fingerprint(self.path(), dimension=self.dimension, cache_dir=_cache())}
+        return {"vectors": glove_fingerprint(self.path(), dimension=self.dimension, cache_dir=writable_folder("glove"))}
 
     def load(self, words: Sequence[str], dimension: int) -> WordVectors:
         """Return a vector for each word that has one."""
         if self.glove == GENERATED:
             return WordVectors(self.made_up(words, dimension), np.ones(len(words), dtype=bool))
-        return load_glove(self.path(), words, dimension=dimension, cache_dir=_cache())
+        return load_glove(self.path(), words, dimension=dimension, cache_dir=writable_folder("glove"))
 
     def path(self) -> Path:
         """Return the GloVe file: the one named, else one beside the data, else one in the cache.
@@ -102,4 +102,4 @@ class VectorSource:
 
 
 def _cache() -> Path:
-    return cache_home() / "glove"
+    return cache_root() / "glove"

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from normlab.data.cache import cache_home
 from normlab.errors import UserError
+from normlab.runs.cache_folders import cache_root
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Known:
 
 def downloads(cache_dir: str | os.PathLike[str] | None = None) -> Path:
     """Return the folder that `normlab data get` fills unless told otherwise."""
-    return Path(cache_dir or cache_home()) / "downloads"
+    return Path(cache_dir or cache_root()) / "downloads"
 
 
 def class_names(name: str) -> tuple[str, ...]:

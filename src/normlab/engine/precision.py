@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from normlab.kernels.build import cache_folder
 from normlab.runs.atomic import write_json
+from normlab.runs.cache_folders import cache_root
 from normlab.runs.environment import cpu_name
 
 _ROUNDS = 5
@@ -57,7 +57,7 @@ def has_fast_bfloat16(device: torch.device) -> bool:
 @cache
 def _speedup() -> float:
     """Return the kept measurement, or measure now; a cache that cannot be written costs time, not the result."""
-    path = cache_folder().parent / "precision.json"
+    path = cache_root() / "precision.json"
     key = f"{cpu_name()}, torch {torch.__version__}"
     kept = _read(path)
     if not isinstance(kept.get(key), float):

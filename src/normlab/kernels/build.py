@@ -3,8 +3,9 @@
 A kernel is a plain C library: `kernels/<name>.cpp` with `extern "C"` functions over raw pointers. It needs
 no torch headers, so it builds in seconds. Only `glue.cpp`, which takes the kernels into torch's autograd,
 does (`load_glue`). The key of the cache covers all that the machine code depends on, so an edited source, a
-new torch or another CPU builds anew and nothing stale is ever loaded. Whatever goes wrong, `load` says so in
-one line and returns None: the caller then runs its plain PyTorch reference.
+new torch or another CPU builds anew and nothing stale is ever loaded; where Python and torch are installed is no
+part of it, so that environments with the same versions share what one has built (`library_cache` keeps it).
+Whatever goes wrong, `load` says so in one line and returns None: the caller then runs its plain PyTorch reference.
 """
 
 from __future__ import annotations
@@ -21,13 +22,14 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-import tempfile
 import time
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import torch
+
+from normlab.kernels.library_cache import stored_library
 
 SOURCES = Path(__file__).parent
 # -ffast-math is left out: it would reorder the compensated steps of the statistics.
@@ -41,12 +43,12 @@ _said: set[str] = set()
 
 
 class _UnavailableError(Exception):
-    """Carries the one-line reason for which a kernel cannot be had."""
+    """Carries the one-line reason for which a kernel is unavailable."""
 
 
 @functools.cache
 def load(name: str) -> ctypes.CDLL | None:
-    """Return the library built from `kernels/<name>.cpp`, or None where it cannot be had.
+    """Return the library built from `kernels/<name>.cpp`, or None where it is unavailable.
 
     The first call in a process may compile (a line on stderr says so); concurrent processes build once. None
     comes with one line on stderr that gives the reason. The environment is read at the first call:
@@ -62,7 +64,7 @@ def load(name: str) -> ctypes.CDLL | None:
 
 @functools.cache
 def load_glue() -> ModuleType | None:
-    """Return the module built from `kernels/glue.cpp`, or None where it cannot be had; builds like `load`."""
+    """Return the module built from `kernels/glue.cpp`, or None where it is unavailable; builds like `load`."""
     try:
         path = str(_library(GLUE))
         spec = importlib.util.spec_from_loader(GLUE, importlib.machinery.ExtensionFileLoader(GLUE, path))
@@ -85,21 +87,14 @@ def status() -> list[dict[str, Any]]:
     return rows
 
 
-def cache_folder() -> Path:
-    """Return where built libraries are kept: $NORMLAB_CACHE/kernels or ~/.cache/normlab/kernels."""
-    root = os.environ.get("NORMLAB_CACHE")
-    return (Path(root) if root else Path.home() / ".cache" / "normlab") / "kernels"
-
-
 def _library(name: str) -> Path:
     if os.environ.get("NORMLAB_KERNELS", "").lower() in ("off", "0", "no", "false"):
         raise _UnavailableError("NORMLAB_KERNELS=off")
+    if sys.platform == "win32":
+        raise _UnavailableError("they need Linux or macOS")
     compiler = _compiler()
     source = SOURCES / f"{name}.cpp"
-    library = cache_folder() / f"{name}-{_key(source, compiler)}.so"
-    if not library.exists():
-        _build_once(source, library, compiler)
-    return library
+    return stored_library(f"{name}-{_key(source, compiler)}", lambda library: _build(source, library, compiler))
 
 
 @functools.cache
@@ -112,10 +107,13 @@ def _compiler() -> str:
 
 
 def _key(source: Path, compiler: str) -> str:
-    """Digest of all that the machine code depends on."""
-    parts = _texts(source)
-    parts += [torch.__version__, sys.version, _version(compiler), _cpu(), " ".join(FLAGS + GLUE_FLAGS)]
-    parts += [_openmp_runtime() or ""]
+    """Digest of all that the machine code depends on; no path is among it."""
+    runtime = _openmp_runtime()
+    parts = [*_texts(source), _version(compiler), platform.machine(), _cpu(), " ".join(FLAGS + GLUE_FLAGS)]
+    # What a kernel remembers of its OpenMP library is the name: the one that torch has loaded answers to it.
+    parts += [torch.__version__, str(torch.version.git_version), runtime.name if runtime else ""]
+    if source.stem == GLUE:
+        parts += [str(sysconfig.get_config_var("SOABI")), str(torch.compiled_with_cxx11_abi())]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
 
 
@@ -133,7 +131,8 @@ def _texts(source: Path) -> list[str]:
 
 @functools.cache
 def _version(compiler: str) -> str:
-    return subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False).stdout
+    environment = {**os.environ, "LC_ALL": "C"}
+    return subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False, env=environment).stdout
 
 
 @functools.cache
@@ -147,45 +146,32 @@ def _cpu() -> str:
 
 
 @functools.cache
-def _openmp_runtime() -> str | None:
+def _openmp_runtime() -> Path | None:
     """Path of the libgomp that torch has loaded: linking against it shares torch's pool of threads."""
     try:
-        mapped = {line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines()}
+        lines = Path("/proc/self/maps").read_text().splitlines()
     except OSError:
         return None
-    found = sorted(path for path in mapped if Path(path).name.startswith("libgomp"))
-    return next((path for path in found if "torch" in path), found[0] if found else None)
-
-
-def _build_once(source: Path, library: Path, compiler: str) -> None:
-    """Build under a lock, so that of many processes that start together one compiles and the rest wait."""
-    try:
-        import fcntl
-    except ImportError as error:
-        raise _UnavailableError("they need Linux or macOS") from error
-    library.parent.mkdir(parents=True, exist_ok=True)
-    with library.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not library.exists():
-            _build(source, library, compiler)
+    mapped = {Path(fields[5]) for fields in (line.split(maxsplit=5) for line in lines) if len(fields) == 6}
+    found = sorted(path for path in mapped if path.name.startswith("libgomp"))
+    return next((path for path in found if "torch" in path.parts), found[0] if found else None)
 
 
 def _build(source: Path, library: Path, compiler: str) -> None:
     start = time.perf_counter()
     flags, links, duration = _glue_options() if source.stem == GLUE else _kernel_options(compiler)
     _say(f"normlab: compiling the {source.stem} kernels, once on this machine ({duration}) ...")
-    with tempfile.TemporaryDirectory(dir=library.parent) as folder:
-        unlinked, built = Path(folder) / "kernel.o", Path(folder) / "kernel.so"
-        _run([compiler, *flags, "-c", str(source), "-o", str(unlinked)], source.name)
-        _run([compiler, "-shared", str(unlinked), *links, "-o", str(built)], source.name)
-        os.replace(built, library)
+    unlinked = library.with_suffix(".o")
+    _run([compiler, *flags, "-c", str(source), "-o", str(unlinked)], source.name, library.parent)
+    _run([compiler, "-shared", str(unlinked), *links, "-o", str(library)], source.name, library.parent)
     _say(f"normlab: compiled the {source.stem} kernels in {time.perf_counter() - start:.1f} s")
 
 
 def _kernel_options(compiler: str) -> tuple[list[str], list[str], str]:
     # Clang's code calls LLVM's runtime, whose threads are its own.
     runtime = None if "clang" in _version(compiler) else _openmp_runtime()
-    return [*FLAGS], [runtime or "-fopenmp"], "some seconds"
+    # By its name, not its path: a kernel is loaded after torch, whichever installation of it.
+    return [*FLAGS], [f"-L{runtime.parent}", f"-l:{runtime.name}"] if runtime else ["-fopenmp"], "some seconds"
 
 
 def _glue_options() -> tuple[list[str], list[str], str]:
@@ -200,8 +186,9 @@ def _glue_options() -> tuple[list[str], list[str], str]:
     return flags, links, "about half a minute"
 
 
-def _run(command: list[str], what: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def _run(command: list[str], what: str, scratch: Path) -> None:
+    environment = {**os.environ, "LC_ALL": "C", "TMPDIR": str(scratch)}  # the compiler's own intermediate files
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
         first = next((line for line in lines if "error" in line), lines[0])

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from normlab.kernels.build import cache_folder
+from normlab.runs.cache_folders import cache_root
 
 Work = Callable[[], object]
 Timer = Callable[[Work], float]  # seconds of one call
@@ -35,7 +35,7 @@ class Choices:
 
     def __init__(self, machine: str, timer: Timer, folder: Path | None = None) -> None:
         digest = hashlib.sha256(machine.encode()).hexdigest()[:12]
-        self._path = (folder or cache_folder()) / f"choices-{digest}.json"
+        self._path = (folder or cache_root() / "kernels") / f"choices-{digest}.json"
         self._timer = timer
         self._ratios: dict[str, float] | None = None
 

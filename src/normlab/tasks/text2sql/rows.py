@@ -6,6 +6,7 @@ whole databases for the view `unseen`, single rows for the others.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +15,6 @@ from pathlib import Path
 import numpy as np
 
 from normlab.data.batching import epoch_order
-from normlab.data.cache import cache_home
 from normlab.data.schema import Schema
 from normlab.data.spider import DEV_DATABASES, Example, SpiderFolder
 from normlab.data.spider_views import Leakage, make_view, refuse_held_out
@@ -23,6 +23,7 @@ from normlab.data.sql_toy import HELD_OUT, write_toy
 from normlab.data.streams import permutation
 from normlab.errors import UserError
 from normlab.runs.atomic import atomic_folder
+from normlab.runs.cache_folders import cache_root, writable_folder
 from normlab.tasks.text2sql.config import Text2SqlConfig
 
 GENERATED = "generated"
@@ -73,16 +74,22 @@ def data_folder(config: Text2SqlConfig) -> SpiderFolder:
     Raises: UserError if it is not there.
     """
     if config.data == GENERATED:
-        folder = cache_home() / "text2sql" / "generated-1"
-        if not folder.is_dir():
-            with atomic_folder(folder) as new:
-                write_toy(new)
-        return SpiderFolder(folder)
+        return SpiderFolder(_generated())
     path = Path(config.data).expanduser()
     if not config.data or not path.is_dir():
         problem = f"{path}: no such folder" if config.data else "no data named"
         raise UserError(f"{problem}: give --data a folder with train.csv, val.csv and tables.json, or generated")
     return SpiderFolder(path)
+
+
+def _generated() -> Path:
+    folder = cache_root() / "text2sql" / "generated-1"
+    if not os.path.isdir(folder):
+        folder = writable_folder("text2sql") / folder.name
+    if not folder.is_dir():
+        with atomic_folder(folder) as new:
+            write_toy(new)
+    return folder
 
 
 def database_folder(config: Text2SqlConfig) -> Path:
