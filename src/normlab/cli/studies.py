@@ -44,8 +44,13 @@ def _add_study(verbs: Any, arguments: list[str]) -> None:
         ("report", "write a study's report again", _study_report),
     ):
         child = add_verb(actions, name, text, run)
-        child.add_argument("folder", type=Path, metavar="FOLDER", help="what `study run --out` made")
+        child.add_argument(
+            "folder", type=Path, metavar="STUDY", help="what `study run --out` made, or an archive of it"
+        )
         child.add_argument("--json", action="store_true", help="print the answer as JSON")
+    child = add_verb(actions, "pack", "keep the finished cells of a study, without weights, in one file", _study_pack)
+    child.add_argument("folder", type=Path, metavar="FOLDER", help="what `study run --out` made")
+    child.add_argument("--out", type=Path, help="the archive; default FOLDER.zip. Cells that it holds are kept")
 
 
 def _add_cluster(parser: argparse.ArgumentParser) -> None:
@@ -147,12 +152,12 @@ def _study_run(options: argparse.Namespace) -> int:
     return _show_study(study, as_json=options.json)
 
 
-def _show_study(study: Any, *, as_json: bool) -> int:
+def _show_study(study: Any, *, as_json: bool, out: Path | None = None) -> int:
     """Print a study's table and write its report; fail if no cell has a result."""
     from normlab.report import build_report
     from normlab.studies.text_table import as_text, as_values
 
-    report = build_report([study.path], study.path / "report.html")
+    report = build_report([study.path], out or study.path / "report.html")
     failed = [cell.name for cell in study.cells if cell.state == "failed"]
     _warn_of_mixed_versions(study)
     _warn_of_wrong_claims(study)
@@ -204,15 +209,25 @@ def _warn_of_wrong_claims(study: Any) -> None:
             print(f"normlab: {claim}: mend it in the study's file and run the study again", file=sys.stderr)
 
 
+def _study_pack(options: argparse.Namespace) -> int:
+    from normlab.runs.archive import pack_study
+
+    out = options.out or options.folder.resolve().with_suffix(".zip")
+    count = pack_study(options.folder, out)
+    print(f"{out}: {count} finished cells, {out.stat().st_size / 1e6:.1f} MB")
+    return 0
+
+
 def _study_report(options: argparse.Namespace) -> int:
     from normlab.studies import Study
 
-    return _show_study(Study.open(options.folder), as_json=options.json)
+    out = options.folder.with_suffix(".html") if options.folder.is_file() else None
+    return _show_study(Study.open(options.folder), as_json=options.json, out=out)
 
 
 def _add_report(verbs: Any, arguments: list[str]) -> None:
     parser = add_verb(verbs, "report", "write one HTML file about runs and studies", _report)
-    parser.add_argument("folders", type=Path, nargs="+", metavar="PATH", help="run and study folders")
+    parser.add_argument("folders", type=Path, nargs="+", metavar="PATH", help="run and study folders, archives")
     parser.add_argument("--out", type=Path, help="the file; default report.html in the first folder")
     parser.add_argument("--format", choices=["html", "md", "tex"], default="html", help="the page, or its table alone")
 
@@ -222,7 +237,9 @@ def _report(options: argparse.Namespace) -> int:
     from normlab.report.sources import collect_studies
 
     if options.format == "html":
-        print(build_report(options.folders, options.out or options.folders[0] / "report.html"))
+        first = options.folders[0]
+        beside = first.with_suffix(".html") if first.is_file() else first / "report.html"
+        print(build_report(options.folders, options.out or beside))
         return 0
     table = {"md": table_markdown, "tex": table_latex}[options.format]
     studies = collect_studies(options.folders)

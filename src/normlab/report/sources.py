@@ -9,6 +9,7 @@ from typing import Any
 
 from normlab.errors import UserError
 from normlab.runs import RunFolder, list_runs
+from normlab.runs.archive import is_archive
 from normlab.studies.study import Study, StudyCell
 
 # Where a run lay or how loud it was makes no other variant.
@@ -24,7 +25,7 @@ def collect_studies(paths: Sequence[Path]) -> list[Study]:
     studies: list[Study] = []
     runs: list[RunFolder] = []
     for path in paths:
-        if (path / "study.json").is_file():
+        if (path / "study.json").is_file() or is_archive(path):
             studies.append(Study.open(path))
         else:
             runs += _runs_at(path)

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from normlab import __version__
 from normlab.config import TrainConfig, affects_result
 from normlab.errors import UserError
+from normlab.runs.archive import is_archive, unpack_study
 from normlab.runs.atomic import write_json, write_text
 from normlab.studies.cluster import ClusterOptions, run_on_ray
 from normlab.studies.local import run_local
@@ -43,7 +44,8 @@ def run_study(
 
     Args:
         path_or_name: a YAML file, or the name of a shipped study.
-        out: its folder; default `runs/NAME-SCALE`.
+        out: its folder; default `runs/NAME-SCALE`. An archive (`normlab study pack`) stands for the folder beside it
+            without the suffix, into which its finished cells are unpacked first.
         axes: values that replace those of the study's axes, or make further ones, e.g. `{"norm": ["batch", "layer"]}`.
         workers: cells trained at once; default one per core, or one in all if there is a GPU; on a cluster as many
             as it has room for.
@@ -64,7 +66,7 @@ def run_study(
         plan = with_claims_that_apply(plan, say)
     if plan.search is not None:
         raise UserError(f"{find_study(path_or_name)}: searches for settings: run it with `normlab tune {path_or_name}`")
-    folder = Path(out) if out else Path("runs") / f"{plan.name}-{scale}"
+    folder = _place(Path(out) if out else Path("runs") / f"{plan.name}-{scale}", say)
     waiting = [cell for cell in in_pairs(plan.cells) if not (folder / "cells" / cell.name / "result.json").exists()]
     if waiting:
         refuse_wrong_claims(plan, find_study(path_or_name))
@@ -80,6 +82,18 @@ def run_study(
     for sentence in study.mixed_inputs():
         say(f"warning: {sentence}: their comparison compares these too")
     return study
+
+
+def _place(out: Path, say: Say) -> Path:
+    """Return the folder in which cells are trained; an archive is unpacked into the folder of its name."""
+    if not is_archive(out):
+        return out
+    folder = out.with_suffix("")
+    if folder == out:
+        raise UserError(f"{out}: a file stands where the study's folder belongs: choose another --out")
+    unpack_study(out, folder)
+    say(f"{out}: finished cells taken into {folder}; `normlab study pack {folder} --out {out}` puts new ones back")
+    return folder
 
 
 def refuse_wrong_claims(plan: Plan, source: Path) -> None:

@@ -11,6 +11,13 @@ from typing import Any, Self
 
 from normlab.errors import UserError
 from normlab.runs import RunFolder
+from normlab.runs.archive import is_archive, opened
+from normlab.runs.cache_folders import cache_root
+
+
+def study_folder(path: Path) -> Path:
+    """Return the folder of a study: the path itself, or an archive's content, unpacked into the cache."""
+    return opened(path, cache_root()) if is_archive(path) else path
 
 
 @dataclass(frozen=True)
@@ -69,8 +76,8 @@ class Study:
 
     @classmethod
     def open(cls, path: Path | str) -> Self:
-        """Read a study folder; raise `UserError` if it is none."""
-        folder = Path(path)
+        """Read a study's folder, or its archive; raise `UserError` if it is neither."""
+        folder = study_folder(Path(path))
         try:
             plan = json.loads((folder / "study.json").read_text(encoding="utf-8"))
         except FileNotFoundError:
