@@ -84,7 +84,7 @@ def opened(path: Path, cache: Path) -> Path:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}): check its permissions") from None
-    folder = cache / "archives" / digest / path.stem
+    folder = cache / digest / path.stem
     if not folder.is_dir():
         content = read_archive(path)
         with atomic_folder(folder) as building:

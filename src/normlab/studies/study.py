@@ -12,12 +12,12 @@ from typing import Any, Self
 from normlab.errors import UserError
 from normlab.runs import RunFolder
 from normlab.runs.archive import is_archive, opened
-from normlab.runs.cache_folders import cache_root
+from normlab.runs.cache_folders import writable_folder
 
 
 def study_folder(path: Path) -> Path:
     """Return the folder of a study: the path itself, or an archive's content, unpacked into the cache."""
-    return opened(path, cache_root()) if is_archive(path) else path
+    return opened(path, writable_folder("archives")) if is_archive(path) else path
 
 
 @dataclass(frozen=True)
