@@ -300,17 +300,21 @@ def test_a_missing_source_is_refused(tmp_path):
         parse_claims(study)
 
 
-def test_a_tasks_metrics_cannot_be_checked_before_a_cell_is_done(tmp_path):
-    found = verdict_of(tmp_path, lambda values, seed: WAITING, metric="test/execution", **BETTER)
+def test_metrics_cannot_be_checked_before_a_cell_is_done(tmp_path):
+    found = verdict_of(tmp_path, lambda values, seed: WAITING, metric="test/rouge", **BETTER)
     assert found.kind == "undecided"
 
 
 @pytest.mark.parametrize("kind", ["better", "worse", "at_least", "diverges_or_lags"])
 def test_no_verdict_on_a_metric_whose_direction_is_unknown(tmp_path, kind):
-    with pytest.raises(UserError, match="claim 1: unknown metric 'test/rouge'"):
-        verdict_of(tmp_path / "1", lambda values, seed: WAITING, metric="test/rouge", **{**BETTER, "kind": kind})
-    with pytest.raises(UserError, match="claim 1: metric 'features/p99' describes and has no better side"):
-        verdict_of(tmp_path / "2", lambda values, seed: WAITING, metric="features/p99", **{**BETTER, "kind": kind})
+    def measured(values, seed):
+        return {"test/rouge": accuracy(values, seed), "test/penultimate_spread": 1.0 + seed}
+
+    claim = {**BETTER, "kind": kind}
+    with pytest.raises(UserError, match="claim 1: unknown metric 'test/rouge': it is not known which way it points"):
+        verdict_of(tmp_path / "1", measured, metric="test/rouge", **claim)
+    with pytest.raises(UserError, match="claim 1: metric 'test/penultimate_spread' describes and has no better side"):
+        verdict_of(tmp_path / "2", measured, metric="test/penultimate_spread", **claim)
 
 
 def test_equality_can_be_judged_without_a_direction(tmp_path):

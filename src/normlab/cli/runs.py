@@ -107,7 +107,13 @@ def _add_evaluate(verbs: Any, arguments: list[str]) -> None:
     parser = add_verb(verbs, "evaluate", "measure a trained run on a split, or score a file of SQL", _evaluate)
     parser.add_argument("run_folder", type=Path, metavar="RUN", nargs="?")
     parser.add_argument("--split", default="test", help="train, val or test [test]")
-    parser.add_argument("--data", help="where the data lie now, if they moved")
+    parser.add_argument(
+        "--data", help="labelled data: the run's own where they lie now, or others of the same classes (image, ner)"
+    )
+    parser.add_argument(
+        "--out", type=Path, help="folder for evaluation.json and predictions.csv [RUN/evaluations/SPLIT...]"
+    )
+    parser.add_argument("--unfinished", action="store_true", help="measure the best weights so far of a run not over")
     parser.add_argument("--device", help="auto, cpu, cuda, ...")
     parser.add_argument("--json", action="store_true", help="print metrics and tables as JSON")
     sql_scores.add_options(parser)
@@ -122,11 +128,15 @@ def _evaluate(options: argparse.Namespace) -> int:
     from normlab.engine.api import load_run
 
     run = load_run(options.run_folder, device=options.device, **sql_scores.search_options(options))
-    found = run.evaluate(options.split, data=options.data)
-    text = _metric_table(found["metrics"])
+    measured = run.measure(options.split, data=options.data, unfinished=options.unfinished)
+    kept = run.keep(measured, data=options.data, out=options.out)
+    found: dict[str, Any] = {"metrics": measured.metrics, "tables": measured.tables, **kept}
+    text = _metric_table(measured.metrics)
     if options.official:
-        found["official"], shown = sql_scores.official_of_run(run, options)
+        found["official"], shown = sql_scores.official_of_run(run, options, measured.predictions, kept["out"])
         text = f"{text}\n\n{shown}"
+    for note in kept["notes"]:
+        print(f"normlab: {note}", file=sys.stderr)
     print(json.dumps(found) if options.json else text)
     return 0
 

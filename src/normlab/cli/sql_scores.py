@@ -6,6 +6,8 @@ import argparse
 import csv
 import json
 import sys
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,20 +66,22 @@ def score_files(options: argparse.Namespace) -> int:
     return 0
 
 
-def official_of_run(run: Any, options: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    """Run the script on the predictions that `run.evaluate` has just written; return numbers and text."""
+def official_of_run(
+    run: Any, options: argparse.Namespace, columns: Mapping[str, Any], out: str | None
+) -> tuple[dict[str, Any], str]:
+    """Run the script on what `run.measure` predicted; return numbers and text. Its files stay in `out`, if given."""
     from normlab.tasks.text2sql.rows import database_folder, read_rows
 
     if run.task.name != "text2sql":
         raise UserError(f"--official: {run.path} is a run of {run.task.name}; the script is for text2sql")
     config = run.config if options.data is None else run.config.with_values("data", data=options.data)
     gold = [(row.query, row.db_id) for row in read_rows(config).splits[options.split]]
-    with (run.path / "predictions" / f"{options.split}.csv").open(encoding="utf-8", newline="") as file:
-        predicted = [row["prediction"] for row in csv.DictReader(file)]
+    predicted = [next(csv.reader([cell]))[0] for cell in columns["prediction"].tolist()]
     databases = database_folder(config)
     options.tables = options.tables or databases.parent / "tables.json"
     options.databases = options.databases or databases
-    return _official(options, gold, predicted, run.path / "predictions")
+    with tempfile.TemporaryDirectory(prefix="normlab-official-") as scratch:
+        return _official(options, gold, predicted, Path(scratch if out is None else out))
 
 
 def _official(

@@ -14,11 +14,20 @@ from normlab.config import TrainConfig, untrained_fields
 from normlab.engine.checkpoint import load_weights
 from normlab.engine.device import choose_placement
 from normlab.engine.distributed import Crew, joined
+from normlab.engine.evaluation import (
+    Measured,
+    data_to_measure,
+    default_place,
+    is_not_writable,
+    refuse_unfinished,
+    state_notes,
+    write_evaluation,
+)
 from normlab.engine.follower import follow, give_orders
-from normlab.engine.loop import Prune, refuse_other_data, running, train_run
-from normlab.engine.splits import measure, write_columns
+from normlab.engine.loop import Prune, running, train_run
+from normlab.engine.splits import measure
 from normlab.engine.together import train_together
-from normlab.errors import UserError, did_you_mean
+from normlab.errors import UserError
 from normlab.runs import RunFolder
 from normlab.runs.memory import settled_objects
 from normlab.tasks import TASKS, task_settings
@@ -44,6 +53,7 @@ class Run:
         config = task_settings(name).make(None, values, place)
         self.config: TrainConfig = config if device is None else config.with_values("device", device=device)
         self.config = _changed(self.config, changes)
+        self.changes = changes  # of settings that training did not depend on
 
     @property
     def path(self) -> Path:
@@ -89,22 +99,49 @@ class Run:
         describe = getattr(self.task, "read_as", None)
         return str(describe(source, self.config, self.folder.card())) if describe is not None else ""
 
-    def evaluate(self, split: str, *, data: str | None = None) -> dict[str, Any]:
-        """Measure a split with the trained weights; returns {"metrics": ..., "tables": ...}.
+    def measure(self, split: str, *, data: str | None = None, unfinished: bool = False) -> Measured:
+        """Measure a split with the trained weights; writes nothing.
 
         Args:
             split: train, val or test.
-            data: where the data lie now, if they have moved since training.
-        Raises: UserError if there is no such split, or the data are not those of the training.
+            data: labelled data: those of training if they have moved, or others of the same classes. A file or a
+                folder without splits is measured whole.
+            unfinished: take the best weights so far of a run that is not over.
+        Raises: UserError if training is not over, there is no such split, or the data have other classes.
         """
+        if not unfinished:
+            refuse_unfinished(self.folder)
         config = self.config if data is None else self.config.with_values("data", data=data)
-        data_set = self.task.prepare(config)
-        refuse_other_data(self.folder, data_set)
-        if split not in data_set.sizes:
-            raise UserError(f"unknown split '{split}': {did_you_mean(split, data_set.sizes)}")
+        data_set, notes = data_to_measure(self.task, self.folder, config, split, elsewhere=data is not None)
         found = measure(self.task, self.model, data_set, split, config, self.placement, final=True)
-        write_columns(self.folder, split, found.predictions)
-        return {"metrics": found.metrics, "tables": found.tables}
+        notes = [*state_notes(self.folder), *notes]
+        return Measured(split, found.metrics, found.tables, found.predictions, data_set.fingerprint, notes)
+
+    def evaluate(
+        self, split: str, *, data: str | None = None, out: Path | str | None = None, unfinished: bool = False
+    ) -> dict[str, Any]:
+        """Do what `measure` does, write it down, and return {"metrics", "tables", "notes", "out"}.
+
+        What training wrote is not touched: `evaluation.json` and `predictions.csv` go to the folder `out`, by default
+        RUN/evaluations/NAME; a run that may not be written to is measured without, and "out" is None.
+        """
+        measured = self.measure(split, data=data, unfinished=unfinished)
+        return {"metrics": measured.metrics, "tables": measured.tables, **self.keep(measured, data=data, out=out)}
+
+    def keep(self, measured: Measured, *, data: str | None = None, out: Path | str | None = None) -> dict[str, Any]:
+        """Write what was measured; return {"notes": lines to say, "out": the folder or None}."""
+        place = default_place(self.folder, measured, self.changes) if out is None else Path(out)
+        if (place / "config.yaml").exists():
+            raise UserError(f"{place}: holds a run, which an evaluation must not change: choose another --out")
+        about = {"run": str(self.path), "data": self.config.data if data is None else data, "changes": self.changes}
+        try:
+            write_evaluation(place, measured, about)
+        except OSError as error:
+            if out is not None or not is_not_writable(error):
+                raise
+            notes = [*measured.notes, f"{self.path} may not be written to: nothing is kept without --out"]
+            return {"notes": notes, "out": None}
+        return {"notes": measured.notes, "out": str(place)}
 
 
 def train(

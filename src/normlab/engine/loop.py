@@ -25,6 +25,7 @@ from normlab.engine.counters import Counters
 from normlab.engine.device import PeakMemory, choose_placement
 from normlab.engine.distributed import Crew
 from normlab.engine.divergence import DivergedError, FiniteWatch
+from normlab.engine.evaluation import refuse_other_data
 from normlab.engine.graphs import CudaRecording, GraphedStep, make_capturable, reason_against
 from normlab.engine.layers import LayerRecord
 from normlab.engine.lazy_adam import clip_gradients
@@ -38,7 +39,7 @@ from normlab.engine.tally import Tally
 from normlab.engine.together import finish
 from normlab.errors import UserError
 from normlab.runs import RunFolder
-from normlab.tasks.base import Task, TaskData
+from normlab.tasks.base import Task
 
 Prune = Callable[[Mapping[str, Any]], bool]  # asked with an epoch's record; True ends the run as "pruned"
 
@@ -91,23 +92,6 @@ def running(
             raise
         folder.finish(result)
         return result
-
-
-def refuse_other_data(folder: RunFolder, data: TaskData) -> None:
-    """Raise `UserError` if a run was begun with other data: its numbers would mix two experiments.
-
-    A card may hold further `fingerprints`, name -> value: of pretrained vectors, say. What an older
-    run did not record is not compared.
-    """
-    card = folder.card()
-    then = {"data": card.get("fingerprint"), **card.get("fingerprints", {})}
-    now = {"data": data.fingerprint, **data.card.get("fingerprints", {})}
-    for name, trained_on in then.items():
-        if trained_on is not None and trained_on != now.get(name):
-            raise UserError(
-                f"{folder.path}: trained on {name} {trained_on}, but these are {now.get(name, 'none')}: "
-                f"give the same {name}, or train a new run"
-            )
 
 
 class Training:

@@ -60,11 +60,15 @@ def measured_headline(headline: str, metrics: Mapping[str, float]) -> str:
 
 def write_columns(folder: RunFolder, split: str, columns: dict[str, np.ndarray]) -> None:
     """Write per-example columns as predictions/SPLIT.csv: what paired tests between two models start from."""
-    if not columns:
-        return
+    if columns:
+        write_text(folder.predictions / f"{split}.csv", columns_as_csv(columns))
+
+
+def columns_as_csv(columns: dict[str, np.ndarray]) -> str:
+    """Return per-example columns of equal length as CSV with a header."""
     rows = zip(*(column.tolist() for column in columns.values()), strict=True)
     lines = [",".join(columns), *(",".join(_cell(value) for value in row) for row in rows)]
-    write_text(folder.predictions / f"{split}.csv", "\n".join(lines) + "\n")
+    return "\n".join(lines) + "\n"
 
 
 def _cell(value: object) -> str:

@@ -90,7 +90,11 @@ class TaskData(Protocol):
 
 
 class Task(Protocol):
-    """What the engine asks of a task."""
+    """What the engine asks of a task.
+
+    A task may have `labelled(config, card, split, *, whole)` too: a `TaskData` with the one split, of data that
+    training never saw, labelled and encoded as a trained model's card does it (`engine.evaluation`).
+    """
 
     name: str
     headline: str  # the metric a table leads with, e.g. "test/accuracy"

@@ -77,7 +77,7 @@ def test_a_run_cannot_be_resumed_or_evaluated_with_other_vectors(
     with pytest.raises(UserError, match=r"trained on vectors 2d-.* but these are 2d-.*: give the same vectors"):
         train_folder(run.folder)
     with pytest.raises(UserError, match="trained on vectors"):
-        run.evaluate("val")
+        run.evaluate("val", unfinished=True)
     glove(tmp_path)
     assert train_folder(run.folder)["fingerprints"]["vectors"].startswith("2d-")
 

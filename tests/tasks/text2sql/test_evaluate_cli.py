@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from normlab.cli import main
@@ -174,23 +174,20 @@ def options(**changes: Any) -> argparse.Namespace:
 def test_a_runs_predictions_go_through_the_script_with_gold_from_its_data(tmp_path: Path) -> None:
     toy = write_toy(tmp_path / "toy")
     config = SETTINGS.make("smoke", {"data": str(toy.root)}, "test")
-    folder = tmp_path / "run" / "predictions"
-    folder.mkdir(parents=True)
-    with (folder / "test.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["prediction"])
-        writer.writerows([row.query] for row in toy.val)
+    quoted = ['"' + row.query.replace('"', '""') + '"' for row in toy.val]
     script = tmp_path / "evaluation.py"
     script.write_text(SCRIPT.replace("{shift}", "0").replace('["school"]', "sorted(os.listdir(options.db))"))
     run: Any = SimpleNamespace(task=SimpleNamespace(name="text2sql"), config=config, path=tmp_path / "run")
-    found, text = official_of_run(run, options(official=script))
+    found, text = official_of_run(
+        run, options(official=script), {"prediction": np.array(quoted)}, str(tmp_path / "out")
+    )
     assert found["exact_match"]["all"] == found["ours"]["exact_match"] == 1.0
     assert found["count"]["all"] == len(toy.val)
     assert "exact match, script" in text
-    assert len((folder / "official" / "gold.sql").read_text().splitlines()) == len(toy.val)
+    assert len((tmp_path / "out" / "official" / "gold.sql").read_text().splitlines()) == len(toy.val)
 
 
 def test_a_run_of_another_task_is_refused(tmp_path: Path) -> None:
     run: Any = SimpleNamespace(task=SimpleNamespace(name="ner"), path=tmp_path)
     with pytest.raises(UserError, match="a run of ner"):
-        official_of_run(run, options(official=tmp_path / "evaluation.py"))
+        official_of_run(run, options(official=tmp_path / "evaluation.py"), {}, None)

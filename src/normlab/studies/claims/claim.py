@@ -101,6 +101,16 @@ def _checked(study: Study, raw: Mapping[str, Any], metrics: tuple[set[str], set[
     known = epochs if claim.kind in OVER_TIME else finals
     if claim.metric not in known and _has_spoken(study, claim):
         return UserError(f"{where}: unknown metric '{claim.metric}': {did_you_mean(claim.metric, sorted(known))}")
+    return _without_direction(claim, where) if claim.metric in known else claim
+
+
+def _without_direction(claim: Claim, where: str) -> Claim | UserError:
+    """Return the mistake in a claim that one value is better, where nobody declared which way its metric points."""
+    if claim.kind in _NEED_DIRECTION:
+        try:
+            higher_is_better(claim.metric)
+        except UserError as mistake:
+            return UserError(f"{where}: {mistake}")
     return claim
 
 
@@ -116,8 +126,7 @@ def _has_spoken(study: Study, claim: Claim) -> bool:
 def read_claims(raw: Iterable[Mapping[str, Any]], axes: Mapping[str, Sequence[Any]], where: str) -> list[Claim]:
     """Check claims against a study's axes; `where` is the file that an error names.
 
-    Raises: UserError for an unknown key, kind, axis or value, for what a kind lacks, or for a verdict on which value
-        is better where that is not known of the metric.
+    Raises: UserError for an unknown key, kind, axis or value, or for what a kind lacks.
     """
     return [_read(values, axes, f"{where}: claim {number}") for number, values in enumerate(raw, start=1)]
 
@@ -138,11 +147,6 @@ def _refuse_missing(claim: Claim, where: str) -> None:
         if not getattr(claim, name):
             raise UserError(f"{where}: kind '{claim.kind}' needs '{name}' ({statement})")
     least = _NEED_MARGIN.get(claim.kind)
-    if claim.kind in _NEED_DIRECTION:
-        try:
-            higher_is_better(claim.metric)
-        except UserError as mistake:
-            raise UserError(f"{where}: {mistake}") from None
     if least is not None and claim.margin <= least:
         raise UserError(f"{where}: kind '{claim.kind}' needs a margin above {least:g} ({statement})")
 

@@ -28,6 +28,7 @@ from normlab.tasks.image.data import (
     training_batches,
 )
 from normlab.tasks.image.distributions import LayerWatch
+from normlab.tasks.image.labelled import labelled
 from normlab.tasks.image.metrics import classification_metrics, confusion_matrix, percentiles
 from normlab.tasks.image.predictions import write_predictions
 
@@ -47,6 +48,10 @@ class ImageTask:
     def prepare(self, config: ImageConfig) -> ImageData:
         """Read the images and cut the splits."""
         return prepare(config)
+
+    def labelled(self, config: ImageConfig, card: Mapping[str, Any], split: str, *, whole: bool) -> ImageData:
+        """Read labelled images that training never saw; `whole`: data without splits are one split."""
+        return labelled(config, card, split, whole=whole)
 
     def build(self, config: ImageConfig, card: Mapping[str, Any]) -> ResNet:
         """Make the residual network for the card's classes."""

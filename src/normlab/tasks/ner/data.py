@@ -58,7 +58,7 @@ def prepare(config: NerConfig) -> NerData:
     spelling = _spelling(corpus["train"], config)  # before the cut: all sentences with a tag may be held out
     if "val" not in corpus:
         corpus["train"], corpus["val"] = _cut(corpus["train"], config)
-    fingerprint = _fingerprint(corpus)
+    fingerprint = content_fingerprint(corpus)
     if spelling["scheme"] != config.scheme:
         corpus = {split: [_respelled(s, spelling["scheme"]) for s in part] for split, part in corpus.items()}
     corpus["train"] = _limited(corpus["train"], config)
@@ -197,6 +197,35 @@ def _read(config: NerConfig) -> tuple[dict[str, list[Sentence]], list[str], list
     return corpus, columns, notes
 
 
+def read_tagged(path: Path, config: NerConfig, *, known_tags: set[str]) -> tuple[list[Sentence], str]:
+    """Return the sentences of one tagged file, and what to tell about them, if anything.
+
+    Raises: UserError for a tag outside `known_tags`, with file and line.
+    """
+    reader = _reader(path, config, known_tags)
+    sentences = [_tagged(sentence, path) for sentence in reader]
+    return sentences, f"{path.name}: --fix-tags repaired {reader.repaired} tags" if reader.repaired else ""
+
+
+def split_file(config: NerConfig, split: str, *, whole: bool) -> Path:
+    """Return the file of one split: the folder's, or with `whole` the one file that is named.
+
+    Raises: UserError if there is none.
+    """
+    data = Path(config.data).expanduser()
+    if whole and data.is_file():
+        return data
+    named = {"val": config.dev, "test": config.test}.get(split, "") if not whole else ""
+    stems = {"train": ("train",), "val": ("dev", "val"), "test": ("test",)}[split]
+    path = Path(named) if named else next((found for stem in stems if (found := _in_folder(data, stem))), None)
+    if path is None:
+        wanted = f"no {' or '.join(stem + '.txt' for stem in stems)} (nor .csv, .jsonl, .conll)"
+        where = f"{data}: holds {wanted}" if data.is_dir() else f"{data}: no such file or folder"
+        where = f"{data}: has no {split} file beside it" if data.is_file() else where
+        raise UserError(f"{where}: give --data the tagged file itself")
+    return path
+
+
 def _reader(path: Path, config: NerConfig, known_tags: set[str] | None) -> SentenceFile:
     options: dict[str, Any] = {"scheme": config.scheme, "fix_tags": config.fix_tags, "known_tags": known_tags}
     if config.encoding is not None:
@@ -250,7 +279,8 @@ def _limited(sentences: list[Sentence], config: NerConfig) -> list[Sentence]:
     return [sentences[row] for row in np.sort(rows)]
 
 
-def _fingerprint(corpus: dict[str, list[Sentence]]) -> str:
+def content_fingerprint(corpus: dict[str, list[Sentence]]) -> str:
+    """Return 16 hexadecimal digits over words, look-up forms and tags of all splits."""
     content = hashlib.sha256()
     for split, sentences in corpus.items():
         for s in sentences:

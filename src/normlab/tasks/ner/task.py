@@ -15,6 +15,7 @@ from normlab.tasks.ner.config import NerConfig
 from normlab.tasks.ner.data import NerData, prepare, steps_per_epoch, training_batches
 from normlab.tasks.ner.encoding import Batch, Lexicon
 from normlab.tasks.ner.evaluation import evaluate
+from normlab.tasks.ner.labelled import labelled
 from normlab.tasks.ner.model import CharacterEncoder, Tagger, WordEmbedding
 from normlab.tasks.ner.predictions import write_predictions
 from normlab.tasks.ner.reading import Input, open_input
@@ -33,6 +34,10 @@ class NerTask:
     def prepare(self, config: NerConfig) -> NerData:
         """Read the corpus and number its words."""
         return prepare(config)
+
+    def labelled(self, config: NerConfig, card: Mapping[str, Any], split: str, *, whole: bool) -> NerData:
+        """Read labelled sentences that training never saw; `whole`: data without splits are one split."""
+        return labelled(config, card, split, whole=whole)
 
     def build(self, config: NerConfig, card: Mapping[str, Any]) -> Tagger:
         """Make the tagger for the card's words, characters and tags."""

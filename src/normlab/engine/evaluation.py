@@ -1,0 +1,167 @@
+"""Measuring a trained run again: on its own data, or on other labelled data of the same classes.
+
+What training wrote stays as it is, `predictions/` above all, which paired tests read: an evaluation goes to a folder of
+its own, and a run that may not be written to is measured all the same.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from normlab.config import TrainConfig
+from normlab.engine.splits import columns_as_csv
+from normlab.errors import UserError, did_you_mean
+from normlab.metrics import SPLITS
+from normlab.runs import RunFolder
+from normlab.runs.atomic import write_json, write_text
+from normlab.tasks.base import Task, TaskData
+
+_NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a trained run scored on a split.
+
+    Attributes:
+        metrics, tables, predictions: as in `tasks.base.Evaluation`, metric names with the split's prefix.
+        fingerprint: of the data that were measured.
+        notes: what a reader must know to take the numbers for what they are, a line each.
+    """
+
+    split: str
+    metrics: dict[str, float]
+    tables: dict[str, Any]
+    predictions: dict[str, np.ndarray]
+    fingerprint: str
+    notes: list[str]
+
+
+def refuse_other_data(folder: RunFolder, data: TaskData) -> None:
+    """Raise `UserError` if a run was begun with other data: its numbers would mix two experiments.
+
+    A card may hold further `fingerprints`, name -> value: of pretrained vectors, say. What an older
+    run did not record is not compared.
+    """
+    for name, (trained_on, given) in _differing(folder.card(), data).items():
+        raise UserError(
+            f"{folder.path}: trained on {name} {trained_on}, but these are {given}: "
+            f"give the same {name}, or train a new run"
+        )
+
+
+def data_to_measure(
+    task: Task, folder: RunFolder, config: TrainConfig, split: str, *, elsewhere: bool
+) -> tuple[TaskData, list[str]]:
+    """Return data that hold the split, and what must be said about them.
+
+    The run's own data are prepared as training did. Others are read with the run's card, if the task can do that
+    (`labelled`): classes are compared by name, and only rows are measured that are a split of their own, because
+    nothing tells which rows of a changed file training has seen.
+
+    Args:
+        config: the run's, `data` being where to look now.
+        elsewhere: the user has named the data; then data without splits are one split, whole.
+    Raises: UserError if there is no such split, or the data cannot be measured by this run.
+    """
+    labelled = getattr(task, "labelled", None)
+    if split not in SPLITS:
+        raise UserError(f"unknown split '{split}': {did_you_mean(split, SPLITS)}")
+    data: TaskData | None = None
+    try:
+        data = task.prepare(config)
+    except UserError:
+        if labelled is None:
+            raise
+    if data is not None:
+        changed = _differing(folder.card(), data)
+        if not changed or labelled is None or "data" not in changed:
+            refuse_other_data(folder, data)
+            if split not in data.sizes:
+                raise UserError(f"{folder.path}: its data have no split '{split}': {did_you_mean(split, data.sizes)}")
+            return data, []
+    assert labelled is not None
+    other: TaskData = labelled(config, folder.card(), split, whole=elsewhere)
+    trained_on = folder.card().get("fingerprint", "unknown")
+    what = config.data if elsewhere else f"{config.data}, which has changed since training"
+    numbers = f"{other.sizes[split]} examples, fingerprint {other.fingerprint}, not {trained_on}"
+    notes = [f"other data than the run's: {what} ({numbers})"]
+    return other, [*notes, *other.card.get("notes", ())]
+
+
+def state_notes(folder: RunFolder) -> list[str]:
+    """Say whose weights a run has that did not end by itself; nothing for a finished one."""
+    if not folder.done:
+        best = _best_so_far(folder)
+        return [f"training is not over (state: {folder.status()['state']}): these are the weights {best}"]
+    result = folder.result()
+    if result["state"] == "finished":
+        return []
+    return [f"the run is {result['state']}: these are the weights {_best_so_far(folder)}"]
+
+
+def refuse_unfinished(folder: RunFolder) -> None:
+    """Raise `UserError` if training is not over: its scores would be taken for the run's."""
+    if not folder.done:
+        state, epochs = folder.status()["state"], len(folder.metrics())
+        raise UserError(
+            f"{folder.path}: training is not over (state: {state}, {epochs} epochs done): finish it with "
+            f"`normlab resume {folder.path}`, or measure the weights so far with --unfinished"
+        )
+
+
+def default_place(folder: RunFolder, measured: Measured, changes: Mapping[str, Any]) -> Path:
+    """Return RUN/evaluations/NAME: one name for a split, the data, and the settings changed since training.
+
+    So the same question replaces its own answer and nobody else's.
+    """
+    parts = [measured.split]
+    if measured.fingerprint != folder.card().get("fingerprint", measured.fingerprint):
+        parts.append(measured.fingerprint)
+    parts += [f"{name}-{value}" for name, value in sorted(changes.items())]
+    if not folder.done:
+        parts.append(f"epoch-{len(folder.metrics())}")
+    return folder.path / "evaluations" / re.sub(r"[^\w.+-]+", "_", "_".join(parts))
+
+
+def write_evaluation(place: Path, measured: Measured, about: Mapping[str, Any]) -> None:
+    """Write `evaluation.json` and, where the task predicts example by example, `predictions.csv`."""
+    if measured.predictions:
+        write_text(place / "predictions.csv", columns_as_csv(measured.predictions))
+    record = {
+        **about,
+        "split": measured.split,
+        "data_fingerprint": measured.fingerprint,
+        "notes": measured.notes,
+        "metrics": measured.metrics,
+        "tables": measured.tables,
+    }
+    write_json(place / "evaluation.json", record)
+
+
+def is_not_writable(error: OSError) -> bool:
+    """Say whether an error means that a place may only be read."""
+    return error.errno in _NOT_WRITABLE
+
+
+def _differing(card: Mapping[str, Any], data: TaskData) -> dict[str, tuple[str, str]]:
+    """Return name -> (recorded in training, now) of what a run depends on and that differs."""
+    then = {"data": card.get("fingerprint"), **card.get("fingerprints", {})}
+    now = {"data": data.fingerprint, **data.card.get("fingerprints", {})}
+    return {
+        name: (trained_on, now.get(name, "none"))
+        for name, trained_on in then.items()
+        if trained_on is not None and trained_on != now.get(name)
+    }
+
+
+def _best_so_far(folder: RunFolder) -> str:
+    epochs = len(folder.metrics())
+    return f"of the best of {epochs} epoch{'' if epochs == 1 else 's'}"
