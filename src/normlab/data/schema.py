@@ -7,17 +7,20 @@ agree.
 
 from __future__ import annotations
 
-import json
 import re
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from normlab.data.sqlite import open_readonly
+from normlab.data.column_types import CATEGORIES, type_category
+from normlab.data.json_file import read_json
+from normlab.data.schema_entry import check_entry
+from normlab.data.sqlite import open_readonly, unreadable
+from normlab.data.sqlite_schema import describe, one_line_name, quoted
 from normlab.errors import UserError
 
 
@@ -44,30 +47,37 @@ class Table:
 
 @dataclass(frozen=True)
 class Schema:
-    """A database's tables, columns and keys. Keys are column numbers; column 0 is `*`."""
+    """A database's tables, columns and keys. Keys are column numbers; column 0 is `*`.
+
+    Attributes:
+        left_out: a line for each table, view or key of a file that could not be read, with the reason.
+    """
 
     db_id: str
     tables: tuple[Table, ...]
     columns: tuple[Column, ...]
     primary_keys: tuple[int, ...]
     foreign_keys: tuple[tuple[int, int], ...]
+    left_out: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
     @staticmethod
-    def from_entry(entry: Mapping[str, Any]) -> Schema:
+    def from_entry(entry: Mapping[str, Any], source: str = "schema") -> Schema:
         """Build it from one entry of `tables.json`.
 
-        Raises: `UserError` naming the field that is missing.
+        Args:
+            source: where the entry stands, for messages.
+        Raises: `UserError` naming the database and the field that is missing or wrong.
         """
-        try:
-            tables = tuple(map(Table, entry["table_names_original"], entry["table_names"]))
-            names = zip(entry["column_names_original"], entry["column_names"], entry["column_types"], strict=True)
-            columns = tuple(Column(int(t), str(name), str(words[1]), kind) for (t, name), words, kind in names)
-            primary = tuple(_flatten(entry["primary_keys"]))
-            foreign = tuple((int(a), int(b)) for a, b in entry["foreign_keys"])
-            return Schema(str(entry["db_id"]), tables, columns, primary, foreign)
-        except KeyError as error:
-            place = entry.get("db_id", "?")
-            raise UserError(f"schema of database '{place}' lacks the field {error}: is this tables.json?") from None
+        check_entry(entry, source)
+        tables = map(_table, entry["table_names_original"], entry["table_names"])
+        names = zip(entry["column_names_original"], entry["column_names"], entry["column_types"], strict=True)
+        columns = [
+            Column(table, name, words if name == "*" else _words(words, name), _category(kind))
+            for (table, name), (_, words), kind in names
+        ]
+        primary = _flatten(entry["primary_keys"])
+        foreign = tuple((int(a), int(b)) for a, b in entry["foreign_keys"])
+        return Schema(entry["db_id"], tuple(tables), tuple(columns), tuple(primary), foreign)
 
     @staticmethod
     def from_sqlite(path: Path | str, db_id: str | None = None, *, official: bool = False) -> Schema:
@@ -78,12 +88,26 @@ class Schema:
             db_id: the database's name; the file's stem if None.
             official: list what Spider's script lists: tables with `sqlite_sequence`, no views. Otherwise what
                 a person would ask about: tables and views, nothing internal.
-        Raises: `UserError` if the file is missing or no database.
+        Raises: `UserError` if the file is missing or no database, or, unless `official`, if no table of it can be read.
         """
-        which = "type = 'table'" if official else "type IN ('table', 'view') AND name NOT LIKE 'sqlite!_%' ESCAPE '!'"
         with closing(open_readonly(path)) as connection:
-            names = [name for (name,) in connection.execute(f"SELECT name FROM sqlite_master WHERE {which}")]
-            return _read_schema(connection, db_id or Path(path).stem, names)
+            try:
+                found = describe(connection, official=official)
+            except sqlite3.Error as error:
+                raise unreadable(Path(path), error) from None
+        if not found.tables and not official:
+            why = f" ({'; '.join(found.left_out[:3])})" if found.left_out else ""
+            raise UserError(f"{path} holds no table that can be read{why}: nothing can be asked of it")
+        columns = [Column(-1, "*", "*", "text")]
+        columns += [Column(table, name, _words("", name), type_category(kind)) for table, name, kind in found.columns]
+        return Schema(
+            db_id or Path(path).stem,
+            tuple(_table(name, "") for name in found.tables),
+            tuple(columns),
+            tuple(column + 1 for column in found.primary),
+            tuple((source + 1, target + 1) for source, target in found.foreign),
+            tuple(found.left_out),
+        )
 
     def entry(self) -> dict[str, Any]:
         """Return the schema as an entry of `tables.json`, which `from_entry` reads back to an equal one."""
@@ -115,24 +139,29 @@ class Schema:
 def read_tables(path: Path | str) -> dict[str, Schema]:
     """Read Spider's `tables.json`: db_id -> `Schema`.
 
-    Raises: `UserError` if the file is missing, is no JSON list, or an entry lacks a field.
+    Raises: `UserError` naming the file, the database and the field, if the file is missing or anything in it is wrong.
     """
     file = Path(path)
-    if not file.is_file():
+    if not file.exists():
         raise UserError(f"no schema file at {file}: give the path of tables.json")
-    try:
-        entries = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{file} is not valid JSON ({error}): fetch tables.json again") from None
+    entries = read_json(file, "tables.json")
     if not isinstance(entries, list):
         raise UserError(f"{file} holds no list of databases: is this tables.json?")
-    return {entry["db_id"]: Schema.from_entry(entry) for entry in entries}
+    schemas: dict[str, Schema] = {}
+    for number, entry in enumerate(entries):
+        schema = Schema.from_entry(entry, f"{file}[{number}]" if _unnamed(entry) else str(file))
+        if schema.db_id in schemas:
+            raise UserError(f"{file}: database {one_line_name(schema.db_id)} is described twice: remove one")
+        if schema.db_id in (".", "..") or re.search(r"[/\\\0]", schema.db_id):
+            raise UserError(f"{file}: database {one_line_name(schema.db_id)}: db_id names a folder: use no / or \\")
+        schemas[schema.db_id] = schema
+    return schemas
 
 
 def quote(name: str) -> str:
     """Return an identifier as SQL, quoted only where SQLite needs it."""
     plain = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) and name.lower() not in _KEYWORDS
-    return name if plain else _always_quote(name)
+    return name if plain else quoted(name)
 
 
 def split_words(name: str) -> str:
@@ -155,53 +184,24 @@ _KEYWORDS = frozenset(
 )
 
 
+def _unnamed(entry: Any) -> bool:
+    return not (isinstance(entry, Mapping) and isinstance(entry.get("db_id"), str))
+
+
+def _table(name: str, words: str) -> Table:
+    return Table(name, _words(words, name))
+
+
+def _words(words: str, name: str) -> str:
+    """Words for people, from the name where none are given; every name has some."""
+    return words if words.strip() else split_words(name).strip() or "unnamed"
+
+
+def _category(kind: str) -> str:
+    """One of Spider's types as it is; others, such as BIRD's `integer`, by what they declare."""
+    return kind if kind in CATEGORIES else type_category(kind)
+
+
 def _flatten(keys: list[Any]) -> list[int]:
     """Newer releases give a compound primary key as a list of its columns."""
     return [int(key) for item in keys for key in (item if isinstance(item, list) else [item])]
-
-
-def _always_quote(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _read_schema(connection: sqlite3.Connection, db_id: str, names: list[str]) -> Schema:
-    columns = [Column(-1, "*", "*", "text")]
-    primary: list[int] = []
-    for table, name in enumerate(names):
-        for _, column, kind, _, _, key in connection.execute(f"PRAGMA table_info({_always_quote(name)})"):
-            if key:
-                primary.append(len(columns))
-            columns.append(Column(table, column, split_words(column), _plain_type(kind)))
-    tables = tuple(Table(name, split_words(name)) for name in names)
-    foreign = _foreign_keys(connection, names, columns, primary)
-    return Schema(db_id, tables, tuple(columns), tuple(primary), tuple(foreign))
-
-
-def _foreign_keys(
-    connection: sqlite3.Connection, names: list[str], columns: list[Column], primary: list[int]
-) -> list[tuple[int, int]]:
-    """Pairs (referring, referred); a key without a column refers to the primary key, broken ones drop out."""
-    number = {(column.table, column.name.lower()): index for index, column in enumerate(columns)}
-    tables = {name.lower(): index for index, name in enumerate(names)}
-    primary_of = {columns[index].table: index for index in reversed(primary)}
-    pairs = []
-    for table, name in enumerate(names):
-        for row in connection.execute(f"PRAGMA foreign_key_list({_always_quote(name)})"):
-            target = tables.get(row[2].lower(), -1)
-            source = number.get((table, row[3].lower()))
-            aim = number.get((target, row[4].lower())) if row[4] else primary_of.get(target)
-            if source is not None and aim is not None:
-                pairs.append((source, aim))
-    return pairs
-
-
-def _plain_type(declared: str) -> str:
-    """Spider's five types from a declared one."""
-    kind = declared.lower()
-    if any(word in kind for word in ("int", "real", "floa", "doub", "num", "dec", "year")):
-        return "number"
-    if any(word in kind for word in ("date", "time")):
-        return "time"
-    if "bool" in kind or kind == "bit":
-        return "boolean"
-    return "text" if any(word in kind for word in ("char", "text", "clob")) else "others"

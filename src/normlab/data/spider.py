@@ -7,13 +7,15 @@ new databases.
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+from normlab.data.csv_rows import csv_rows
+from normlab.data.json_file import read_json
 from normlab.data.schema import Schema, read_tables
 from normlab.errors import UserError, did_you_mean
 
@@ -74,12 +76,25 @@ class SpiderFolder:
     @cached_property
     def train(self) -> list[Example]:
         """The training questions."""
-        return self._read(("train.csv",), ("train_spider.json", "train_others.json"))
+        return self._read("train")
 
     @cached_property
     def val(self) -> list[Example]:
         """The validation questions."""
-        return self._read(("val.csv",), ("dev.json",))
+        return self._read("val")
+
+    def files(self, part: str) -> list[Path]:
+        """Return the files that hold the questions of `train` or `val`; none if there are none."""
+        for names in _FILES[part]:
+            files = [self.root / name for name in names if (self.root / name).is_file()]
+            if files:
+                return files
+        return []
+
+    def ignored(self) -> list[str]:
+        """Return the names of further files in the folder that look as if they held questions."""
+        read = {"tables.json", *(file.name for part in _FILES for file in self.files(part))}
+        return sorted(file.name for file in self.root.iterdir() if file.suffix in _LIKELY and file.name not in read)
 
     def schema(self, db_id: str) -> Schema:
         """Return a database's schema; raise `UserError` with the nearest name if there is none."""
@@ -93,13 +108,20 @@ class SpiderFolder:
         """Return the path of a database's file, or None where its contents are not at hand."""
         return find_database(self.root / "database", db_id)
 
-    def _read(self, *choices: tuple[str, ...]) -> list[Example]:
-        for names in choices:
-            files = [self.root / name for name in names if (self.root / name).is_file()]
-            if files:
-                return [example for file in files for example in read_examples(file)]
-        wanted = " or ".join(names[0] for names in choices)
-        raise UserError(f"no {wanted} in {self.root}: point --data at the folder that holds the questions")
+    def _read(self, part: str) -> list[Example]:
+        files = self.files(part)
+        if files:
+            return [example for file in files for example in read_examples(file)]
+        wanted = " or ".join(names[0] for names in _FILES[part])
+        there = f" (found: {', '.join(self.ignored())})" if self.root.is_dir() and self.ignored() else ""
+        raise UserError(f"no {wanted} in {self.root}{there}: point --data at the folder that holds the questions")
+
+
+_FILES = {
+    "train": (("train.csv",), ("train_spider.json", "train_others.json")),
+    "val": (("val.csv",), ("dev.json",)),
+}
+_LIKELY = {".csv", ".json", ".jsonl", ".tsv", ".parquet"}
 
 
 def read_examples(path: Path | str) -> list[Example]:
@@ -109,18 +131,15 @@ def read_examples(path: Path | str) -> list[Example]:
     Raises: `UserError` naming the file, the line and the missing column or cell.
     """
     file = Path(path)
-    if not file.is_file():
+    if not file.exists():
         raise UserError(f"no question file at {file}: check the path")
-    try:
-        return list(_read_json(file) if file.suffix == ".json" else _read_csv(file))
-    except UnicodeDecodeError as error:
-        raise UserError(f"{file} is not UTF-8 (byte {error.start}): save it as UTF-8") from None
+    return list(_read_json(file) if file.suffix == ".json" else _read_csv(file))
 
 
 def find_database(folder: Path | str, db_id: str) -> Path | None:
     """Return `folder/<db_id>/<db_id>.sqlite` if it is there."""
     path = Path(folder) / db_id / f"{db_id}.sqlite"
-    return path if path.is_file() else None
+    return path if os.path.isfile(path) else None  # False, not an error, for a name that no file can have
 
 
 def one_line(sql: str) -> str:
@@ -132,31 +151,30 @@ _TO_SPACE = str.maketrans(dict.fromkeys("\t\r\n\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 
 
 def _read_csv(file: Path) -> Iterator[Example]:
-    with file.open(encoding="utf-8-sig", newline="") as stream:
-        reader = csv.DictReader(stream)
-        missing = [name for name in COLUMNS if name not in (reader.fieldnames or [])]
-        if missing:
-            found = ", ".join(reader.fieldnames or []) or "nothing"
-            raise UserError(f"{file}:1 lacks the column '{missing[0]}': it needs {', '.join(COLUMNS)}, found {found}")
-        for row in reader:
-            yield _example(row, f"{file}:{reader.line_num}")
+    for place, row in csv_rows(file, COLUMNS):
+        yield _example(row, place)
 
 
 def _read_json(file: Path) -> Iterator[Example]:
-    try:
-        rows = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{file} is not valid JSON ({error}): fetch the file again") from None
+    rows = read_json(file, "the questions")
     if not isinstance(rows, list):
         raise UserError(f"{file} holds no list of questions: is this train_spider.json or dev.json?")
     for number, row in enumerate(rows, start=1):
+        if not isinstance(row, dict):
+            raise UserError(f"{file}:{number} is no object with {', '.join(COLUMNS)}: is this train_spider.json?")
         yield _example(row, f"{file}:{number}")
 
 
-def _example(row: dict[str, str | None], source: str) -> Example:
-    cells = [row.get(name) for name in COLUMNS]
-    for name, cell in zip(COLUMNS, cells, strict=True):
-        if not cell or not str(cell).strip():
-            raise UserError(f"{source} has no {name}: fill or remove the row")
-    db_id, query, question = (str(cell) for cell in cells)
+def _example(row: Mapping[str, Any], source: str) -> Example:
+    db_id, query, question = (_text(row.get(name), name, source) for name in COLUMNS)
     return Example(db_id.strip(), one_line(query), question.strip(), source)
+
+
+def _text(value: Any, name: str, source: str) -> str:
+    if value is not None and not isinstance(value, str):
+        raise UserError(f"{source}: {name} is no text: write it in quotes")
+    if not value or not value.strip():
+        raise UserError(f"{source} has no {name}: fill or remove the row")
+    if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in value):
+        raise UserError(f"{source}: {name} holds a NUL or half a surrogate pair: remove it")
+    return value

@@ -9,6 +9,7 @@ size limits bound.
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 import time
@@ -86,11 +87,10 @@ def open_readonly(database: Path | str) -> sqlite3.Connection:
     Raises: `UserError` if the file is missing or is no SQLite database.
     """
     path = Path(database)
-    if not path.is_file():
-        raise UserError(f"no SQLite database at {path}: check the path")
+    _check_file(path)
     connection: sqlite3.Connection | None = None
     try:
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
+        connection = sqlite3.connect(_uri(path), uri=True, isolation_level=None)
         connection.text_factory = _decode
         for pragma in ("query_only=ON", "trusted_schema=OFF", "cell_size_check=ON"):
             connection.execute(f"PRAGMA {pragma}")
@@ -98,10 +98,49 @@ def open_readonly(database: Path | str) -> sqlite3.Connection:
     except sqlite3.Error as error:
         if connection is not None:
             connection.close()
-        raise UserError(f"cannot read {path} as an SQLite database ({error}): check the file") from None
+        raise unreadable(path, error) from None
     for limit, value in _LIMITS.items():
         connection.setlimit(limit, value)
     return connection
+
+
+def unreadable(path: Path, error: sqlite3.Error) -> UserError:
+    """Return the error that says why SQLite cannot read a database file, and what helps."""
+    reason = " ".join(str(error).split())
+    if "locked" in reason or "busy" in reason:
+        return UserError(f"{path} is locked by another program ({reason}): close that, or give a copy of the file")
+    if "not a database" in reason:
+        return UserError(
+            f"cannot read {path} as an SQLite database ({reason}): it is of another kind, or encrypted: check the file"
+        )
+    return UserError(f"cannot read {path} as an SQLite database ({reason}): check the file")
+
+
+def _check_file(path: Path) -> None:
+    """Raise `UserError` for what SQLite would take for an empty database, or say little about."""
+    if os.path.isdir(path):
+        raise UserError(f"{path} is a folder: give the SQLite file in it")
+    if not os.path.isfile(path):
+        raise UserError(f"no SQLite database at {path}: check the path")
+    if not os.access(path, os.R_OK):
+        raise UserError(f"cannot read {path}: you may not read it: change its permissions")
+    if path.stat().st_size == 0:
+        raise UserError(f"cannot read {path} as an SQLite database (it is empty, 0 bytes): check the file")
+
+
+def _uri(path: Path) -> str:
+    """The address of a file, read-only; where its folder is read-only too, a log of writes that is empty is not asked.
+
+    SQLite reads a database in WAL mode with the help of two files beside it, which it cannot make there.
+    """
+    try:
+        with path.open("rb") as file:
+            in_wal_mode = file.read(20)[18:] == b"\2\2"
+    except OSError as error:
+        raise UserError(f"cannot read {path} ({error.strerror}): check the disk") from None
+    log = path.with_name(f"{path.name}-wal")
+    fixed = in_wal_mode and not os.access(path.resolve().parent, os.W_OK) and not log.exists()
+    return f"{path.resolve().as_uri()}?mode=ro{'&immutable=1' if fixed else ''}"
 
 
 _FIRST_WORD = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(?:SELECT|WITH|VALUES)\b", re.IGNORECASE | re.DOTALL)

@@ -1,0 +1,90 @@
+"""Rows of a comma-separated file with named columns, streamed; what is wrong with it is said with its line."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from normlab.errors import UserError
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_OTHER_DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+_LONGEST_LINE = 16 * 2**20  # a longer one is a binary file, or one without line ends
+
+
+def csv_rows(path: Path, needed: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield ("file:line", column -> cell) of each row; cells that a short row lacks are "".
+
+    Args:
+        needed: columns that must be there; others are yielded too.
+    Raises: `UserError` if the file cannot be read, is not UTF-8 or not comma-separated, or lacks a column.
+    """
+    reader = csv.reader(decoded_lines(path))
+    try:
+        header = next(reader, [])
+        _check_header(path, header, needed)
+        for cells in reader:
+            if cells:
+                cells += [""] * (len(header) - len(cells))
+                yield f"{path}:{reader.line_num}", dict(zip(header, cells, strict=False))
+    except csv.Error as error:
+        raise UserError(f"{path}:{reader.line_num}: {error}: is a quote never closed, or a line end lost?") from None
+
+
+def csv_header(path: Path) -> list[str]:
+    """Return the names of the columns, none of an empty file.
+
+    Raises: `UserError` if the file cannot be read.
+    """
+    try:
+        return next(csv.reader(decoded_lines(path)), [])
+    except csv.Error as error:
+        raise UserError(f"{path}:1: {error}: is this a comma-separated file?") from None
+
+
+def decoded_lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a UTF-8 file, each with its line end, without a byte order mark.
+
+    Raises: `UserError` naming file and line if it cannot be read or is no UTF-8 text.
+    """
+    if path.is_dir():
+        raise UserError(f"{path} is a folder: give a file")
+    number = 0
+    try:
+        with path.open("rb") as file:
+            while raw := file.readline(_LONGEST_LINE):
+                number += 1
+                yield _decoded(raw.removeprefix(_BYTE_ORDER_MARK) if number == 1 else raw, f"{path}:{number}")
+    except (OSError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error}): check it") from None
+
+
+def _decoded(raw: bytes, place: str) -> str:
+    if b"\0" in raw or raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise UserError(f"{place} holds a NUL byte, as UTF-16 or a binary file does: save it as UTF-8 text")
+    if len(raw) == _LONGEST_LINE:
+        raise UserError(f"{place} is longer than 16 MiB: is this a text file?")
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{place} is not UTF-8 (byte {error.start}): save it as UTF-8") from None
+
+
+def _check_header(path: Path, header: list[str], needed: Sequence[str]) -> None:
+    missing = [name for name in needed if name not in header]
+    if not missing:
+        return
+    found = ", ".join(header)[:200] or "nothing"
+    sign = next((sign for sign in _OTHER_DELIMITERS if any(sign in name for name in header)), "")
+    hint = f" (separated by {_OTHER_DELIMITERS[sign]}: save it with commas)" if sign else ""
+    raise UserError(
+        f"{path}:1 lacks the column '{missing[0]}': it needs {', '.join(needed)}, found {_shown(found)}{hint}"
+    )
+
+
+def _shown(text: str) -> str:
+    """A text from the file on one line."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
