@@ -31,8 +31,8 @@ bench: setup
 	$(BIN)/python docs/performance_page.py runs/bench/performance.json runs/bench/performance.md
 
 lint: setup
-	$(BIN)/ruff check src tests benchmarks docs examples
-	$(BIN)/ruff format --check src tests benchmarks docs examples
+	$(BIN)/ruff check src tests tools benchmarks docs examples
+	$(BIN)/ruff format --check src tests tools benchmarks docs examples
 	$(BIN)/mypy
 
 test: lint
