@@ -162,6 +162,97 @@ def test_an_unreadable_image_is_named(capsys: pytest.CaptureFixture[str], run: P
     assert "photo.png" in fails(capsys, "predict", run, tmp_path / "photo.png", "--out", tmp_path / "o.csv")
 
 
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Two images, one with transparency, one broken file that comes first, and a text."""
+    image = pytest.importorskip("PIL.Image")
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    image.new("RGB", (20, 20), "red").save(folder / "b.png")
+    image.new("RGBA", (20, 20), (0, 0, 0, 100)).save(folder / "c.png")
+    (folder / "a.png").write_bytes(b"not a picture")
+    (folder / "notes.txt").write_text("x")
+    return folder
+
+
+def test_a_folder_with_a_broken_image_is_predicted_and_it_is_listed(
+    capsys: pytest.CaptureFixture[str], run: Path, photos: Path, tmp_path: Path
+) -> None:
+    assert main(["predict", str(run), str(photos), "--out", str(tmp_path / "out.csv")]) == 1
+    captured = capsys.readouterr()
+    assert captured.err.startswith("not predicted: a.png: not a readable image")
+    assert len(captured.err.splitlines()) == 1
+    first, changed = captured.out.splitlines()
+    assert first.startswith("2 predictions in ")
+    assert first.endswith("input read as a folder of 3 images; left out 1 file: .txt 1 (notes.txt)")
+    assert changed == "changed to be read: transparency laid over white (1 of 2)"
+    rows = list(csv.DictReader((tmp_path / "out.csv").read_text().splitlines()))
+    assert [(row["name"], bool(row["class"])) for row in rows] == [("a.png", False), ("b.png", True), ("c.png", True)]
+
+
+def test_json_lines_give_the_reason_of_a_broken_image(
+    capsys: pytest.CaptureFixture[str], run: Path, photos: Path, tmp_path: Path
+) -> None:
+    assert main(["predict", str(run), str(photos), "--out", str(tmp_path / "out.jsonl"), "--json"]) == 1
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["records"] == 2
+    assert [line.split(":")[0] for line in summary["failed"]] == ["a.png"]
+    records = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [sorted(record) for record in records[:1]] == [["error", "name"]]
+    assert records[2]["changed"] == "transparency laid over white"
+
+
+def test_the_form_without_names_refuses_a_broken_image(
+    capsys: pytest.CaptureFixture[str], run: Path, photos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.txt"
+    line = fails(capsys, "predict", run, photos, "--out", out, "--format", "course")
+    assert "a.png" in line
+    assert not out.exists()
+
+
+def test_a_folder_of_broken_images_only_is_refused(
+    capsys: pytest.CaptureFixture[str], run: Path, photos: Path, tmp_path: Path
+) -> None:
+    for name in ("b.png", "c.png"):
+        (photos / name).unlink()
+    line = fails(capsys, "predict", run, photos, "--out", tmp_path / "out.csv")
+    assert "none of 1 images can be read; the first is a.png: not a readable image" in line
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_an_array_of_another_shape_is_refused(run: Path) -> None:
+    from normlab import load_run
+    from normlab.errors import UserError
+
+    assert len(list(load_run(run).predict(np.zeros((2, 3, 32, 32), np.uint8)))) == 2
+    for array in (np.zeros((2, 32, 32, 3), np.uint8), np.zeros((2, 3, 32, 32), np.float32), np.zeros(5, np.uint8)):
+        with pytest.raises(UserError, match=r"expected uint8 \(N, 3, 32, 32\)"):
+            list(load_run(run).predict(array))
+
+
+def test_what_was_found_and_left_out_is_said_before_training(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    image = pytest.importorskip("PIL.Image")
+    for split, count in (("train", 4), ("val", 2)):
+        for name in ("ant", "bee"):
+            (tmp_path / "set" / split / name).mkdir(parents=True)
+            for number in range(count):
+                image.new("RGB", (32, 32), (number, 9 + number, 7 * number)).save(tmp_path / "set" / split / name / f"{number}.png")
+    (tmp_path / "set" / "labels.csv").write_text("1")
+    out = tmp_path / "run"
+    data = str(tmp_path / "set")
+    assert main(["train", "image", "--scale", "smoke", "--epochs", "1", "--data", data, "--out", str(out)]) == 0
+    notes = json.loads((out / "card.json").read_text())["notes"]
+    assert notes[0] == "set: train 8, val 4 images; 2 classes, the folders' names"
+    assert notes[-1] == "set: left out 1 file: .csv 1 (labels.csv)"
+    log = (out / "log.txt").read_text()
+    for note in notes:
+        assert note in log
+    assert json.loads((out / "result.json").read_text())["headline"] == "val/accuracy"
+
+
 def test_a_full_disk_is_one_line_and_loses_nothing(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

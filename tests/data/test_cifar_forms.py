@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,12 @@ from normlab.data.known import class_names
 from normlab.errors import UserError
 
 
-def _as_published(cifar: TinyCifar, dataset) -> None:
+def _as_published(cifar: TinyCifar, dataset, name: str = "cifar10") -> None:
     for split in ("train", "test"):
         assert np.array_equal(dataset.images[split], cifar.images(split))
         assert dataset.labels[split].tolist() == cifar.all_labels(split)
         assert dataset.labels[split].dtype == np.int64
-    assert dataset.name == "cifar10"
+    assert dataset.name == name
     assert dataset.classes == class_names("cifar10")
 
 
@@ -40,8 +41,9 @@ def test_every_form_has_the_same_fingerprint(tiny_cifar):
         tiny_cifar.parquet_folder("WEBP"),
     ]
     loaded = [load_images(form, sums={}) for form in forms]
-    for dataset in loaded:
-        _as_published(tiny_cifar, dataset)
+    names = ["cifar10"] * 4 + ["parquet-PNG", "parquet-WEBP"]  # parquet files prove nothing by their form
+    for dataset, name in zip(loaded, names, strict=True):
+        _as_published(tiny_cifar, dataset, name)
     assert len({dataset.fingerprint for dataset in loaded}) == 1
     assert len(loaded[0].fingerprint) == 16
 
@@ -132,8 +134,10 @@ def test_cifar100_binary_equals_python_and_offers_coarse_labels(cifar100_python,
 
 
 def test_parquet_of_cifar100_uses_fine_labels(tiny_cifar):
-    dataset = load_images(tiny_cifar.parquet_folder("PNG", label="fine_label"))
-    assert dataset.name == "cifar100"
+    names = class_names("cifar100")
+    dataset = load_images(tiny_cifar.parquet_folder("PNG", label="fine_label", names=names))
+    assert dataset.name == "parquet-PNG"  # twenty images are not CIFAR-100, whatever their classes are called
+    assert dataset.classes == names
     assert dataset.labels["test"].tolist() == tiny_cifar.all_labels("test")
 
 
@@ -154,7 +158,7 @@ def test_other_size_is_resized_and_cached_apart(tiny_cifar):
 def test_parquet_with_one_split_says_what_is_missing(tiny_cifar):
     folder = tiny_cifar.parquet_folder("PNG")
     next(folder.glob("test-*")).unlink()
-    with pytest.raises(UserError, match=r"train-\*\.parquet without test-\*\.parquet"):
+    with pytest.raises(UserError, match=r"train-00000-of-00001\.parquet\) without test or validation files"):
         load_images(folder)
 
 
@@ -178,3 +182,42 @@ def test_label_out_of_range_in_parquet_names_the_row(tiny_cifar):
     tiny_cifar.labels["test_batch"][1] = 77
     with pytest.raises(UserError, match="row 1: label 77 is not one of 0 to 9"):
         load_images(tiny_cifar.parquet_folder("PNG"))
+
+
+def test_tar_that_is_not_compressed_is_checked_by_the_files_in_it(tiny_cifar, tmp_path):
+    folder = tiny_cifar.binary_folder()
+    sums = {f"{folder.name}/{file.name}": hashlib.md5(file.read_bytes()).hexdigest() for file in folder.iterdir()}
+    sums["cifar-10-binary.tar.gz"] = "0" * 32  # of the compressed archive, which a browser has unpacked
+    plain = tmp_path / "cifar-10-binary.tar.gz"
+    with tarfile.open(plain, "w") as tar:
+        tar.add(folder, folder.name)
+    _as_published(tiny_cifar, load_images(plain, sums=sums))
+    sums[f"{folder.name}/test_batch.bin"] = "0" * 32
+    with pytest.raises(UserError, match=r"MD5 is .* and it holds a tar archive that is not compressed") as caught:
+        load_images(plain, sums=sums, cache_dir=tmp_path / "other")
+    assert "\n" not in str(caught.value)
+
+
+def test_archive_is_known_by_its_content_whatever_its_name(tiny_cifar):
+    archive = tiny_cifar.archive(tiny_cifar.binary_folder(), "download")
+    _as_published(tiny_cifar, load_images(archive, sums={}))
+
+
+@pytest.mark.parametrize(
+    ("content", "seen"),
+    [
+        (b"<!DOCTYPE html><html>Not found</html>", r"not an archive, it holds a web page \(HTML\)"),
+        (b"PK\x03\x04" + b"\0" * 100, "not an archive, it holds a zip archive"),
+        (b"", "not an archive, it holds nothing: it is empty"),
+    ],
+)
+def test_file_that_is_no_archive_says_what_was_seen(tmp_path, content, seen):
+    (tmp_path / "cifar-10-python.tar.gz").write_bytes(content)
+    with pytest.raises(UserError, match=seen):
+        load_images(tmp_path / "cifar-10-python.tar.gz")
+
+
+def test_archive_that_unpacks_to_too_much_is_refused(tiny_cifar, monkeypatch):
+    monkeypatch.setattr("normlab.data.cifar._MOST_BYTES", 20_000)
+    with pytest.raises(UserError, match="unpacks to more than 20,000 bytes"):
+        load_images(tiny_cifar.archive(tiny_cifar.binary_folder(), "x.tar.gz"), sums={})

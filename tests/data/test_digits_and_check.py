@@ -62,6 +62,16 @@ def test_check_counts_classes_and_can_be_written_as_json(tiny_cifar):
     assert json.loads(json.dumps(found)) == found
 
 
+def test_check_tells_what_was_left_out(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    for name in ("ant", "bee"):
+        (tmp_path / name).mkdir()
+        for number in range(3):
+            image.new("RGB", (8, 8)).save(tmp_path / name / f"{number}.png")
+    (tmp_path / "labels.csv").write_text("1,2")
+    assert check(tmp_path)["notes"][-1] == "left out 1 file: .csv 1 (labels.csv)"
+
+
 def test_check_refuses_a_wrong_sum_even_when_the_data_are_cached(tiny_cifar):
     folder = tiny_cifar.binary_folder()
     load_images(folder, sums={})

@@ -158,3 +158,9 @@ def test_known_sets_are_listed_and_their_sums_are_the_published_ones():
     assert [line.split()[0] for line in lines] == ["digits", "cifar10", "cifar100"]
     for known in KNOWN.values():
         assert PUBLISHED_MD5[known.file] == known.md5
+
+
+def test_web_page_in_place_of_the_archive_is_called_that(site, known, tmp_path):
+    site.content = b"<!DOCTYPE html>\n<html><body>We have moved</body></html>"
+    with pytest.raises(UserError, match=r"has not the published MD5 \w+ and holds a web page \(HTML\);"):
+        download("tiny", tmp_path, source=known)

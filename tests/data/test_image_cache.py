@@ -139,11 +139,11 @@ def test_two_processes_at_once_both_succeed(own_cache, damaged):
     assert len([entry for entry in (own_cache / "images").iterdir() if entry.name.startswith(".")]) == 0
 
 
-def test_source_without_test_images_is_refused(own_cache):
+def test_source_without_training_images_is_refused(own_cache):
     def chunks():
-        yield Chunk("train", np.zeros((1, 3, 4, 4), np.uint8), np.zeros(1, np.int64))
+        yield Chunk("test", np.zeros((1, 3, 4, 4), np.uint8), np.zeros(1, np.int64))
 
-    with pytest.raises(UserError, match="holds no test images"):
+    with pytest.raises(UserError, match="holds no training images"):
         cached(ImageSource("test", "tiny", ("a",), {}, chunks))
 
 
@@ -164,3 +164,67 @@ def test_a_cache_named_by_the_caller_that_cannot_be_written_is_an_error_with_its
     blocked.write_text("")
     with pytest.raises(UserError, match=rf"{blocked}.*NORMLAB_CACHE"):
         cached(_Counting().source, blocked)
+
+
+@pytest.mark.parametrize("name", ["train_images.npy", "test_labels.npy"])
+def test_changed_byte_in_the_cache_is_noticed_and_rebuilt(own_cache, name):
+    counting = _Counting()
+    expected = cached(counting.source).fingerprint
+    file = _entry(own_cache) / name
+    content = bytearray(file.read_bytes())
+    content[-8] ^= 1
+    file.write_bytes(content)
+    again = cached(counting.source)
+    assert counting.decoded == 2
+    assert again.fingerprint == expected
+    assert again.labels["test"].tolist() == [1]
+
+
+def test_other_content_of_the_same_size_and_time_is_decoded_again(tiny_cifar):
+    batch = tiny_cifar.binary_folder() / "test_batch.bin"
+    before = load_images(batch.parent, sums={}).fingerprint
+    times = batch.stat()
+    content = bytearray(batch.read_bytes())
+    content[1] ^= 1
+    batch.write_bytes(content)
+    os.utime(batch, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert load_images(batch.parent, sums={}).fingerprint != before
+
+
+def test_full_disk_names_the_cache(own_cache, monkeypatch):
+    def full(self, rows):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("normlab.data.cache._NpyWriter.append", full)
+    with pytest.raises(
+        UserError, match=r"cannot fill the cache .*images/tiny-.* \(No space left on device\): make room"
+    ):
+        cached(_Counting().source)
+    assert list((own_cache / "images").iterdir()) == []
+
+
+def test_error_of_a_reader_does_not_blame_the_cache(own_cache):
+    def chunks():
+        raise OSError(5, "Input/output error")
+        yield
+
+    with pytest.raises(UserError, match=r"^tiny \(test\): cannot be read \(.*Input/output error\)"):
+        cached(ImageSource("test", "tiny", ("a",), {}, chunks))
+
+
+def test_long_or_strange_name_of_a_data_set_is_cached(own_cache):
+    source = _Counting().source
+    strange = ImageSource("test", "\u732b / " * 100, source.classes, source.identity, source.chunks)
+    assert cached(strange).fingerprint == cached(source).fingerprint
+
+
+def test_validation_split_is_cached_and_part_of_the_fingerprint(own_cache):
+    def chunks():
+        yield Chunk("train", np.zeros((2, 3, 4, 4), np.uint8), np.zeros(2, np.int64))
+        yield Chunk("val", np.ones((1, 3, 4, 4), np.uint8), np.ones(1, np.int64))
+
+    source = ImageSource("test", "tiny", ("a", "b"), {}, chunks)
+    first, again = cached(source), cached(source)
+    assert list(again.images) == ["train", "val"]
+    assert again.labels["val"].tolist() == [1]
+    assert again.fingerprint == first.fingerprint

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -71,13 +72,15 @@ def test_any_size_and_mode_becomes_square_rgb(given):
     assert np.all(dataset.images["train"][0] == 77)
 
 
-def test_hidden_files_and_other_files_are_skipped(flat):
+def test_hidden_files_and_other_files_are_skipped_and_counted(flat):
     before = load_images(flat).fingerprint
     (flat / "cat" / "notes.txt").write_text("not an image")
     (flat / "cat" / "._00.png").write_bytes(b"a Finder's shadow")
     (flat / ".thumbnails").mkdir()
     _save(flat / ".thumbnails" / "x.png", 1)
-    assert load_images(flat).fingerprint == before
+    dataset = load_images(flat)
+    assert dataset.fingerprint == before
+    assert "left out 3 files: hidden 2 (.thumbnails, cat/._00.png), .txt 1 (cat/notes.txt)" in dataset.notes
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"\xff\xd8\xff"])
@@ -102,22 +105,83 @@ def test_plain_file_named_test_does_not_make_it_cifar(flat):
     assert load_images(flat).fingerprint == before
 
 
-def test_class_in_one_split_only_is_named(given):
+def test_class_absent_from_a_split_is_kept_and_told(given):
     _save(given / "test" / "yak" / "1.png", 1)
-    with pytest.raises(UserError, match="class 'yak' is in test/ only"):
+    _save(given / "train" / "bee" / "1.png", 2)
+    dataset = load_images(given)
+    assert dataset.classes == ("ant", "bee", "yak", "zebra")
+    assert dataset.labels["train"].tolist() == [0, 1, 3]
+    assert dataset.labels["test"].tolist() == [0, 2, 3]
+    assert {"no train images of yak", "no test images of bee"} <= set(dataset.notes)
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "Validation", "dev"])
+def test_validation_folder_serves_as_validation(given, name):
+    (given / "test").rename(given / name)
+    dataset = load_images(given)
+    assert {split: len(labels) for split, labels in dataset.labels.items()} == {"train": 2, "val": 2}
+    assert _colours(dataset, "val") == [10, 0]
+    assert any(note.startswith(f"no test images: {name}/ is validation") for note in dataset.notes)
+
+
+def test_train_validation_and_test_folders_are_all_used(given):
+    _save(given / "val" / "ant" / "1.png", 50)
+    dataset = load_images(given)
+    assert {split: len(labels) for split, labels in dataset.labels.items()} == {"train": 2, "val": 1, "test": 2}
+    assert _colours(dataset, "val") == [50]
+
+
+def test_train_folder_alone_gives_a_sixth_for_testing(flat):
+    moved = flat.parent / "alone"
+    moved.mkdir()
+    flat.rename(moved / "train")
+    dataset = load_images(moved)
+    assert np.bincount(dataset.labels["test"]).tolist() == [1, 2]
+    assert any("a sixth of every class is drawn for testing" in note for note in dataset.notes)
+
+
+def test_test_folder_without_train_says_what_is_missing(given):
+    (given / "train").rename(given / "trian")
+    with pytest.raises(UserError, match=r"zoo: holds test/<class>/ but no train/<class>/"):
         load_images(given)
 
 
-def test_train_without_test_says_what_is_missing(given):
-    (given / "test").rename(given / "val")
-    with pytest.raises(UserError, match=r"no test/<class>/ with images"):
-        load_images(given)
+def test_images_without_class_folders_are_refused_with_a_hint(tmp_path):
+    for split in ("train", "test"):
+        _save(tmp_path / "kaggle" / split / "0.png", 1)
+    (tmp_path / "kaggle" / "trainLabels.csv").write_text("id,label\n0,cat\n")
+    with pytest.raises(UserError, match=r"no folder for each class.*trainLabels\.csv.*train/<class>/"):
+        load_images(tmp_path / "kaggle")
 
 
-def test_class_of_one_image_cannot_be_split(flat):
+def test_unlabelled_test_images_beside_labelled_ones_are_left_out_by_name(given):
+    for file in sorted((given / "test").glob("*/*.png")):
+        file.rename(given / "test" / f"{file.parent.name}.png")
+    for colour in (20, 30):
+        _save(given / "train" / "ant" / f"{colour}.png", colour)
+        _save(given / "train" / "zebra" / f"{colour}.png", colour)
+    dataset = load_images(given)
+    assert {split: len(labels) for split, labels in dataset.labels.items()} == {"train": 4, "test": 2}
+    assert any("image in no class's folder 2 (test/ant.png, test/zebra.png)" in note for note in dataset.notes)
+
+
+def test_lone_folder_of_an_unpacked_archive_is_named(flat, tmp_path):
+    with pytest.raises(UserError, match=r"holds the one folder pets/ with the classes in it: give .*pets"):
+        load_images(tmp_path)
+
+
+def test_class_of_one_image_stays_in_training_and_is_told(flat):
     _save(flat / "owl" / "1.png", 1)
-    with pytest.raises(UserError, match="owl: one image cannot be split"):
-        load_images(flat)
+    dataset = load_images(flat)
+    assert dataset.labels["train"].tolist().count(2) == 1
+    assert "no test images of owl" in dataset.notes
+
+
+def test_classes_of_one_image_each_cannot_be_split(tmp_path):
+    for name in ("ant", "bee"):
+        _save(tmp_path / "one" / name / "1.png", 1)
+    with pytest.raises(UserError, match="one image in each class cannot be split"):
+        load_images(tmp_path / "one")
 
 
 def test_path_that_holds_nothing_lists_what_was_looked_for(tmp_path):
@@ -155,3 +219,66 @@ def test_every_message_is_one_line(flat):
     with pytest.raises(UserError) as caught:
         load_images(flat)
     assert "\n" not in str(caught.value)
+
+
+def test_all_unreadable_images_are_named_at_once(flat):
+    (flat / "cat" / "03.png").write_bytes(b"")
+    (flat / "ant" / "1.png").write_bytes(b"<!DOCTYPE html><html>404 not found</html>")
+    with pytest.raises(UserError) as caught:
+        load_images(flat)
+    message = str(caught.value)
+    assert message.startswith("2 images cannot be read: ")
+    assert "ant/1.png: not a readable image (holds a web page (HTML))" in message
+    assert "cat/03.png: not a readable image (holds nothing: it is empty)" in message
+    assert "\n" not in message
+
+
+def test_images_of_other_suffixes_are_found_by_content(flat):
+    for name, form in (("photo", "JPEG"), ("IMG_1.HEIC", "JPEG"), ("x.jfif", "JPEG"), ("y.data", "PNG")):
+        Image.new("RGB", (32, 32), (200, 0, 0)).save(flat / "cat" / name, form)
+    dataset = load_images(flat)
+    assert sum(len(labels) for labels in dataset.labels.values()) == 18 + 4
+
+
+def test_images_that_cannot_be_decoded_here_are_left_out_by_name(flat):
+    (flat / "cat" / "IMG_2.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 600)
+    dataset = load_images(flat)
+    assert "left out 1 file: .heic 1 (cat/IMG_2.HEIC)" in dataset.notes
+
+
+def test_links_pipes_and_folders_named_like_images_are_left_out_by_name(flat):
+    (flat / "cat" / "gone.png").symlink_to(flat / "nowhere.png")
+    (flat / "cat" / "empty.png").mkdir()
+    os.mkfifo(flat / "cat" / "pipe.png")
+    (flat / "bear").mkdir()
+    dataset = load_images(flat)
+    assert dataset.classes == ("ant", "cat")
+    (note,) = (note for note in dataset.notes if note.startswith("left out"))
+    for part in ("dead link 1 (cat/gone.png)", "no regular file 1 (cat/pipe.png)", "folder without images 1 (bear)"):
+        assert part in note
+
+
+@pytest.mark.parametrize("name", ["cifar10", "CIFAR-10-small", "digits"])
+def test_unidentified_folder_is_not_called_like_a_published_set(flat, name):
+    dataset = load_images(flat.rename(flat.parent / name))
+    assert dataset.name == f"{name} (unidentified)"
+
+
+def test_notes_are_told_in_the_card(flat):
+    from normlab.tasks.image.config import ImageConfig
+    from normlab.tasks.image.data import prepare
+
+    (flat / "cat" / "notes.txt").write_text("not an image")
+    notes = prepare(ImageConfig(data=str(flat))).card["notes"]
+    assert notes[0] == "pets: train 15, test 3 images; 2 classes, the folders' names"
+    assert notes[-1] == "pets: left out 1 file: .txt 1 (cat/notes.txt)"
+
+
+def test_given_validation_images_are_validated_on(given):
+    from normlab.tasks.image.config import ImageConfig
+    from normlab.tasks.image.data import prepare
+
+    (given / "test").rename(given / "val")
+    data = prepare(ImageConfig(data=str(given)))
+    assert data.sizes == {"train": 2, "val": 2}
+    assert data.rows["val"][0] == "val"

@@ -28,7 +28,12 @@ def cifar10(shared_data: Path, cache: Path) -> ImageDataset:
 def test_folder_and_its_subfolder_are_the_same_data(cifar10, shared_data, cache):
     again = load_images(shared_data / "cifar10" / "plain_text", cache_dir=cache)
     assert again.fingerprint == cifar10.fingerprint
-    assert cifar10.name == "cifar10"
+    assert cifar10.name == again.name == "cifar10"
+    assert cifar10.fingerprint == "2e44d67daf2d2cc1"  # runs that were begun are resumed with these very data
+
+
+def test_another_size_is_still_known(shared_data, cache):
+    assert load_images(shared_data / "cifar10" / "plain_text", size=8, cache_dir=cache).name == "cifar10"
 
 
 def test_every_class_has_6000_images(cifar10):

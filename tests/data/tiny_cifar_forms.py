@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+import json
 import pickle
 import struct
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 BATCHES = [*(("train", f"data_batch_{number}") for number in range(1, 6)), ("test", "test_batch")]
 
 
@@ -51,7 +54,8 @@ class TinyCifar:
                 tar.add(file, f"{folder.name}/{file.name}")
         return path
 
-    def parquet_folder(self, image_format: str, **columns: str) -> Path:
+    def parquet_folder(self, image_format: str, *, label: str = "label", names: Sequence[str] | None = CLASSES) -> Path:
+        """As a hub repository stores them: class names, if any, stand in the schema's metadata."""
         image_module = pytest.importorskip("PIL.Image")
         arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
         folder = self.root / f"parquet-{image_format}" / "plain_text"
@@ -65,8 +69,10 @@ class TinyCifar:
 
         for split in ("train", "test"):
             cells = [encode(image) for image in self.images(split)]
-            label = columns.get("label", "label")
             table = arrow.table({"img": cells, label: self.all_labels(split)})
+            if names is not None:
+                features = {label: {"names": list(names), "_type": "ClassLabel"}}
+                table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
             parquet.write_table(table, folder / f"{split}-00000-of-00001.parquet")
         return folder
 

@@ -8,6 +8,7 @@ import pytest
 from synthetic import NORMS, make_run, make_study
 
 from normlab.report import table_latex, table_markdown
+from normlab.report.blocks import Text
 from normlab.report.comparing import rank
 from normlab.report.figures.confusion import row_shares, summed_confusion, worst_confusion
 from normlab.report.figures.curves import as_error, curves_figure
@@ -17,6 +18,7 @@ from normlab.report.palette import STYLES, styles_for
 from normlab.report.sections.batch_size import by_scheme, difference_table, sample_table
 from normlab.report.sections.configuration import section as configuration
 from normlab.report.sections.own_batch_norm import largest_gap, pairs_of
+from normlab.report.sections.published import section as published
 from normlab.report.sections.published import source_table
 from normlab.report.sections.results import splits_table
 from normlab.report.sections.summary import findings
@@ -187,6 +189,48 @@ def test_published_column_shows_what_the_source_printed(seven: Study) -> None:
     column = next(i for i, c in enumerate(table.columns) if c.hint.startswith("student report D"))
     row = next(row for row in table.rows if row[0].text == "Batch-instance norm")
     assert row[column].text == "88.10"
+
+
+def _named(study: Study, name: str) -> StudyView:
+    view = StudyView.read(study)
+    for cell in view.cells:
+        cell.card["data"] = name
+        cell.config["data"] = "/somewhere/plain_text"
+    return view
+
+
+def test_published_results_stand_beside_data_that_the_card_knows_for_cifar10(seven: Study) -> None:
+    view = _named(seven, "cifar10")
+    assert view.data_name == "cifar10"
+    section = published(view)
+    assert section is not None
+    assert len(section.blocks) > 3
+    assert not [block for block in section.blocks if getattr(block, "tone", "") == "warning"]
+
+
+@pytest.mark.parametrize("name", ["digits", "cifar100", "cifar10 (unidentified)", "pets"])
+def test_nothing_is_drawn_beside_published_results_of_other_data(seven: Study, name: str) -> None:
+    section = published(_named(seven, name))
+    assert section is not None
+    (reason,) = section.blocks
+    assert isinstance(reason, Text)
+    assert reason.text == f"This study ran on {name}; the published figures are for CIFAR-10: no comparison."
+
+
+def test_other_depths_have_no_published_results(seven: Study) -> None:
+    view = StudyView.read(seven)
+    for cell in view.cells:
+        cell.config["n"] = 3
+    section = published(view)
+    assert section is not None
+    (reason,) = section.blocks
+    assert isinstance(reason, Text)
+    assert "14 layers (n = 2)" in reason.text
+    for cell in view.variants[0].cells:
+        cell.config["n"] = 2
+    section = published(view)
+    assert section is not None
+    assert len(section.blocks) > 3
 
 
 # Variants, colours, sources

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -174,12 +175,25 @@ def _predict(options: argparse.Namespace) -> int:
     changes = {name: value for name, value in given.items() if value is not None} | sql_scores.search_options(options)
     run = load_run(options.run_folder, device=options.device, **changes)
     read_as = run.read_as(options.input)  # before the output is written: it may replace the input
-    count = run.predict_to(options.input, options.out, options.format)
+    failed, changes = list[str](), Counter[str]()
+
+    def watch(record: dict[str, Any]) -> None:
+        if "error" in record:
+            failed.append(f"{record['name']}: {record['error']}")
+        if "changed" in record:
+            changes[record["changed"]] += 1
+
+    count = run.predict_to(options.input, options.out, options.format, watch=watch) - len(failed)
     if options.json:
-        print(json.dumps({"out": str(options.out), "records": count, "read_as": read_as}))
+        summary = {"out": str(options.out), "records": count, "read_as": read_as}
+        print(json.dumps(summary | {"failed": failed, "changed": dict(changes)}))
     else:
         print(f"{count} predictions in {options.out}" + (f"; input read as {read_as}" if read_as else ""))
-    return 0
+        for change, number in sorted(changes.items()):
+            print(f"changed to be read: {change} ({number} of {count})")
+    for line in failed:
+        print(f"not predicted: {line}", file=sys.stderr)
+    return 1 if failed else 0
 
 
 VERBS = (

@@ -1,11 +1,11 @@
 """Decoded images on the disk, memory-mapped.
 
-Decoding 60,000 small files takes many seconds, mapping the result none, and processes that run side by side
-share its pages. A cache folder is built under a temporary name and renamed, so two processes at once cost
-time but never correctness; sizes are checked at every opening, so a truncated file is rebuilt; arrays are
-opened without pickle.
+Decoding 60,000 small files takes many seconds, reading the result a fraction of one, and processes that run side by
+side share its pages. A cache folder is built under a temporary name and renamed, so two processes at once cost
+time but never correctness; sizes and the fingerprint of all pixels and labels are checked at every opening, so a
+truncated or damaged file is rebuilt; arrays are opened without pickle.
 
-    <cache>/images/<name>-<key>/   train_images.npy train_labels.npy test_images.npy test_labels.npy meta.json
+    <cache>/images/<name>-<key>/   train_images.npy train_labels.npy, the same for val and test if given, meta.json
 """
 
 from __future__ import annotations
@@ -13,28 +13,34 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from normlab.data.left_out import changed_note
 from normlab.data.source import SPLITS, Chunk, ImageSource
 from normlab.errors import UserError
 from normlab.runs.atomic import atomic_folder, remove_folder, write_json
 from normlab.runs.cache_folders import cache_root, writable_folder
 
 _ATTEMPTS = 4  # a neighbour that found the same damage may remove what we have just built
+_FAILURES_NAMED = 20
+_NAME_LENGTH = 40  # of a data set's name in that of its folder: file systems allow 255 bytes in all
 _FORMAT = 1  # part of every key: raised when the layout of a cache folder changes
 
 
 class Cached(NamedTuple):
-    """A cache entry: memory-mapped arrays by split, and the content's fingerprint."""
+    """A cache entry: memory-mapped arrays by split, the content's fingerprint, and a note on changed images."""
 
     images: dict[str, npt.NDArray[np.uint8]]
     labels: dict[str, npt.NDArray[np.int64]]
     fingerprint: str
+    changed: str = ""
 
 
 def cached(source: ImageSource, cache_dir: str | os.PathLike[str] | None = None) -> Cached:
@@ -45,7 +51,8 @@ def cached(source: ImageSource, cache_dir: str | os.PathLike[str] | None = None)
     Raises: UserError for content that cannot be decoded, a wrong published sum, or a cache that cannot be
         written.
     """
-    name = f"{source.name}-{_key(source)}"
+    shown = re.sub(r"[^\w.-]", "_", source.name, flags=re.ASCII)[:_NAME_LENGTH]
+    name = f"{shown}-{_key(source)}"
     folder = Path(cache_dir or cache_root()) / "images" / name
     if (entry := _open(folder)) is not None:
         return entry
@@ -61,7 +68,7 @@ def cached(source: ImageSource, cache_dir: str | os.PathLike[str] | None = None)
 def fingerprint(images: dict[str, npt.NDArray[np.uint8]], labels: dict[str, npt.NDArray[np.int64]]) -> str:
     """Return 16 hexadecimal digits of the SHA-256 over shapes, pixels and labels of all splits."""
     digest = hashlib.sha256()
-    for split in SPLITS:
+    for split in (split for split in SPLITS if split in images):
         digest.update(f"{split}{images[split].shape}".encode())
         for start in range(0, len(images[split]), 4096):
             digest.update(images[split][start : start + 4096].tobytes())
@@ -88,23 +95,47 @@ def _rebuild(source: ImageSource, folder: Path) -> None:
         remove_folder(folder)  # missing or damaged
         with atomic_folder(folder) as building:
             _build(source, building)
-    except OSError as error:
-        raise UserError(f"cannot fill the cache ({error}): fix that, or set NORMLAB_CACHE to another folder") from error
+    except OSError as error:  # readers turn their own into UserError: this one is of the cache
+        raise UserError(
+            f"cannot fill the cache {folder} ({error.strerror or error}): make room or give it permissions, or set "
+            "NORMLAB_CACHE to another folder"
+        ) from error
 
 
 def _build(source: ImageSource, folder: Path) -> None:
     """Decode all chunks into `folder`; `meta.json` comes last and lists the size of every file."""
-    counts = _write_splits(source.chunks(), folder)
-    if empty := [split for split in SPLITS if not counts.get(split)]:
-        raise UserError(f"{source.name} ({source.kind}) holds no {' and no '.join(empty)} images")
-    arrays = _load_arrays(folder)
+    counts, changes, failures = _write_splits(_readable(source), folder)
+    if failures:
+        raise UserError(_all_failures(failures))
+    if not counts.get("train"):
+        raise UserError(f"{source.name} ({source.kind}) holds no training images")
+    arrays = _load_arrays(folder, counts)
     meta = {
         "kind": source.kind,
         "counts": counts,
         "bytes": {path.name: path.stat().st_size for path in sorted(folder.glob("*.npy"))},
         "fingerprint": fingerprint(*arrays),
+        "changed": changed_note(changes),
     }
     write_json(folder / "meta.json", meta)
+
+
+def _readable(source: ImageSource) -> Iterator[Chunk]:
+    """Yield a source's chunks; whatever a reader meets and has not named itself becomes one line."""
+    try:
+        yield from source.chunks()
+    except UserError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UserError(f"{source.name} ({source.kind}): cannot be read ({reason}); check its files") from error
+
+
+def _all_failures(failures: list[str]) -> str:
+    if len(failures) == 1:
+        return failures[0]
+    more = f"; and {len(failures) - _FAILURES_NAMED} more" if len(failures) > _FAILURES_NAMED else ""
+    return f"{len(failures)} images cannot be read: {'; '.join(failures[:_FAILURES_NAMED])}{more}"
 
 
 def _open(folder: Path) -> Cached | None:
@@ -113,35 +144,47 @@ def _open(folder: Path) -> Cached | None:
         meta: dict[str, Any] = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
         if any((folder / name).stat().st_size != size for name, size in meta["bytes"].items()):
             return None
-        images, labels = _load_arrays(folder)
-        return Cached(images, labels, str(meta["fingerprint"]))
-    except (OSError, ValueError, KeyError, AttributeError):
+        images, labels = _load_arrays(folder, meta["counts"])
+        if fingerprint(images, labels) != meta["fingerprint"]:
+            return None
+        return Cached(images, labels, str(meta["fingerprint"]), str(meta.get("changed", "")))
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
         return None
 
 
-def _load_arrays(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def _load_arrays(folder: Path, splits: Iterable[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Map the arrays copy-on-write: torch takes no read-only arrays, and the file must never change."""
+    present = [split for split in SPLITS if split in splits]
 
     def load(part: str) -> dict[str, Any]:
-        return {split: np.load(folder / f"{split}_{part}.npy", mmap_mode="c") for split in SPLITS}
+        return {split: np.load(folder / f"{split}_{part}.npy", mmap_mode="c") for split in present}
 
     return load("images"), load("labels")
 
 
-def _write_splits(chunks: Iterable[Chunk], folder: Path) -> dict[str, int]:
+def _write_splits(chunks: Iterable[Chunk], folder: Path) -> tuple[dict[str, int], list[str], list[str]]:
+    """Write the chunks; return images by split, changes and failures."""
     writers: dict[tuple[str, str], _NpyWriter] = {}
     counts: dict[str, int] = {}
+    changes, failures = list[str](), list[str]()
     try:
         for chunk in chunks:
+            changes += chunk.changes
+            failures += chunk.failures
+            if chunk.images is None or not len(chunk.labels):
+                continue
             for part, rows in (("images", chunk.images), ("labels", chunk.labels)):
                 if (chunk.split, part) not in writers:
                     writers[chunk.split, part] = _NpyWriter(folder / f"{chunk.split}_{part}.npy", rows)
                 writers[chunk.split, part].append(rows)
             counts[chunk.split] = counts.get(chunk.split, 0) + len(chunk.labels)
-    finally:
+    except BaseException:
         for writer in writers.values():
-            writer.close()
-    return counts
+            writer.abandon()
+        raise
+    for writer in writers.values():
+        writer.close()
+    return counts, changes, failures
 
 
 class _NpyWriter:
@@ -165,6 +208,11 @@ class _NpyWriter:
         if self._length:
             assert self._file.tell() + self._length * int(np.prod(self._row)) * self._dtype.itemsize == end
         self._file.close()
+
+    def abandon(self) -> None:
+        """Close without finishing: the disk may be full, and the error that is on its way says more."""
+        with suppress(OSError):
+            self._file.close()
 
     def _write_header(self) -> None:
         header = {"descr": self._dtype.str, "fortran_order": False, "shape": (self._length, *self._row)}

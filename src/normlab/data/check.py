@@ -17,8 +17,9 @@ def check(path: str | os.PathLike[str], *, cache_dir: str | os.PathLike[str] | N
     """Read everything at `path` (or of that name), check published sums, and report; JSON-able.
 
     Returns: kind, name, image_size, classes, counts by split, per_class counts by split and class, sums (the files
-        whose MD5 equals the published one), fingerprint. For a CSV: kind and rows.
-    Raises: UserError for the first thing that is wrong.
+        whose MD5 equals the published one), fingerprint, notes (what was left out or changed).
+        For a CSV: kind and rows.
+    Raises: UserError for what is wrong; all images that cannot be read at once.
     """
     if str(path).lower().endswith(".csv") and Path(path).is_file():
         return {"kind": "images without labels (CSV)", "rows": sum(1 for _ in read_csv_images(Path(path)))}
@@ -37,4 +38,5 @@ def check(path: str | os.PathLike[str], *, cache_dir: str | os.PathLike[str] | N
         },
         "sums": f"MD5 as published: {', '.join(checked)}" if checked else "none published for this form",
         "fingerprint": data.fingerprint,
+        "notes": list(data.notes),
     }

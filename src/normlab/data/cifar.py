@@ -8,7 +8,9 @@ cs.toronto.edu/~kriz/cifar.html.
 from __future__ import annotations
 
 import hashlib
+import lzma
 import tarfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from normlab.data.file_kind import kind_of_file
 from normlab.data.known import class_names
 from normlab.data.pixels import resize_bilinear
 from normlab.data.source import Chunk, ImageSource, file_identity
@@ -24,6 +27,9 @@ from normlab.errors import UserError
 
 SIZE = 32
 _PIXELS = 3 * SIZE * SIZE
+_MOST_BYTES = 1_000_000_000  # unpacked: five times what the largest publication has
+ARCHIVE_KINDS = ("gzip", "bzip2", "xz", "a tar archive that is not compressed")
+_DAMAGED = (tarfile.TarError, OSError, EOFError, ValueError, OverflowError, zlib.error, lzma.LZMAError)
 
 
 @dataclass(frozen=True)
@@ -88,13 +94,16 @@ def _is_publication(folder: Path, publication: _Publication) -> bool:
 
 def _archive_publication(path: Path) -> _Publication | None:
     """Tell by the first member which publication an archive is, whatever its own name."""
-    if not path.name.endswith((".tar.gz", ".tgz", ".tar")):
+    kind = kind_of_file(path)
+    if not path.name.endswith((".tar.gz", ".tgz", ".tar")) and kind not in ARCHIVE_KINDS:
         return None
+    if kind not in ("", *ARCHIVE_KINDS):
+        raise UserError(f"{path}: not an archive, it holds {kind}; download it again")
     try:
         with tarfile.open(path) as archive:
             first = archive.next()
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise UserError(f"{path}: not a readable archive ({error}); download it again") from error
+    except _DAMAGED as error:
+        raise UserError(f"{path}: not a readable archive ({_reason(error)}); download it again") from error
     top = first.name.removeprefix("./").split("/")[0] if first else ""
     return next((publication for publication in _PUBLICATIONS if publication.folder == top), None)
 
@@ -109,7 +118,12 @@ def _folder_source(
 
     def chunks() -> Iterator[Chunk]:
         for split, file in publication.files:
-            yield _decode(paths[file].read_bytes(), str(paths[file]), split, publication, size, coarse)
+            try:
+                content = paths[file].read_bytes()
+            except OSError as error:
+                reason = error.strerror
+                raise UserError(f"{paths[file]}: cannot be read ({reason}); check it and its permissions") from error
+            yield _decode(content, str(paths[file]), split, publication, size, coarse)
 
     form = "binary" if publication.binary else "python"
     return _source(publication, f"{form} folder", list(paths.values()), size, coarse, chunks, verify)
@@ -118,11 +132,22 @@ def _folder_source(
 def _archive_source(
     path: Path, publication: _Publication, size: int | None, coarse: bool, sums: Mapping[str, str]
 ) -> ImageSource:
+    wanted = {f"{publication.folder}/{file}" for _, file in publication.files}
+
     def verify() -> list[str]:
-        return [path.name] if _check_md5(path, publication.archive, sums) else []
+        if publication.archive not in sums:
+            return []
+        try:
+            return [path.name] if _check_md5(path, publication.archive, sums) else []
+        except UserError:
+            # A mirror packs anew and a browser unpacks the gzip layer: the files inside have sums of their own.
+            contents = _read_members(path, wanted)
+            if all(sums.get(name) == _md5(content) for name, content in contents.items()):
+                return sorted(contents)
+            raise
 
     def chunks() -> Iterator[Chunk]:
-        members = _read_members(path, {f"{publication.folder}/{file}" for _, file in publication.files})
+        members = _read_members(path, wanted)
         for split, file in publication.files:
             member = f"{publication.folder}/{file}"
             yield _decode(members.pop(member), f"{path}: {member}", split, publication, size, coarse)
@@ -148,6 +173,8 @@ def _source(
         identity={"cifar": file_identity(paths), "size": size or SIZE, "coarse": coarse},
         chunks=chunks,
         verify=verify,
+        size=size or SIZE,
+        published=True,
     )
 
 
@@ -156,11 +183,26 @@ def _check_md5(path: Path, key: str, sums: Mapping[str, str]) -> bool:
     expected = sums.get(key)
     if expected is None:
         return False
-    with open(path, "rb") as file:
-        found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    try:
+        with open(path, "rb") as file:
+            found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); check it and its permissions") from error
     if found != expected:
-        raise UserError(f"{path}: MD5 is {found}, published is {expected}; the file is damaged, download it again")
+        kind = kind_of_file(path)
+        holds = f" and it holds {kind}" if kind not in ("", "gzip") else ""
+        raise UserError(
+            f"{path}: MD5 is {found}, published is {expected}{holds}; the file is damaged, download it again"
+        )
     return True
+
+
+def _md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def _read_members(path: Path, wanted: set[str]) -> dict[str, bytes]:
@@ -170,10 +212,12 @@ def _read_members(path: Path, wanted: set[str]) -> dict[str, bytes]:
         with tarfile.open(path) as archive:
             for member in archive:
                 name = member.name.removeprefix("./")
+                if member.offset + member.size > _MOST_BYTES:
+                    raise UserError(f"{path}: unpacks to more than {_MOST_BYTES:,} bytes, CIFAR does not; refused")
                 if name in wanted and (file := archive.extractfile(member)) is not None:
                     found[name] = file.read()
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise UserError(f"{path}: damaged archive ({error}); download it again") from error
+    except _DAMAGED as error:
+        raise UserError(f"{path}: damaged archive ({_reason(error)}); download it again") from error
     if missing := sorted(wanted - found.keys()):
         raise UserError(f"{path}: {', '.join(missing)} missing in the archive; download it again")
     return found

@@ -30,6 +30,8 @@ def digits_source(size: int | None = None) -> ImageSource:
         classes=tuple(str(digit) for digit in range(10)),
         identity={"builtin": "digits", "revision": _REVISION, "size": size},
         chunks=lambda: _chunks(size),
+        size=size,
+        published=True,
     )
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from normlab.data.file_kind import kind_of_file
 from normlab.data.known import KNOWN, Known, downloads
 from normlab.errors import UserError, did_you_mean
 
@@ -48,6 +49,7 @@ def download(
 
     known = source or KNOWN[name]
     target = Path(folder).expanduser() if folder else downloads()
+    transfer = _Transfer(target / f"{known.file}.part", progress)
     pooch.get_logger().setLevel("WARNING")
     try:
         # A wrong file of that name is fetched again, a right one is left alone.
@@ -56,7 +58,7 @@ def download(
             known_hash=f"md5:{known.md5}",
             fname=known.file,
             path=target,
-            downloader=_Transfer(target / f"{known.file}.part", progress),
+            downloader=transfer,
         )
     except _TransferError as error:
         raise UserError(
@@ -64,8 +66,10 @@ def download(
             f"by hand (curl -LO {known.url}) and put it into {target}"
         ) from error
     except ValueError as error:  # pooch's word for a wrong sum
+        kind = transfer.kind
+        seen = f" and holds {kind}" if kind not in ("", "gzip") else ""
         raise UserError(
-            f"{known.name}: what {known.url} sent has not the published MD5 {known.md5}; "
+            f"{known.name}: what {known.url} sent has not the published MD5 {known.md5}{seen}; "
             f"try again, or fetch the file from another place and put it into {target}"
         ) from error
     except OSError as error:
@@ -89,6 +93,7 @@ class _Transfer:
     def __init__(self, part: Path, progress: Progress | None) -> None:
         self._part = part
         self._progress = progress or (lambda done, total: None)
+        self.kind = ""  # what the file holds that was sent, if its first bytes say so
 
     def __call__(self, url: str, output_file: str, pooch: Any) -> None:
         try:
@@ -98,6 +103,7 @@ class _Transfer:
         size = self._part.stat().st_size
         if total is not None and size < total:
             raise _TransferError(f"broke off after {size} of {total} bytes")
+        self.kind = kind_of_file(self._part)
         os.replace(self._part, output_file)
 
     def _fetch(self, url: str) -> int | None:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from normlab.data.cache import cached
 from normlab.data.digits import digits_source
 from normlab.data.find import find_source
+from normlab.data.identify import NATIVE_SIZE, Arrays, identify
 from normlab.data.known import KNOWN, PUBLISHED_MD5
 from normlab.data.prediction import read_images_for_prediction
 from normlab.data.source import ImageSource
@@ -30,12 +31,13 @@ class ImageDataset:
     """A data set for classification.
 
     Args:
-        name: "digits", "cifar10", "cifar100", or the folder's name.
-        images: by split ("train", "test"): uint8 (N, 3, H, W), memory-mapped; writing to it does not reach
-            the file.
+        name: "digits"; "cifar10" or "cifar100" if the content is theirs; else the folder's name.
+        images: by split ("train" always, "val" and "test" if given): uint8 (N, 3, H, W), memory-mapped; writing
+            to it does not reach the file.
         labels: by split: int64 (N,), indices into `classes`.
         classes: class names.
         fingerprint: 16 hexadecimal digits over pixels and labels, the same whatever form they came from.
+        notes: what was found, left out and changed, a line each.
     """
 
     name: str
@@ -43,6 +45,7 @@ class ImageDataset:
     labels: Mapping[str, npt.NDArray[np.int64]]
     classes: tuple[str, ...]
     fingerprint: str
+    notes: tuple[str, ...] = ()
 
 
 def load_images(
@@ -58,8 +61,8 @@ def load_images(
 
     Args:
         spec: `digits`, `cifar10`, `cifar100`, or a path: a CIFAR folder or archive (python or binary), a
-            folder of parquet files, or a folder of images by class. Write `./digits` for a folder of that
-            name.
+            folder of parquet files, or a folder of images by class, with or without folders train, val and
+            test. Write `./digits` for a folder of that name.
         size: height and width; default: 32, which is CIFAR's own. Others are resized, bilinear.
         cache_dir: where decoded data are kept; default: `NORMLAB_CACHE` or the user's cache folder.
         seed: draws the test images of a folder of images that has no test folder.
@@ -69,7 +72,18 @@ def load_images(
     """
     source = open_source(spec, size=size, cache_dir=cache_dir, seed=seed, coarse=coarse, sums=sums)
     entry = cached(source, cache_dir)
-    return ImageDataset(source.name, entry.images, entry.labels, source.classes, entry.fingerprint)
+    if source.published:
+        name, classes = source.name, source.classes
+    else:
+
+        def native() -> Arrays:
+            small = open_source(spec, size=NATIVE_SIZE, cache_dir=cache_dir, seed=seed, coarse=coarse, sums=sums)
+            return cached(small, cache_dir).images
+
+        images = (lambda: entry.images) if source.size == NATIVE_SIZE else native
+        name, classes = identify(source, images, entry.labels)
+    notes = tuple(note for note in (*source.notes, entry.changed) if note)
+    return ImageDataset(name, entry.images, entry.labels, classes, entry.fingerprint, notes)
 
 
 def open_source(

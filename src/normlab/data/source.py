@@ -16,15 +16,24 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-SPLITS = ("train", "test")
+SPLITS = ("train", "val", "test")  # a source has the first one, and those of the others that it was given
 
 
 class Chunk(NamedTuple):
-    """Some decoded examples: images uint8 (n, 3, H, W) and labels int64 (n,) of one split, in the source's order."""
+    """Some decoded examples of one split, in the source's order.
+
+    Args:
+        images: uint8 (n, 3, H, W); None if none of them could be decoded.
+        labels: int64 (n,).
+        changes: what was done to single images beside resizing them, a phrase for each.
+        failures: a line for each image that could not be decoded.
+    """
 
     split: str
-    images: npt.NDArray[np.uint8]
+    images: npt.NDArray[np.uint8] | None
     labels: npt.NDArray[np.int64]
+    changes: tuple[str, ...] = ()
+    failures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -36,8 +45,13 @@ class ImageSource:
         name: the data set, e.g. "cifar10".
         classes: class names; a label is an index into them.
         identity: JSON-able; equal only if decoding gives the same result. The cache's key is made of it.
+        size: height and width that it decodes to.
         chunks: decodes; every call starts anew. Raises UserError for unreadable content.
         verify: checks the published sums and returns the files it checked. Raises UserError on a difference.
+        published: whether the name is that of a published data set because its files say so (form and sums), or it
+            ships with normlab. Others get such a name by their pixels alone, see `identify`.
+        named_classes: whether the classes' names are the data's own; False where they are numbers for want of names.
+        notes: what was found and what was left out, for people.
     """
 
     kind: str
@@ -46,12 +60,22 @@ class ImageSource:
     identity: dict[str, Any]
     chunks: Callable[[], Iterator[Chunk]]
     verify: Callable[[], list[str]] = list
+    size: int = 32
+    published: bool = False
+    named_classes: bool = True
+    notes: tuple[str, ...] = ()
+
+
+DECODING = 2  # part of every identity of encoded images: raised when an image may decode to other pixels
 
 
 def file_identity(paths: Iterable[Path]) -> list[list[Any]]:
-    """Return [path, bytes, modification time in ns] of every file: cheap, and changed by any ordinary change."""
+    """Return what changes whenever a file's content does: path, bytes, inode and times.
+
+    Copying tools and `touch` set a modification time back; the time of change (ctime) nobody can.
+    """
     rows: list[list[Any]] = []
     for path in paths:
         status = os.stat(path)
-        rows.append([str(path.resolve()), status.st_size, status.st_mtime_ns])
+        rows.append([str(path.resolve()), status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino])
     return rows

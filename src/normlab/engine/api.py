@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -88,9 +88,18 @@ class Run:
         """Yield one record per input, in order; the task says what a record holds (an image: class, probabilities)."""
         return self.task.predict(self.model, source, self.config, self.folder.card(), self.placement)
 
-    def predict_to(self, source: Any, out: Path, form: str = "auto") -> int:
-        """Predict into a file; return the number of records."""
+    def predict_to(
+        self,
+        source: Any,
+        out: Path,
+        form: str = "auto",
+        *,
+        watch: Callable[[dict[str, Any]], None] | None = None,
+    ) -> int:
+        """Predict into a file; return the number of records. `watch` is called with each of them."""
         records = self.predict(source)
+        if watch is not None:
+            records = _watched(records, watch)
         with settled_objects():
             return self.task.write_predictions(records, out, form, source)
 
@@ -225,6 +234,12 @@ def _changed(config: TrainConfig, changes: dict[str, Any]) -> TrainConfig:
             known = f"only {', '.join(free)} can be" if free else "nothing of this task's can be"
             raise UserError(f"'{name}' cannot be changed after training: {known}")
     return config.with_values("changed settings", **changes) if changes else config
+
+
+def _watched(records: Iterator[dict[str, Any]], watch: Callable[[dict[str, Any]], None]) -> Iterator[dict[str, Any]]:
+    for record in records:
+        watch(record)
+        yield record
 
 
 def default_folder(task: str) -> Path:

@@ -129,8 +129,9 @@ class StudyView:
 
     @property
     def data_name(self) -> str:
-        """What it was trained on, as the configuration says: the last part of a path."""
-        names = {
+        """What it was trained on, as the runs' cards say; before any has a card: the last part of the path."""
+        named = {str(cell.card["data"]) for cell in self.cells if cell.card.get("data")}
+        names = named or {
             str(cell.config["data"]).rstrip("/").rsplit("/", 1)[-1] for cell in self.cells if cell.config.get("data")
         }
         return ", ".join(sorted(names))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from normlab.metrics import heading
@@ -15,6 +14,8 @@ from normlab.report.view import StudyView, Variant
 from normlab.studies.published import load_published, published_for
 
 _PUBLISHED_BATCH_SIZE = 128
+_PUBLISHED_DATA = "cifar10"  # as a run's card names it, where the pixels are CIFAR-10's
+_PUBLISHED_DEPTH = 2  # n of the 6n + 2 layers
 _SPLITS = {"test": "Test", "val": "Validation", "train": "Training"}
 
 _HELP = (
@@ -26,10 +27,12 @@ _HELP = (
 
 
 def section(view: StudyView) -> Section | None:
-    """Show figure and tables if the study asks for published image results."""
+    """Show figure and tables if the study asks for published image results; say why where there is no comparison."""
     if "image" not in view.study.published or not any(variant.norm in NAMES for variant in view.variants):
         return None
-    blocks: list[Block] = [*_caution(view), _figure(view), source_table(view, "test"), _sources(view)]
+    if reason := _incomparable(view):
+        return Section("published", "Beside published results", [Text(reason, tone="warning")])
+    blocks: list[Block] = [_figure(view), source_table(view, "test"), _sources(view)]
     for split in ("val", "train"):
         blocks.append(Folded(f"{_SPLITS[split]} split", [source_table(view, split)]))
     blocks.append(Folded("Every published figure, with protocol and remarks", [all_published_table()]))
@@ -38,6 +41,8 @@ def section(view: StudyView) -> Section | None:
 
 def published_rows(variant: Variant, split: str) -> list[dict[str, Any]]:
     """Return the published rows of a variant's scheme, at its batch size if that is an axis, else at 128."""
+    if not _is_published_network(variant):
+        return []
     size = variant.values.get("batch_size", _PUBLISHED_BATCH_SIZE)
     return published_for(variant.norm, size, split) if variant.norm else []
 
@@ -99,11 +104,17 @@ def _sources(view: StudyView) -> Text:
     return Text(f"Sources: {'; '.join(sources)}. Names with a slash are public repositories.", tone="note")
 
 
-def _caution(view: StudyView) -> list[Block]:
-    if view.data_name and not re.search(r"cifar-?10(?!0)", view.data_name, re.IGNORECASE):
-        text = f"This study ran on {view.data_name}; the published figures are for CIFAR-10: no comparison."
-        return [Text(text, tone="warning")]
-    return []
+def _incomparable(view: StudyView) -> str:
+    """Say why no run of the study can stand beside the published ones; "" if some can."""
+    if view.data_name and view.data_name != _PUBLISHED_DATA:
+        return f"This study ran on {view.data_name}; the published figures are for CIFAR-10: no comparison."
+    if not any(_is_published_network(variant) for variant in view.variants):
+        return "The published figures are for the network of 14 layers (n = 2): no comparison."
+    return ""
+
+
+def _is_published_network(variant: Variant) -> bool:
+    return all(cell.config.get("n", _PUBLISHED_DEPTH) == _PUBLISHED_DEPTH for cell in variant.cells)
 
 
 def _published_cell(rows: list[dict[str, Any]]) -> Cell:

@@ -91,11 +91,8 @@ def _one_pass(pixels: Tensor, device: torch.device) -> Callable[..., Tensor] | N
 def prepare(config: ImageConfig) -> ImageData:
     """Read the data set and cut it into splits; the test split is only looked at after training."""
     dataset = load_images(config.data, size=config.image_size)
-    train_rows, val_rows = _split(dataset, config)
-    mean, std = channel_statistics(dataset.images["train"], train_rows)
-    rows = {"train": ("train", train_rows), "val": ("train", val_rows)}
-    if "test" in dataset.images:
-        rows["test"] = ("test", np.arange(len(dataset.labels["test"])))
+    rows = _rows(dataset, config)
+    mean, std = channel_statistics(dataset.images["train"], rows["train"][1])
     height, width = dataset.images["train"].shape[2:]
     return ImageData(
         card={
@@ -104,6 +101,7 @@ def prepare(config: ImageConfig) -> ImageData:
             "image_size": [height, width],
             "mean": [float(value) for value in mean],
             "std": [float(value) for value in std],
+            "notes": [f"{dataset.name}: {note}" for note in dataset.notes],
         },
         fingerprint=dataset.fingerprint,
         sizes={split: len(numbers) for split, (_, numbers) in rows.items()},
@@ -153,6 +151,22 @@ def augmentation(config: ImageConfig) -> Augmentation:
     )
 
 
+def _rows(dataset: ImageDataset, config: ImageConfig) -> dict[str, tuple[str, np.ndarray]]:
+    """Return which rows of which source make a split: validation images are given, or drawn from the training ones."""
+    if "val" in dataset.images:
+        train_rows, val = np.arange(len(dataset.labels["train"])), ("val", np.arange(len(dataset.labels["val"])))
+    else:
+        train_rows, val_rows = _split(dataset, config)
+        val = ("train", val_rows)
+    if config.limit_train is not None and config.limit_train < len(train_rows):
+        kept = epoch_order(len(train_rows), config.seed, "limit_train")[: config.limit_train]
+        train_rows = np.sort(train_rows[kept])
+    rows = {"train": ("train", train_rows), "val": val}
+    if "test" in dataset.images:
+        rows["test"] = ("test", np.arange(len(dataset.labels["test"])))
+    return rows
+
+
 def _split(dataset: ImageDataset, config: ImageConfig) -> tuple[np.ndarray, np.ndarray]:
     total = len(dataset.labels["train"])
     validation = round(config.validation * total) if config.validation < 1 else int(config.validation)
@@ -161,8 +175,4 @@ def _split(dataset: ImageDataset, config: ImageConfig) -> tuple[np.ndarray, np.n
             f"validation: {config.validation:g} of {total} training images leaves {total - validation} to train on: "
             "give a fraction below 1 or a smaller count"
         )
-    train_rows, val_rows = train_validation_split(total, validation, config.seed)
-    if config.limit_train is not None and config.limit_train < len(train_rows):
-        kept = epoch_order(len(train_rows), config.seed, "limit_train")[: config.limit_train]
-        train_rows = np.sort(train_rows[kept])
-    return train_rows, val_rows
+    return train_validation_split(total, validation, config.seed)

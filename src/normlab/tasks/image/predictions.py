@@ -17,29 +17,45 @@ Record = dict[str, Any]
 def write_predictions(records: Iterator[Record], out: Path, form: str) -> int:
     """Write records in constant memory; the file appears only when it is whole. Return their number.
 
-    Raises: UserError for an unknown form, or a suffix that names none.
+    An image that could not be read (a record with "error") is a row without class, in JSON lines with its reason.
+
+    Raises: UserError for an unknown form, or a suffix that names none; if no image could be read; for the course's
+        form, if any could not, since its lines have no names.
     """
     if form == "auto":
         form = out.suffix.lstrip(".").lower() or "csv"
     if form not in _WRITERS:
         raise UserError(f"{out}: unknown form '{form}' of predictions: {did_you_mean(form, _WRITERS)}; say --format")
-    count = 0
+    count, failed, first = 0, 0, ""
     with atomic_text(out) as file:
         write = _WRITERS[form](file)
-        for count, record in enumerate(records, start=1):  # noqa: B007 - the last value is the answer
+        for record in records:
+            count += 1
+            if "error" in record:
+                failed += 1
+                first = first or f"{record['name']}: {record['error']}"
             write(record)
+        if failed and failed == count:
+            raise UserError(f"none of {count} images can be read; the first is {first}")
     return count
 
 
 def _csv_writer(file: IO[str]) -> Callable[[Record], None]:
     table = csv.writer(file, lineterminator="\n")
-    started = False
+    waiting: list[str] | None = []  # names that failed before the classes were known; None once they are
 
     def write(record: Record) -> None:
-        nonlocal started
-        if not started:
+        nonlocal waiting
+        if "error" in record:
+            if waiting is None:
+                table.writerow([record["name"], "", ""])
+            else:
+                waiting.append(record["name"])
+            return
+        if waiting is not None:
             table.writerow(["name", "class", "probability", *record["probabilities"]])
-            started = True
+            table.writerows([name, "", ""] for name in waiting)
+            waiting = None
         shares = (f"{value:.6f}" for value in record["probabilities"].values())
         table.writerow([record["name"], record["class"], f"{record['probability']:.6f}", *shares])
 
@@ -52,7 +68,13 @@ def _jsonl_writer(file: IO[str]) -> Callable[[Record], None]:
 
 def _course_writer(file: IO[str]) -> Callable[[Record], None]:
     """One class number a line, in the order of the input."""
-    return lambda record: print(record["index"], file=file)
+
+    def write(record: Record) -> None:
+        if "error" in record:
+            raise UserError(f"{record['name']}: {record['error']}; the course's form has no line for it")
+        print(record["index"], file=file)
+
+    return write
 
 
 _WRITERS = {"csv": _csv_writer, "jsonl": _jsonl_writer, "course": _course_writer}

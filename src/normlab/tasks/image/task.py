@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from normlab.data.images import read_images_for_prediction
+from normlab.data.prediction import UnlabelledImage, describe_input, read_unlabelled
+from normlab.errors import UserError
 from normlab.nn.resnet import ResNet
 from normlab.norms.options import norm_options
 from normlab.norms.precise import batch_norms, reestimate_statistics, reestimated
@@ -123,22 +124,35 @@ class ImageTask:
     ) -> Iterator[dict[str, Any]]:
         """Yield {"name", "class", "index", "probability", "probabilities"} for each image.
 
+        An image that was changed to be read (transparency, say) has "changed" too; in a folder, one that cannot be
+        read has "name" and "error" alone.
+
         Args:
             source: a CSV, an image or a folder of them, or a uint8 array (N, 3, H, W) of the model's image size.
         """
         classes = card["classes"]
-        images = _named_images(source, card["image_size"][0])
+        images = _unlabelled(source, card["image_size"][0])
         while chunk := list(islice(images, config.eval_batch_size)):
-            rows = _probabilities(model, np.stack([pixels for _, pixels in chunk]), card, placement)
-            for (name, _), row in zip(chunk, rows, strict=True):
+            pixels = [image.pixels for image in chunk if image.pixels is not None]
+            rows = iter(_probabilities(model, np.stack(pixels), card, placement) if pixels else [])
+            for image in chunk:
+                if image.pixels is None:
+                    yield {"name": image.name, "error": image.error}
+                    continue
+                row = next(rows)
                 best = max(range(len(row)), key=row.__getitem__)
                 yield {
-                    "name": name,
+                    "name": image.name,
                     "class": classes[best],
                     "index": best,
                     "probability": row[best],
                     "probabilities": dict(zip(classes, row, strict=True)),
+                    **({"changed": image.change} if image.change else {}),
                 }
+
+    def read_as(self, source: Any, config: ImageConfig, card: Mapping[str, Any]) -> str:
+        """Say what of a folder is read and what is left out; "" for a single file."""
+        return "" if isinstance(source, np.ndarray) else describe_input(source)
 
     def write_predictions(self, records: Iterator[dict[str, Any]], out: Path, form: str, source: Any) -> int:
         """Write records as csv, jsonl, or the course's one class number a line; `auto` goes by the suffix."""
@@ -202,11 +216,16 @@ def _probabilities(
     return rows
 
 
-def _named_images(source: Any, size: int) -> Iterator[tuple[str, np.ndarray]]:
-    if isinstance(source, np.ndarray):
-        yield from ((str(index), image) for index, image in enumerate(source))
-    else:
-        yield from read_images_for_prediction(Path(source), size=size)
+def _unlabelled(source: Any, size: int) -> Iterator[UnlabelledImage]:
+    if not isinstance(source, np.ndarray):
+        yield from read_unlabelled(Path(source), size=size)
+        return
+    if source.dtype != np.uint8 or source.shape[1:] != (3, size, size):
+        raise UserError(
+            f"array of {source.dtype} {source.shape}: expected uint8 (N, 3, {size}, {size}), channels first, as the "
+            "model reads images"
+        )
+    yield from (UnlabelledImage(str(index), image) for index, image in enumerate(source))
 
 
 TASK = ImageTask()

@@ -1,0 +1,34 @@
+"""What a reader met and did not use, counted by reason, with a few names: told before training and kept in the card."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+_NAMED = 3  # names given for each reason
+LeftOut = list[tuple[str, str]]  # (reason, name of the file, folder or column)
+
+
+def left_out_note(left_out: Iterable[tuple[str, str]], what: str = "files") -> str:
+    """Return "left out 3 files: .txt 2 (a.txt, b.txt), dead link 1 (c.png)"; "" if nothing was left out."""
+    by_reason: dict[str, list[str]] = {}
+    for reason, name in left_out:
+        by_reason.setdefault(reason, []).append(name)
+    if not by_reason:
+        return ""
+    total = sum(map(len, by_reason.values()))
+    parts = (f"{reason} {len(names)} ({some(names)})" for reason, names in by_reason.items())
+    return f"left out {total} {what if total > 1 else what.removesuffix('s')}: {', '.join(parts)}"
+
+
+def changed_note(changes: Iterable[str]) -> str:
+    """Return "changed: transparency laid over white 2 images"; "" if nothing was changed."""
+    counts = Counter(changes)
+    parts = (f"{change}: {count} image{'s' * (count > 1)}" for change, count in sorted(counts.items()))
+    return f"changed beside the size: {', '.join(parts)}" if counts else ""
+
+
+def some(names: Sequence[str]) -> str:
+    """Return the first few names, and how many more there are."""
+    more = f", and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
