@@ -14,7 +14,7 @@ from normlab.data.glove import WordVectors, glove_fingerprint, glove_words, load
 from normlab.errors import UserError
 
 GENERATED = "generated"
-_SUFFIXES = (".txt", ".gz", ".zip")
+_SUFFIXES = (".txt", ".vec", ".gz", ".zip")
 _RANDOM_DIMENSION = 100
 _GENERATED_DIMENSION = 50
 
