@@ -14,7 +14,7 @@ from normlab.errors import UserError
 from normlab.runs.cache_folders import cache_root, writable_folder
 
 GENERATED = "generated"
-_SUFFIXES = (".txt", ".gz", ".zip")
+_SUFFIXES = (".txt", ".vec", ".gz", ".zip")
 _RANDOM_DIMENSION = 100
 _GENERATED_DIMENSION = 50
 
