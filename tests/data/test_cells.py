@@ -195,3 +195,30 @@ def test_folding_and_stemming_leave_something_and_settle(text: str):
 )
 def test_text_is_cut_into_words_numbers_and_signs(text: str, words: list[str]):
     assert [token.text for token in tokens_of(text)] == words
+
+
+def test_a_huge_cell_hides_no_other_of_its_column(tmp_path: Path):
+    script = "CREATE TABLE t (a); INSERT INTO t VALUES (printf('%.*c', 3000000, 'x')), (zeroblob(3000000)), ('small');"
+    _, index = indexed(tmp_path, script)
+    assert find(index, "small") == [Cell(1, "small")]
+    assert index.left_out == ()
+
+
+def test_columns_that_cannot_be_read_are_named_and_remembered(tmp_path: Path):
+    path = database(tmp_path, "CREATE TABLE t (a); INSERT INTO t VALUES ('seen');")
+    columns = (Column(-1, "*", "*", "text"), Column(0, "a", "a", "text"), Column(0, "gone", "gone", "text"))
+    schema = Schema("shop", (Table("t", "t"),), columns, (), ())
+    built = index_cells(path, schema, tmp_path / "cache")
+    cached = index_cells(path, schema, tmp_path / "cache")
+    assert built.left_out == cached.left_out == ("'t.gone': no such column: t.gone",)
+    assert find(cached, "seen") == [Cell(1, "seen")]
+
+
+def test_other_cells_behind_the_same_time_and_size_are_seen(tmp_path: Path):
+    path = database(tmp_path, "CREATE TABLE t (a); INSERT INTO t VALUES ('pen');")
+    schema, state = Schema.from_sqlite(path), path.stat()
+    index_cells(path, schema, tmp_path / "cache").close()
+    path.write_bytes(path.read_bytes().replace(b"pen", b"ink"))
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    index = index_cells(path, schema, tmp_path / "cache")
+    assert (find(index, "pen"), find(index, "ink")) == ([], [Cell(1, "ink")])

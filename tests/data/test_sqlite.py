@@ -235,3 +235,36 @@ def test_file_that_is_no_database_is_named(tmp_path: Path):
 def test_a_read_only_file_can_be_read(database: Path):
     database.chmod(0o444)
     assert run_query(database, "SELECT count(*) FROM item").rows == [(3,)]
+
+
+@pytest.mark.parametrize("module", ["fts5(name, body)", "fts4(name, body)", "rtree(name, low, high)"])
+def test_virtual_tables_can_be_read_and_not_written(tmp_path: Path, module: str):
+    path = tmp_path / "notes.sqlite"
+    connection = sqlite3.connect(path)
+    connection.execute(f"CREATE VIRTUAL TABLE notes USING {module}")
+    connection.execute("INSERT INTO notes VALUES (1, 2, 3)" if "rtree" in module else "INSERT INTO notes VALUES (1, 2)")
+    connection.commit()
+    connection.close()
+    before = path.read_bytes()
+    assert [str(cell) for (cell,) in run_query(path, "SELECT name FROM notes").rows] == ["1"]
+    for sql in (
+        "SELECT 1; DELETE FROM notes",
+        "WITH x AS (SELECT 1) DELETE FROM notes",
+        "SELECT * FROM pragma_data_version",
+    ):
+        with pytest.raises(QueryError):
+            run_query(path, sql)
+    assert path.read_bytes() == before
+
+
+def test_a_table_of_an_unknown_module_is_a_failed_query(tmp_path: Path):
+    path = tmp_path / "place.sqlite"
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("CREATE TABLE item (id)")
+    connection.execute("PRAGMA writable_schema = 1")
+    sql = "CREATE VIRTUAL TABLE place USING NoSuchModule()"
+    connection.execute("INSERT INTO sqlite_master VALUES ('table', 'place', 'place', 0, ?)", (sql,))
+    connection.close()
+    assert run_query(path, "SELECT count(*) FROM item").rows == [(0,)]
+    with pytest.raises(QueryError, match="no such module"):
+        run_query(path, "SELECT * FROM place")

@@ -45,7 +45,10 @@ def search_options(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def score_files(options: argparse.Namespace) -> int:
-    """Score one file against another; print the official table."""
+    """Score one file against another; print the official table.
+
+    Raises: `UserError`, after the table, if no row could be scored: zeros would look like a measurement.
+    """
     from normlab.tasks.text2sql.evaluation import as_text, evaluate_files
 
     for name in ("gold", "predicted", "tables"):
@@ -56,13 +59,16 @@ def score_files(options: argparse.Namespace) -> int:
     scores = evaluate_files(options.gold, options.predicted, tables=options.tables, databases=options.databases)
     answer = scores.as_dict()
     text = as_text(scores)
-    if options.official:
+    if options.official and scores.count:
         if options.databases is None:
             raise UserError("--official needs --databases: the script reads the schemas from the SQLite files")
         pairs = [(row.gold, row.db_id) for row in scores.rows]
         found, shown = _official(options, pairs, [row.predicted for row in scores.rows], options.gold.parent)
         answer["official"], text = found, f"{text}\n\n{shown}"
     print(json.dumps(answer) if options.json else text)
+    if not scores.count:
+        first = scores.skipped[0]
+        raise UserError(f"none of {len(scores.rows)} rows could be scored: {first.place}: {first.skipped}")
     return 0
 
 

@@ -22,6 +22,8 @@ from typing import NamedTuple
 
 from normlab.data.schema import Schema
 from normlab.data.sqlite import open_readonly
+from normlab.data.sqlite_content import file_state
+from normlab.data.sqlite_schema import one_line_name, quoted
 from normlab.data.word_forms import fold, is_word, stem, tokens_of
 from normlab.errors import UserError
 from normlab.runs.atomic import write_bytes
@@ -71,6 +73,13 @@ class CellIndex:
                 found[key].append(Cell(cell[0], cell[1], bool(cell[2])))
         return dict(found)
 
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """A line for each column that could not be read, with the reason."""
+        if self._connection is None:
+            return ()
+        return tuple(json.loads(self._connection.execute("SELECT left_out FROM meta").fetchone()[0]))
+
     def close(self) -> None:
         """Release the file; the index is empty from then on."""
         if self._connection is not None:
@@ -109,10 +118,11 @@ def index_cells(
     return CellIndex(connection)
 
 
-_FORMAT = 1  # part of every key: raised when the tables or the stems change
+_FORMAT = 2  # part of every key: raised when the tables or the stems change
 _ANY = "SELECT 1 FROM cells LIMIT 1"
 _LOOKUP = 'SELECT key, "column", text, number FROM cells WHERE key IN (SELECT value FROM json_each(?)) ORDER BY rowid'
 _STEPS_BETWEEN_LOOKS = 10_000
+_LONGEST_CELL = 2**31 - 1  # SQLite's own limit is lower
 _MAX_LOOKS = 20_000  # of one column: about ten seconds. Counted, not timed, so that the result is always the same
 
 
@@ -123,9 +133,8 @@ def _key(path: Path, schema: Schema) -> str:
 
 
 def _stamp(path: Path) -> str:
-    """Size and time of the database, with its write-ahead log where there is one."""
-    files = [file for file in (path, path.with_name(path.name + "-wal")) if file.is_file()]
-    return json.dumps([[file.stat().st_size, file.stat().st_mtime_ns] for file in files])
+    """What tells whether the database, or its log of writes, has changed since."""
+    return json.dumps(file_state(path))
 
 
 def _open(entry: Path, stamp: str) -> sqlite3.Connection | None:
@@ -148,49 +157,56 @@ def _open(entry: Path, stamp: str) -> sqlite3.Connection | None:
 def _build(path: Path, schema: Schema, stamp: str) -> sqlite3.Connection:
     index = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
     index.execute('CREATE TABLE cells (key TEXT, "column" INTEGER, text TEXT, number INTEGER)')
-    index.execute("CREATE TABLE meta (stamp TEXT)")
+    index.execute("CREATE TABLE meta (stamp TEXT, left_out TEXT)")
     index.execute("BEGIN")
+    left_out: list[str] = []
     try:
         with closing(open_readonly(path)) as source:
-            index.executemany("INSERT INTO cells VALUES (?, ?, ?, ?)", _rows(source, schema))
+            # One cell beyond the limit for queries would hide all others of its column.
+            source.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_CELL)
+            index.executemany("INSERT INTO cells VALUES (?, ?, ?, ?)", _rows(source, schema, left_out))
     except UserError:
         index.close()
         raise
-    index.execute("INSERT INTO meta VALUES (?)", (stamp,))
+    index.execute("INSERT INTO meta VALUES (?, ?)", (stamp, json.dumps(left_out)))
     index.execute("CREATE INDEX by_key ON cells (key)")
     index.execute("COMMIT")
     return index
 
 
-def _rows(source: sqlite3.Connection, schema: Schema) -> Iterator[tuple[str, int, str, bool]]:
+def _rows(source: sqlite3.Connection, schema: Schema, left_out: list[str]) -> Iterator[tuple[str, int, str, bool]]:
+    """The rows of the index; columns that cannot be read (a missing table, a broken view) are added to `left_out`."""
     keys = {*schema.primary_keys, *(column for pair in schema.foreign_keys for column in pair)}
     for number, column in enumerate(schema.columns):
         if column.table < 0:
             continue
-        for cell in _cells(source, schema.tables[column.table].name, column.name):
-            if isinstance(cell, int | float):
-                if number not in keys:  # every key column holds 1, 2, 3
-                    yield f"{cell:.15g}", number, f"{cell:.15g}", True
-            elif key := _key_of_text(cell):
-                yield key, number, cell, False
+        table = schema.tables[column.table].name
+        try:
+            for cell in _cells(source, table, column.name):
+                if isinstance(cell, int | float):
+                    if number not in keys:  # every key column holds 1, 2, 3
+                        yield f"{cell:.15g}", number, f"{cell:.15g}", True
+                elif key := _key_of_text(cell):
+                    yield key, number, cell, False
+        except (sqlite3.Error, MemoryError) as error:
+            reason = " ".join(str(error).split()) or "it does not fit into memory"
+            left_out.append(f"{one_line_name(f'{table}.{column.name}')}: {reason}")
 
 
 def _cells(source: sqlite3.Connection, table: str, column: str) -> Iterator[str | int | float]:
-    """The distinct cells of a column. What SQLite cannot read (a missing table, a broken view) has none."""
+    """The distinct cells of a column.
+
+    Raises: sqlite3.Error for what SQLite cannot read, or not within `_MAX_LOOKS`.
+    """
     looks = iter(range(_MAX_LOOKS))
     source.set_progress_handler(lambda: int(next(looks, None) is None), _STEPS_BETWEEN_LOOKS)
-    name = f't."{_doubled(column)}"'  # qualified: SQLite takes an unknown name in double quotes for a text
-    first = f'SELECT {name} AS c FROM "{_doubled(table)}" AS t LIMIT {MAX_ROWS}'
+    name = f"t.{quoted(column)}"  # qualified: SQLite takes an unknown name in double quotes for a text
+    first = f"SELECT {name} AS c FROM {quoted(table)} AS t LIMIT {MAX_ROWS}"
     wanted = f"typeof(c) IN ('integer', 'real') OR typeof(c) = 'text' AND length(c) <= {MAX_CHARACTERS}"
-    with suppress(sqlite3.Error):
-        yield from (c for (c,) in source.execute(f"SELECT DISTINCT c FROM ({first}) WHERE {wanted} LIMIT {MAX_CELLS}"))
+    yield from (c for (c,) in source.execute(f"SELECT DISTINCT c FROM ({first}) WHERE {wanted} LIMIT {MAX_CELLS}"))
 
 
 def _key_of_text(cell: str) -> str:
     """The key of a cell; "" for one that no n-gram can match."""
     words = [fold(token.text) for token in tokens_of(cell) if is_word(token.text)]
     return cell_key(words) if len(words) <= MAX_WORDS else ""
-
-
-def _doubled(name: str) -> str:
-    return name.replace('"', '""')

@@ -13,11 +13,12 @@ import os
 import re
 import sqlite3
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from normlab.data.sqlite_schema import quoted
 from normlab.errors import UserError
 
 
@@ -64,6 +65,7 @@ def run_query(
     if not _FIRST_WORD.match(sql):
         raise QueryRefused("only one statement that starts with SELECT, WITH or VALUES is run")
     with closing(open_readonly(database)) as connection:
+        _connect_modules(connection)
         guard = _Guard(time.monotonic() + seconds)
         connection.set_authorizer(guard.authorize)
         connection.set_progress_handler(guard.expired, _STEPS_BETWEEN_LOOKS)
@@ -179,6 +181,8 @@ class _Guard:
         self._late = False
 
     def authorize(self, action: int, first: str | None, second: str | None, *_: str | None) -> int:
+        if action == sqlite3.SQLITE_PRAGMA and (first, second) == ("data_version", None):
+            return sqlite3.SQLITE_OK  # full-text tables ask it while they are read; no SELECT can
         if action not in _ALLOWED:
             self._refused = f"a statement of kind {_ACTIONS.get(action, str(action))}"
         elif action == sqlite3.SQLITE_FUNCTION and (second or "").lower() in _REFUSED_FUNCTIONS:
@@ -199,6 +203,16 @@ class _Guard:
         if self._late:
             return QueryTimeout("the query did not end in time")
         return QueryError(str(error))
+
+
+def _connect_modules(connection: sqlite3.Connection) -> None:
+    """Make virtual tables ready: their modules declare columns then, which the authorizer would refuse."""
+    for (name,) in connection.execute(_VIRTUAL_TABLES).fetchall():
+        with suppress(sqlite3.Error):  # of a module that is not here; a query on it says so
+            connection.execute(f"PRAGMA table_xinfo({quoted(str(name))})")
+
+
+_VIRTUAL_TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND rootpage = 0"
 
 
 def _is_internal(table: str) -> bool:

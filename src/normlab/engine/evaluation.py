@@ -47,8 +47,9 @@ class Measured:
 def refuse_other_data(folder: RunFolder, data: TaskData) -> None:
     """Raise `UserError` if a run was begun with other data: its numbers would mix two experiments.
 
-    A card may hold further `fingerprints`, name -> value: of pretrained vectors, say. What an older
-    run did not record is not compared.
+    A card may hold further `fingerprints`, name -> value: of pretrained vectors, say; and `fingerprint_parts`, of which
+    that of the data is made, so that the part that differs can be named. What an older run did not record, or what
+    cannot be looked at any more, is not compared.
     """
     for name, (trained_on, given) in _differing(folder.card(), data).items():
         raise UserError(
@@ -153,12 +154,15 @@ def is_not_writable(error: OSError) -> bool:
 
 def _differing(card: Mapping[str, Any], data: TaskData) -> dict[str, tuple[str, str]]:
     """Return name -> (recorded in training, now) of what a run depends on and that differs."""
-    then = {"data": card.get("fingerprint"), **card.get("fingerprints", {})}
-    now = {"data": data.fingerprint, **data.card.get("fingerprints", {})}
+    parts = data.card.get("fingerprint_parts", {})
+    then = {**card.get("fingerprint_parts", {}), **card.get("fingerprints", {}), "data": card.get("fingerprint")}
+    now = {**parts, **data.card.get("fingerprints", {}), "data": data.fingerprint}
+    if parts and "fingerprint_parts" not in card:
+        now["data"] = parts["questions"]  # all that a run recorded before there were parts
     return {
-        name: (trained_on, now.get(name, "none"))
+        name: (trained_on, now[name])
         for name, trained_on in then.items()
-        if trained_on is not None and trained_on != now.get(name)
+        if trained_on is not None and name in now and trained_on != now[name]
     }
 
 

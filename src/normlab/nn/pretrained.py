@@ -6,6 +6,7 @@ plain JSON. Weights are read as safetensors only, and no code that comes with a 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -40,6 +41,22 @@ def encoder_card(source: str = DEFAULT_ENCODER) -> dict[str, Any]:
         **special,
         "limit": min(512, config.max_position_embeddings),
     }
+
+
+def encoder_fingerprint(source: str = DEFAULT_ENCODER) -> str:
+    """Return 12 hexadecimal digits over an encoder's configuration, tokenizer and weights; "" without weights.
+
+    A trained model holds weights of its own, so it can be measured without those that it began with.
+    Raises: `UserError` as `encoder_card`.
+    """
+    card = {name: value for name, value in encoder_card(source).items() if name != "source"}
+    content = hashlib.sha256(json.dumps(card, sort_keys=True).encode())
+    files = _weight_files(source)
+    for path in files:
+        with path.open("rb") as file:
+            while chunk := file.read(2**20):
+                content.update(chunk)
+    return content.hexdigest()[:12] if files else ""
 
 
 def build_encoder(card: Mapping[str, Any]) -> nn.Module:
@@ -126,6 +143,21 @@ def _from(source: str, load: Any, **options: Any) -> Any:
         f"cannot load the pretrained encoder '{source}' ({first[:120].rstrip('.')}): without the network, give a "
         "folder with its config.json, tokenizer.json and model.safetensors"
     ) from None
+
+
+def _weight_files(source: str) -> list[Path]:
+    """The files with the weights, in order: one, or the parts that an index lists; none if they are not to be had."""
+    cached_file = _transformers().utils.cached_file
+    try:
+        return [Path(_from(source, cached_file, filename="model.safetensors"))]
+    except UserError:
+        pass
+    try:
+        index = Path(_from(source, cached_file, filename="model.safetensors.index.json"))
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        return [index, *(Path(_from(source, cached_file, filename=name)) for name in names)]
+    except (UserError, OSError, ValueError, KeyError, AttributeError):
+        return []
 
 
 def _absolute(source: str) -> str:

@@ -203,6 +203,22 @@ def test_label_smoothing_is_the_cross_entropy_with_an_even_share() -> None:
     torch.testing.assert_close(gold_losses(scores, batch, masked=True, smoothing=0.1)[0], expected.float())
 
 
+@pytest.mark.parametrize("mask_training", [True, False])
+def test_the_tasks_loss_is_smoothed_and_masked_as_the_settings_say(
+    make: Make, data: Text2SqlData, mask_training: bool
+) -> None:
+    config, model = make(mask_training=mask_training, label_smoothing=0.3)
+    batch = make_batch(data.items["train"][:5], data.questions, gold=True)
+    found = TASK.loss(model, batch, config)
+    expected = gold_losses(model(batch), batch, masked=mask_training, smoothing=0.3)
+    torch.testing.assert_close(found.loss, expected.mean())
+    assert found.count == 5
+    plain = TASK.loss(model, batch, config.with_values("test", label_smoothing=0.0)).loss
+    assert not torch.allclose(found.loss, plain, rtol=1e-3)
+    other = TASK.loss(model, batch, config.with_values("test", mask_training=not mask_training)).loss
+    assert not torch.allclose(found.loss, other, rtol=1e-3)
+
+
 def test_the_decoder_equals_a_plain_loop_over_one_question() -> None:
     torch.manual_seed(1)
     D, P, N = 8, 4, 6

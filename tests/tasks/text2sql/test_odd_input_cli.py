@@ -14,6 +14,8 @@ import pytest
 from normlab.cli import main
 from normlab.data.sql_toy import write_toy
 from normlab.data.sqlite import run_query
+from normlab.engine.api import load_run
+from normlab.errors import UserError
 
 TINY = ["--epochs", "1", "--limit-train", "8", "--hidden", "16", "--monitor-rows", "2", "--train-rows", "2"]
 TINY += ["--beam-size", "2", "--threads", "1"]
@@ -161,5 +163,90 @@ def test_training_data_that_cannot_be_read_leave_one_line_and_no_folder(
     assert main([*arguments, *TINY, "--json"]) == 2
     said = capsys.readouterr().err
     assert problem in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "mine.sqlite as an SQLite database (it is empty, 0 bytes)"),
+        (b"no database" * 100, "file is not a database"),
+    ],
+)
+def test_a_database_file_of_another_kind_is_one_line_and_no_answer(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes, problem: str
+) -> None:
+    (tmp_path / "mine.sqlite").write_bytes(content)
+    (tmp_path / "in.txt").write_text(f"How many ships are there?\t{tmp_path / 'mine.sqlite'}\n")
+    assert main(["predict", str(run), str(tmp_path / "in.txt"), "--out", str(tmp_path / "out.jsonl")]) == 2
+    said = capsys.readouterr().err
+    assert "in.txt:1: " in said
+    assert problem in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_what_a_database_holds_beyond_reading_is_named_and_the_rest_answered(run: Path, tmp_path: Path) -> None:
+    path = tmp_path / "mine.sqlite"
+    connection = sqlite3.connect(path)
+    connection.executescript(
+        'CREATE TABLE "ship\nlist" (id INTEGER, "" TEXT); CREATE VIEW v AS SELECT * FROM gone;'
+        "CREATE VIRTUAL TABLE notes USING fts5(title); INSERT INTO notes VALUES ('a');"
+    )
+    connection.close()
+    with pytest.warns(UserWarning, match="left out: view 'v': no such table"):
+        [record] = predict(run, "How many ships are there?", str(path), tmp_path / "out.jsonl")
+    run_query(path, record["sql"])
+    source = tmp_path / "in.txt"
+    source.write_text(f"How many ships are there?\t{path}\nWhich titles have notes?\t{path}\n")
+    with pytest.warns(UserWarning, match="left out"):
+        assert main(["predict", str(run), str(source), "--out", str(tmp_path / "out.sql")]) == 0
+    assert len((tmp_path / "out.sql").read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("in.txt", b"How many?\ttoy_harbour\xff\n", "in.txt:1 is not UTF-8"),
+        ("in.csv", "question,db_id\nHow many?,toy_harbour\n".encode("utf-16"), "in.csv:1 holds a NUL byte, as UTF-16"),
+        ("in.csv", b"question;db_id\nHow many?;toy_harbour\n", "separated by semicolons"),
+        ("in.csv", b'question,db_id\n"How many?,toy_harbour\n' + b"x" * 200_000, "is a quote never closed"),
+        ("in.jsonl", b"[" * 50_000 + b"\n", "in.jsonl:1 is no JSON"),
+        ("in.jsonl", b"[1]\n", "in.jsonl:1 has no question"),
+        ("in.jsonl", b'{"question": 5, "db_id": "toy_harbour"}\n', "must be texts"),
+        ("in.jsonl", b'{"question": "\\ud800", "db_id": "toy_harbour"}\n', "half a surrogate pair"),
+        ("in.txt", b"SQLite format 3\0" + bytes(1000), "in.txt:1 holds a NUL byte"),
+        ("in.txt", b"How many?\t" + b"a" * 5000 + b"\n", "unknown database"),
+    ],
+)
+def test_question_files_of_other_kinds_are_one_line(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: bytes, problem: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert main(["predict", str(run), str(tmp_path / name), "--out", str(tmp_path / "out.jsonl")]) == 2
+    said = capsys.readouterr().err
+    assert problem in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+@pytest.mark.parametrize("bad", [["How many?"], [("a", "b", "c")], [5]])
+def test_python_values_of_other_kinds_are_one_line(run: Path, bad: list[Any]) -> None:
+    with pytest.raises(UserError, match="question 1 is no pair"):
+        list(load_run(run).predict(bad))
+
+
+def test_damaged_schemas_leave_one_line_and_no_folder(
+    damaged: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = shutil.copytree(damaged, tmp_path / "data")
+    tables = json.loads((folder / "tables.json").read_text())
+    tables[1]["foreign_keys"] = [[1, {}]]
+    (folder / "tables.json").write_text(json.dumps(tables))
+    arguments = ["train", "text2sql", "--scale", "smoke", "--data", str(folder), "--out", str(tmp_path / "run")]
+    assert main([*arguments, *TINY, "--json"]) == 2
+    said = capsys.readouterr().err
+    assert f"tables.json: database '{tables[1]['db_id']}': foreign_keys[0]: is an object" in said
     assert said.count("\n") == 1
     assert not (tmp_path / "run").exists()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,6 @@ import numpy as np
 from normlab.data import buckets
 from normlab.data.embedding_files import VectorSource
 from normlab.data.schema import Schema
-from normlab.data.spider import Example
 from normlab.data.vocabulary import SPECIAL, Vocabulary
 from normlab.data.word_forms import fold, tokens_of
 from normlab.nn.pretrained import encoder_card
@@ -21,9 +19,11 @@ from normlab.tasks.base import Placement
 from normlab.tasks.text2sql.actions import UNKNOWN_VALUE
 from normlab.tasks.text2sql.augment import shown_items
 from normlab.tasks.text2sql.config import Text2SqlConfig
+from normlab.tasks.text2sql.contents import fingerprint_parts, input_fingerprints, whole_fingerprint
 from normlab.tasks.text2sql.encoding import Batch, Item, collate
+from normlab.tasks.text2sql.notes import data_notes
 from normlab.tasks.text2sql.questions import Questions, questions_of
-from normlab.tasks.text2sql.rows import Rows, read_rows
+from normlab.tasks.text2sql.rows import Rows, data_folder, read_rows
 
 _LISTED = 20
 
@@ -62,12 +62,14 @@ def prepare(config: Text2SqlConfig) -> Text2SqlData:
         "embedding_dim": 0 if config.pretrained else vector_source(config).size(),
         "schemas": [schema.entry() for schema in rows.schemas.values()],
         "databases": str(rows.databases),
-        "fingerprints": {} if config.pretrained else vector_source(config).fingerprints(),
+        "fingerprints": input_fingerprints(config, vector_source(config)),
+        "fingerprint_parts": fingerprint_parts(rows),
         "encoder": encoder_card(config.encoder) if config.pretrained else None,
     }
     questions = questions_of(card, rows.databases, config.linking)
     items: dict[str, list[Item]] = {}
     skipped: dict[str, list[str]] = {}
+    folder = data_folder(config)
     for split, examples in rows.splits.items():
         encoded = [questions.encode(row.question, row.db_id, row.query) for row in examples]
         items[split] = [item for item, _ in encoded]
@@ -77,11 +79,12 @@ def prepare(config: Text2SqlConfig) -> Text2SqlData:
         "skipped": {split: {"count": len(found), "first": found[:_LISTED]} for split, found in skipped.items()},
         "unknown_values": {split: _unknown_values(found) for split, found in items.items()},
         "without_cells": sorted(questions.missing),
+        "notes": data_notes(folder, rows, skipped, questions.left_out, cells=config.linking == "cells"),
     }
     trainable = np.flatnonzero([item.gold is not None for item in items["train"]])
     return Text2SqlData(
         card=card,
-        fingerprint=_fingerprint(rows),
+        fingerprint=whole_fingerprint(card["fingerprint_parts"]),
         sizes={split: len(examples) for split, examples in rows.splits.items()},
         items=items,
         rows=rows,
@@ -191,17 +194,3 @@ def _unknown_values(items: list[Item]) -> dict[str, int]:
     golds = [item.gold for item in items if item.gold is not None]
     missing = [int((gold.actions == UNKNOWN_VALUE).sum()) for gold in golds]
     return {"questions": sum(count > 0 for count in missing), "values": sum(missing)}
-
-
-def _fingerprint(rows: Rows) -> str:
-    content = hashlib.sha256()
-    for split, examples in rows.splits.items():
-        for row in examples:
-            content.update("\x1f".join([split, *_texts(row)]).encode("utf-8", "surrogatepass") + b"\x1e")
-    for schema in rows.schemas.values():
-        content.update(repr(schema).encode("utf-8", "surrogatepass"))
-    return content.hexdigest()[:16]
-
-
-def _texts(row: Example) -> tuple[str, str, str]:
-    return row.db_id, row.question, row.query

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from normlab.data.sqlite import QueryError, run_query
+from normlab.errors import UserError
 from normlab.nn.beam import Hypothesis, beam_search
 from normlab.tasks.base import Placement
 from normlab.tasks.text2sql.actions import BEGIN, END_NUMBER
@@ -130,5 +131,7 @@ def _running_first(answers: list[Answer], database: Path | None) -> list[Answer]
             run_query(database, answer.sql, seconds=_RUN_SECONDS, max_rows=1)
         except QueryError:
             continue
+        except UserError:  # locked or gone by now: no answer can be tried
+            return answers
         return [answer, *answers[:place], *answers[place + 1 :]]
     return answers

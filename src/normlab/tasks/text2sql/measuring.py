@@ -15,6 +15,7 @@ import torch
 from normlab.data.batching import epoch_order
 from normlab.data.spider import Example
 from normlab.data.sqlite import QueryError, run_query
+from normlab.errors import UserError
 from normlab.tasks.base import Evaluation, Placement
 from normlab.tasks.text2sql.config import Text2SqlConfig
 from normlab.tasks.text2sql.data import Text2SqlData, evaluation_batches
@@ -180,7 +181,7 @@ def _rows(sql: str, db_id: str, data: Text2SqlData) -> list[list[Any]]:
         return []
     try:
         found = run_query(file, sql, seconds=1.0, max_rows=_SHOWN_ROWS, max_cell=_SHOWN_CELL)
-    except QueryError:
+    except (QueryError, UserError):
         return []
     return [
         [cell.decode("utf-8", "replace") if isinstance(cell, bytes) else cell for cell in row] for row in found.rows

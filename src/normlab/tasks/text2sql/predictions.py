@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from normlab.data.csv_rows import csv_rows, decoded_lines
+from normlab.data.spider import one_line
 from normlab.errors import UserError, did_you_mean
 from normlab.runs.atomic import atomic_text
 from normlab.tasks.base import Placement
@@ -61,13 +63,15 @@ def read_questions(source: Any) -> Iterator[Asked]:
     """
     if isinstance(source, str | Path):
         path = Path(source)
-        if not path.is_file():
+        if not path.exists():
             raise UserError(f"{path}: no such file: give a .csv, .jsonl, or lines of question TAB db_id")
         yield from _from_file(path)
         return
     for number, one in enumerate(source, start=1):
-        pair = one if isinstance(one, Mapping) else {"question": one[0], "database": one[1]}
-        yield _asked(pair, f"question {number}")
+        place = f"question {number}"
+        if not isinstance(one, Mapping | tuple | list) or (not isinstance(one, Mapping) and len(one) != 2):
+            raise UserError(f"{place} is no pair (question, database) and no mapping with both: give one")
+        yield _asked(one if isinstance(one, Mapping) else {"question": one[0], "database": one[1]}, place)
 
 
 def write_predictions(records: Iterator[Record], out: Path, form: str, source: Any) -> int:
@@ -83,43 +87,37 @@ def write_predictions(records: Iterator[Record], out: Path, form: str, source: A
     count = 0
     with atomic_text(out) as file:
         for count, record in enumerate(records, start=1):  # noqa: B007 - the last value is the answer
-            print(record["sql"] if form == "sql" else json.dumps(record, ensure_ascii=False), file=file)
+            # One query a line, even over a database with line breaks in its names.
+            print(one_line(record["sql"]) if form == "sql" else json.dumps(record, ensure_ascii=False), file=file)
     return count
 
 
 def _from_file(path: Path) -> Iterator[Asked]:
-    suffix = path.suffix.lower()
-    try:
-        with path.open(encoding="utf-8-sig", newline="" if suffix == ".csv" else None) as file:
-            yield from {".csv": _from_csv, ".jsonl": _from_jsonl}.get(suffix, _from_lines)(path, file)
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 (byte {error.start}): save it as UTF-8") from None
+    readers = {".csv": _from_csv, ".jsonl": _from_jsonl}
+    return readers.get(path.suffix.lower(), _from_lines)(path)
 
 
-def _from_csv(path: Path, file: Iterable[str]) -> Iterator[Asked]:
-    reader = csv.DictReader(file)
-    missing = [name for name in ("question", "db_id") if name not in (reader.fieldnames or [])]
-    if missing:
-        found = ", ".join(reader.fieldnames or []) or "nothing"
-        raise UserError(f"{path}:1 lacks the column '{missing[0]}': it needs question and db_id, found {found}")
-    for row in reader:
-        yield _asked(row, f"{path}:{reader.line_num}")
+def _from_csv(path: Path) -> Iterator[Asked]:
+    for place, row in csv_rows(path, ("question", "db_id")):
+        yield _asked(row, place)
 
 
-def _from_jsonl(path: Path, file: Iterable[str]) -> Iterator[Asked]:
-    for number, line in enumerate(file, start=1):
+def _from_jsonl(path: Path) -> Iterator[Asked]:
+    for number, line in enumerate(decoded_lines(path), start=1):
         if line.strip():
             try:
                 row = json.loads(line)
+            except RecursionError:
+                raise UserError(f"{path}:{number} is no JSON (too deeply nested): one object a line") from None
             except ValueError as error:
                 raise UserError(f"{path}:{number} is no JSON ({error}): one object a line") from None
             yield _asked(row if isinstance(row, dict) else {}, f"{path}:{number}")
 
 
-def _from_lines(path: Path, file: Iterable[str]) -> Iterator[Asked]:
-    for number, line in enumerate(file, start=1):
+def _from_lines(path: Path) -> Iterator[Asked]:
+    for number, line in enumerate(decoded_lines(path), start=1):
         if line.strip():
-            question, tab, database = line.rstrip("\n").rpartition("\t")
+            question, tab, database = line.rstrip("\r\n").rpartition("\t")
             if not tab:
                 raise UserError(f"{path}:{number} names no database: write the question, a tab, and its db_id")
             yield _asked({"question": question, "database": database.strip()}, f"{path}:{number}")
@@ -129,15 +127,22 @@ def _asked(row: Mapping[str, Any], place: str) -> Asked:
     question, database = row.get("question"), row.get("database") or row.get("db_id")
     if not question or not database:
         raise UserError(f"{place} has no {'db_id' if question else 'question'}: both are needed")
-    return Asked(str(question), str(database), place)
+    if not isinstance(question, str) or not isinstance(database, str | Path):
+        raise UserError(f"{place}: the question and its database must be texts: write them in quotes")
+    asked = Asked(question, str(database), place)
+    if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in asked.question + asked.database):
+        raise UserError(f"{place}: holds a NUL or half a surrogate pair: remove it")
+    return asked
 
 
 def _database(asked: Asked, questions: Questions) -> str:
     """A known name, or a file that becomes known."""
-    path = Path(asked.database)
-    if asked.database not in questions.schemas and path.is_file():
-        return questions.add_database(path)
-    return asked.database
+    if asked.database in questions.schemas or not os.path.isfile(asked.database):
+        return asked.database
+    try:
+        return questions.add_database(Path(asked.database))
+    except UserError as error:
+        raise UserError(f"{asked.place}: {error}") from None
 
 
 def _encoded(asked: Asked, name: str, questions: Questions) -> Any:

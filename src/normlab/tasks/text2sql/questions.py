@@ -1,11 +1,13 @@
 """From a question and its database to an `Item`: what training and prediction share.
 
 A `Questions` knows the words and the schemas of a run's card; schemas, cell indexes and grammars are made ready on
-first use. A database whose file is missing is linked by names alone, which `missing` remembers.
+first use. A database whose file is missing or cannot be read is linked by names alone, which `missing` remembers, and
+columns that cannot be read stand in `left_out` by database.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -61,6 +63,7 @@ class Questions:
         self.names = Names(self.vocabulary)
         self.databases = databases
         self.missing: set[str] = set()
+        self.left_out: dict[str, tuple[str, ...]] = {}
         self._linking = linking
         self._coder, self._limit = coder, limit
         self._schemas = dict(schemas)
@@ -76,11 +79,17 @@ class Questions:
         return self._schemas
 
     def add_database(self, path: Path) -> str:
-        """Take an SQLite file in as one more database; return its name here, which is its path."""
+        """Take an SQLite file in as one more database; return its name here, which is its path.
+
+        What of it cannot be read is left out, with a warning that names it.
+        Raises: UserError if it is no database, or nothing of it can be read.
+        """
         name = str(path)
         if name not in self._schemas:
-            self._schemas[name] = Schema.from_sqlite(path, name)
+            schema = self._schemas[name] = Schema.from_sqlite(path, name)
             self._files[name] = path
+            if schema.left_out:
+                warnings.warn(f"{path}: left out: {'; '.join(schema.left_out)}", stacklevel=2)
         return name
 
     def file(self, db_id: str) -> Path | None:
@@ -173,6 +182,8 @@ class Questions:
             if db_id not in self._schemas:
                 raise UserError(f"unknown database '{db_id}': {did_you_mean(db_id, self._schemas)}")
             schema = self._schemas[db_id]
+            if not schema.tables:
+                raise UserError(f"database '{db_id}' has no tables: nothing can be asked of it")
             self._number[db_id] = len(self._codes)
             self._codes.append(self.names.encode(schema))
             self._automata.append(Automaton(schema))
@@ -185,7 +196,14 @@ class Questions:
         file = self.file(db_id)
         if file is None:
             self.missing.add(db_id)
-        return index_cells(file, schema)
+        try:
+            index = index_cells(file, schema)
+        except UserError as error:
+            self.missing.add(db_id)
+            self.left_out[db_id] = (str(error),)
+            return CellIndex()
+        self.left_out[db_id] = index.left_out
+        return index
 
     def _item(self, linked: Linked, db: int) -> Item:
         codes, values = self._codes[db], linked.values

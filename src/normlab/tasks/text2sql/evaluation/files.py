@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from normlab.data.csv_rows import decoded_lines
 from normlab.data.schema import Schema, read_tables
 from normlab.data.spider import find_database
 from normlab.data.sqlite import QueryError, QueryResult, QueryTimeout, run_query
@@ -81,6 +82,7 @@ class Evaluator:
     databases: Path | str | None = None
     seconds: float = 10.0
     _known: dict[str, tuple[Names, ForeignKeys, Path | None]] = field(default_factory=dict)
+    _unreadable: dict[str, str] = field(default_factory=dict)
 
     def score(self, place: str, gold: Sequence[str], answer: str) -> RowScore:
         """Score one prediction; `gold` is (SQL, db_id). What is wrong with gold is said in `skipped`."""
@@ -94,6 +96,8 @@ class Evaluator:
             target = normalise(query, keys)
         except (ParseError, OfficialAbortError) as error:
             return RowScore(place, db_id, sql, answer, skipped=f"gold does not parse: {error}")
+        except RecursionError:
+            return RowScore(place, db_id, sql, answer, skipped="gold does not parse: it is too deeply nested")
         except UserError as error:
             return RowScore(place, db_id, sql, answer, skipped=str(error))
         self._match(row, target, names, keys, database)
@@ -106,6 +110,10 @@ class Evaluator:
             row.parsed = True
         except ParseError as error:
             guess, row.error = Query(), str(error)
+        except RecursionError:
+            guess, row.error = Query(), "too deeply nested"
+        if database is None:
+            row.not_executed = self._unreadable.get(row.db_id, "")
         try:
             guess = normalise(guess, keys)
             if database is not None:
@@ -117,6 +125,18 @@ class Evaluator:
 
     def _execute(self, row: RowScore, gold: Query, guess: Query, database: Path) -> None:
         """Run both queries and compare their results; gold is not to blame where the prediction fails too."""
+        try:
+            self._compare_results(row, gold, guess, database)
+        except UserError as error:  # a database that is locked or gone by now costs its own rows, not the others
+            row.executed = row.executed_sound = None
+            row.not_executed = self._unreadable[row.db_id] = str(error)
+            names, keys, _ = self._known[row.db_id]
+            self._known[row.db_id] = names, keys, None
+        except MemoryError:
+            row.executed = row.executed_sound = None
+            row.not_executed = "the two results do not fit into memory"
+
+    def _compare_results(self, row: RowScore, gold: Query, guess: Query, database: Path) -> None:
         row.executed = row.executed_sound = False
         wanted = self._run(database, row.gold, MAX_ROWS)
         found = wanted
@@ -143,16 +163,34 @@ class Evaluator:
             return run_query(database, sql, seconds=self.seconds, max_rows=max_rows)
         except QueryError as error:
             return error
+        except MemoryError:
+            return QueryError("its result does not fit into memory")
 
     def _database(self, db_id: str) -> tuple[Names, ForeignKeys, Path | None]:
         if db_id not in self._known:
             if db_id not in self.schemas:
                 raise UserError(f"unknown database '{db_id}': {did_you_mean(db_id, self.schemas)}")
             schema = self.schemas[db_id]
-            path = find_database(self.databases, db_id) if self.databases is not None else None
-            named = Schema.from_sqlite(path, db_id, official=True) if path else schema
+            path, named = self._file(db_id, schema)
             self._known[db_id] = named.names, foreign_key_classes(schema), path
         return self._known[db_id]
+
+    def _file(self, db_id: str, schema: Schema) -> tuple[Path | None, Schema]:
+        """A database's file and its own schema; None and the given one without a file that can be read.
+
+        Then queries are compared and not run, and `_unreadable` says why.
+        """
+        if self.databases is None:
+            return None, schema
+        path = find_database(self.databases, db_id)
+        if path is None:
+            self._unreadable[db_id] = f"no database at {Path(self.databases) / db_id / db_id}.sqlite"
+            return None, schema
+        try:
+            return path, Schema.from_sqlite(path, db_id, official=True)
+        except UserError as error:
+            self._unreadable[db_id] = str(error)
+            return None, schema
 
 
 def exact_match(gold_sql: str, predicted_sql: str, schema: Schema | Mapping[str, Any]) -> bool:
@@ -185,10 +223,13 @@ def _as_schema(schema: Schema | Mapping[str, Any]) -> Schema:
 def _read_lines(path: Path | str) -> list[tuple[int, list[str]]]:
     """Non-blank lines, stripped and split at tabs, with their numbers."""
     file = Path(path)
-    if not file.is_file():
+    if not file.exists():
         raise UserError(f"no file at {file}: check the path")
-    with file.open(encoding="utf-8", errors="replace") as stream:
-        return [(number, line.strip().split("\t")) for number, line in enumerate(stream, start=1) if line.strip()]
+    pieces = (piece for line in decoded_lines(file) for piece in line.rstrip("\r\n").split("\r"))
+    lines = [(number, line.strip().split("\t")) for number, line in enumerate(pieces, start=1) if line.strip()]
+    if not lines:
+        raise UserError(f"{file} holds no queries: write one a line")
+    return lines
 
 
 def _line_up(gold: Path | str, predicted: Path | str, golds: int, predictions: int) -> list[str]:

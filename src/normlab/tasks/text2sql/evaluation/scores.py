@@ -22,6 +22,7 @@ class RowScore:
         parsed: whether the official parser accepts the prediction.
         exact: exact match; `partial` by component.
         executed, executed_sound: same result, officially and soundly; None where it could not be asked.
+        not_executed: why no query could be run on a database that was asked for, or "".
         empty: both results are empty, so that agreeing says little.
         timed_out: the prediction missed its deadline.
         aborted: why the official script would stop at this row, or ""; what it never judged counts as wrong.
@@ -39,6 +40,7 @@ class RowScore:
     partial: dict[str, PartialScore] = field(default_factory=dict)
     executed: bool | None = None
     executed_sound: bool | None = None
+    not_executed: str = ""
     empty: bool = False
     timed_out: bool = False
     aborted: str = ""
@@ -151,6 +153,7 @@ class Scores:
             "databases": {name: asdict(level) for name, level in self.databases.items()},
             "skipped": [f"{row.place}: {row.skipped}" for row in self.skipped],
             "aborts": [f"{row.place}: {row.aborted}" for row in self.aborts],
+            "not_executed": [f"{row.place}: {row.not_executed}" for row in self.rows if row.not_executed],
             "notes": self.notes,
         }
 
@@ -165,7 +168,7 @@ def summarise(rows: Sequence[RowScore], notes: Iterable[str] = ()) -> Scores:
 
 
 def as_text(scores: Scores) -> str:
-    """Return the table as the official script prints it, with the sound execution number beside."""
+    """Return the table as the official script prints it, with sound execution beside, and every row left out."""
     level_scores = [scores.levels[level] for level in LEVELS]
     lines = [_line("", LEVELS), _line("count", [level.count for level in level_scores])]
     if scores.execution is not None:
@@ -176,7 +179,12 @@ def as_text(scores: Scores) -> str:
         lines.append(f"partial matching {measure}")
         for name in COMPONENTS:
             lines.append(_line(name, [getattr(level.partial[name], measure) for level in level_scores]))
-    return "\n".join([*lines, *scores.notes])
+    left_out = [f"left out: {row.place}: {row.skipped}" for row in scores.skipped]
+    more = [f"left out: {len(left_out) - _LISTED} more, which --json lists"] if len(left_out) > _LISTED else []
+    return "\n".join([*lines, *scores.notes, *left_out[:_LISTED], *more])
+
+
+_LISTED = 200
 
 
 def _level(rows: Sequence[RowScore]) -> LevelScore:
@@ -212,6 +220,7 @@ def _notes(rows: Sequence[RowScore]) -> list[str]:
     """One line for each kind of trouble, with the first place where it was met."""
     kinds = {
         "not scored": [(row, row.skipped) for row in rows if row.skipped],
+        "not executed": [(row, row.not_executed) for row in rows if row.not_executed],
         "would stop the official script": [(row, row.aborted) for row in rows if row.aborted],
         "past the deadline": [(row, row.error) for row in rows if row.timed_out],
     }
