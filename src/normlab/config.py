@@ -144,8 +144,8 @@ class TrainConfig(Config):
 
     monitor: str = option("", "validation metric that picks the best epoch; empty: the task's own")
     select: Literal["best", "last"] = option("best", "which weights are tested: best epoch by `monitor`, or last")
-    patience: int | None = option(None, "stop after so many epochs without progress", ge=1)
-    min_delta: float = option(0.0, "smallest change of `monitor` that counts as progress", ge=0)
+    patience: int | None = option(None, "stop after so many epochs in a row without progress", ge=1)
+    min_delta: float = option(0.0, "progress: `monitor` better than at the last progress by more than this", ge=0)
     train_metrics: Literal["every_epoch", "end"] = option(
         "every_epoch", "when the training part is measured in evaluation mode", affects_result=False
     )

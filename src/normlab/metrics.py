@@ -157,6 +157,19 @@ def sign(name: str) -> float:
     return 1.0 if higher_is_better(name) else -1.0
 
 
+def refuse_as_monitor(name: str) -> None:
+    """Raise `UserError` if epochs cannot be judged by a metric: unknown, without a better side, or of the test split."""
+    split = name.partition("/")[0]
+    if find(name) is None:
+        raise UserError(f"monitor: '{name}' is not measured after each epoch: {_hint(name)}")
+    if split == "test":
+        raise UserError(
+            f"monitor: '{name}' is not measured after each epoch: the test split is read once, after training: "
+            f"give val{name.removeprefix('test')}"
+        )
+    higher_is_better(name)
+
+
 def is_fraction(name: str) -> bool:
     """Say whether a person reads the metric in percent; an unknown one is shown as it is."""
     metric = find(name)

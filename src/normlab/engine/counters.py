@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -19,28 +18,50 @@ class Counters:
     step: int = 0  # finished steps
     best_epoch: int = 0
     best_value: float | None = None
-    stale_epochs: int = 0  # since the monitored value last moved by more than `min_delta`
+    stale_epochs: int = 0  # since the monitored value last rose above the reference by more than `min_delta`
+    reference: float | None = None  # what patience measures progress from
+    reference_epoch: int = 0
     processes: int = 1  # that train together; batch norms may depend on it
     seconds: float = 0.0  # over all processes that worked on the run
 
     def judge(self, record: Mapping[str, float], monitor: str, min_delta: float) -> bool:
         """Compare an epoch with the best so far; return whether it is the new best.
 
-        Any gain makes a new best, but only a gain above `min_delta` renews the patience.
-        Raises: UserError if the record does not hold the monitored metric.
+        The best epoch is the strictly best one. Patience has a reference of its own, as Keras' and Lightning's early
+        stopping have: it moves only when a value is better by more than `min_delta`, and then patience starts anew. So
+        small gains add up until they count as progress, and slow but steady ones do not stop a run.
+        Raises: UserError if the record does not hold the monitored metric, or it has no better side.
         """
         if monitor not in record:
             measured = sorted(name for name in record if name.startswith(("val/", "train/")))
             raise UserError(f"monitor: '{monitor}' is not measured after each epoch: {did_you_mean(monitor, measured)}")
-        gain = math.inf
-        if self.best_value is not None:
-            gain = (record[monitor] - self.best_value) * sign(monitor)
-        self.stale_epochs = 0 if gain > min_delta else self.stale_epochs + 1
-        if gain > 0:
-            self.best_value, self.best_epoch = record[monitor], self.epoch
-        return gain > 0
+        value, turned = record[monitor], sign(monitor)
+        if self.reference is None:  # the first epoch, or a checkpoint that knew no reference but the best
+            self.reference, self.reference_epoch = self.best_value, self.best_epoch
+        if self.reference is None or turned * (value - self.reference) > min_delta:
+            self.reference, self.reference_epoch, self.stale_epochs = value, self.epoch, 0
+        else:
+            self.stale_epochs += 1
+        improved = self.best_value is None or turned * (value - self.best_value) > 0
+        if improved:
+            self.best_value, self.best_epoch = value, self.epoch
+        return improved
 
     def wants_more(self, config: TrainConfig) -> bool:
         """Say whether another epoch is due."""
-        patient = config.patience is None or self.stale_epochs < config.patience
-        return self.epoch < config.epochs and patient
+        return self.epoch < config.epochs and not self.out_of_patience(config)
+
+    def out_of_patience(self, config: TrainConfig) -> bool:
+        """Say whether as many epochs as `patience` went by without progress."""
+        return config.patience is not None and self.stale_epochs >= config.patience
+
+    def reason_to_stop(self, config: TrainConfig, monitor: str) -> str:
+        """Return why a run ends before its last epoch, for the log; empty if it does not."""
+        if self.epoch >= config.epochs or not self.out_of_patience(config):
+            return ""
+        by_more = f" by more than {config.min_delta:g}" if config.min_delta else ""
+        return (
+            f"stopped early after epoch {self.epoch} of {config.epochs}: {monitor} did not improve on "
+            f"{self.reference:.6g} of epoch {self.reference_epoch}{by_more} for {self.stale_epochs} "
+            f"epoch{'' if self.stale_epochs == 1 else 's'} (patience {config.patience}); best epoch {self.best_epoch}"
+        )

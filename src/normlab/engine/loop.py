@@ -38,6 +38,7 @@ from normlab.engine.splits import measure, measure_final, measured_headline
 from normlab.engine.tally import Tally
 from normlab.engine.together import finish
 from normlab.errors import UserError
+from normlab.metrics import refuse_as_monitor
 from normlab.runs import RunFolder
 from normlab.tasks.base import Task
 
@@ -116,6 +117,7 @@ class Training:
         self.optimizer = build_optimizer(self.model, config)
         self.average = weight_average(self.model, config, wanted=crew.first)
         self.monitor = config.monitor or task.monitor
+        refuse_as_monitor(self.monitor)
         self.counters = self._restore()
         stepped: nn.Module = torch.compile(self.model) if config.compile else self.model  # type: ignore[assignment]
         self.stepped_model = crew.wrap(stepped)
@@ -138,6 +140,8 @@ class Training:
                     self.scalars.close({}, self.counters.epoch)
                     return self._result(final, None, state="pruned")
                 yield from self.run_epoch()
+            if reason := self.counters.reason_to_stop(self.config, self.monitor):
+                self.progress.say(reason)
             if self.config.select == "best" or self.average.on:
                 load_weights(self.folder.checkpoints / "model.safetensors", self.model)
             final = measure_final(self.task, self.model, self.data, self.config, self.placement, self.folder)
