@@ -54,6 +54,8 @@ class Config(BaseModel):
         Values that were read from a file (a `YamlMapping`) are named with their line too.
         Raises: UserError with the first problem in one line.
         """
+        if not isinstance(values, Mapping):
+            raise UserError(f"{where}: expected settings, `key: value`, got {shortened(values)}")
         try:
             return cls.model_validate(dict(values))
         except ValidationError as error:

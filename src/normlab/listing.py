@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from normlab.errors import UserError
 from normlab.norms import NORMS
-from normlab.runs import list_runs
+from normlab.runs import RunFolder, list_runs
 from normlab.tasks import TASKS, task_settings
 
 Rows = list[dict[str, Any]]
@@ -61,21 +62,19 @@ def list_studies(folder: Path) -> Rows:
 
 
 def list_run_folders(folder: Path) -> Rows:
-    """Return the runs below a folder with state and headline metric."""
-    rows = []
-    for run in list_runs(folder):
+    """Return the runs below a folder with state and headline metric; of a damaged one, which file is damaged."""
+    return [_run_row(run) for run in list_runs(folder)]
+
+
+def _run_row(run: RunFolder) -> dict[str, Any]:
+    try:
         result = run.result() if run.done else {}
         headline = result.get("headline", "")
         value = result.get("metrics", {}).get(headline)
-        rows.append(
-            {
-                "run": str(run.path),
-                "state": run.status()["state"],
-                "epochs": len(run.metrics()),
-                "result": f"{headline} {value:.4f}" if value is not None else "-",
-            }
-        )
-    return rows
+        found = f"{headline} {value:.4f}" if value is not None else "-"
+        return {"run": str(run.path), "state": run.status()["state"], "epochs": len(run.metrics()), "result": found}
+    except UserError as error:
+        return {"run": str(run.path), "state": "damaged", "epochs": 0, "result": str(error)}
 
 
 LISTINGS: dict[str, Callable[[Path], Rows]] = {

@@ -10,7 +10,7 @@ import importlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from normlab.errors import UserError, did_you_mean
+from normlab.errors import UserError, did_you_mean, shortened
 
 
 class Registry:
@@ -34,7 +34,7 @@ class Registry:
         return len(self._entries)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._entries or name in self._aliases
+        return isinstance(name, str) and (name in self._entries or name in self._aliases)
 
     def names(self) -> list[str]:
         """Return the canonical names, in the order of registration."""
@@ -46,6 +46,8 @@ class Registry:
 
     def resolve(self, name: str) -> str:
         """Return the canonical name; raise `UserError` with the nearest one if there is none."""
+        if not isinstance(name, str):
+            raise UserError(f"unknown {self.kind} {shortened(name)}: known: {', '.join(self._entries)}")
         key = self._aliases.get(name, name)
         if key not in self._entries:
             raise UserError(f"unknown {self.kind} '{name}': {did_you_mean(name, self._entries)}")

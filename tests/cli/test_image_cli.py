@@ -239,7 +239,9 @@ def test_what_was_found_and_left_out_is_said_before_training(
         for name in ("ant", "bee"):
             (tmp_path / "set" / split / name).mkdir(parents=True)
             for number in range(count):
-                image.new("RGB", (32, 32), (number, 9 + number, 7 * number)).save(tmp_path / "set" / split / name / f"{number}.png")
+                image.new("RGB", (32, 32), (number, 9 + number, 7 * number)).save(
+                    tmp_path / "set" / split / name / f"{number}.png"
+                )
     (tmp_path / "set" / "labels.csv").write_text("1")
     out = tmp_path / "run"
     data = str(tmp_path / "set")

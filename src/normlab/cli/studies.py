@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from normlab.cli.parser import Parser, add_fields, add_verb, field_values, no_action
-from normlab.errors import UserError, shortened
+from normlab.errors import UserError
 from normlab.runs.atomic import write_text
 from normlab.yaml_file import parse_yaml
 
@@ -106,7 +107,7 @@ def given_axes(options: argparse.Namespace) -> dict[str, list[Any]]:
         except UserError:
             read = None
         if not name or not read:
-            raise UserError(f"--axis {shortened(word)}: give a setting and its values, e.g. --axis norm=batch,group")
+            raise UserError(f"--axis {word[:80]}: give a setting and its values, e.g. --axis norm=batch,group")
         found[name.replace("-", "_")] = read
     return found
 
@@ -154,10 +155,11 @@ def _study_run(options: argparse.Namespace) -> int:
 
 def _show_study(study: Any, *, as_json: bool, out: Path | None = None) -> int:
     """Print a study's table and write its report; fail if no cell has a result."""
-    from normlab.report import build_report
+    from normlab.report import write_report
     from normlab.studies.text_table import as_text, as_values
 
-    report = build_report([study.path], out or study.path / "report.html")
+    study = _readable(study)
+    report = write_report([study], out or study.path / "report.html")
     failed = [cell.name for cell in study.cells if cell.state == "failed"]
     _warn_of_mixed_versions(study)
     _warn_of_wrong_claims(study)
@@ -177,7 +179,7 @@ def _show_study(study: Any, *, as_json: bool, out: Path | None = None) -> int:
 def _study_status(options: argparse.Namespace) -> int:
     from normlab.studies import Study
 
-    study = Study.open(options.folder)
+    study = _readable(Study.open(options.folder))
     _warn_of_mixed_versions(study)
     rows = [
         {"name": cell.name, "state": cell.state, "epochs": len(cell.folder.metrics()), **cell.writer()}
@@ -186,11 +188,25 @@ def _study_status(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(rows))
         return 0
-    width = max(len(row["name"]) for row in rows)
+    width = max((len(row["name"]) for row in rows), default=0)
     for row in rows:
         place = f"  on {row.get('host', '?')}, pid {row.get('pid')}" if row["state"] == "running" else ""
         print(f"{row['name'].ljust(width)}  {row['state']:<11}  {row['epochs']:>4} epochs{place}")
     return 0
+
+
+def _readable(study: Any) -> Any:
+    """Return a study without the runs of which a file is damaged, naming these."""
+    readable = study.readable()
+    warn_of_left_out([readable])
+    return readable
+
+
+def warn_of_left_out(studies: Sequence[Any]) -> None:
+    """Name the damaged files whose runs no table and no figure shows."""
+    for study in studies:
+        for line in study.left_out:
+            print(f"normlab: left out: {line}", file=sys.stderr)
 
 
 def _warn_of_mixed_versions(study: Any) -> None:
@@ -233,16 +249,17 @@ def _add_report(verbs: Any, arguments: list[str]) -> None:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from normlab.report import build_report, table_latex, table_markdown
+    from normlab.report import table_latex, table_markdown, write_report
     from normlab.report.sources import collect_studies
 
+    studies = collect_studies(options.folders)
+    warn_of_left_out(studies)
     if options.format == "html":
         first = options.folders[0]
         beside = first.with_suffix(".html") if first.is_file() else first / "report.html"
-        print(build_report(options.folders, options.out or beside))
+        print(write_report(studies, options.out or beside))
         return 0
     table = {"md": table_markdown, "tex": table_latex}[options.format]
-    studies = collect_studies(options.folders)
     mark = {"md": "## {}\n\n", "tex": "% {}\n"}[options.format]
     titles = [mark.format(study.title) if len(studies) > 1 else "" for study in studies]
     text = "\n".join(title + table(study) for title, study in zip(titles, studies, strict=True))
@@ -274,7 +291,7 @@ def _recommend(options: argparse.Namespace) -> int:
         memory_gib=options.memory,
         device=options.device,
         data=options.data,
-        evidence=[Study.open(folder) for folder in options.studies],
+        evidence=[_readable(Study.open(folder)) for folder in options.studies],
     )
     if options.json:
         print(json.dumps(asdict(answer)))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from normlab.cli.parser import add_fields, add_verb, field_values
-from normlab.cli.studies import add_axis, given_axes, study_config_class
+from normlab.cli.studies import add_axis, given_axes, study_config_class, warn_of_left_out
 
 
 def _add_tune(verbs: Any, arguments: list[str]) -> None:
@@ -64,10 +64,12 @@ def _show_plan(options: argparse.Namespace, changes: dict[str, Any]) -> int:
 
 def _show_search(study: Any, *, as_json: bool) -> int:
     """Print the best trial of each scheme and write the report; fail if a trial failed."""
-    from normlab.report import build_report
+    from normlab.report import write_report
     from normlab.studies.search.text import search_text, search_values
 
-    report = build_report([study.path], study.path / "report.html")
+    study = study.readable()
+    warn_of_left_out([study])
+    report = write_report([study], study.path / "report.html")
     failed = [cell.name for cell in study.cells if cell.state == "failed"]
     if as_json:
         found = {"search": str(study.path), "report": str(report), "failed": failed, "best": search_values(study)}

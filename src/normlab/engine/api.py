@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import cached_property
@@ -27,7 +28,7 @@ from normlab.engine.follower import follow, give_orders
 from normlab.engine.loop import Prune, running, train_run
 from normlab.engine.splits import measure
 from normlab.engine.together import train_together
-from normlab.errors import UserError
+from normlab.errors import UserError, WriteError
 from normlab.runs import RunFolder
 from normlab.runs.memory import settled_objects
 from normlab.tasks import TASKS, task_settings
@@ -78,9 +79,18 @@ class Run:
     @cached_property
     def model(self) -> nn.Module:
         """The trained network, in evaluation mode, with the weights that validation chose."""
-        if not self.folder.card():
+        card = self.folder.card()
+        if not card:
             raise UserError(f"{self.path}: has not been trained yet: `normlab resume {self.path}`")
-        model = self.task.build(self.config, self.folder.card())
+        try:
+            model = self.task.build(self.config, card)
+        except UserError:
+            raise
+        except Exception as error:  # training built it: what was written down then has changed
+            raise UserError(
+                f"{self.path}: config.yaml and card.json do not describe a model ({type(error).__name__}: {error}): "
+                "they were edited or damaged; restore them, or train again"
+            ) from error
         load_weights(self.folder.checkpoints / "model.safetensors", model)
         return model.to(self.placement.device).eval()
 
@@ -171,14 +181,17 @@ def train(
 
 
 def train_new(task: str, config: TrainConfig, out: Path | str | None, *, quiet: bool) -> RunFolder:
-    """Make a run folder and train in it. A mistake found before the first epoch leaves no folder behind."""
+    """Make a run folder and train in it. Whatever ends it before an epoch is saved leaves no folder behind.
+
+    An interrupt is no mistake: it keeps the folder, to be resumed.
+    """
     with joined() as crew:
         if not crew.first:
             return RunFolder(follow(crew))
         folder = RunFolder.create(out or default_folder(task), config, task)
         try:
             _lead(crew, folder, quiet=quiet)
-        except UserError:
+        except Exception:
             folder.withdraw()
             raise
         return folder
@@ -213,7 +226,18 @@ def train_folders(folders: Sequence[RunFolder], *, concurrent: int) -> list[dict
 def _lead(crew: Crew, folder: RunFolder, *, quiet: bool, prune: Prune | None = None) -> dict[str, Any]:
     run = Run(folder)
     give_orders(crew, run.task, run.config, folder)
-    return train_run(run.task, run.config, folder, quiet=quiet, prune=prune, crew=crew)
+    try:
+        return train_run(run.task, run.config, folder, quiet=quiet, prune=prune, crew=crew)
+    except OSError as error:
+        if error.errno not in _FULL and not isinstance(error, WriteError):
+            raise
+        trouble = WriteError(error, error.filename or folder.path)
+        if folder.saved:
+            trouble.next_step = f"go on with `normlab resume {folder.path}`; finished epochs are saved"
+        raise trouble from error
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def load_run(path: Path | str, *, device: str | None = None, **changes: Any) -> Run:

@@ -12,6 +12,7 @@ import statistics
 import time
 import traceback
 from collections.abc import Callable, Generator, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -88,8 +89,9 @@ def running(
             folder.set_status("interrupted")
             raise
         except Exception as error:
-            folder.log(traceback.format_exc())
-            folder.set_status("failed", error=f"{type(error).__name__}: {error}")
+            with suppress(OSError):  # a full disk takes no words about itself
+                folder.log(traceback.format_exc())
+                folder.set_status("failed", error=f"{type(error).__name__}: {error}")
             raise
         folder.finish(result)
         return result

@@ -28,6 +28,7 @@ from normlab.report.sources import collect_studies
 from normlab.report.view import StudyView
 from normlab.runs.atomic import write_text
 from normlab.runs.environment import package_version
+from normlab.studies.study import Study
 
 _PACKED_FROM = 30_000  # characters; smaller figures are readable as they are, and gain little
 
@@ -35,9 +36,14 @@ _PACKED_FROM = 30_000  # characters; smaller figures are readable as they are, a
 def build_report(paths: Sequence[Path | str], out: Path | str) -> Path:
     """Write the report of study folders and run folders, in any mixture and state, and return its path.
 
-    Raises: UserError for a path that holds neither, or a damaged file in one.
+    Of several runs, those with a damaged file are left out, and the report names them.
+    Raises: UserError for a path that holds neither, or if no run can be read.
     """
-    studies = collect_studies([Path(path) for path in paths])
+    return write_report(collect_studies([Path(path) for path in paths]), out)
+
+
+def write_report(studies: Sequence[Study], out: Path | str) -> Path:
+    """Write the report of studies and return its path."""
     html = render([StudyView.read(study) for study in studies])
     target = Path(out)
     write_text(target, html)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +21,30 @@ def collect_studies(paths: Sequence[Path]) -> list[Study]:
     """Return a study for each study folder, then one for the loose runs of each task.
 
     A folder that is neither stands for the runs below it.
-    Raises: UserError for a path that holds neither a study nor a run.
+    Of several runs, those with a damaged file are left out and named (`Study.left_out`).
+    Raises: UserError for a path that holds neither a study nor a run, or if no run can be read.
     """
     studies: list[Study] = []
     runs: list[RunFolder] = []
     for path in paths:
         if (path / "study.json").is_file() or is_archive(path):
-            studies.append(Study.open(path))
+            studies.append(Study.open(path).readable())
         else:
             runs += _runs_at(path)
     by_task: dict[str, list[RunFolder]] = {}
+    left_out: list[str] = []
     for run in runs:
-        by_task.setdefault(str(run.config().get("task", "unknown")), []).append(run)
-    return studies + [_study_of_runs(task, found) for task, found in by_task.items()]
+        try:
+            StudyCell(run.name, {}, 0, "", run).check()
+            task = str(run.config().get("task", "unknown"))
+        except UserError as error:
+            left_out.append(str(error))
+        else:
+            by_task.setdefault(task, []).append(run)
+    if left_out and not studies and not by_task:
+        raise UserError(left_out[0])
+    studies += [_study_of_runs(task, found) for task, found in by_task.items()]
+    return [replace(studies[0], left_out=[*studies[0].left_out, *left_out]), *studies[1:]]
 
 
 def _runs_at(path: Path) -> list[RunFolder]:
@@ -65,7 +77,12 @@ def _study_of_runs(task: str, runs: list[RunFolder]) -> Study:
 
 
 def _cell(run: RunFolder, config: dict[str, Any], axes: list[str]) -> StudyCell:
-    return StudyCell(run.name, {axis: config.get(axis) for axis in axes}, int(config.get("seed", 0)), "", run)
+    return StudyCell(run.name, {axis: config.get(axis) for axis in axes}, _seed(config), "", run)
+
+
+def _seed(config: dict[str, Any]) -> int:
+    seed = config.get("seed", 0)
+    return seed if isinstance(seed, int) else 0
 
 
 def _keys(configs: list[dict[str, Any]]) -> list[str]:

@@ -16,6 +16,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
+from normlab.errors import WriteError
+
 
 @contextmanager
 def atomic_text(path: str | os.PathLike[str]) -> Iterator[IO[str]]:
@@ -34,7 +36,10 @@ def atomic_binary(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
-    """Replace a file's content atomically, making its folder if need be."""
+    """Replace a file's content atomically, making its folder if need be.
+
+    Raises: WriteError naming the file, as all of this module that write a file do.
+    """
     with atomic_binary(path) as file:
         file.write(content)
 
@@ -82,18 +87,42 @@ def remove_folder(path: str | os.PathLike[str]) -> None:
 
 
 @contextmanager
+def appending(path: Path) -> Iterator[IO[str]]:
+    """Open a text file (UTF-8) for further lines; what the system refuses is a `WriteError` that names it."""
+    with _naming(path), path.open("a", encoding="utf-8", newline="") as file:
+        yield file
+
+
+@contextmanager
 def _replacing(path: Path) -> Iterator[int]:
     """Yield the descriptor of a temporary file that is renamed to `path` when the block ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    with _naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        try:
+            yield handle
+            os.chmod(name, 0o666 & ~_umask())  # mkstemp makes private files; a result is for all whom the umask allows
+            os.replace(name, path)
+        except BaseException:
+            with suppress(OSError):
+                Path(name).unlink()
+            raise
+        _sync_folder(path.parent)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Let an error of the system name the file that was meant: it knows the temporary one, or none."""
     try:
-        yield handle
-        os.chmod(name, 0o666 & ~_umask())  # mkstemp makes private files; a result is for all whom the umask allows
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
+        yield
+    except WriteError:
         raise
-    _sync_folder(path.parent)
+    except OSError as error:
+        ours = (None, str(path), str(path.parent))
+        about_us = error.filename in ours or Path(str(error.filename)).name.startswith(f".{path.name}.")
+        if error.errno is None or not about_us:  # what the block itself does: reading another file, say
+            raise
+        raise WriteError(error, path) from error
 
 
 def _flush(file: IO[Any]) -> None:

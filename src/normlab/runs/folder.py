@@ -22,17 +22,32 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from pydantic import BaseModel
+
 from normlab.config import Config, read_yaml
 from normlab.errors import UserError
-from normlab.runs.atomic import write_json, write_text
+from normlab.json_file import read_json, read_json_lines
+from normlab.runs.atomic import appending, write_json, write_text
 from normlab.runs.environment import describe_environment
 from normlab.runs.lock import FolderLock
+from normlab.runs.schema import (
+    RESULT_SCHEMA,
+    Card,
+    Environment,
+    EpochOnly,
+    EpochRecord,
+    LayersRecord,
+    Result,
+    Status,
+    checked,
+)
 
 _FIRST_FILES = (
     "config.yaml",
@@ -50,6 +65,7 @@ class RunFolder:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
+        self._made: list[Path] = []  # folders that `create` made, the innermost first
         self._lock = FolderLock(self.path / ".lock")
 
     @classmethod
@@ -59,20 +75,24 @@ class RunFolder:
         Raises: UserError if the place holds a run already, is a file, or cannot be written.
         """
         folder = cls(path)
-        if (folder.path / "config.yaml").exists():
+        if os.path.lexists(folder.path / "config.yaml"):
             raise UserError(
                 f"{folder.path}: holds a run: go on with `normlab resume {folder.path}`, or choose another --out"
             )
         try:
-            folder.path.mkdir(parents=True, exist_ok=True)
-        except (FileExistsError, NotADirectoryError, PermissionError) as error:
+            folder._made = _make_folder(folder.path)
+        except OSError as error:
             raise UserError(
                 f"{folder.path}: cannot make the run folder ({error.strerror}): choose another --out"
             ) from None
-        with folder:
-            write_json(folder.path / "environment.json", describe_environment())
-            folder.set_status("created")
-            write_text(folder.path / "config.yaml", f"task: {task}\n{config.to_yaml()}")
+        try:
+            with folder:
+                write_json(folder.path / "environment.json", describe_environment())
+                folder.set_status("created")
+                write_text(folder.path / "config.yaml", f"task: {task}\n{config.to_yaml()}")
+        except BaseException:
+            folder.withdraw()
+            raise
         return folder
 
     @classmethod
@@ -114,15 +134,15 @@ class RunFolder:
 
     def environment(self) -> dict[str, Any]:
         """Return where it ran."""
-        return self._read_json("environment.json")
+        return self._read("environment.json", Environment)
 
     def card(self) -> dict[str, Any]:
         """Return what the model needs to be used; empty before training has prepared the data."""
-        return self._read_json("card.json", default={})
+        return self._read("card.json", Card, default={})
 
     def status(self) -> dict[str, Any]:
         """Return {"state": ..., "time": ...}; a "running" whose writer is gone reads as "interrupted"."""
-        status = self._read_json("status.json", default={"state": "created"})
+        status = self._read("status.json", Status, default={"state": "created"})
         if status["state"] == "running" and not self._lock.held_by_someone():
             return {**status, "state": "interrupted"}
         return status
@@ -134,20 +154,27 @@ class RunFolder:
                 f"{self.path}: no result.json (state: {self.status()['state']}): "
                 f"finish it with `normlab resume {self.path}`"
             )
-        return self._read_json("result.json")
+        result = self._read("result.json", Result)
+        result.pop("schema", None)
+        return result
 
     @property
     def done(self) -> bool:
         """True once `result.json` stands."""
         return (self.path / "result.json").is_file()
 
+    @property
+    def saved(self) -> bool:
+        """True once there is an epoch from which the run can go on."""
+        return (self.checkpoints / "last.safetensors").is_file() and (self.path / "metrics.jsonl").is_file()
+
     def metrics(self) -> list[dict[str, Any]]:
         """Return the epochs' records in order."""
-        return list(_read_jsonl(self.path / "metrics.jsonl"))
+        return _records(self.path / "metrics.jsonl", EpochRecord)
 
     def layers(self) -> list[dict[str, Any]]:
         """Return the epochs' records by layer, {"epoch", "layers": {name: {quantity: value}}}, if asked for."""
-        return list(_read_jsonl(self.path / "layers.jsonl"))
+        return _records(self.path / "layers.jsonl", LayersRecord)
 
     # What the writer does
 
@@ -171,47 +198,57 @@ class RunFolder:
     def keep_metrics(self, epochs: int) -> None:
         """Drop the records after an epoch: those a checkpoint does not know are trained again."""
         for name in ("metrics.jsonl", "layers.jsonl"):
-            kept = [record for record in _read_jsonl(self.path / name) if record["epoch"] <= epochs]
+            kept = [record for record in _records(self.path / name, EpochOnly) if record["epoch"] <= epochs]
             if kept or name == "metrics.jsonl":
                 write_text(self.path / name, "".join(json.dumps(record) + "\n" for record in kept))
             else:
                 (self.path / name).unlink(missing_ok=True)
 
     def log(self, line: str) -> None:
-        """Add a line to log.txt with the time of day."""
-        with (self.path / "log.txt").open("a", encoding="utf-8") as file:
-            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
+        """Add a line to log.txt with date and time in UTC."""
+        now = datetime.now(UTC).isoformat(sep=" ", timespec="seconds")
+        with appending(self.path / "log.txt") as file:
+            file.write(f"{now} {line}\n")
 
-    def withdraw(self) -> None:
+    def withdraw(self) -> bool:
         """Take back a run that never finished an epoch, so that its place is free for the corrected command.
 
         Only what a run writes is deleted; a folder that held something else before keeps it.
+        Returns: whether it was taken back.
         """
-        if self.metrics() or self.done:
-            return
+        if self.saved or self.done:
+            return False
         for name in (*_FIRST_FILES, ".lock"):
             (self.path / name).unlink(missing_ok=True)
+        for name in ("model.safetensors", "last.safetensors"):
+            (self.checkpoints / name).unlink(missing_ok=True)
         shutil.rmtree(self.path / "tensorboard", ignore_errors=True)
-        with suppress(OSError):  # not empty: somebody else's files
-            self.path.rmdir()
+        with suppress(OSError):  # not empty, or not there: somebody else's files
+            self.checkpoints.rmdir()
+        with suppress(OSError):
+            for folder in self._made or [self.path]:
+                folder.rmdir()
+        return True
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write `result.json`; the run is done."""
         self.set_status(result["state"])
-        write_json(self.path / "result.json", dict(result))
+        write_json(self.path / "result.json", {"schema": RESULT_SCHEMA, **result})
 
-    def _read_json(self, name: str, default: dict[str, Any] | None = None) -> dict[str, Any]:
+    def _read(self, name: str, kind: type[BaseModel], default: dict[str, Any] | None = None) -> dict[str, Any]:
         path = self.path / name
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        if not os.path.lexists(path):
             if default is not None:
                 return default
-            raise UserError(f"{path}: missing: the run folder is incomplete; train again with another --out") from None
-        except ValueError:
-            raise UserError(
-                f"{path}: not valid JSON: the file was edited or damaged; restore it or train again"
-            ) from None
+            raise UserError(f"{path}: missing: the run folder is incomplete; train again with another --out")
+        return checked(read_json(path), kind, str(path))
+
+
+def _make_folder(path: Path) -> list[Path]:
+    """Make a folder and those above it; return the new ones, the innermost first."""
+    new = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    return new
 
 
 def list_runs(root: Path | str) -> list[RunFolder]:
@@ -228,24 +265,19 @@ def _json_value(value: Any) -> Any:
     """Return a value as JSON can hold it, which knows neither NaN nor infinity."""
     if isinstance(value, Mapping):
         return {name: _json_value(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json_value(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _append_jsonl(path: Path, record: Mapping[str, Any]) -> None:
-    with path.open("a", encoding="utf-8") as file:
+    with appending(path) as file:
         file.write(json.dumps(_json_value(record)) + "\n")
         file.flush()
         os.fsync(file.fileno())
 
 
-def _read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
-    if not path.exists():
-        return
-    lines = path.read_text(encoding="utf-8").splitlines()
-    for number, line in enumerate(lines, start=1):
-        try:
-            yield json.loads(line)
-        except ValueError:
-            if number == len(lines):  # a writer was killed in mid-line; the epoch is trained again
-                return
-            raise UserError(f"{path}:{number}: not valid JSON: the file was edited or damaged") from None
+def _records(path: Path, kind: type[BaseModel]) -> list[dict[str, Any]]:
+    if not os.path.lexists(path):
+        return []
+    return [dict(checked(value, kind, f"{path}:{number}")) for number, value in read_json_lines(path)]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
+import time
 from pathlib import Path
 from typing import IO
 
@@ -12,13 +14,17 @@ from normlab.errors import UserError
 if sys.platform == "win32":
     import msvcrt
 
-    def _try_lock(file: IO[str]) -> None:
+    def _try_lock(file: IO[str], *, shared: bool = False) -> None:
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
 else:
     import fcntl
 
-    def _try_lock(file: IO[str]) -> None:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    def _try_lock(file: IO[str], *, shared: bool = False) -> None:
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+
+
+_HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)
+_TRIES, _PAUSE = 5, 0.05  # a reader who looks whether the lock is held has it for an instant
 
 
 class FolderLock:
@@ -31,15 +37,23 @@ class FolderLock:
     def acquire(self, folder: Path) -> None:
         """Take the lock.
 
-        Raises: UserError naming the folder and the process that writes to it.
+        Raises: UserError naming the folder and the process that writes to it, or why there is no lock.
         """
-        file = self.path.open("a+")
         try:
-            _try_lock(file)
-        except OSError:
+            file = self.path.open("a+", encoding="utf-8")
+        except OSError as error:
+            raise UserError(_unwritable(folder, error)) from None
+        try:
+            _lock_soon(file)
+        except OSError as error:
             file.seek(0)
             holder = file.read().strip() or "unknown"
             file.close()
+            if error.errno not in _HELD:
+                raise UserError(
+                    f"{folder}: its file system has no locks ({error.strerror}), which keep a second process from "
+                    "writing to it: choose a folder on another disk, with --out"
+                ) from None
             raise UserError(
                 f"{folder}: another process (pid {holder}) is writing to it: wait for it, or choose another --out"
             ) from None
@@ -55,14 +69,36 @@ class FolderLock:
             self._file = None
 
     def held_by_someone(self) -> bool:
-        """True while a process, this one included, holds the lock."""
+        """True while a process, this one included, holds the lock; also where that cannot be known.
+
+        Asking needs no right to write: the run may be somebody else's.
+        """
         if self._file is not None:
             return True
-        if not self.path.exists():
+        try:
+            with self.path.open(encoding="utf-8") as file:
+                _try_lock(file, shared=True)
+        except FileNotFoundError:
             return False
-        with self.path.open("a+") as file:
-            try:
-                _try_lock(file)
-            except OSError:
-                return True
+        except OSError:
+            return True
         return False
+
+
+def _lock_soon(file: IO[str]) -> None:
+    for _ in range(_TRIES):
+        try:
+            _try_lock(file)
+        except OSError as error:
+            if error.errno not in _HELD:
+                raise
+            time.sleep(_PAUSE)
+        else:
+            return
+    _try_lock(file)
+
+
+def _unwritable(folder: Path, error: OSError) -> str:
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{folder}: you may not write to it ({error.strerror}): copy it to a place of your own and use the copy"
+    return f"{folder}: cannot be written to ({error.strerror}): choose another folder"

@@ -10,6 +10,7 @@ from typing import Any
 
 from normlab.errors import UserError
 from normlab.metrics import sign
+from normlab.reading import read_text
 from normlab.runs import RunFolder
 from normlab.studies.statistics import McNemar, Ranking, friedman, mcnemar
 from normlab.studies.study import Study, StudyCell
@@ -65,15 +66,14 @@ def read_predictions(run: RunFolder, split: str = "test") -> Predictions:
     Raises: UserError if it is missing, or has no columns label and prediction with class numbers.
     """
     path = run.predictions / f"{split}.csv"
+    if not path.exists():
+        raise UserError(f"{path}: missing: the run has written no predictions; train it to the end")
+    rows = csv.reader(read_text(path).splitlines())
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = csv.reader(file)
-            header = next(rows)
-            label, prediction = header.index("label"), header.index("prediction")
-            pairs = [(int(row[label]), int(row[prediction])) for row in rows]
-    except FileNotFoundError:
-        raise UserError(f"{path}: missing: the run has written no predictions; train it to the end") from None
-    except (IndexError, StopIteration, ValueError):
+        header = next(rows)
+        label, prediction = header.index("label"), header.index("prediction")
+        pairs = [(int(row[label]), int(row[prediction])) for row in rows]
+    except (IndexError, StopIteration, ValueError, csv.Error):
         raise UserError(f"{path}: expected columns label and prediction with class numbers: train again") from None
     return Predictions(path, [pair[0] for pair in pairs], [pair[1] for pair in pairs])
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
 from normlab.errors import UserError
+from normlab.json_file import read_json
 from normlab.runs import RunFolder
 from normlab.runs.archive import is_archive, opened
 from normlab.runs.cache_folders import writable_folder
+from normlab.runs.schema import checked
+from normlab.studies.record import StudyRecord
 
 
 def study_folder(path: Path) -> Path:
@@ -45,6 +48,14 @@ class StudyCell:
             return str(self.result["state"])
         return self.folder.status()["state"] if (self.folder.path / "config.yaml").exists() else "waiting"
 
+    def check(self) -> None:
+        """Read every file once; raise `UserError` naming one that is damaged."""
+        if self.state == "waiting":
+            return
+        folder = self.folder
+        for read in (folder.status, folder.config, folder.card, folder.environment, folder.metrics, folder.layers):
+            read()
+
     def writer(self) -> dict[str, Any]:
         """Return {"host", "pid"} of the process that trains the cell, or was the last to; empty before the first."""
         status = self.folder.status()
@@ -60,6 +71,7 @@ class Study:
         published: names of published tables (`normlab.studies.published`) that stand beside ours.
         claims: the study file's claims, as plain values.
         search: the file's `search` block if the cells are its trials, as plain values.
+        left_out: a line for each damaged file whose run is no cell here (`readable`).
     """
 
     path: Path
@@ -73,22 +85,46 @@ class Study:
     claims: list[dict[str, Any]]
     cells: list[StudyCell]
     search: dict[str, Any] | None = None
+    left_out: list[str] = field(default_factory=list)
 
     @classmethod
     def open(cls, path: Path | str) -> Self:
         """Read a study's folder, or its archive; raise `UserError` if it is neither."""
         folder = study_folder(Path(path))
-        try:
-            plan = json.loads((folder / "study.json").read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise UserError(
-                f"{folder}: not a study (no study.json): give what `normlab study run --out` made"
-            ) from None
-        except ValueError:
-            raise UserError(f"{folder / 'study.json'}: not valid JSON: restore it, or run the study again") from None
-        cells = [StudyCell(**cell, folder=RunFolder(folder / "cells" / cell["name"])) for cell in plan.pop("cells")]
-        plan.pop("version", None)
-        return cls(path=folder, cells=cells, **plan)
+        file = folder / "study.json"
+        if not file.is_file():
+            raise UserError(f"{folder}: not a study (no study.json): give what `normlab study run --out` made")
+        plan = checked(read_json(file), StudyRecord, str(file), "restore it, or run the study again")
+        cells = [
+            StudyCell(
+                cell["name"],
+                cell["values"],
+                cell["seed"],
+                cell.get("hash", ""),
+                RunFolder(folder / "cells" / cell["name"]),
+            )
+            for cell in plan["cells"]
+        ]
+        texts = (plan[name] for name in ("name", "title", "question", "task", "scale"))
+        lists = (plan["axes"], plan.get("published", []), plan.get("claims", []))
+        return cls(folder, *texts, *lists, cells, plan.get("search"))
+
+    def readable(self) -> Self:
+        """Return the study without the cells of which a file is damaged; `left_out` names those files.
+
+        Raises: UserError naming the first one if no cell remains.
+        """
+        cells, left_out = [], list(self.left_out)
+        for cell in self.cells:
+            try:
+                cell.check()
+            except UserError as error:
+                left_out.append(str(error))
+            else:
+                cells.append(cell)
+        if left_out and not cells:
+            raise UserError(left_out[0])
+        return replace(self, cells=cells, left_out=left_out)
 
     def finished(self) -> Iterator[StudyCell]:
         """Yield the cells that have a result, diverged ones included."""

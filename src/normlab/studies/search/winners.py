@@ -7,13 +7,15 @@ measured too, and the report says that the test split was read for several trial
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from normlab.config import affects_result
+from normlab.json_file import read_json
 from normlab.runs.atomic import write_json, write_text
+from normlab.runs.schema import checked
 from normlab.studies.plan import VARIANT
+from normlab.studies.record import Tested
 from normlab.studies.runner import Say
 from normlab.studies.search.findings import SchemeSearch, read_schemes
 from normlab.studies.study import Study, StudyCell
@@ -28,8 +30,9 @@ _TUNED_SEEDS = 3
 def read_tested(study: Study) -> dict[str, dict[str, float]]:
     """Return name of a cell -> its metrics on the test split, for the trials that were measured."""
     path = study.path / TESTED
-    found: dict[str, dict[str, float]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return found
+    if not path.exists():
+        return {}
+    return dict(checked(read_json(path), Tested, str(path), "restore it, or delete it and run the search again"))
 
 
 def measure_winners(study: Study, say: Say) -> None:
