@@ -143,7 +143,7 @@ def _most_common(sizes: Counter[int], dimension: int | None) -> int:
     """Return the size of most lines; of those that are as common, what is asked for, else the first one."""
     most = max(sizes.values())
     best = [size for size, count in sizes.items() if count == most]
-    return dimension if dimension in best else best[0]  # type: ignore[return-value]
+    return dimension if dimension in best else best[0]
 
 
 def _numbers_at_end(text: bytes, separator: bytes | None) -> int:

@@ -105,9 +105,9 @@ class Study:
             )
             for cell in plan["cells"]
         ]
-        texts = (plan[name] for name in ("name", "title", "question", "task", "scale"))
-        lists = (plan["axes"], plan.get("published", []), plan.get("claims", []))
-        return cls(folder, *texts, *lists, cells, plan.get("search"))
+        texts = {name: plan[name] for name in ("name", "title", "question", "task", "scale")}
+        lists = {name: plan.get(name, []) for name in ("published", "claims")}
+        return cls(path=folder, axes=plan["axes"], cells=cells, search=plan.get("search"), **texts, **lists)
 
     def readable(self) -> Self:
         """Return the study without the cells of which a file is damaged; `left_out` names those files.
