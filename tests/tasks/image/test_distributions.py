@@ -162,6 +162,9 @@ def test_a_layer_has_an_effective_rate_only_where_its_scale_does_not_matter(norm
     model = ResNet(1, 10, norm).train()
     images = torch.randn(8, 3, 8, 8)
     found = weight_norms(model, lr=0.1)
+    layers = [name for name, module in model.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    assert list(found) == layers
+    assert len(layers) > 6
     for name, values in found.items():
         weight = model.get_submodule(name).weight
         assert values["weight_norm"] == pytest.approx(weight.norm().item())
