@@ -103,6 +103,50 @@ class WrongGradient(InstanceNorm):
         return ((wide - mean) * (var + self.eps).rsqrt()).to(x.dtype)
 
 
+class OnlyTakesMaps(InstanceNorm):
+    """Refuses features, sequences and volumes."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dim() != 4:
+            raise ValueError("maps only")
+        return self.transform(x)
+
+
+class TakesIntegers(InstanceNorm):
+    """Rounds without a word."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x if x.is_floating_point() else x.float()).to(x.dtype)
+
+
+class OpaqueFunction(torch.autograd.Function):
+    """The identity, but without vmap and jvp."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> Tensor:
+        return grad
+
+
+class IsOpaqueToTransforms(InstanceNorm):
+    """Goes through an autograd function that torch.func cannot take apart."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x if torch.compiler.is_compiling() else OpaqueFunction.apply(x))
+
+
+class SpoilsEstimatesByAnEmptyBatch(BatchNorm):
+    """Divides by the number of values."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.numel() == 0 and self.training:
+            self.running_mean += x.sum((0, 2, 3)) / x.numel()
+        return super().forward(x)
+
+
 @pytest.mark.parametrize(
     "broken, message",
     [
@@ -113,6 +157,10 @@ class WrongGradient(InstanceNorm):
         (LosesItsState, "state dict"),
         (LooksAtBatchMates, "batch mates"),
         (WrongGradient, "gradcheck"),
+        (OnlyTakesMaps, "2 axes is refused"),
+        (TakesIntegers, "integers must be refused"),
+        (IsOpaqueToTransforms, "torch.func"),
+        (SpoilsEstimatesByAnEmptyBatch, "empty batch left running_mean"),
     ],
 )
 def test_contract_refuses_a_classical_error(broken: type[Norm], message: str) -> None:

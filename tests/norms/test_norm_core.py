@@ -167,6 +167,6 @@ def test_autocast_keeps_bfloat16_and_compile_agrees(name: str) -> None:
 @pytest.mark.parametrize("name", ["batch", "instance", "batch_instance", "layer", "group"])
 def test_input_of_another_shape_is_refused(name: str) -> None:
     layer = NORMS.create(name, 16)
-    for shape in ((2, 16), (2, 8, 4, 4)):
+    for shape in ((16,), (2, 8), (2, 8, 4, 4)):
         with pytest.raises(ValueError, match=r"\(N, 16, H, W\)"):
             layer(torch.randn(shape))

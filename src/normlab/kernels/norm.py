@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from normlab.kernels import glue, gpu
 from normlab.kernels.norm_calls import BATCH, GROUPS, MIX, Scheme, library, run_backward, run_forward
@@ -26,14 +27,27 @@ from normlab.kernels.norm_plain import plain_norm
 IndexSet = Literal["batch", "instance", "layer", "group"]
 
 
+def needs_plain_operations() -> bool:
+    """Return whether a norm must consist of torch's own operations, because something looks into it.
+
+    That is so under torch.compile and torch.export, which fuse them themselves, in torch.jit.trace, in transforms of
+    torch.func (vmap, grad, jvp ...) and within `torch.autograd.forward_ad.dual_level`.
+    """
+    return bool(
+        torch.compiler.is_compiling()
+        or torch._C._are_functorch_transforms_active()
+        or torch._C._get_tracing_state()
+        or forward_ad._current_level >= 0
+    )
+
+
 def available(x: Tensor, residual: Tensor | None = None) -> bool:
     """Return whether the kernel takes x: a dense float32 or bfloat16 (N, C, H, W) map on a CPU, not empty.
 
     Dense means contiguous as NCHW or as channels_last. A residual must have x's shape and type. The answer is
-    no where the library cannot be had; under torch.compile and torch.export, which fuse plain operations
-    themselves; in torch.func transforms; and in torch.jit.trace.
+    no where the library is unavailable, and where `needs_plain_operations`.
     """
-    if torch.compiler.is_compiling():
+    if needs_plain_operations():
         return False
     if x.is_cuda:
         return gpu.takes_norm(x, residual)
@@ -45,8 +59,6 @@ def available(x: Tensor, residual: Tensor | None = None) -> bool:
         and x.numel() > 0
         and (x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last))
         and (residual is None or (residual.dtype == x.dtype and residual.shape == x.shape))
-        and not torch._C._are_functorch_transforms_active()
-        and not torch._C._get_tracing_state()
         and library() is not None
     )
 
@@ -66,7 +78,7 @@ def attempt(
     All that the kernel does, without ceremony; `scheme` has the values of a `Scheme`, and (C,) statistics are
     read where it says that they are given. `norms.core`, which is called at every layer, comes in here.
     """
-    if torch.compiler.is_compiling():
+    if needs_plain_operations():
         return None
     found = _through_glue()(x, weight, bias, gate, residual, mean, var, *scheme)
     if found is None and available(x, residual):
@@ -87,7 +99,8 @@ def track(
 
     Returns: whether it was done; if not, the caller has to.
     """
-    module = None if torch.compiler.is_compiling() else _connected()
+    has_values = type(running_mean) is type(mean) is Tensor  # unlike a FakeTensor
+    module = _connected() if has_values and not needs_plain_operations() else None
     return module is not None and module.track(running_mean, running_var, batches, mean, var, share, correction)
 
 

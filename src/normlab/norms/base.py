@@ -1,4 +1,7 @@
-"""What a normalization scheme is: an `nn.Module` over (N, C, H, W) with declared axes and a card.
+"""What a normalization scheme is: an `nn.Module` over (N, C, ...) with declared axes and a card.
+
+Schemes are written for maps (N, C, H, W). `Norm.forward` folds whatever follows C into two axes and back, so that
+each also takes features (N, C), sequences (N, C, L) and volumes (N, C, D, H, W).
 
 The declarations are not decoration: `check_norm` measures that the statistics are 0 and 1 over exactly
 `pools_over`, the command line lists the cards, and the report explains each scheme with them.
@@ -6,6 +9,8 @@ The declarations are not decoration: `check_norm` measures that the statistics a
 
 from __future__ import annotations
 
+import math
+import warnings
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -53,7 +58,7 @@ class Norm(nn.Module):
         batch_dependent: whether a sample's output in training depends on the others.
         running_state: whether evaluation uses averages kept from training.
         channel_groups: into how many blocks axis C is cut before it is pooled.
-        num_channels: C.
+        num_channels: C; also as `num_features`, torch's name for it.
     """
 
     card: ClassVar[NormCard]
@@ -67,22 +72,25 @@ class Norm(nn.Module):
     bias: nn.Parameter | None
 
     def transform(self, x: Tensor, residual: Tensor | None = None, relu: bool = False) -> Tensor:
-        """Return relu?(norm(x) + residual?): what a scheme defines, in one pass where a kernel can.
+        """Return relu?(norm(x) + residual?) of maps: what a scheme defines, in one pass where a kernel can.
 
-        A scheme that has only `forward` gets the plain composition.
+        x and residual are (N, C, H, W). A scheme that has only `forward` gets the plain composition.
         """
         return finish(self.forward(x), residual, relu)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise (N, C, H, W); in training, schemes with running state move their estimates too."""
-        return self.transform(x)
+        """Normalise (N, C, ...); in training, schemes with running state move their estimates too."""
+        if x.dim() == 4:
+            return self.transform(x)
+        return self.transform(self._as_maps(x)).view(x.shape)
 
     def fused(self, x: Tensor, *, residual: Tensor | None = None, relu: bool = False) -> Tensor:
         """Return relu(self(x) + residual), each part where asked for.
 
         It is `transform`, unless somebody hangs on the layer with a hook, who must see the norm's own output.
         """
-        if self._forward_hooks or self._forward_pre_hooks or self._backward_hooks or self._backward_pre_hooks:
+        is_hooked = self._forward_hooks or self._forward_pre_hooks or self._backward_hooks or self._backward_pre_hooks
+        if is_hooked or x.dim() != 4:
             return finish(self(x), residual, relu)
         return self.transform(x, residual, relu)
 
@@ -92,12 +100,14 @@ class Norm(nn.Module):
 
     def reset_parameters(self) -> None:
         """Put every parameter and statistic back to its start: weight 1, bias 0."""
-        if self.weight is not None and self.bias is not None:
+        if self.weight is not None:
             nn.init.ones_(self.weight)
+        if self.bias is not None:
             nn.init.zeros_(self.bias)
 
     def _start(self, num_channels: int, eps: float, affine: bool) -> None:
-        self.num_channels, self.eps, self.affine = num_channels, eps, affine
+        self.num_channels = self.num_features = num_channels
+        self.eps, self.affine = eps, affine
         for name in ("weight", "bias"):
             self.register_parameter(name, nn.Parameter(torch.empty(num_channels)) if affine else None)
 
@@ -110,10 +120,51 @@ class Norm(nn.Module):
         layer.load_state_dict(state)
         return layer.to(next(iter(state.values()), torch.empty(0))).train(self.training)
 
+    def _as_maps(self, x: Tensor) -> Tensor:
+        """View (N, C, ...) as (N, C, H, W): H is all further axes but the last, W the last; both 1 where missing."""
+        self._check_shape(x)
+        if x.dim() < 4:
+            return x[(..., *[None] * (4 - x.dim()))]
+        return x.flatten(2, -2)
+
     def _check_input(self, x: Tensor) -> None:
-        if x.dim() != 4 or x.shape[1] != self.num_channels:
-            raise ValueError(f"{type(self).__name__} needs (N, {self.num_channels}, H, W), got {tuple(x.shape)}")
+        self._check_shape(x)
+        if not x.is_floating_point():
+            raise TypeError(
+                f"{type(self).__name__} needs floating-point input, got {x.dtype}: convert it, e.g. with .float()"
+            )
+
+    def _check_shape(self, x: Tensor) -> None:
+        if x.dim() < 2 or x.shape[1] != self.num_channels:
+            C = self.num_channels
+            raise ValueError(
+                f"{type(self).__name__} needs (N, {C}, H, W), or N, {C} and any number of axes, got {tuple(x.shape)}"
+            )
+
+    def _warn_if_nothing_is_left(self, x_nchw: Tensor) -> None:
+        """Warn where a mean runs over one value only: that value minus its mean is 0, whatever it was."""
+        if torch.compiler.is_compiling() or torch.jit.is_tracing():
+            return
+        if values_per_statistic(self, x_nchw.shape) == 1 and x_nchw.numel() > 0:
+            shape = ", ".join(("N", *map(str, x_nchw.shape[1:])))
+            warnings.warn(
+                f"{type(self).__name__}: each mean runs over one value of the input ({shape}), which leaves nothing of "
+                "it but the bias",
+                stacklevel=2,
+            )
 
     def extra_repr(self) -> str:
         """Show the options that the scheme was built with."""
         return f"{self.num_channels}, eps={self.eps}, affine={self.affine}"
+
+
+def values_per_statistic(norm: Norm, shape: tuple[int, ...]) -> int:
+    """Return over how many values one mean runs for input of that shape (N, C, ...).
+
+    0 means none, as for an empty batch or a scheme without statistics.
+    """
+    if not norm.pools_over:
+        return 0
+    N, C, *positions = shape
+    sizes = {"N": N, "C": C // norm.channel_groups, "HW": math.prod(positions)}
+    return math.prod(size for axes, size in sizes.items() if norm.pools_over & set(axes))

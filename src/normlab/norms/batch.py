@@ -24,8 +24,10 @@ class BatchNorm(RunningNorm):
         momentum: weight of the newest batch in the running estimates; None or "cumulative" averages all
             batches.
         affine: learn weight and bias per channel.
+        track_running_stats: keep estimates for evaluation; without them evaluation, too, takes the batch's statistics.
         sync: where several processes train together (torch.distributed), take statistics over all of them.
-    Shape: (N, C, H, W) -> (N, C, H, W), any floating type; statistics are float32.
+    Shape: (N, C, H, W) -> (N, C, H, W), any floating type; statistics are float32. (N, C), (N, C, L) and
+        (N, C, D, H, W) are taken as maps of that many positions.
     Raises: ValueError in training if a channel has a single value, or if the input's shape does not fit.
     """
 
@@ -50,24 +52,27 @@ class BatchNorm(RunningNorm):
         eps: float = 1e-5,
         momentum: Momentum = 0.1,
         affine: bool = True,
+        track_running_stats: bool = True,
         sync: bool = False,
     ) -> None:
         super().__init__()
         self.sync = sync
         self._start(num_channels, eps, affine)
-        self._start_running(num_channels, momentum)
+        self._start_running(num_channels, momentum, track_running_stats)
         self.reset_parameters()
 
     def transform(self, x: Tensor, residual: Tensor | None = None, relu: bool = False) -> Tensor:
         """Return relu?(norm(x) + residual?); in training also move the running estimates."""
         self._check_input(x)
         options = self._options(residual, relu)
-        if not self.training:
-            return scale_shift(x, self.running_mean, self.running_var, **options)
+        if self._estimates is not None:
+            return scale_shift(x, *self._estimates, **options)
         if self._joins_others:
             y, *statistics = normalize_over_processes(x, **options)
             self._track(*statistics)
             return y
+        if x.numel() == 0:
+            return self._transform_empty(x, **options)
         count = self._check_count(x)
         y, mean, var = normalize(x, index_set="batch", **options)
         self._track(mean, var, count)
@@ -76,5 +81,5 @@ class BatchNorm(RunningNorm):
     def torch_equivalent(self) -> nn.Module:
         """Return an `nn.BatchNorm2d` in the same state."""
         return self._in_my_state(
-            nn.BatchNorm2d(self.num_channels, eps=self.eps, momentum=self.momentum, affine=self.affine)
+            nn.BatchNorm2d(self.num_channels, self.eps, self.momentum, self.affine, self.track_running_stats)
         )

@@ -7,8 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from normlab.kernels.norm import needs_plain_operations
 from normlab.norms.base import NormCard
 from normlab.norms.core import normalize_mixed
+from normlab.norms.reference import planes
 from normlab.norms.running import Momentum, RunningNorm
 from normlab.norms.synced import normalize_over_processes
 
@@ -28,8 +30,10 @@ class BatchInstanceNorm(RunningNorm):
         momentum: weight of the newest batch in the running estimates; None or "cumulative" averages all
             batches.
         affine: learn weight and bias per channel; the gate is learned either way.
+        track_running_stats: keep estimates for evaluation; without them evaluation, too, takes the batch's statistics.
         sync: where several processes train together, take the batch half's statistics over all of them.
-    Shape: (N, C, H, W) -> (N, C, H, W), any floating type; statistics are float32.
+    Shape: (N, C, H, W) -> (N, C, H, W), any floating type; statistics are float32. (N, C), (N, C, L) and
+        (N, C, D, H, W) are taken as maps of that many positions.
     Raises: ValueError in training if a channel has a single value, or if the input's shape does not fit.
     """
 
@@ -54,13 +58,15 @@ class BatchInstanceNorm(RunningNorm):
         eps: float = 1e-5,
         momentum: Momentum = 0.1,
         affine: bool = True,
+        track_running_stats: bool = True,
         sync: bool = False,
     ) -> None:
         super().__init__()
         self.sync = sync
         self._start(num_channels, eps, affine)
+        del self.num_features  # see __getattr__
         self.gate = nn.Parameter(torch.empty(num_channels))
-        self._start_running(num_channels, momentum)
+        self._start_running(num_channels, momentum, track_running_stats)
         self.reset_parameters()
 
     def transform(self, x: Tensor, residual: Tensor | None = None, relu: bool = False) -> Tensor:
@@ -68,12 +74,14 @@ class BatchInstanceNorm(RunningNorm):
         self._check_input(x)
         gate = self._projected_gate()
         options = self._options(residual, relu)
-        if not self.training:
-            return normalize_mixed(x, gate=gate, running=(self.running_mean, self.running_var), **options)[0]
+        if self._estimates is not None:
+            return normalize_mixed(x, gate=gate, running=self._estimates, **options)[0]
         if self._joins_others:
             y, *statistics = normalize_over_processes(x, gate=gate, **options)
             self._track(*statistics)
             return y
+        if x.numel() == 0:
+            return self._transform_empty(x + 0 * planes(gate), **options)  # so that the gate has a gradient, of zeros
         count = self._check_count(x)
         y, mean, var = normalize_mixed(x, gate=gate, **options)
         self._track(mean, var, count)
@@ -99,9 +107,21 @@ class BatchInstanceNorm(RunningNorm):
         super().reset_parameters()
         nn.init.ones_(self.gate)
 
+    def __getattr__(self, name: str) -> Any:
+        # What rebuilds a batch norm from its settings, as nn.SyncBatchNorm.convert_sync_batchnorm does, asks for
+        # num_features first, and would leave the gate behind without a word.
+        if name == "num_features":
+            raise AttributeError(
+                "BatchInstanceNorm has no num_features, as a batch norm made from it would lose its gate; "
+                "read num_channels, and to share statistics over processes build it with sync=True"
+            )
+        return super().__getattr__(name)
+
     def _projected_gate(self) -> Tensor:
         if torch.compiler.is_exporting():  # an exported program may not write its parameters
             return self.gate.clamp(0, 1)
+        if needs_plain_operations() and not torch.compiler.is_compiling():  # nor may a transformed function
+            return self.gate + (self.gate.clamp(0, 1) - self.gate).detach()
         if torch.compiler.is_compiling():
             with torch.no_grad():
                 self.gate.clamp_(0, 1)

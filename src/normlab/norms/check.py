@@ -7,6 +7,7 @@ the global random state alone, runs on the CPU, and names the broken clause in a
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -28,7 +29,8 @@ def check_norm(norm: str | Callable[..., Norm], num_channels: int = 16, **option
         exactly `pools_over`; no dependence on batch mates unless declared, and never in evaluation; training
         equal to evaluation unless `running_state`; gradients in float64; a batch of one and 1x1 maps; large
         offsets; the state dict; torch.export; step-by-step equality with `torch_equivalent()`; `fused()` equal to
-        the norm followed by sum and ReLU.
+        the norm followed by sum and ReLU; torch.func (vmap, jvp) in evaluation; input of 2, 3 and 5 axes treated as
+        maps of as many positions; an empty batch; integers refused by a scheme that has statistics.
 
     Args:
         norm: a name in `NORMS`, or what builds the layer from `num_channels` and `options`, e.g. the class.
@@ -54,6 +56,10 @@ def check_norm(norm: str | Callable[..., Norm], num_channels: int = 16, **option
             _exports,
             _equals_torch,
             _fuses_what_follows,
+            _passes_through_transforms,
+            _takes_features_sequences_and_volumes,
+            _takes_an_empty_batch,
+            _refuses_integers,
         ):
             torch.manual_seed(0)
             clause(build)
@@ -211,6 +217,59 @@ def _fuses_what_follows(build: Build) -> None:
         fused = layer.fused(x, residual=residual, relu=True)
         plain = torch.relu(layer(x) + residual)  # the same batch again; in training only running estimates moved
         _close(fused, plain, 1e-4, "fused() differs from relu(norm(x) + residual)")
+
+
+def _passes_through_transforms(build: Build) -> None:
+    layer = _moved(build()).eval()
+    x, tangent = _input(layer), _input(layer)
+    try:
+        mapped = torch.func.vmap(lambda sample: layer(sample[None])[0])(x)
+        _, derivative = torch.func.jvp(layer, (x,), (tangent,))
+    except (RuntimeError, NotImplementedError) as error:
+        raise AssertionError(f"torch.func (vmap, jvp) fails: {error}") from error
+    _close(mapped, layer(x), 1e-4, "vmap over the samples computes something else")
+    leaf = x.requires_grad_()
+    (grad,) = torch.autograd.grad((layer(leaf) * tangent).sum(), leaf)
+    # <tangent, J tangent> by forward and by backward mode.
+    _close((derivative * tangent).sum(), (grad * tangent).sum(), 1e-3, "jvp and backward disagree")
+
+
+def _takes_features_sequences_and_volumes(build: Build) -> None:
+    layer = build()
+    C = layer.num_channels
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a scheme may say that it leaves nothing of one position
+        for shape, as_maps in (((4, C), (4, C, 1, 1)), ((4, C, 6), (4, C, 6, 1)), ((4, C, 2, 3, 4), (4, C, 6, 4))):
+            x = torch.randn(shape)
+            try:
+                y = layer(x)
+            except (ValueError, RuntimeError) as error:
+                raise AssertionError(f"input of {len(shape)} axes is refused: {error}") from error
+            _close(
+                y, layer(x.view(as_maps)).view(shape), 1e-5, f"{len(shape)} axes differ from the same values as maps"
+            )
+
+
+def _takes_an_empty_batch(build: Build) -> None:
+    layer = build()
+    x = torch.ones(0, layer.num_channels, 4, 4, requires_grad=True)
+    for training in (True, False):
+        y = layer.train(training)(x)
+        assert y.shape == x.shape, f"an empty batch came out as {tuple(y.shape)}"
+        y.sum().backward()
+    for name, buffer in layer.named_buffers():
+        assert buffer.isfinite().all(), f"an empty batch left {name} not finite"
+
+
+def _refuses_integers(build: Build) -> None:
+    layer = build()
+    if not layer.pools_over:
+        return
+    try:
+        layer(torch.ones(4, layer.num_channels, 4, 4, dtype=torch.long))
+    except (TypeError, ValueError):
+        return
+    raise AssertionError("integers must be refused with a TypeError: they have no place for a normalised value")
 
 
 def _input(layer: Norm) -> Tensor:

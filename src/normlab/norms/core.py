@@ -5,8 +5,8 @@ plane means: one reduction over H, W serves batch, instance, layer and group nor
 C) table does the rest. Statistics are two-pass, never E[x^2] - E[x]^2, in float32 (float64 for float64
 input). The backward pass is written out by hand: it keeps the input and two small statistics where autograd
 would keep whole maps. Where the C++ kernel takes the map (`kernels.norm.attempt`), it does all of this in
-one visit, residual sum and ReLU included. Under torch.compile and torch.export the plain operations of
-`reference.py` are traced, which those tools fuse themselves.
+one visit, residual sum and ReLU included. Under torch.compile, torch.export, torch.jit.trace, torch.func and
+forward-mode differentiation the plain operations of `reference.py` run, which those tools can take apart.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from normlab.kernels.norm import attempt
+from normlab.kernels.norm import attempt, needs_plain_operations
 from normlab.kernels.norm_calls import BATCH, GROUPS, MIX
 from normlab.norms.maps import combined, plane_means, plane_products, plane_square_means, scaled
 from normlab.norms.reference import (
@@ -69,7 +69,7 @@ def normalize(
     if found is not None:
         y, mean, var = found
         return (y, mean.view(-1), var.view(-1)) if index_set == "layer" else found
-    if torch.compiler.is_compiling():
+    if needs_plain_operations():
         y, mean, var = normalize_reference(x_nchw, index_set, groups, weight, bias, eps)
     else:
         y, mean, var = _Normalize.apply(x_nchw, weight, bias, index_set, groups, eps)
@@ -110,7 +110,7 @@ def normalize_mixed(
         return found
     if running is not None:
         y, mean, var = _mixed_with_given(x_nchw, gate, weight, bias, eps, running), *running
-    elif torch.compiler.is_compiling():
+    elif needs_plain_operations():
         y, mean, var = mixed_reference(x_nchw, gate, weight, bias, eps)
     else:
         y, mean, var, *_ = _NormalizeMixed.apply(x_nchw, gate, weight, bias, eps)

@@ -26,7 +26,8 @@ class GroupNorm(Norm):
         channels_per_group: C/G, instead of `groups`; the paper's other setting is 16.
         eps: added to the variance.
         affine: learn weight and bias per channel.
-    Shape: (N, C, H, W) -> (N, C, H, W), any floating type; statistics are float32.
+    Shape: (N, C, H, W) -> (N, C, H, W), any floating type; statistics are float32. (N, C), (N, C, L) and
+        (N, C, D, H, W) are taken as maps of that many positions.
     Raises: UserError naming C and the nearest divisors if C cannot be cut so, or if both settings are given;
         ValueError if the input's shape does not fit.
     """
@@ -68,6 +69,7 @@ class GroupNorm(Norm):
     def transform(self, x: Tensor, residual: Tensor | None = None, relu: bool = False) -> Tensor:
         """Return relu?(norm(x) + residual?)."""
         self._check_input(x)
+        self._warn_if_nothing_is_left(x)
         return normalize(x, index_set="group", groups=self.groups, **self._options(residual, relu))[0]
 
     def torch_equivalent(self) -> nn.Module:

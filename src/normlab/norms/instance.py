@@ -20,7 +20,8 @@ class InstanceNorm(Norm):
         num_channels: C, the size of axis 1.
         eps: added to the variance.
         affine: learn weight and bias per channel (unlike `nn.InstanceNorm2d`, on by default).
-    Shape: (N, C, H, W) -> (N, C, H, W), any floating type; statistics are float32.
+    Shape: (N, C, H, W) -> (N, C, H, W), any floating type; statistics are float32. (N, C), (N, C, L) and
+        (N, C, D, H, W) are taken as maps of that many positions.
     Raises: ValueError if the input's shape does not fit.
     """
 
@@ -46,6 +47,7 @@ class InstanceNorm(Norm):
     def transform(self, x: Tensor, residual: Tensor | None = None, relu: bool = False) -> Tensor:
         """Return relu?(norm(x) + residual?)."""
         self._check_input(x)
+        self._warn_if_nothing_is_left(x)
         return normalize(x, index_set="instance", **self._options(residual, relu))[0]
 
     def torch_equivalent(self) -> nn.Module:

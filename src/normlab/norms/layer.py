@@ -25,7 +25,8 @@ class LayerNorm(Norm):
         over: "sample" for (C, H, W), "channel" for (C) at each position.
         eps: added to the variance.
         affine: learn weight and bias per channel.
-    Shape: (N, C, H, W) -> (N, C, H, W), any floating type; statistics are float32.
+    Shape: (N, C, H, W) -> (N, C, H, W), any floating type; statistics are float32. (N, C), (N, C, L) and
+        (N, C, D, H, W) are taken as maps of that many positions.
     Raises: UserError if `over` is neither; ValueError if the input's shape does not fit.
     """
 
@@ -62,6 +63,7 @@ class LayerNorm(Norm):
     def transform(self, x: Tensor, residual: Tensor | None = None, relu: bool = False) -> Tensor:
         """Return relu?(norm(x) + residual?)."""
         self._check_input(x)
+        self._warn_if_nothing_is_left(x)
         index_set: Literal["layer", "channel"] = "layer" if self.over == "sample" else "channel"
         return normalize(x, index_set=index_set, **self._options(residual, relu))[0]
 

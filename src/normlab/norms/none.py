@@ -35,7 +35,11 @@ class NoNorm(Norm):
 
     def __init__(self, num_channels: int, **_options: object) -> None:
         super().__init__()
-        self.num_channels = num_channels
+        self.num_channels = self.num_features = num_channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x."""
+        return x
 
     def transform(self, x: Tensor, residual: Tensor | None = None, relu: bool = False) -> Tensor:
         """Return relu?(x + residual?); x itself if neither follows."""

@@ -13,12 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from normlab.norms.running import RunningNorm
 
-
-def batch_norms(model: nn.Module) -> list[RunningNorm | _BatchNorm]:
+def batch_norms(model: nn.Module) -> list[_BatchNorm]:
     """Return the layers that keep running statistics, torch's and ours."""
-    return [module for module in model.modules() if isinstance(module, RunningNorm | _BatchNorm)]
+    layers = (module for module in model.modules() if isinstance(module, _BatchNorm))  # a RunningNorm is one
+    return [layer for layer in layers if layer.running_mean is not None]
 
 
 @contextmanager
@@ -54,7 +53,7 @@ def reestimate_statistics(model: nn.Module, batches: Iterable[Tensor]) -> int:
         layer.momentum = None  # a plain average over all batches
         layer.train()
         if hasattr(layer, "sync"):
-            layer.sync = False  # one process measures; the others do not come by
+            layer.sync = False  # type: ignore[assignment]  # one process measures; the others do not come by
     for batch in batches:
         model(batch)
     model.train(mode)

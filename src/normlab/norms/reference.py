@@ -56,7 +56,7 @@ def pool(values_nc: Tensor, index_set: IndexSet, groups: int) -> Tensor:
         return values_nc
     if index_set == "layer":
         return values_nc.mean(1)
-    return values_nc.unflatten(1, (groups, -1)).mean(2)
+    return values_nc.unflatten(1, (groups, values_nc.shape[1] // groups)).mean(2)
 
 
 def spread(statistic: Tensor, index_set: IndexSet, num_channels: int) -> Tensor:

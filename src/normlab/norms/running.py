@@ -7,57 +7,86 @@ Szegedy 2015, algorithm 2): mixing the two up is the classical error of batch no
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from normlab.kernels import norm as kernel
 from normlab.norms.base import Norm
+from normlab.norms.core import scale_shift
 from normlab.norms.synced import process_count
 
 Momentum = float | Literal["cumulative"] | None
 
 
-class RunningNorm(Norm):
-    """A norm that keeps per-channel averages of the batch mean and variance."""
+class RunningNorm(Norm, _BatchNorm):  # type: ignore[misc]
+    """A norm that keeps per-channel averages of the batch mean and variance.
+
+    It is one of torch's `_BatchNorm`, the class that `torch.optim.swa_utils.update_bn`,
+    `torch.func.replace_all_batch_norm_modules_` and other tools look for, with the attributes that they read and
+    set. State dicts from before `num_batches_tracked` load as torch's do.
+    """
 
     pools_over = frozenset("NHW")
     batch_dependent = True
     running_state = True
     momentum: float | None
     sync: bool = False  # whether several processes share their statistics
-    running_mean: Tensor
-    running_var: Tensor
-    num_batches_tracked: Tensor
+    running_mean: Tensor | None
+    running_var: Tensor | None
+    num_batches_tracked: Tensor | None
 
-    def _start_running(self, num_channels: int, momentum: Momentum) -> None:
+    def __init__(self) -> None:
+        nn.Module.__init__(self)  # not _BatchNorm's, which would make the parameters too
+
+    def _start_running(self, num_channels: int, momentum: Momentum, track_running_stats: bool) -> None:
         self.momentum = None if momentum == "cumulative" else momentum
-        self.register_buffer("running_mean", torch.zeros(num_channels))
-        self.register_buffer("running_var", torch.ones(num_channels))
-        self.register_buffer("num_batches_tracked", torch.tensor(0, dtype=torch.long))
+        self.track_running_stats = track_running_stats
+        start = (torch.zeros(num_channels), torch.ones(num_channels), torch.tensor(0, dtype=torch.long))
+        for name, value in zip(("running_mean", "running_var", "num_batches_tracked"), start, strict=True):
+            self.register_buffer(name, value if track_running_stats else None)
 
     def reset_running_stats(self) -> None:
         """Forget all batches: mean 0, variance 1, count 0."""
-        self.running_mean.zero_()
-        self.running_var.fill_(1)
-        self.num_batches_tracked.zero_()
+        if self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None:
+            self.running_mean.zero_()
+            self.running_var.fill_(1)
+            self.num_batches_tracked.zero_()
+
+    @property
+    def _estimates(self) -> tuple[Tensor, Tensor] | None:
+        """Mean and variance to normalise by instead of the batch's own: in evaluation, where they are kept."""
+        if self.training or self.running_mean is None or self.running_var is None:
+            return None
+        return self.running_mean, self.running_var
 
     def reset_parameters(self) -> None:
         """Put parameters and running statistics back to their start."""
         super().reset_parameters()
         self.reset_running_stats()
 
+    def _transform_empty(self, x: Tensor, **options: Any) -> Tensor:
+        """Do with a batch without values what torch does: count it, and move no estimate."""
+        if self.training and self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
+        statistic = x.new_ones(self.num_channels)
+        return scale_shift(x, statistic, statistic, **options)
+
     def _check_count(self, x: Tensor) -> int:
         """Return how many values a channel has; one alone has no variance."""
         count = x.numel() // x.shape[1]
-        if count < 2:
+        if count == 1:
             raise ValueError(f"Expected more than 1 value per channel when training, got input size {x.shape}")
         return count
 
     @torch.no_grad()
     def _track(self, mean: Tensor, var: Tensor, count: int | Tensor) -> None:
-        """Move the running estimates towards this batch; without momentum, average all batches."""
+        """Move the running estimates, if there are any, towards this batch; without momentum, average all batches."""
+        if not self.training or self.running_mean is None or self.running_var is None:
+            return
+        assert self.num_batches_tracked is not None
         correction = count / (count - 1)
         estimates = self.running_mean, self.running_var, self.num_batches_tracked
         if (
@@ -83,4 +112,6 @@ class RunningNorm(Norm):
 
     def extra_repr(self) -> str:
         """Show the options that the scheme was built with."""
-        return f"{super().extra_repr()}, momentum={self.momentum}{', sync=True' if self.sync else ''}"
+        tracking = "" if self.track_running_stats else ", track_running_stats=False"
+        sync = ", sync=True" if self.sync else ""
+        return f"{super().extra_repr()}, momentum={self.momentum}{tracking}{sync}"

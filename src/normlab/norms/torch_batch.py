@@ -25,9 +25,10 @@ class TorchBatchNorm(nn.BatchNorm2d, Norm):  # type: ignore[misc]
         momentum: weight of the newest batch in the running estimates; None or "cumulative" averages all
             batches.
         affine: learn weight and bias per channel.
+        track_running_stats: keep estimates for evaluation; without them evaluation, too, takes the batch's statistics.
         sync: where several processes train together, be `nn.SyncBatchNorm`, which torch has for GPUs only.
-    Shape: (N, C, H, W) -> (N, C, H, W).
-    Raises: ValueError in training if a channel has a single value, or if the input is not 4-dimensional.
+    Shape: (N, C, ...) -> (N, C, ...).
+    Raises: ValueError in training if a channel has a single value, or if the input's shape does not fit.
     """
 
     pools_over = frozenset("NHW")
@@ -48,23 +49,30 @@ class TorchBatchNorm(nn.BatchNorm2d, Norm):  # type: ignore[misc]
         eps: float = 1e-5,
         momentum: Momentum = 0.1,
         affine: bool = True,
+        track_running_stats: bool = True,
         sync: bool = False,
     ) -> None:
-        super().__init__(num_channels, eps=eps, momentum=None if momentum == "cumulative" else momentum, affine=affine)
+        share = None if momentum == "cumulative" else momentum
+        super().__init__(num_channels, eps, share, affine, track_running_stats)
         self.num_channels, self.sync = num_channels, sync
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise (N, C, H, W) as `nn.BatchNorm2d` does."""
+        """Normalise (N, C, ...) as torch's batch norms do."""
         if self.sync and self.training and process_count() > 1:
             return self._synced(x)
         return nn.BatchNorm2d.forward(self, x)
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        self._check_input(input)
 
     def _synced(self, x: Tensor) -> Tensor:
         if x.is_cpu:
             raise UserError(
                 "torch_batch: torch's SyncBatchNorm runs on GPUs only: take the norm `batch`, or leave --bn-sync out"
             )
-        layer = nn.SyncBatchNorm(self.num_channels, self.eps, self.momentum, self.affine, device=x.device)
+        layer = nn.SyncBatchNorm(
+            self.num_channels, self.eps, self.momentum, self.affine, self.track_running_stats, device=x.device
+        )
         for name, value in (*self._parameters.items(), *self._buffers.items()):  # the very objects, not copies
             setattr(layer, name, value)
         synced: Tensor = layer(x)
@@ -77,5 +85,5 @@ class TorchBatchNorm(nn.BatchNorm2d, Norm):  # type: ignore[misc]
     def torch_equivalent(self) -> nn.Module:
         """Return a plain `nn.BatchNorm2d` in the same state."""
         return self._in_my_state(
-            nn.BatchNorm2d(self.num_channels, eps=self.eps, momentum=self.momentum, affine=self.affine)
+            nn.BatchNorm2d(self.num_channels, self.eps, self.momentum, self.affine, self.track_running_stats)
         )
