@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from normlab.engine.checkpoint import load_weights, save_weights
 from normlab.engine.optim import build_optimizer, parameter_groups
 from normlab.engine.rng import initialise
 from normlab.errors import UserError
-from normlab.nn.pretrained import WordPieces, build_encoder, encoder_card
+from normlab.nn.pretrained import WordPieces, build_encoder, encoder_card, encoder_fingerprint
 from normlab.tasks.text2sql.linking import Linker
 from normlab.tasks.text2sql.pretrained import PretrainedEncoder
 from normlab.tasks.text2sql.serialize import Serialized, serialize
@@ -301,3 +302,25 @@ def test_minilm_encodes_questions_as_its_library_does():
     words = tokenizer.convert_ids_to_tokens(item.pieces.tolist())
     assert words[0] == "[CLS]"
     assert words.index("[SEP]") == item.segments.tolist().index(1) - 1
+
+
+def test_the_fingerprint_covers_the_weights_and_not_where_they_lie(tmp_path: Path):
+    same, moved, other = (write_bert(tmp_path / name, seed=seed) for name, seed in (("a", 0), ("b", 0), ("c", 1)))
+    assert encoder_fingerprint(str(same)) == encoder_fingerprint(str(moved)) != encoder_fingerprint(str(other))
+    (other / "model.safetensors").unlink()
+    assert encoder_fingerprint(str(other)) == "", "a trained model is measured without the weights that it began with"
+
+
+def test_the_fingerprint_covers_weights_in_several_files(tmp_path: Path):
+    whole = write_bert(tmp_path / "a")
+    before = encoder_fingerprint(str(whole))
+    for name in ("model-1.safetensors", "model-2.safetensors"):
+        shutil.copy(whole / "model.safetensors", whole / name)
+    (whole / "model.safetensors").unlink()
+    index = {"metadata": {}, "weight_map": {"x": "model-1.safetensors", "y": "model-2.safetensors"}}
+    (whole / "model.safetensors.index.json").write_text(json.dumps(index))
+    parts = encoder_fingerprint(str(whole))
+    assert parts not in ("", before)
+    with (whole / "model-2.safetensors").open("ab") as file:
+        file.write(b"x")
+    assert encoder_fingerprint(str(whole)) != parts

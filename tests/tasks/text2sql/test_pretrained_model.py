@@ -62,3 +62,14 @@ def test_a_loss_does_not_depend_on_batch_mates(source: str, model: str) -> None:
     for row, item in enumerate(items):
         one = make_batch([item], data.questions, gold=True)
         torch.testing.assert_close(gold_losses(network(one), one, masked=True)[0], together[row], rtol=1e-3, atol=1e-3)
+
+
+def test_a_run_keeps_the_fingerprint_of_its_encoders_weights(tmp_path: Path) -> None:
+    bert = write_bert(tmp_path / "bert")
+    config = SETTINGS.make("smoke", {**SMALL, "model": "bert_frozen", "encoder": str(bert)}, "test")
+    assert isinstance(config, Text2SqlConfig)
+    before = TASK.prepare(config).card["fingerprints"]
+    write_bert(bert, seed=1)
+    after = TASK.prepare(config).card["fingerprints"]
+    assert set(before) == set(after) == {f"encoder {bert}"}
+    assert before != after
