@@ -158,7 +158,7 @@ def sign(name: str) -> float:
 
 
 def refuse_as_monitor(name: str) -> None:
-    """Raise `UserError` if epochs cannot be judged by a metric: unknown, without a better side, or of the test split."""
+    """Raise `UserError` if a metric cannot judge epochs: unknown, without a better side, or of the test split."""
     split = name.partition("/")[0]
     if find(name) is None:
         raise UserError(f"monitor: '{name}' is not measured after each epoch: {_hint(name)}")
