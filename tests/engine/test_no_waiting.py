@@ -5,19 +5,22 @@ A mode beside it names the operations that would make the host wait, so that a m
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from normlab.engine.divergence import FiniteWatch
-from normlab.engine.layers import GradientNorms
-from normlab.engine.tally import Tally
+from normlab.config import TrainConfig
+from normlab.engine import loop
+from normlab.engine.distributed import Crew
+from normlab.engine.loop import Training
+from normlab.engine.optim import parameter_groups
+from normlab.engine.progress import Progress
 from normlab.norms import NORMS
-from normlab.tasks.base import Placement
+from normlab.runs import RunFolder
 from normlab.tasks.image.config import ImageConfig
-from normlab.tasks.image.data import training_batches
 from normlab.tasks.image.task import TASK
 
 META = torch.device("meta")
@@ -53,25 +56,53 @@ def data() -> Any:
 CONFIG = ImageConfig(data="digits", n=1, batch_size=8, limit_train=20, image_size=8)
 
 
+def training_on_meta(norm: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Training:
+    """The training itself, with all that a step may do switched on, on a device without values."""
+
+    def plain_sgd(model: torch.nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+        # The fused step of the real runs is one operation, but "meta" has none: this is its plain form.
+        return torch.optim.SGD(parameter_groups(model, config), lr=config.lr, momentum=config.momentum, foreach=True)
+
+    monkeypatch.setattr(loop, "build_optimizer", plain_sgd)
+    asked = {"distributions": "all", "clip_norm": 1.0, "average": "ema", "device": "meta", "precision": "float32"}
+    config = CONFIG.with_values("test", norm=norm, **asked)
+    run = RunFolder.create(folder, config, "image")
+    return Training(TASK, config, run, Progress(run, quiet=True), Crew())
+
+
 @pytest.mark.parametrize("norm", sorted(NORMS))
-def test_a_step_waits_for_nothing(norm: str, data: Any) -> None:
-    config = CONFIG.with_values("test", norm=norm)
-    model = TASK.build(config, data.card).to(META).train()
-    # The fused step of the real runs is one operation, but "meta" has none: this is its plain form.
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, foreach=True)
-    watch, tally, norms = FiniteWatch(META), Tally(), GradientNorms(model)
-    batches = training_batches(config, data, 0, Placement(META))
-    next(batches)  # what an epoch moves to the device goes over before its first step
+def test_a_step_waits_for_nothing(norm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    training = training_on_meta(norm, tmp_path / "run", monkeypatch)
+    assert training.step == training._plain_step
+    steps = training.train_steps()
+    next(steps)  # what an epoch moves to the device goes over before its first step
     with NoWaiting():
-        for batch in batches:
-            output = TASK.loss(model, batch, config)
-            optimizer.zero_grad(set_to_none=True)
-            output.loss.backward()
-            norms.look()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            watch.look(output.loss.detach())
-            tally.add({"loss": output.loss.detach() * output.count, **output.sums})
+        for _ in range(TASK.steps_per_epoch(training.config, training.data) - 1):
+            next(steps)
+    assert training.counters.step == 3
+
+
+@pytest.mark.parametrize("part", ["loss", "tally", "average", "optimizer"])
+def test_a_wait_anywhere_in_the_step_is_seen(part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the test above is worth: a reading put into any part of the real step is found."""
+    training = training_on_meta("batch", tmp_path / "run", monkeypatch)
+    owner, name = {
+        "loss": (TASK, "loss"),
+        "tally": (training.tally, "add"),
+        "average": (training.average, "update"),
+        "optimizer": (training.optimizer, "step"),
+    }[part]
+    real = getattr(owner, name)
+
+    def waiting(*arguments: Any) -> Any:
+        torch.nonzero(torch.empty(3, device=META))
+        return real(*arguments)
+
+    steps = training.train_steps()
+    next(steps)
+    monkeypatch.setattr(owner, name, waiting)
+    with pytest.raises(AssertionError, match="nonzero makes the host wait"), NoWaiting():
+        next(steps)
 
 
 def test_the_detector_sees_a_reading_and_a_boolean_mask() -> None:
