@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import stat
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +58,7 @@ def _resume(options: argparse.Namespace) -> int:
     folder = RunFolder.open(options.run_folder)
     if folder.done:
         print(f"{folder.path}: finished already", file=sys.stderr)
+        return _show_first(folder, as_json=options.json)  # it may be somebody else's: nothing is written
     train_folder(folder, quiet=options.json)
     return _show_first(folder, as_json=options.json)
 
@@ -140,14 +143,14 @@ def _add_predict(verbs: Any, arguments: list[str]) -> None:
         help="image: a CSV of pixels, an image, or a folder; ner: a column file, or text; "
         "text2sql: a CSV or JSON lines of question and db_id, or lines of question TAB db_id",
     )
-    parser.add_argument("--out", type=Path, required=True, help="the file to write")
+    parser.add_argument("--out", type=Path, help="the file to write; default: print the predictions")
     parser.add_argument(
         "--format",
         default="auto",
         help="image: csv, jsonl, course; ner: columns, jsonl; text2sql: jsonl, sql [auto: by the files]",
     )
     parser.add_argument("--device", help="auto, cpu, cuda, ...")
-    parser.add_argument("--json", action="store_true", help="print what was done as JSON")
+    parser.add_argument("--json", action="store_true", help="print what was done as JSON; without --out, predictions")
     words = parser.add_argument_group("ner, instead of what the file looks like")
     words.add_argument(
         "--columns", dest="input_columns", help="columns of the file in order, e.g. word,pos,tag; text: running text"
@@ -162,12 +165,50 @@ def _predict(options: argparse.Namespace) -> int:
     given = {name: getattr(options, name) for name in ("input_columns", "input_encoding")}
     changes = {name: value for name, value in given.items() if value is not None} | sql_scores.search_options(options)
     run = load_run(options.run_folder, device=options.device, **changes)
+    _refuse_unreadable(options.input)
     read_as = run.read_as(options.input)  # before the output is written: it may replace the input
+    if options.out is None:
+        return _print_predictions(run, options, read_as)
+    if options.out.is_dir():
+        raise UserError(f"{options.out}: is a folder, where a file is wanted: give a file in it")
     count = run.predict_to(options.input, options.out, options.format)
     if options.json:
         print(json.dumps({"out": str(options.out), "records": count, "read_as": read_as}))
     else:
         print(f"{count} predictions in {options.out}" + (f"; input read as {read_as}" if read_as else ""))
+    return 0
+
+
+def _refuse_unreadable(source: Path) -> None:
+    """Raise `UserError` for an input that is not there, or that may keep a reader waiting for ever."""
+    from normlab.reading import refuse_special, unreadable
+
+    try:
+        mode = source.stat().st_mode
+    except OSError as error:
+        raise unreadable(source, error) from None
+    if not stat.S_ISDIR(mode):
+        refuse_special(source, mode)
+
+
+def _print_predictions(run: Any, options: argparse.Namespace, read_as: str) -> int:
+    """Print predictions: as the form that is asked for writes them, or for people."""
+    from normlab.cli.answers import as_json, as_text
+
+    if read_as:
+        print(f"input read as {read_as}", file=sys.stderr)
+    if options.format != "auto":
+        with tempfile.TemporaryDirectory(prefix="normlab-predict-") as scratch:
+            written = Path(scratch) / "predictions"
+            try:
+                run.predict_to(options.input, written, options.format)
+            except UserError as error:
+                raise UserError(str(error).replace(str(written), "predict")) from None
+            print(written.read_text(encoding="utf-8"), end="")
+        return 0
+    records = run.predict(options.input)
+    for line in as_json(records) if options.json else as_text(run.task.name, records):
+        print(line)
     return 0
 
 
