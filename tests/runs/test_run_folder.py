@@ -111,3 +111,9 @@ def test_the_slower_of_two_builders_gives_way(tmp_path: Path) -> None:
 def test_reading_runs_imports_no_torch() -> None:
     code = "import sys, normlab.runs, normlab.studies.plan, normlab.cli; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_command_line_that_is_no_utf8_is_recorded_readably(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["normlab", "--data", "l\udce4uft"])
+    folder = RunFolder.create(tmp_path / "run", ImageConfig(), "image")
+    assert folder.environment()["command"] == "normlab --data l\\udce4uft"

@@ -7,18 +7,20 @@ field's name, its description, its default.
 
 from __future__ import annotations
 
-import errno
+import io
 import os
 import signal
 import sys
 import threading
+from argparse import Namespace
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from normlab import __version__
 from normlab.cli import bench, look, runs, studies, tune
 from normlab.cli.parser import Parser
+from normlab.cli.system_errors import tell
 from normlab.errors import UserError
 from normlab.runs.threads import let_idle_threads_sleep
 
@@ -26,28 +28,53 @@ from normlab.runs.threads import let_idle_threads_sleep
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; return the exit code."""
     let_idle_threads_sleep()  # what libgomp reads when torch loads it
+    _make_printable()
     arguments = [_with_dashes(word) for word in (sys.argv[1:] if argv is None else argv)]
     try:
-        options = _parser(arguments).parse_args(arguments)
+        options = _parsed(arguments)
         with _termination_interrupts():
             exit_code: int = options.run(options)
+        sys.stdout.flush()  # here, where a reader who went away can be answered
         return exit_code
     except UserError as error:
         print(f"normlab: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader of our output went away, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
     except OSError as error:
-        if error.errno not in _SYSTEM_MENDS:
+        told = tell(error)
+        if told is None:
             raise
-        where = error.filename or "the run folder"
-        print(f"normlab: {where}: {error.strerror}: {_SYSTEM_MENDS[error.errno]}", file=sys.stderr)
-        return 1
+        print(f"normlab: {told.line}", file=sys.stderr)
+        return told.code
     except KeyboardInterrupt:
-        mend = "the same command" if arguments[0] in ("study", "tune") else "`normlab resume RUN`"
-        print(f"normlab: interrupted; finished epochs are saved: go on with {mend}", file=sys.stderr)
+        print(f"normlab: interrupted{_GO_ON.get(arguments[0] if arguments else '', '')}", file=sys.stderr)
         return 1
+
+
+def _parsed(arguments: list[str]) -> Namespace:
+    try:
+        return _parser(arguments).parse_args(arguments)
+    except SystemExit:  # after a help text, which may have been too long for its reader
+        sys.stdout.flush()
+        raise
+
+
+def _make_printable() -> None:
+    """Let everything be printed: what a terminal's encoding lacks as escapes, and to nobody if the output is closed."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by the shell: `>&-`
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _drop_output() -> None:
+    """Send what is still in Python's buffer to nobody, so that the end of the program does not meet the pipe again."""
+    with suppress(OSError, ValueError):  # no descriptor: a program that called us has its own stream
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager
@@ -70,11 +97,11 @@ def _termination_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-_SYSTEM_MENDS = {
-    errno.ENOSPC: "free some space, then go on with `normlab resume RUN`; finished epochs are saved",
-    errno.EDQUOT: "free some of your quota, then go on with `normlab resume RUN`; finished epochs are saved",
-    errno.EACCES: "choose a place that you may write to, with --out",
-    errno.EROFS: "choose a place that can be written to, with --out",
+_GO_ON = {
+    "train": "; finished epochs are saved: go on with `normlab resume RUN`",
+    "resume": "; finished epochs are saved: go on with `normlab resume RUN`",
+    "study": "; finished epochs are saved: go on with the same command",
+    "tune": "; finished epochs are saved: go on with the same command",
 }
 
 

@@ -12,10 +12,12 @@ from typing import Any
 
 from normlab.cli.parser import Parser, add_verb, no_action
 
+_LISTS = ("norms", "tasks", "runs", "presets", "studies")
+
 
 def _add_list(verbs: Any, arguments: list[str]) -> None:
     parser = add_verb(verbs, "list", "list what there is", _list)
-    parser.add_argument("what", choices=["norms", "tasks", "runs", "presets", "studies"])
+    parser.add_argument("what", metavar="LIST", choices=_LISTS, help=", ".join(_LISTS))
     parser.add_argument("folder", type=Path, nargs="?", default=Path("runs"), help="where to look for runs [runs]")
     parser.add_argument("--json", action="store_true", help="print the list as JSON")
 

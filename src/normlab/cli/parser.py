@@ -16,8 +16,18 @@ class Parser(argparse.ArgumentParser):
         """Turn argparse's complaint into a `UserError`."""
         raise UserError(f"{message}; see `{self.prog} --help`")
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Refuse a word that is none of the choices (a verb, a task, a preset), with the nearest that is."""
+        if action.choices is not None and value not in action.choices:
+            what = action.option_strings[0] if action.option_strings else str(action.metavar or action.dest).lower()
+            known = [str(choice) for choice in action.choices]
+            raise UserError(f"unknown {what} '{value}': {did_you_mean(str(value), known)}")
+
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse; the verb at the end of the line refuses what it does not know, with its own nearest flag."""
+        first = args[0] if args else ""
+        if self._subparsers is not None and first.startswith("--") and first not in self.known_flags():
+            self._refuse(first)  # or argparse would ask for the verb
         options, unknown = super().parse_known_args(args, namespace)
         if unknown and self._subparsers is None:
             self._refuse(unknown[0])

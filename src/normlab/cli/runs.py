@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import stat
 import sys
+import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +61,7 @@ def _resume(options: argparse.Namespace) -> int:
     folder = RunFolder.open(options.run_folder)
     if folder.done:
         print(f"{folder.path}: finished already", file=sys.stderr)
+        return _show_first(folder, as_json=options.json)  # it may be somebody else's: nothing is written
     train_folder(folder, quiet=options.json)
     return _show_first(folder, as_json=options.json)
 
@@ -152,14 +156,14 @@ def _add_predict(verbs: Any, arguments: list[str]) -> None:
         help="image: a CSV of pixels, an image, or a folder; ner: a column file, or text; "
         "text2sql: a CSV or JSON lines of question and db_id, or lines of question TAB db_id",
     )
-    parser.add_argument("--out", type=Path, required=True, help="the file to write")
+    parser.add_argument("--out", type=Path, help="the file to write; default: print the predictions")
     parser.add_argument(
         "--format",
         default="auto",
         help="image: csv, jsonl, course; ner: columns, jsonl; text2sql: jsonl, sql [auto: by the files]",
     )
     parser.add_argument("--device", help="auto, cpu, cuda, ...")
-    parser.add_argument("--json", action="store_true", help="print what was done as JSON")
+    parser.add_argument("--json", action="store_true", help="print what was done as JSON; without --out, predictions")
     words = parser.add_argument_group("ner, instead of what the file looks like")
     words.add_argument(
         "--columns", dest="input_columns", help="columns of the file in order, e.g. word,pos,tag; text: running text"
@@ -174,26 +178,92 @@ def _predict(options: argparse.Namespace) -> int:
     given = {name: getattr(options, name) for name in ("input_columns", "input_encoding")}
     changes = {name: value for name, value in given.items() if value is not None} | sql_scores.search_options(options)
     run = load_run(options.run_folder, device=options.device, **changes)
+    _refuse_unreadable(options.input)
     read_as = run.read_as(options.input)  # before the output is written: it may replace the input
-    failed, changes = list[str](), Counter[str]()
-
-    def watch(record: dict[str, Any]) -> None:
-        if "error" in record:
-            failed.append(f"{record['name']}: {record['error']}")
-        if "changed" in record:
-            changes[record["changed"]] += 1
-
-    count = run.predict_to(options.input, options.out, options.format, watch=watch) - len(failed)
+    watched = _Watched()
+    if options.out is None:
+        return _print_predictions(run, options, read_as, watched)
+    if options.out.is_dir():
+        raise UserError(f"{options.out}: is a folder, where a file is wanted: give a file in it")
+    count = run.predict_to(options.input, options.out, options.format, watch=watched.note) - len(watched.failed)
     if options.json:
         summary = {"out": str(options.out), "records": count, "read_as": read_as}
-        print(json.dumps(summary | {"failed": failed, "changed": dict(changes)}))
+        print(json.dumps(summary | {"failed": watched.failed, "changed": dict(watched.changes)}))
     else:
         print(f"{count} predictions in {options.out}" + (f"; input read as {read_as}" if read_as else ""))
-        for change, number in sorted(changes.items()):
-            print(f"changed to be read: {change} ({number} of {count})")
-    for line in failed:
-        print(f"not predicted: {line}", file=sys.stderr)
-    return 1 if failed else 0
+        for line in watched.changes_of(count):
+            print(line)
+    return watched.exit_status()
+
+
+class _Watched:
+    """What became of the inputs of a prediction, beside the predictions themselves."""
+
+    def __init__(self) -> None:
+        self.failed: list[str] = []
+        self.changes: Counter[str] = Counter()
+        self.count = 0
+
+    def note(self, record: dict[str, Any]) -> None:
+        """Take notice of one record."""
+        self.count += 1
+        if "error" in record:
+            self.failed.append(f"{record['name']}: {record['error']}")
+        if "changed" in record:
+            self.changes[record["changed"]] += 1
+
+    def passing(self, records: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """Yield the records, noting each."""
+        for record in records:
+            self.note(record)
+            yield record
+
+    def changes_of(self, count: int) -> list[str]:
+        """Say what had to be done to inputs so that they could be read."""
+        return [
+            f"changed to be read: {change} ({number} of {count})" for change, number in sorted(self.changes.items())
+        ]
+
+    def exit_status(self) -> int:
+        """Name the inputs without a prediction; return 1 if there are any."""
+        for line in self.failed:
+            print(f"not predicted: {line}", file=sys.stderr)
+        return 1 if self.failed else 0
+
+
+def _refuse_unreadable(source: Path) -> None:
+    """Raise `UserError` for an input that is not there, or that may keep a reader waiting for ever."""
+    from normlab.reading import refuse_special, unreadable
+
+    try:
+        mode = source.stat().st_mode
+    except OSError as error:
+        raise unreadable(source, error) from None
+    if not stat.S_ISDIR(mode):
+        refuse_special(source, mode)
+
+
+def _print_predictions(run: Any, options: argparse.Namespace, read_as: str, watched: _Watched) -> int:
+    """Print predictions: as the form that is asked for writes them, or for people."""
+    from normlab.cli.answers import as_json, as_text
+
+    if read_as:
+        print(f"input read as {read_as}", file=sys.stderr)
+    if options.format != "auto":
+        with tempfile.TemporaryDirectory(prefix="normlab-predict-") as scratch:
+            written = Path(scratch) / "predictions"
+            try:
+                run.predict_to(options.input, written, options.format, watch=watched.note)
+            except UserError as error:
+                raise UserError(str(error).replace(str(written), "predict")) from None
+            print(written.read_text(encoding="utf-8"), end="")
+        return watched.exit_status()
+    records = (record for record in watched.passing(run.predict(options.input)) if "error" not in record)
+    for line in as_json(records) if options.json else as_text(run.task.name, records):
+        print(line)
+    for line in watched.changes_of(watched.count):
+        print(line, file=sys.stderr)
+    return watched.exit_status()
 
 
 VERBS = (

@@ -84,8 +84,8 @@ class Run:
             raise UserError(f"{self.path}: has not been trained yet: `normlab resume {self.path}`")
         try:
             model = self.task.build(self.config, card)
-        except UserError:
-            raise
+        except UserError as error:
+            raise error if str(self.path) in str(error) else UserError(f"{self.path}: {error}") from None
         except Exception as error:  # training built it: what was written down then has changed
             raise UserError(
                 f"{self.path}: config.yaml and card.json do not describe a model ({type(error).__name__}: {error}): "

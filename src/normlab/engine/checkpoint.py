@@ -18,7 +18,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from normlab.errors import UserError
+from normlab.errors import UserError, shortened
+from normlab.json_file import parse_json
+from normlab.reading import refuse_special, unreadable
 from normlab.runs.atomic import write_bytes
 
 
@@ -71,31 +73,52 @@ def load_training(
 ) -> dict[str, Any]:
     """Restore model, optimiser and averaged weights in place; return the counters.
 
-    Raises: UserError if an average is wanted and the file holds none of these weights.
+    Raises: UserError if the file is damaged or of another model, or if an average is wanted and it holds none.
     """
     tensors, metadata = _read(path)
     for name, value in average.items():
         if f"average.{name}" not in tensors:
             raise UserError(f"{path}: holds no average of {name}: was begun without `average: ema`: train a new run")
         value.copy_(tensors[f"average.{name}"])
-    model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
-    state: dict[int, dict[str, Any]] = {int(i): dict(values) for i, values in json.loads(metadata["optimizer"]).items()}
+    try:
+        model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
+        _load_optimizer(optimizer, tensors, parse_json(metadata["optimizer"], str(path)))
+        counters = parse_json(metadata["counters"], str(path))
+    except UserError:
+        raise
+    except (RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise UserError(
+            f"{path}: no checkpoint of this model ({type(error).__name__}: {reason}): restore the file that belongs to "
+            "its config.yaml, or train again"
+        ) from None
+    if not isinstance(counters, dict):
+        raise UserError(f"{path}: its counters are {shortened(counters)}: restore the file, or train again")
+    return counters
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], plain: dict[str, Any]) -> None:
+    state: dict[int, dict[str, Any]] = {int(i): dict(values) for i, values in plain.items()}
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for key, value in tensors.items():
         if key.startswith("optimizer."):
             _, index, name = key.split(".", 2)
             state.setdefault(int(index), {})[name] = _laid_out_like(parameters[int(index)], value)
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    return json.loads(metadata["counters"])
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
+        refuse_special(path, path.stat().st_mode)
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except FileNotFoundError:
         raise UserError(f"{path}: no such checkpoint: train first, or give another run") from None
-    except (SafetensorError, OSError) as error:
+    except UserError:
+        raise
+    except PermissionError as error:
+        raise unreadable(path, error) from None
+    except (SafetensorError, OSError, ValueError) as error:
         raise UserError(
             f"{path}: not a readable safetensors file ({error}): delete it and resume, or train again"
         ) from None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 from normlab.config import TrainConfig
 from normlab.errors import UserError, did_you_mean
@@ -23,6 +24,19 @@ class Counters:
     reference_epoch: int = 0
     processes: int = 1  # that train together; batch norms may depend on it
     seconds: float = 0.0  # over all processes that worked on the run
+
+    @classmethod
+    def restored(cls, values: Mapping[str, Any], where: str) -> Counters:
+        """Return what a checkpoint says; what it lacks, because it is older, is at its start.
+
+        Raises: UserError naming the file, `where`, and a key that is unknown or no number.
+        """
+        known = {field.name for field in fields(cls)}
+        for name, value in values.items():
+            missing = value is None and name in ("best_value", "reference")
+            if name not in known or not (missing or isinstance(value, int | float)):
+                raise UserError(f"{where}: its counters hold {name!r}: {value!r}: restore the file, or train again")
+        return cls(**values)
 
     def judge(self, record: Mapping[str, float], monitor: str, min_delta: float) -> bool:
         """Compare an epoch with the best so far; return whether it is the new best.

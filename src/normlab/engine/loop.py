@@ -244,7 +244,8 @@ class Training:
         if not last.exists():
             self.folder.keep_metrics(0)
             return Counters(processes=self.crew.size)
-        counters = Counters(**load_training(last, self.model, self.optimizer, self.average.tensors))
+        saved = load_training(last, self.model, self.optimizer, self.average.tensors)
+        counters = Counters.restored(saved, str(last))
         if counters.processes != self.crew.size:
             raise UserError(
                 f"{self.folder.path}: was begun by {counters.processes} processes, but these are {self.crew.size}: "

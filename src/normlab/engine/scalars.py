@@ -37,4 +37,7 @@ def _open_writer(folder: Path) -> Any:
         return None
     from torch.utils.tensorboard import SummaryWriter
 
-    return SummaryWriter(str(folder))
+    try:
+        return SummaryWriter(str(folder))
+    except UnicodeError:  # a path that the locale cannot spell: TensorBoard takes none, and it is a convenience
+        return None

@@ -45,8 +45,8 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Replace a text file atomically: UTF-8, line ends as they are."""
-    write_bytes(path, text.encode())
+    """Replace a text file atomically: UTF-8, line ends as they are; half a character stands as an escape."""
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
@@ -89,7 +89,7 @@ def remove_folder(path: str | os.PathLike[str]) -> None:
 @contextmanager
 def appending(path: Path) -> Iterator[IO[str]]:
     """Open a text file (UTF-8) for further lines; what the system refuses is a `WriteError` that names it."""
-    with _naming(path), path.open("a", encoding="utf-8", newline="") as file:
+    with _naming(path), path.open("a", encoding="utf-8", errors="backslashreplace", newline="") as file:
         yield file
 
 

@@ -24,7 +24,7 @@ def describe_environment() -> dict[str, Any]:
         "memory_gib": _memory_gib(),
         "packages": {name: version for name in _PACKAGES if (version := package_version(name))},
         "commit": _commit(),
-        "command": " ".join(sys.argv),
+        "command": " ".join(sys.argv).encode(errors="backslashreplace").decode(),  # a path may be no UTF-8
     }
 
 
