@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from itertools import groupby
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,38 +13,37 @@ from normlab.data.conll import ColumnFile
 from normlab.data.predicted_columns import write_predicted_columns
 from normlab.errors import UserError
 
-LINES = st.sampled_from(["a NN a O", "b\tB-x", "c O  ", " d  O", "é\u00a0 \u0085 O", "", " ", "\t", "-DOCSTART- -X- O"])
+CODINGS = ["utf-8", "utf-8-sig", "utf-16"]
+NO_WORDS = ["", " ", "\t", "-DOCSTART- -X- O", "# text = a b", "# a comment"]
+SPACES = ["a O", "c O \t", " d  O", "é\u00a0 O", "\u0085 _", "# O"]
+TABS = ["a b\tO", "b\tB-x", "c\tO\t ", "é\u00a0\tO", "\u0085\t_"]
 
 
-def words_per_sentence(lines):
-    blocks, inside = [], False
-    for line in lines:
-        word = bool(line.strip(" \t")) and not line.startswith("-DOCSTART-")
-        if word and not inside:
-            blocks.append(0)
-        if word:
-            blocks[-1] += 1
-        inside = word
-    return blocks
+@st.composite
+def files(draw):
+    """Lines of a column file, each with whether it holds a word; comments stand at the top of a sentence only."""
+    words = draw(st.sampled_from([SPACES, TABS]))
+    lines = draw(st.lists(st.lists(st.sampled_from(words), min_size=1, max_size=4), min_size=1, max_size=4))
+    found = []
+    for sentence in lines:
+        tops = draw(st.lists(st.sampled_from(NO_WORDS), max_size=3))
+        found += [(line, False) for line in ["", *tops]] + [(line, True) for line in sentence]
+    return found
 
 
-@given(lines=st.lists(LINES, min_size=1), end=st.sampled_from(["\n", "\r\n"]), last=st.booleans())
-def test_only_the_last_column_changes(tmp_path_factory, lines, end, last):
+@given(
+    lines=files(), end=st.sampled_from(["\n", "\r\n", "\r\r\n"]), last=st.booleans(), coding=st.sampled_from(CODINGS)
+)
+def test_only_the_last_column_changes(tmp_path_factory, lines, end, last, coding):
     folder = tmp_path_factory.mktemp("predictions")
-    text = end.join([*lines, ""]) if last or not lines[-1] else end.join(lines)
-    (folder / "in.txt").write_bytes(text.encode())
-    blocks = words_per_sentence(lines)
+    text = end.join(line for line, _ in lines) + (end if last else "")
+    (folder / "in.txt").write_bytes(text.encode(coding))
+    blocks = [len(list(block)) for word, block in groupby(lines, key=lambda line: line[1]) if word]
     count = write_predicted_columns(folder / "in.txt", folder / "out.txt", [["T-ö"] * n for n in blocks])
-    expected = text
-    for old, new in [
-        ("a NN a O", "a NN a T-ö"),
-        ("b\tB-x", "b\tT-ö"),
-        ("c O  ", "c T-ö  "),
-        (" d  O", " d  T-ö"),
-        ("\u0085 O", "\u0085 T-ö"),
-    ]:
-        expected = expected.replace(old, new)
-    assert (folder / "out.txt").read_bytes().decode() == expected
+    expected = end.join(re.sub(r"([^\s]+)([ \t]*)$", r"T-ö\2", line) if word else line for line, word in lines) + (
+        end if last else ""
+    )
+    assert (folder / "out.txt").read_bytes() == expected.encode(coding)
     assert count == len(blocks)
 
 

@@ -158,7 +158,7 @@ def test_a_copy_is_not_parsed_again(tmp_path, monkeypatch):
     for name in ("one.txt", "two.txt"):
         (tmp_path / name).write_text(PLAIN)
     assert read(tmp_path / "one.txt", tmp_path / "cache") == ROWS
-    monkeypatch.setattr("normlab.data.glove._entries", lambda *_: pytest.fail("parsed again"))
+    monkeypatch.setattr("normlab.data.glove.vector_entries", lambda *_: pytest.fail("parsed again"))
     assert read(tmp_path / "two.txt", tmp_path / "cache") == ROWS
 
 

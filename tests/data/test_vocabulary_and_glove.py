@@ -72,7 +72,7 @@ def test_a_file_is_parsed_once_whatever_is_asked(tmp_path, monkeypatch):
         cache = tmp_path / f"cache-{path.suffix}"
         first = load_glove(path, ["cat"], dimension=dimension, cache_dir=cache)
         with monkeypatch.context() as patch:
-            patch.setattr("normlab.data.glove._entries", lambda *_: pytest.fail("parsed again"))
+            patch.setattr("normlab.data.glove.vector_entries", lambda *_: pytest.fail("parsed again"))
             again = load_glove(path, ["cat"], dimension=3, cache_dir=cache)
             assert glove_words(path, dimension=dimension, cache_dir=cache) == ["the", "cat", "0000", ". .", "Cat"]
             assert glove_fingerprint(path, dimension=3, cache_dir=cache).startswith("3d-")

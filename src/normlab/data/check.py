@@ -1,4 +1,4 @@
-"""`normlab data check`: read a data set, or images for prediction, and say what is in it."""
+"""`normlab data check`: read a data set, images for prediction, sentences or vectors, and say what is in it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from normlab.data.check_text import check_text
 from normlab.data.course_csv import read_csv_images
 from normlab.data.images import load_images, open_source
 from normlab.data.known import PUBLISHED_MD5
@@ -16,11 +17,15 @@ from normlab.data.known import PUBLISHED_MD5
 def check(path: str | os.PathLike[str], *, cache_dir: str | os.PathLike[str] | None = None) -> dict[str, Any]:
     """Read everything at `path` (or of that name), check published sums, and report; JSON-able.
 
+    Folders and files of sentences, and word vectors, are reported by `check_text`.
+
     Returns: kind, name, image_size, classes, counts by split, per_class counts by split and class, sums (the files
         whose MD5 equals the published one), fingerprint, notes (what was left out or changed).
         For a CSV: kind and rows.
     Raises: UserError for what is wrong; all images that cannot be read at once.
     """
+    if (text := check_text(Path(path))) is not None:
+        return text
     if str(path).lower().endswith(".csv") and Path(path).is_file():
         return {"kind": "images without labels (CSV)", "rows": sum(1 for _ in read_csv_images(Path(path)))}
     source = open_source(path, cache_dir=cache_dir, sums=PUBLISHED_MD5)

@@ -1,4 +1,4 @@
-"""What a file that is no text is, told from its first bytes: so that a message says what was seen."""
+"""What a message says of what it has met: the kind of a file that is no text, and text that may hold anything."""
 
 from __future__ import annotations
 
@@ -58,6 +58,12 @@ def refuse_no_text(path: Path, head: bytes, wanted: str) -> None:
     """Raise `UserError` if a file's first bytes say that it is no text."""
     if (kind := kind_of(head)) is not None:
         raise UserError(f"{path}: is {kind}, not {wanted}; {_fix(kind)}")
+
+
+def shown(text: str, longest: int = 60) -> str:
+    """Return what a message shows of a user's text: one line, signs that cannot be seen as ?, cut where it is long."""
+    cut = text if len(text) <= longest else f"{text[:longest]}..."
+    return "".join(letter if letter.isprintable() else "?" for letter in cut)
 
 
 def _fix(kind: str) -> str:

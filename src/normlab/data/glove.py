@@ -75,7 +75,7 @@ def glove_words(path: str | Path, *, dimension: int | None = None, cache_dir: Pa
     path = Path(path)
     if cache_dir is not None:
         return list(dict.fromkeys(_cached(path, dimension, cache_dir)[0]))
-    return list(dict.fromkeys(entry.word for entry in _entries(path, dimension, None)))
+    return list(dict.fromkeys(entry.word for entry in vector_entries(path, dimension, None)))
 
 
 def glove_fingerprint(path: str | Path, *, dimension: int | None = None, cache_dir: Path) -> str:
@@ -93,10 +93,16 @@ def glove_fingerprint(path: str | Path, *, dimension: int | None = None, cache_d
     return kept.read_text()
 
 
+def vector_entries(path: Path, dimension: int | None = None, wanted: set[bytes] | None = None) -> Iterator[Entry]:
+    """Yield a file's vectors as they stand there, those of the `wanted` words or all. Raises: as `load_glove`."""
+    with _opened(path, dimension) as file:
+        yield from entries(path, file, dimension, wanted)
+
+
 def _parsed(path: Path, dimension: int | None, wanted: set[bytes]) -> tuple[list[str], np.ndarray]:
-    held = list(_entries(path, dimension, wanted))
+    held = list(vector_entries(path, dimension, wanted))
     if not held:
-        size = len(next(_entries(path, dimension, None)).numbers)
+        size = len(next(vector_entries(path, dimension, None)).numbers)
         return [], np.empty((0, size), dtype=np.float32)
     return [entry.word for entry in held], np.stack([vector_of(path, entry) for entry in held])
 
@@ -127,7 +133,7 @@ def _fill(path: Path, dimension: int | None, matrix_file: Path, words_file: Path
     known: list[str] = []
     try:
         with atomic_binary(matrix_file) as file:
-            for entry in _entries(path, dimension, None):
+            for entry in vector_entries(path, dimension, None):
                 known.append(entry.word)
                 file.write(vector_of(path, entry).tobytes())
         with atomic_binary(words_file) as file:
@@ -169,11 +175,6 @@ def _content(path: Path, cache_dir: Path) -> str:
         with suppress(OSError), atomic_binary(kept) as out:  # it is only hashed again
             out.write(digest.encode())
     return digest
-
-
-def _entries(path: Path, dimension: int | None, wanted: set[bytes] | None) -> Iterator[Entry]:
-    with _opened(path, dimension) as file:
-        yield from entries(path, file, dimension, wanted)
 
 
 @contextmanager

@@ -51,6 +51,32 @@ def is_well_formed(tag: str, scheme: Scheme) -> bool:
     return tag == OUTSIDE or (prefix != "" and prefix in _PREFIXES[scheme] and entity_type != "")
 
 
+def tag_style(sentences: Iterable[Sequence[str]]) -> str:
+    """Return what the tags of some sentences look like ("BIO", "IOB1", "BILOU"); "" if there is no entity.
+
+    Styles that no scheme here reads are described too, for messages.
+    """
+    held = [tuple(tags) for tags in sentences]
+    tags = sorted({tag for sentence in held for tag in sentence if tag not in {OUTSIDE, "_", "-"}})
+    if not tags:
+        return ""
+    prefixes = {prefix for prefix, entity_type in map(split_tag, tags) if entity_type}
+    if prefixes <= set("BIESLUMW") and all("-" in tag for tag in tags):
+        if prefixes <= set("BI"):
+            legal = [scheme for scheme in ("bio", "iob1") if all(first_illegal(row, scheme) is None for row in held)]
+            return {"bio": "BIO", "iob1": "IOB1"}[legal[0]] if legal else "BIO with illegal sequences"
+        if prefixes & set("LU"):
+            return "BILOU"
+        return "BMES" if prefixes & set("MW") else "BIOES"
+    if all(tag[:2] in {"B_", "I_"} for tag in tags):
+        return "BIO with an underscore (B_PER)"
+    if all(tag[-2:] in {"-B", "-I"} for tag in tags):
+        return "types before B and I (PER-B)"
+    if all(tag.isdigit() for tag in tags):
+        return "numbers"
+    return "types without B- and I-" if not any("-" in tag for tag in tags) else ""
+
+
 def split_tag(tag: str) -> tuple[str, str]:
     """Return prefix and type: ("B", "geo") of "B-geo", ("O", "") of "O". The type may hold hyphens."""
     prefix, _, entity_type = tag.partition("-")

@@ -16,7 +16,7 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
-from normlab.data.file_kinds import refuse_no_text
+from normlab.data.file_kinds import refuse_no_text, shown
 from normlab.errors import UserError
 
 LONGEST_LINE = 2**20
@@ -86,11 +86,11 @@ def vector_of(path: Path, entry: Entry) -> np.ndarray:
             vector = np.array(entry.numbers, dtype=np.float64).astype(np.float32)
     except ValueError:
         hint = " (decimal commas?)" if any(map(_DECIMAL_COMMA.fullmatch, entry.numbers)) else ""
-        raise UserError(f"{path}:{entry.line}: what follows '{_shown(entry.word)}' is not all numbers{hint}") from None
+        raise UserError(f"{path}:{entry.line}: what follows '{shown(entry.word)}' is not all numbers{hint}") from None
     if not np.isfinite(vector).all():
         field = entry.numbers[int(np.flatnonzero(~np.isfinite(vector))[0])].decode("utf-8", "replace")
         raise UserError(
-            f"{path}:{entry.line}: '{_shown(field)}' in the vector of '{_shown(entry.word)}' is not a finite number: "
+            f"{path}:{entry.line}: '{shown(field)}' in the vector of '{shown(entry.word)}' is not a finite number: "
             "remove the line, or take the file from its source again"
         )
     return vector
@@ -170,7 +170,3 @@ def _is_header(text: bytes, shape: _Shape) -> bool:
         return False
     _, numbers = shape.split(text)
     return len(numbers) == shape.size > 1 and not any(_NUMBER.fullmatch(field) for field in numbers)
-
-
-def _shown(text: str) -> str:
-    return "".join(letter if letter.isprintable() else "?" for letter in text[:40])

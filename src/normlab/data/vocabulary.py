@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from normlab.data.file_kinds import shown
 from normlab.errors import UserError
 from normlab.runs.atomic import atomic_binary
 
@@ -77,9 +78,12 @@ class Vocabulary:
         """Read what `save` wrote. Raises: UserError if it is something else."""
         try:
             content = json.loads(path.read_bytes())
-            return cls(content["words"], content["counts"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{path}: not a vocabulary that normlab saved ({error})") from None
+            words, counts = content["words"], content["counts"]
+            if not all(isinstance(word, str) for word in words) or not all(type(count) is int for count in counts):
+                raise ValueError("words must be strings and counts whole numbers")
+            return cls(words, counts)
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise UserError(f"{path}: not a vocabulary that normlab saved ({shown(str(error))})") from None
 
 
 def spellings(word: str) -> list[str]:

@@ -110,13 +110,13 @@ class Training:
         refuse_other_data(folder, self.data)
         used = {"fingerprint": self.data.fingerprint, "precision": self.placement.precision}
         folder.write_card({**self.data.card, **used})
-        for note in self.data.card.get("notes", ()):
-            progress.say(note)
         seed_stream(config.seed, "build")
         self.model = task.build(config, self.data.card)
         initialise(self.model, config.seed)
         self.model.to(self.placement.device)
         self.optimizer = build_optimizer(self.model, config)
+        for note in self.data.card.get("notes", ()):  # not before a mistake in the settings has had its one line
+            progress.say(note)
         self.average = weight_average(self.model, config, wanted=crew.first)
         self.monitor = config.monitor or task.monitor
         refuse_as_monitor(self.monitor)

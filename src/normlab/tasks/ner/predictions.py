@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from normlab.data.conll import ColumnFile
 from normlab.data.predicted_columns import write_predicted_columns
 from normlab.errors import UserError, did_you_mean
 from normlab.runs.atomic import atomic_text
+from normlab.tasks.ner.tagging import Records
 
 Record = dict[str, Any]
 FORMS = ("columns", "jsonl")
+_BREAKS = re.compile("[\t\r\n]+")
 
 
 def write_predictions(records: Iterator[Record], out: Path, form: str, source: Any) -> int:
@@ -27,6 +31,7 @@ def write_predictions(records: Iterator[Record], out: Path, form: str, source: A
     """
     if form not in (*FORMS, "auto"):
         raise UserError(f"{out}: unknown form '{form}' of predictions: {did_you_mean(form, FORMS)}; say --format")
+    reader = records.given.sentences if isinstance(records, Records) else None
     first = next(records, None)
     kind = "other" if first is None else first["input"]
     records = records if first is None else chain([first], records)
@@ -34,7 +39,8 @@ def write_predictions(records: Iterator[Record], out: Path, form: str, source: A
         form = "columns" if kind.startswith("columns") and out.suffix.lower() not in {".jsonl", ".json"} else "jsonl"
     if form == "columns" and kind.startswith("columns"):
         tags = (record["tags"] for record in records)
-        return write_predicted_columns(Path(source), out, tags, append=kind == "columns without tags")
+        columns = reader if isinstance(reader, ColumnFile) else Path(source)
+        return write_predicted_columns(columns, out, tags, append=kind == "columns without tags")
     return _write_lines(records, out, form)
 
 
@@ -47,5 +53,10 @@ def _write_lines(records: Iterator[Record], out: Path, form: str) -> int:
                 print(json.dumps(shown, ensure_ascii=False), file=file)
             else:
                 pairs = zip(record["words"], record["tags"], strict=True)
-                print("".join(f"{word}\t{tag}\n" for word, tag in pairs), file=file)
+                print("".join(f"{_in_one_line(word)}\t{tag}\n" for word, tag in pairs), file=file)
     return count
+
+
+def _in_one_line(word: str) -> str:
+    """Return a word with its tabs and line ends, which JSON and CSV can hold, as spaces."""
+    return _BREAKS.sub(" ", word)

@@ -6,25 +6,23 @@ lines have as many fields as those that training saw (or one less: the tag), or 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from normlab.data.conll import ColumnFile, Layout, is_word_line
+from normlab.data.column_layout import NUMBER, guess_layout, has_token_numbers, is_tag_or_dummy, rows_of
+from normlab.data.conll import ColumnFile, sample_lines
 from normlab.data.corpus import open_sentences
 from normlab.data.plain_text import PlainText, sentence_bounds, word_offsets
-from normlab.data.sentences import Sentence
-from normlab.data.tagging_scheme import is_well_formed
-from normlab.data.text_lines import text_lines
+from normlab.data.sentences import Sentence, SentenceFile, doubts
+from normlab.data.standard_input import path_of
 from normlab.errors import UserError
 
 Kind = Literal["columns", "columns without tags", "text", "other"]
 TEXT = "text"  # said instead of columns: it is running text
-_SAMPLE = 200
+_SENTENCES_TO_LOOK_AT = 200
 _NEARLY_ALL = 0.8
-_DUMMY_TAGS = {"_", "-"}
 _BARE = {".csv": "Kaggle's CSV", ".jsonl": "JSON lines", ".json": "JSON lines"}
 
 
@@ -46,21 +44,33 @@ def open_input(source: Any, card: Mapping[str, Any], encoding: str | None = None
     """
     if not isinstance(source, str | Path):
         return Input("other", _from_python(source), "sentences")
-    path = Path(source)
-    if not path.is_file():
+    path = path_of(Path(source))
+    if not path.exists():
         raise UserError(f"{path}: no such file; give a column file, a text, .jsonl or Kaggle's .csv")
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder; give one of its files, a column file, a text, .jsonl or Kaggle's .csv")
     options: dict[str, Any] = {} if encoding is None else {"encoding": encoding}
     bare = _BARE.get(path.suffix.lower())
     if bare is not None and columns is None:
-        return Input("other", open_sentences(path, tagged=False, **options), bare)
+        reader = open_sentences(path, tagged=False, **options)
+        return Input("other", reader, f"{bare}{_doubts(reader)}")
     names = _columns_of(path, list(card["columns"]), encoding or "utf-8") if columns is None else _given(columns)
     if names is None:
-        return Input("text", PlainText(path, **options), f"running text{_doubt(path, encoding, columns)}")
-    reader = ColumnFile(path, columns=names, tagged=False, **options)
-    said = "columns " + " ".join(reader.columns or ())
+        return Input("text", PlainText(path, **options), f"running text{_columns_after_all(path, encoding, columns)}")
+    table = ColumnFile(path, columns=names, tagged=False, **options)
+    said = "columns " + " ".join(table.columns or ())
     if "tag" in names:
-        return Input("columns", reader, f"{said}; the old tags are not read")
-    return Input("columns without tags", reader, f"{said}, without tags")
+        return Input("columns", table, f"{said}; the old tags are not read{_doubts(table)}")
+    return Input("columns without tags", table, f"{said}, without tags{_doubts(table)}")
+
+
+def _doubts(reader: SentenceFile) -> str:
+    """Return what makes one doubt the reading, from the first sentences; a mistake in them is told when it is met."""
+    try:
+        sample = list(islice(reader, _SENTENCES_TO_LOOK_AT))
+    except UserError:
+        return ""
+    return "".join(f"; {doubt}" for doubt in doubts(sample))
 
 
 def _given(columns: str) -> list[str] | None:
@@ -78,13 +88,17 @@ def _given(columns: str) -> list[str] | None:
 
 def _columns_of(path: Path, trained: list[str], encoding: str) -> list[str] | None:
     """Return the columns' names, `tag` last if there are tags; None for running text."""
-    rows, width = _rows_alike(path, encoding)
+    lines = sample_lines(path, encoding)
+    _, rows, width = rows_of(lines)
     if not width:
         return None
     alike = [row for row in rows if len(row) == width]
-    if width > 1 and sum(_ends_in_tag(row) for row in alike) >= _NEARLY_ALL * len(alike):
-        fits = width == len(trained) and trained[-1] == "tag"
-        return trained if fits else list(ColumnFile(path, encoding=encoding).layout().columns)
+    tagged = width > 1 and sum(is_tag_or_dummy(row[-1]) for row in alike) >= _NEARLY_ALL * len(alike)
+    numbered = width > 1 and has_token_numbers(alike)
+    if tagged or numbered:
+        fits = width == len(trained) and trained[-1] == "tag" and numbered == (NUMBER in trained)
+        names = trained if fits and tagged else _guessed(lines, path)
+        return names if tagged else [name if name != "tag" else f"column{width}" for name in names]
     if len(rows) < 5:
         return None
     if trained[-1] != "tag":  # the tags that training read stand further left, and stay there
@@ -92,24 +106,18 @@ def _columns_of(path: Path, trained: list[str], encoding: str) -> list[str] | No
     return {len(trained): trained, len(trained) - 1: trained[:-1], 1: ["word"]}.get(width)
 
 
-def _doubt(path: Path, encoding: str | None, columns: str | None) -> str:
+def _guessed(lines: Sequence[str], path: Path) -> list[str]:
+    """Return the guessed columns with `tag`, if there is one, last: no other column is ever replaced."""
+    names = list(guess_layout(lines, f"{path}:1").columns)
+    return [name if name != "tag" else "old_tag" for name in names[:-1]] + names[-1:]
+
+
+def _columns_after_all(path: Path, encoding: str | None, columns: str | None) -> str:
     """Return a hint for a file that may yet hold columns: every line has as many words as the others."""
-    rows, width = _rows_alike(path, encoding or "utf-8") if columns is None else ([], 0)
+    _, rows, width = rows_of(sample_lines(path, encoding or "utf-8") if columns is None else [])
     if width < 2 or len(rows) < 2:
         return ""
     return f"; most lines have {width} fields: if those are columns, name them (--columns)"
-
-
-def _rows_alike(path: Path, encoding: str) -> tuple[list[list[str]], int]:
-    """Return the first lines' fields, and how many nearly all lines have; 0 if their numbers differ."""
-    lines = (text for _, text in text_lines(path, encoding) if is_word_line(text))
-    rows = [Layout("\t" if "\t" in line else " ", ()).split(line) for line in islice(lines, _SAMPLE)]
-    width, count = Counter(map(len, rows)).most_common(1)[0] if rows else (0, 0)
-    return rows, width if count >= _NEARLY_ALL * len(rows) else 0
-
-
-def _ends_in_tag(row: Sequence[str]) -> bool:
-    return row[-1] in _DUMMY_TAGS or any(is_well_formed(row[-1], scheme) for scheme in ("bio", "bioes"))
 
 
 def _from_python(source: Iterable[str | Sequence[str]]) -> Iterator[Sentence]:

@@ -16,6 +16,7 @@ from normlab.tasks.ner.config import NerConfig
 from normlab.tasks.ner.data import evaluation_batches
 from normlab.tasks.ner.encoding import Lexicon
 from normlab.tasks.ner.model import Tagger
+from normlab.tasks.ner.reading import Input
 
 _CHUNK = 50_000  # words
 
@@ -29,13 +30,23 @@ class Tagged:
         self.entities = entities
 
 
-def records(
-    model: Tagger, sentences: Iterable[Sentence], lexicon: Lexicon, config: NerConfig, placement: Placement, kind: str
+class Records(Iterator[dict[str, Any]]):
+    """A record per sentence, in order, and what the sentences came in, for whoever writes them down."""
+
+    def __init__(self, model: Tagger, given: Input, lexicon: Lexicon, config: NerConfig, placement: Placement) -> None:
+        self.given = given
+        self._records = _records(model, given, lexicon, config, placement)
+
+    def __next__(self) -> dict[str, Any]:
+        return next(self._records)
+
+
+def _records(
+    model: Tagger, given: Input, lexicon: Lexicon, config: NerConfig, placement: Placement
 ) -> Iterator[dict[str, Any]]:
-    """Yield a record per sentence, in order; `input` holds `kind`, what the sentences came in."""
-    for chunk in _chunks(sentences):
+    for chunk in _chunks(given.sentences):
         for sentence, tagged in zip(chunk, _tag(model, chunk, lexicon, config, placement), strict=True):
-            yield {"input": kind, **_record(sentence, tagged)}
+            yield {"input": given.kind, **_record(sentence, tagged)}
 
 
 @torch.inference_mode()

@@ -19,7 +19,7 @@ from normlab.tasks.ner.labelled import labelled
 from normlab.tasks.ner.model import CharacterEncoder, Tagger, WordEmbedding
 from normlab.tasks.ner.predictions import write_predictions
 from normlab.tasks.ner.reading import Input, open_input
-from normlab.tasks.ner.tagging import records
+from normlab.tasks.ner.tagging import Records
 from normlab.tasks.ner.vectors import load_vectors
 
 
@@ -120,7 +120,7 @@ class NerTask:
         assert isinstance(model, Tagger)
         given = self._input(source, config, card)
         lexicon = Lexicon(card, lowercase=config.lowercase)
-        return records(model, given.sentences, lexicon, config, placement, given.kind)
+        return Records(model, given, lexicon, config, placement)
 
     def read_as(self, source: Any, config: NerConfig, card: Mapping[str, Any]) -> str:
         """Return what a source is taken for, in words: "columns token pos word, without tags"."""

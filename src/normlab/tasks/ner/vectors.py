@@ -34,3 +34,8 @@ def vector_fingerprints(config: NerConfig) -> dict[str, str]:
 def load_vectors(config: NerConfig, words: Sequence[str], dimension: int) -> WordVectors:
     """Return a vector for each word that has one."""
     return vector_source(config).load(words, dimension)
+
+
+def coverage_notes(config: NerConfig, words: Sequence[str]) -> list[str]:
+    """Return how many of the training's words have a pretrained vector, as a line; nothing for random vectors."""
+    return vector_source(config).coverage(words)
