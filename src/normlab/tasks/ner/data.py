@@ -237,14 +237,15 @@ def _known_tags(sentences: list[Sentence], path: Path) -> set[str]:
     return known
 
 
-def read_tagged(path: Path, config: NerConfig, *, known_tags: set[str]) -> tuple[list[Sentence], str]:
-    """Return the sentences of one tagged file, and what to tell about them, if anything.
+def read_tagged(path: Path, config: NerConfig, *, known_tags: set[str]) -> tuple[list[Sentence], list[str]]:
+    """Return the sentences of one tagged file, and what to tell about them.
 
     Raises: UserError for a tag outside `known_tags`, with file and line.
     """
     reader = _reader(path, config, known_tags)
-    sentences = [_tagged(sentence, path) for sentence in reader]
-    return sentences, f"{path.name}: --fix-tags repaired {reader.repaired} tags" if reader.repaired else ""
+    sentences = [_tagged(sentence, reader) for sentence in reader]
+    layout = [f"{path.name}: {reader.read_as()}"] if reader.read_as() else []
+    return sentences, [*layout, *_file_notes(reader, sentences)]
 
 
 def split_file(config: NerConfig, split: str, *, whole: bool) -> Path:
@@ -256,11 +257,13 @@ def split_file(config: NerConfig, split: str, *, whole: bool) -> Path:
     if whole and data.is_file():
         return data
     named = {"val": config.dev, "test": config.test}.get(split, "") if not whole else ""
-    stems = {"train": ("train",), "val": ("dev", "val"), "test": ("test",)}[split]
-    path = Path(named) if named else next((found for stem in stems if (found := _in_folder(data, stem))), None)
+    path = Path(named).expanduser() if named else None
+    if path is None and data.is_dir():
+        path = corpus_folder(data, {}).files.get(split)
     if path is None:
-        wanted = f"no {' or '.join(stem + '.txt' for stem in stems)} (nor .csv, .jsonl, .conll)"
-        where = f"{data}: holds {wanted}" if data.is_dir() else f"{data}: no such file or folder"
+        stems = {"train": "train", "val": "dev", "test": "test"}
+        where = f"{data}: holds no {stems[split]}.txt (nor .csv, .jsonl, .conll)"
+        where = where if data.is_dir() else f"{data}: no such file or folder"
         where = f"{data}: has no {split} file beside it" if data.is_file() else where
         raise UserError(f"{where}: give --data the tagged file itself")
     return path

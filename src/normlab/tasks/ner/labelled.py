@@ -30,8 +30,8 @@ def labelled(config: NerConfig, card: Mapping[str, Any], split: str, *, whole: b
         sentences, name = list(generated_sentences(split)), GENERATED
     else:
         path = split_file(config, split, whole=whole)
-        sentences, note = read_tagged(path, config, known_tags=set(card.get("file_classes", card["classes"])))
-        name, notes = path.name, [note] if note else []
+        sentences, notes = read_tagged(path, config, known_tags=set(card.get("file_classes", card["classes"])))
+        name = path.name
     fingerprint = content_fingerprint({split: sentences})
     own = card["scheme"]
     if own != card.get("file_scheme", own):
