@@ -8,17 +8,21 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from normlab.cli import main
+from normlab.config import TrainConfig
 from normlab.errors import UserError
 from normlab.runs import RunFolder
+from normlab.runs.lock import FolderLock
 from normlab.studies import Study, run_study
-from normlab.studies.local import train_cell
+from normlab.studies.local import train_cell, train_cells
 from normlab.studies.plan import make_plan, shipped_studies
-from normlab.studies.runner import lay_out
+from normlab.studies.runner import lay_out, with_threads
 from normlab.studies.text_table import as_text
 
 TINY = """
@@ -241,3 +245,111 @@ def test_planning_anew_when_all_35_cells_are_done_is_quick(tmp_path: Path) -> No
 def test_the_study_file_is_plain_json(study: Study) -> None:
     plan = json.loads((study.path / "study.json").read_text())
     assert {"title", "axes", "cells", "claims", "published", "version"} <= plan.keys()
+
+
+def train_in_a_moment(task: str, config: TrainConfig, path: Path) -> tuple[str, str]:
+    """Stand in for a training: a finished run, made at once."""
+    with RunFolder.create(path, config, task) as folder:
+        folder.finish({"state": "finished", "headline": "test/accuracy", "metrics": {"test/accuracy": 0.5}})
+    return "finished", "at once"
+
+
+@pytest.fixture
+def instant(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("normlab.studies.local.train_cell", train_in_a_moment)
+
+
+def threads_of(study: Study) -> list[int | None]:
+    return [cell.folder.config()["threads"] for cell in study.cells if cell.state != "waiting"]
+
+
+def test_a_study_goes_on_with_the_threads_of_its_first_run(
+    source: Path, tmp_path: Path, instant: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("normlab.studies.local._cores", lambda: 6)
+    lines: list[str] = []
+    study = run_study(source, scale="smoke", seeds=1, out=tmp_path / "s", workers=1, say=lines.append)
+    assert (study.threads, threads_of(study)) == (6, [6, 6])
+    assert lines[0].endswith(", 6 threads a cell")
+    study = run_study(source, scale="smoke", seeds=2, out=tmp_path / "s", workers=2, say=lines.append)
+    assert (study.threads, threads_of(study)) == (6, [6] * 4)
+
+
+def test_a_study_planned_before_threads_were_recorded_goes_on_with_those_of_its_cells(
+    source: Path, tmp_path: Path, instant: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("normlab.studies.local._cores", lambda: 6)
+    study = run_study(source, scale="smoke", seeds=1, out=tmp_path / "s", workers=2, say=lambda line: None)
+    plan = json.loads((study.path / "study.json").read_text())
+    del plan["threads"]
+    (study.path / "study.json").write_text(json.dumps(plan))
+    study = run_study(source, scale="smoke", seeds=2, out=tmp_path / "s", workers=1, say=lambda line: None)
+    assert threads_of(study) == [3] * 4
+
+
+def test_other_threads_than_those_of_the_plan_are_refused_once_a_cell_is_begun(
+    source: Path, tmp_path: Path, instant: None
+) -> None:
+    plan = make_plan(source, scale="smoke", seeds=1, threads=2)
+    lay_out(with_threads(plan, tmp_path / "s", 1), tmp_path / "s", source)
+    run_study(source, scale="smoke", seeds=1, out=tmp_path / "s", threads=1, say=lambda line: None)
+    with pytest.raises(UserError, match=r"trained with 1 thread, 2 are asked for.*leave --threads out"):
+        run_study(source, scale="smoke", seeds=1, out=tmp_path / "s", threads=2, say=lambda line: None)
+
+
+def test_threads_as_an_axis_are_each_cells_own(tmp_path: Path, instant: None) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(TINY.replace("norm: [bn, none]", "threads: [1, 2]"))
+    study = run_study(path, scale="smoke", seeds=1, out=tmp_path / "s", say=lambda line: None)
+    assert (study.threads, threads_of(study)) == (None, [1, 2])
+
+
+def test_cells_that_another_process_trains_are_left_to_it(source: Path, tmp_path: Path, instant: None) -> None:
+    plan = make_plan(source, scale="smoke")
+    out = tmp_path / "s"
+    lay_out(plan, out, source)
+    taken = RunFolder.create(out / "cells" / plan.cells[0].name, plan.cells[0].config, "image")
+    lines: list[str] = []
+    with taken:
+        taken.set_status("running")
+        study = run_study(source, scale="smoke", out=out, workers=1, say=lines.append)
+        assert [cell.state for cell in study.cells] == ["running", *["finished"] * 3]
+    assert lines[1].startswith(f"1 cell is being trained by another process (pid {os.getpid()} on ")
+    assert not any("failed" in line for line in lines)
+
+
+def test_a_cell_that_another_process_takes_first_is_busy_and_has_not_failed(source: Path, tmp_path: Path) -> None:
+    cell = make_plan(source, scale="smoke").cells[0]
+    folder = RunFolder.create(tmp_path / cell.name, cell.config, "image")
+    with folder:
+        assert train_cell("image", cell.config, folder.path) == (
+            "busy",
+            f"another process (pid {os.getpid()}) trains it",
+        )
+        assert train_cells("image", [cell.config], [folder.path])[0][0] == "busy"
+    assert folder.status()["state"] == "created"
+
+
+def test_the_command_line_tells_of_cells_that_another_process_trains(
+    source: Path, tmp_path: Path, instant: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = make_plan(source, scale="smoke", seeds=1)
+    out = tmp_path / "s"
+    lay_out(plan, out, source)
+    taken = RunFolder.create(out / "cells" / plan.cells[0].name, plan.cells[0].config, "image")
+    command = ["study", "run", str(source), "--scale", "smoke", "--seeds", "1", "--out", str(out)]
+    with taken:
+        taken.set_status("running")
+        assert main(command) == 1
+    told = capsys.readouterr().err.splitlines()
+    assert f"1 cell is being trained by another process (pid {os.getpid()})" in told[-1]
+    assert not any("failed" in line for line in told)
+
+
+def test_a_writer_waits_for_a_reader_that_looks_at_the_lock(tmp_path: Path) -> None:
+    """`study status` takes the lock for a moment; a cell that begins just then must not be refused."""
+    reader, writer = FolderLock(tmp_path / ".lock"), FolderLock(tmp_path / ".lock")
+    reader.acquire(tmp_path)
+    threading.Timer(0.1, reader.release).start()
+    writer.acquire(tmp_path)
+    writer.release()

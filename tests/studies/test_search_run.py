@@ -69,12 +69,12 @@ def test_the_test_split_is_read_for_the_best_trial_of_each_scheme_only(grid: tup
     assert len(best) == 2
     assert all("test/accuracy" in metrics for metrics in tested.values())
     for cell in study.cells:
-        assert (cell.folder.predictions / "test.csv").exists() is (cell.name in best)
+        assert (cell.folder.path / "evaluations").exists() is (cell.name in best)
 
 
 def test_running_it_again_trains_and_measures_nothing(grid: tuple[Path, Study]) -> None:
     source, study = grid
-    files = [*study.path.rglob("result.json"), study.path / "tested.json", *study.path.rglob("test.csv")]
+    files = [*study.path.rglob("result.json"), study.path / "tested.json", *study.path.rglob("evaluation.json")]
     before = [path.stat().st_mtime_ns for path in files]
     lines: list[str] = []
     run_search(source, out=study.path, say=lines.append)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -13,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from normlab.runs import RunFolder
-from normlab.studies.workers import Worker, new_stop
 
 STUDY = """
 title: Long enough to be stopped
@@ -31,44 +29,6 @@ def wait_until(holds: Callable[[], bool], seconds: float = 120) -> None:
     while not holds():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.05)
-
-
-def sleep_and_tell(begun: Path, ended: Path) -> None:
-    """Be busy for minutes in small steps, as training is; write down that it was interrupted."""
-    begun.write_text(str(os.getpid()))
-    try:
-        for _ in range(6000):
-            time.sleep(0.05)
-    except KeyboardInterrupt:
-        time.sleep(1.2)  # a second interrupt in this time must not spoil the note
-        ended.write_text("interrupted")
-        raise
-
-
-def test_a_stop_interrupts_the_call_in_hand_once_and_refuses_the_next(tmp_path: Path) -> None:
-    stop = new_stop()
-    with Worker(1, stop) as worker:
-        call = worker.submit(sleep_and_tell, tmp_path / "begun", tmp_path / "ended")
-        wait_until((tmp_path / "begun").exists)
-        stop.set()
-        with pytest.raises(KeyboardInterrupt):
-            call.result(timeout=60)
-        assert (tmp_path / "ended").read_text() == "interrupted"
-        with pytest.raises(KeyboardInterrupt):
-            worker.submit(os.getpid).result(timeout=60)
-
-
-def test_a_terminated_worker_writes_down_what_it_has_and_lives_on(tmp_path: Path) -> None:
-    with Worker(1) as worker:
-        pid = worker.submit(os.getpid).result(timeout=60)
-        call = worker.submit(sleep_and_tell, tmp_path / "begun", tmp_path / "ended")
-        wait_until((tmp_path / "begun").exists)
-        os.kill(pid, signal.SIGTERM)
-        os.kill(pid, signal.SIGINT)
-        with pytest.raises(KeyboardInterrupt):
-            call.result(timeout=60)
-        assert (tmp_path / "ended").read_text() == "interrupted"
-        assert worker.submit(os.getpid).result(timeout=60) == pid
 
 
 @pytest.mark.parametrize(

@@ -150,7 +150,26 @@ def _study_run(options: argparse.Namespace) -> int:
         cluster=_cluster(options),
         **_study_changes(options),
     )
-    return _show_study(study, as_json=options.json)
+    exit_code = _show_study(study, as_json=options.json)
+    return exit_code or _tell_what_is_left(study)
+
+
+def _tell_what_is_left(study: Any) -> int:
+    """Say which cells are not over though the run is: another process has them, or had them. Return the exit code."""
+    others = study.trained_elsewhere()
+    over = ("finished", "diverged", "pruned", "failed", "running")
+    open_cells = [cell for cell in study.cells if cell.state not in over]
+    if others:
+        line = "1 cell is" if len(others) == 1 else f"{len(others)} cells are"
+        pid = others[0].writer().get("pid", "?")
+        print(
+            f"normlab: {study.path}: {line} being trained by another process (pid {pid}): its report will have them; "
+            "or run the same command again once it has ended",
+            file=sys.stderr,
+        )
+    elif open_cells:
+        print(f"normlab: {study.path}: {len(open_cells)} not over: run the same command again", file=sys.stderr)
+    return 1 if others or open_cells else 0
 
 
 def _show_study(study: Any, *, as_json: bool, out: Path | None = None) -> int:

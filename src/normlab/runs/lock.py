@@ -27,6 +27,23 @@ _HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)
 _TRIES, _PAUSE = 5, 0.05  # a reader who looks whether the lock is held has it for an instant
 
 
+class FolderBusyError(UserError):
+    """Another process writes to a folder.
+
+    Attributes:
+        holder: its process number, or "unknown".
+    """
+
+    def __init__(self, folder: Path, holder: str) -> None:
+        super().__init__(
+            f"{folder}: another process (pid {holder}) is writing to it: wait for it, or choose another --out"
+        )
+        self.folder, self.holder = folder, holder
+
+    def __reduce__(self) -> tuple[type[FolderBusyError], tuple[Path, str]]:
+        return type(self), (self.folder, self.holder)
+
+
 class FolderLock:
     """A lock file. `acquire` refuses instead of waiting, because two writers are a user's mistake."""
 
@@ -37,7 +54,7 @@ class FolderLock:
     def acquire(self, folder: Path) -> None:
         """Take the lock.
 
-        Raises: UserError naming the folder and the process that writes to it, or why there is no lock.
+        Raises: FolderBusyError naming the folder and the process that writes to it; UserError why there is no lock.
         """
         try:
             file = self.path.open("a+", encoding="utf-8")
@@ -54,9 +71,7 @@ class FolderLock:
                     f"{folder}: its file system has no locks ({error.strerror}), which keep a second process from "
                     "writing to it: choose a folder on another disk, with --out"
                 ) from None
-            raise UserError(
-                f"{folder}: another process (pid {holder}) is writing to it: wait for it, or choose another --out"
-            ) from None
+            raise FolderBusyError(folder, holder) from None
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()

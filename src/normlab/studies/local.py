@@ -8,29 +8,24 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing.synchronize import Event
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import Any
 
 from normlab.config import TrainConfig
 from normlab.errors import UserError
 from normlab.runs import RunFolder
+from normlab.runs.lock import FolderBusyError
 from normlab.studies.plan import Cell
-from normlab.studies.workers import Worker, new_stop
+from normlab.studies.supervisor import Died, Job, run_jobs
 
 
 @dataclass(frozen=True)
 class Outcome:
     """How a cell ended."""
 
-    state: str  # finished, diverged, failed
+    state: str  # finished, diverged, pruned, failed, busy (another process trains it)
     line: str  # for people: the headline metric, or the error
     seconds: float
 
@@ -45,95 +40,65 @@ def run_local(
     *,
     workers: int | None,
     say: Callable[[str], None],
+    threads: int = 1,
     train: Trainer | None = None,
     concurrent: int = 1,
 ) -> list[Outcome]:
     """Train cells, `workers` at a time; return how each ended, in the order of ending.
 
     Args:
+        threads: of a worker's computations, as the cells' configurations have them.
         concurrent: so many cells share a worker's process and its data, a step of each in turn; meant for a GPU that
             one small network does not fill.
         train: what a worker does with a cell, picklable; default `train_cell`.
-    Raises: KeyboardInterrupt once the workers have stopped; what they have saved stays.
+    Raises: KeyboardInterrupt once the workers have ended, unless every cell is over; what they have saved stays.
     """
     if not cells:
         return []
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    count = min(workers or _default_workers(cores), -(-len(cells) // concurrent))
-    queue: SimpleQueue[Cell] = SimpleQueue()
-    for cell in cells:
-        queue.put(cell)
+    groups = [cells[start : start + concurrent] for start in range(0, len(cells), concurrent)]
     outcomes: list[Outcome] = []
 
-    def report(cell: Cell, outcome: Outcome) -> None:
-        outcomes.append(outcome)
-        say(f"[{len(outcomes)}/{len(cells)}] {cell.name}  {outcome.state}  {outcome.line}  ({outcome.seconds:.0f} s)")
+    def ended(number: int, value: Any, seconds: float) -> None:
+        told = [("failed", str(value))] * len(groups[number]) if isinstance(value, Died) else value
+        for cell, (state, line) in zip(groups[number], told, strict=True):
+            outcomes.append(Outcome(state, line, seconds))
+            say(f"[{len(outcomes)}/{len(cells)}] {cell.name}  {state}  {line}  ({seconds:.0f} s)")
 
-    lane = _Lane(queue, task, folder, max(1, cores // count), report, train, concurrent, new_stop())
-    with ThreadPoolExecutor(count) as lanes:
-        running = [lanes.submit(lane.serve) for _ in range(count)]
-        try:
-            for ended in wait(running, return_when=FIRST_EXCEPTION).done:
-                ended.result()
-        except BaseException:
-            lane.stop.set()
+    jobs = [_job(group, task, folder, train) for group in groups]
+    try:
+        run_jobs(jobs, workers=workers or default_workers(), threads=threads, ended=ended)
+    except KeyboardInterrupt:  # a cell may end before it can say so
+        if len(outcomes) < len(cells) and not all((folder / c.name / "result.json").exists() for c in cells):
             raise
     return outcomes
 
 
-def _default_workers(cores: int) -> int:
+def threads_per_cell(cells: int, *, workers: int | None, concurrent: int = 1) -> int:
+    """Return each process's share of the cores, at least 1, if so many cells are trained side by side."""
+    processes = min(workers or default_workers(), -(-cells // concurrent))
+    return max(1, _cores() // max(1, processes))
+
+
+def default_workers() -> int:
     """One cell per core; a GPU is one machine, however many cores stand beside it."""
-    return 1 if shutil.which("nvidia-smi") else cores
+    return 1 if shutil.which("nvidia-smi") else _cores()
 
 
-@dataclass(frozen=True)
-class _Lane:
-    """Works off the queue with one process, renewed if it dies."""
-
-    queue: SimpleQueue[Cell]
-    task: str
-    folder: Path
-    threads: int
-    report: Callable[[Cell, Outcome], None]
-    train: Trainer | None
-    concurrent: int
-    stop: Event
-
-    def serve(self) -> None:
-        """Train cells until the queue is empty, or the study stops."""
-        worker = self._new_worker()
-        try:
-            while not self.stop.is_set() and (cells := _taken(self.queue, self.concurrent)):
-                started = time.perf_counter()
-                try:
-                    ended = self._train(worker, cells)
-                except BrokenProcessPool:
-                    ended = [("failed", "the worker process died (killed? out of memory?)")] * len(cells)
-                    worker = self._new_worker()
-                for cell, (state, line) in zip(cells, ended, strict=True):
-                    self.report(cell, Outcome(state, line, time.perf_counter() - started))
-        finally:
-            worker.shutdown()
-
-    def _new_worker(self) -> Worker:
-        return Worker(self.threads, self.stop)
-
-    def _train(self, worker: Worker, cells: list[Cell]) -> list[tuple[str, str]]:
-        """Return state and line of each of the cells that share the process."""
-        configs = [c.config if c.config.threads else c.config.with_values("study", threads=self.threads) for c in cells]
-        paths = [self.folder / cell.name for cell in cells]
-        if self.concurrent == 1:
-            return [worker.submit(self.train or train_cell, self.task, configs[0], paths[0]).result()]
-        assert self.train is None, "cells that share a process are trained by `train_cells`"
-        return worker.submit(train_cells, self.task, configs, paths).result()
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _taken(queue: SimpleQueue[Cell], width: int) -> list[Cell]:
-    cells: list[Cell] = []
-    with suppress(Empty):
-        while len(cells) < width:
-            cells.append(queue.get_nowait())
-    return cells
+def _job(cells: list[Cell], task: str, folder: Path, train: Trainer | None) -> Job:
+    """Return the training of cells that share a process."""
+    paths = [folder / cell.name for cell in cells]
+    if len(cells) == 1:
+        return Job(_alone, (train or train_cell, task, cells[0].config, paths[0]))
+    assert train is None, "cells that share a process are trained by `train_cells`"
+    return Job(train_cells, (task, [cell.config for cell in cells], paths))
+
+
+def _alone(train: Trainer, task: str, config: TrainConfig, path: Path) -> list[tuple[str, str]]:
+    return [train(task, config, path)]
 
 
 def train_cell(
@@ -143,7 +108,7 @@ def train_cell(
     from normlab.engine.api import train_folder
 
     try:
-        folder = RunFolder(path) if (path / "config.yaml").exists() else RunFolder.create(path, config, task)
+        folder = _folder(path, config, task)
         result: dict[str, Any] = train_folder(folder, quiet=True, prune=prune)
     except Exception as error:  # the study goes on; the run folder holds state and cause
         return _failure(error, path)
@@ -158,14 +123,26 @@ def train_cells(task: str, configs: list[TrainConfig], paths: list[Path]) -> lis
     ended: dict[Path, Any] = {}
     for config, path in zip(configs, paths, strict=True):
         try:
-            folders[path] = RunFolder(path) if (path / "config.yaml").exists() else RunFolder.create(path, config, task)
+            folders[path] = _folder(path, config, task)
         except UserError as error:
             ended[path] = error
     ended |= zip(folders, train_folders(list(folders.values()), concurrent=len(paths)), strict=True)
     return [_failure(ended[path], path) if isinstance(ended[path], Exception) else _told(ended[path]) for path in paths]
 
 
+def _folder(path: Path, config: TrainConfig, task: str) -> RunFolder:
+    """Return a cell's run folder, made if it is not there; another study's process may make it at the same time."""
+    try:
+        return RunFolder(path) if (path / "config.yaml").exists() else RunFolder.create(path, config, task)
+    except UserError:
+        if (path / "config.yaml").exists():
+            return RunFolder(path)
+        raise
+
+
 def _failure(error: Exception, path: Path) -> tuple[str, str]:
+    if isinstance(error, FolderBusyError):
+        return "busy", f"another process (pid {error.holder}) trains it"
     if isinstance(error, UserError):
         return "failed", str(error)
     return "failed", f"{type(error).__name__}: {error} (see {path / 'log.txt'})"

@@ -74,6 +74,7 @@ class Plan:
     axes: dict[str, list[Any]]
     cells: list[Cell] = field(repr=False)
     search: Search | None = None  # then the cells are its trials
+    threads: int | None = None  # of each cell; None: not decided yet, or the cells differ
 
 
 def shipped_studies() -> dict[str, Path]:

@@ -38,6 +38,7 @@ class StudyRecord(Part):
     axes: dict[str, list[str | int | float | bool | list[Any] | None]]
     published: list[str] = Field([])
     claims: list[dict[str, Any]] = Field([])
+    threads: Annotated[int, Field(ge=1)] | None = None
     search: dict[str, Any] | None = None
     cells: list[StudyCellRecord]
 

@@ -19,7 +19,7 @@ from normlab.errors import UserError
 from normlab.runs.archive import is_archive, unpack_study
 from normlab.runs.atomic import write_json, write_text
 from normlab.studies.cluster import ClusterOptions, run_on_ray
-from normlab.studies.local import run_local
+from normlab.studies.local import run_local, threads_per_cell
 from normlab.studies.plan import Cell, Plan, find_study, make_plan
 from normlab.studies.study import Study
 
@@ -67,17 +67,34 @@ def run_study(
     if plan.search is not None:
         raise UserError(f"{find_study(path_or_name)}: searches for settings: run it with `normlab tune {path_or_name}`")
     folder = _place(Path(out) if out else Path("runs") / f"{plan.name}-{scale}", say)
-    waiting = [cell for cell in in_pairs(plan.cells) if not (folder / "cells" / cell.name / "result.json").exists()]
-    if waiting:
+    cells = folder / "cells"
+    if any(not (cells / cell.name / "result.json").exists() for cell in plan.cells):
         refuse_wrong_claims(plan, find_study(path_or_name))
+    options = cluster or ClusterOptions()
+    share = (
+        max(1, int(options.cpus_per_cell))
+        if engine == "ray"
+        else threads_per_cell(len(plan.cells), workers=workers, concurrent=concurrent)
+    )
+    plan = with_threads(plan, folder, share)
     lay_out(plan, folder, find_study(path_or_name))
+    waiting = [cell for cell in in_pairs(plan.cells) if not (cells / cell.name / "result.json").exists()]
     done = len(plan.cells) - len(waiting)
-    say(f"{plan.file.title}: {len(plan.cells)} cells, {done} done, in {folder}")
+    threads = f", {counted(plan.threads, 'thread')} a cell" if waiting and plan.threads else ""
+    say(f"{plan.file.title}: {len(plan.cells)} cells, {done} done, in {folder}{threads}")
+    free = _left_by_others(waiting, Study.open(folder), say)
     if engine == "ray":
-        options = cluster or ClusterOptions()
-        run_on_ray(waiting, plan.file.task, folder / "cells", workers=workers, options=options, say=say)
+        run_on_ray(free, plan.file.task, cells, workers=workers, options=options, say=say)
     else:
-        run_local(waiting, plan.file.task, folder / "cells", workers=workers, say=say, concurrent=concurrent)
+        run_local(
+            free,
+            plan.file.task,
+            cells,
+            workers=workers,
+            say=say,
+            threads=plan.threads or share,
+            concurrent=concurrent,
+        )
     study = Study.open(folder)
     for sentence in study.mixed_inputs():
         say(f"warning: {sentence}: their comparison compares these too")
@@ -94,6 +111,62 @@ def _place(out: Path, say: Say) -> Path:
     unpack_study(out, folder)
     say(f"{out}: finished cells taken into {folder}; `normlab study pack {folder} --out {out}` puts new ones back")
     return folder
+
+
+def _left_by_others(waiting: list[Cell], study: Study, say: Say) -> list[Cell]:
+    """Return the cells that no other process is training; tell how many there are of the others."""
+    others = {cell.name: cell for cell in study.trained_elsewhere()}
+    taken = [cell for cell in waiting if cell.name in others]
+    if taken:
+        writer = others[taken[0].name].writer()
+        say(
+            f"{counted(len(taken), 'cell is', 'cells are')} being trained by another process "
+            f"(pid {writer.get('pid', '?')} on {writer.get('host', '?')}) and left to it"
+        )
+    return [cell for cell in waiting if cell.name not in others]
+
+
+def with_threads(plan: Plan, folder: Path, share: int) -> Plan:
+    """Return a plan whose cells all know their number of threads.
+
+    How many threads add up a sum decides its last digits, so the number is part of the plan: the first run records it,
+    and whatever `--workers` says later, a study goes on with it.
+
+    Args:
+        share: what a cell gets if nothing is recorded yet.
+    Raises: UserError if other threads are asked for than cells of the folder were trained with.
+    """
+    asked = {cell.config.threads for cell in plan.cells}
+    recorded, begun = _recorded_threads(folder)
+    if asked == {None}:
+        threads = recorded or share
+        configs = [cell.config.with_values("study", threads=threads) for cell in plan.cells]
+        cells = [replace(cell, config=config) for cell, config in zip(plan.cells, configs, strict=True)]
+        return replace(plan, cells=cells, threads=threads)
+    number = asked.pop()
+    if asked:  # an axis, or variants
+        return plan
+    if begun and recorded not in (None, number):
+        raise UserError(
+            f"{folder}: its cells are trained with {counted(recorded or 0, 'thread')}, {number} are asked for, which "
+            "gives other last digits: leave --threads out, or choose another --out"
+        )
+    return replace(plan, threads=number)
+
+
+def _recorded_threads(folder: Path) -> tuple[int | None, bool]:
+    """Return the threads of a study's cells, None if they differ or nothing says so, and whether one was begun."""
+    if not (folder / "study.json").exists():
+        return None, False
+    study = Study.open(folder)
+    begun = [cell for cell in study.cells if cell.state != "waiting"]
+    numbers = {cell.folder.config().get("threads") for cell in begun}  # a plan of an older version says nothing
+    return study.threads or (numbers.pop() if len(numbers) == 1 else None), bool(begun)
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """Return a number with its noun: "1 cell", "2 cells"."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def refuse_wrong_claims(plan: Plan, source: Path) -> None:
@@ -145,6 +218,7 @@ def lay_out(plan: Plan, folder: Path, source: Path) -> None:
             "axes": plan.axes,
             "published": plan.file.published,
             "claims": plan.file.claims,
+            "threads": plan.threads,
             "search": None if plan.search is None else plan.search.model_dump(mode="json"),
             "cells": [
                 {"name": cell.name, "values": cell.values, "seed": cell.seed, "hash": cell.hash} for cell in plan.cells

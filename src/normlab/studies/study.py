@@ -72,6 +72,7 @@ class Study:
         claims: the study file's claims, as plain values.
         search: the file's `search` block if the cells are its trials, as plain values.
         left_out: a line for each damaged file whose run is no cell here (`readable`).
+        threads: of each cell whose configuration names none; None if the plan does not say.
     """
 
     path: Path
@@ -86,6 +87,7 @@ class Study:
     cells: list[StudyCell]
     search: dict[str, Any] | None = None
     left_out: list[str] = field(default_factory=list)
+    threads: int | None = None
 
     @classmethod
     def open(cls, path: Path | str) -> Self:
@@ -107,7 +109,8 @@ class Study:
         ]
         texts = {name: plan[name] for name in ("name", "title", "question", "task", "scale")}
         lists = {name: plan.get(name, []) for name in ("published", "claims")}
-        return cls(path=folder, axes=plan["axes"], cells=cells, search=plan.get("search"), **texts, **lists)
+        rest = {name: plan.get(name) for name in ("search", "threads")}
+        return cls(path=folder, axes=plan["axes"], cells=cells, **texts, **lists, **rest)
 
     def readable(self) -> Self:
         """Return the study without the cells of which a file is damaged; `left_out` names those files.
@@ -125,6 +128,10 @@ class Study:
         if left_out and not cells:
             raise UserError(left_out[0])
         return replace(self, cells=cells, left_out=left_out)
+
+    def trained_elsewhere(self) -> list[StudyCell]:
+        """Return the cells that a process is training now."""
+        return [cell for cell in self.cells if cell.state == "running"]
 
     def finished(self) -> Iterator[StudyCell]:
         """Yield the cells that have a result, diverged ones included."""

@@ -14,9 +14,9 @@ from typing import Any
 
 from normlab.errors import UserError
 from normlab.runs.lock import FolderLock
-from normlab.studies.local import run_local
+from normlab.studies.local import run_local, threads_per_cell
 from normlab.studies.plan import Cell, Plan, find_study, make_plan
-from normlab.studies.runner import Say, lay_out, refuse_wrong_claims, to_stderr, with_claims_that_apply
+from normlab.studies.runner import Say, lay_out, refuse_wrong_claims, to_stderr, with_claims_that_apply, with_threads
 from normlab.studies.search.settings import Search
 from normlab.studies.search.winners import measure_winners
 from normlab.studies.study import Study
@@ -59,6 +59,7 @@ def run_search(
         require_optuna(f"{source}: search")
     folder = Path(out) if out else Path("runs") / f"{plan.name}-{scale}"
     _refuse_other_search(plan.search, folder)
+    plan = with_threads(plan, folder, threads_per_cell(len(plan.cells), workers=workers))
     lay_out(plan, folder, source)
     lock = FolderLock(folder / ".lock")
     lock.acquire(folder)
@@ -84,7 +85,9 @@ def _train(plan: Plan, folder: Path, workers: int | None, say: Say) -> None:
     waiting = [cell for cell in cells if cell.name not in over]
     done = len(cells) - len(waiting)
     say(f"{plan.file.title}: {len(cells)} trials, {done} done, in {folder}")
-    run_local(waiting, plan.file.task, folder / "cells", workers=workers, say=say, train=trainer)
+    run_local(
+        waiting, plan.file.task, folder / "cells", workers=workers, say=say, threads=plan.threads or 1, train=trainer
+    )
 
 
 def in_rounds(plan: Plan) -> list[Cell]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from normlab.config import affects_result
+from normlab.errors import UserError
 from normlab.json_file import read_json
 from normlab.runs.atomic import write_json, write_text
 from normlab.runs.schema import checked
@@ -19,7 +20,7 @@ from normlab.studies.record import Tested
 from normlab.studies.runner import Say
 from normlab.studies.search.findings import SchemeSearch, read_schemes
 from normlab.studies.study import Study, StudyCell
-from normlab.studies.workers import Worker
+from normlab.studies.supervisor import Died, Job, run_jobs
 from normlab.tasks import task_settings
 from normlab.yaml_file import dump_yaml
 
@@ -45,10 +46,15 @@ def measure_winners(study: Study, say: Say) -> None:
     waiting = [cell for cell in cells if cell.name not in tested and "test" in cell.folder.result()["sizes"]]
     if waiting:
         say(f"measuring the best trial of each scheme on the test split ({len(waiting)} runs)")
-        with Worker(1) as worker:
-            for cell in waiting:
-                tested[cell.name] = worker.submit(_test_metrics, cell.folder.path).result()
-                write_json(study.path / TESTED, tested)
+
+        def ended(number: int, metrics: Any, seconds: float) -> None:
+            if isinstance(metrics, Died):
+                raise UserError(f"{waiting[number].folder.path}: not measured: {metrics}: run the search again")
+            tested[waiting[number].name] = metrics
+            write_json(study.path / TESTED, tested)
+
+        jobs = [Job(_test_metrics, (cell.folder.path,)) for cell in waiting]
+        run_jobs(jobs, workers=1, threads=1, ended=ended)
     if any(scheme.best for scheme in schemes):
         write_text(study.path / TUNED, tuned_study(study, schemes))
 
