@@ -58,7 +58,9 @@ def glove_files(folder):
 def test_every_container_gives_the_same_rows(tmp_path, cached):
     cache = tmp_path / "cache" if cached else None
     words = ["The", "cat", "Cat", "CAT", "1987", ". .", "missing"]
-    for path in glove_files(tmp_path):
+    paths = glove_files(tmp_path)
+    assert len(paths) == 4
+    for path in paths:
         for _ in range(2):
             vectors = load_glove(path, words, dimension=3, cache_dir=cache)
             assert vectors.found.tolist() == [True, True, True, True, True, True, False]
@@ -67,7 +69,9 @@ def test_every_container_gives_the_same_rows(tmp_path, cached):
 
 
 def test_a_file_is_parsed_once_whatever_is_asked(tmp_path, monkeypatch):
-    for path in glove_files(tmp_path):
+    paths = glove_files(tmp_path)
+    assert len(paths) == 4
+    for path in paths:
         dimension = 3 if path.suffix == ".zip" else None
         cache = tmp_path / f"cache-{path.suffix}"
         first = load_glove(path, ["cat"], dimension=dimension, cache_dir=cache)

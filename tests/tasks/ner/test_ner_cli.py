@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import tracemalloc
 from pathlib import Path
@@ -178,6 +179,82 @@ def test_a_bad_file_is_named_and_nothing_is_written(run: Run, content: bytes, hi
     with pytest.raises(UserError, match=hint):
         run.predict_to(source, tmp_path / "out.txt")
     assert not (tmp_path / "out.txt").exists()
+
+
+TABLE = [("Anna", "NNP", "x"), ("visited", "VBD", "x"), ("Paris", "NNP", "x"), (".", ".", "x")]
+
+
+def tags_of(out: Path, delimiter: str = " ") -> list[str]:
+    lines = out.read_text(encoding="utf-8").splitlines()
+    return [line.split(delimiter)[-1] for line in lines if line.split(delimiter)[0] in {row[0] for row in TABLE}]
+
+
+@pytest.mark.parametrize(
+    "comment", ["# sent_id = s-1", "# text = Anna visited Paris .", "# a b c", "-DOCSTART- -X- O O"]
+)
+def test_comments_come_back_byte_for_byte_and_change_no_tag(run: Run, comment: str, tmp_path: Path) -> None:
+    rows = "".join(f"{word} {pos} {chunk} _\n" for word, pos, chunk in TABLE)
+    plain, commented, out = tmp_path / "plain.txt", tmp_path / "commented.txt", tmp_path / "out.txt"
+    plain.write_text(f"{rows}\n{rows}")
+    commented.write_text(f"{comment}\n{rows}\n{comment}\n{rows}")
+    run.predict_to(plain, out)
+    tags = tags_of(out)
+    assert len(tags) == 2 * len(TABLE)
+    run.predict_to(commented, out)
+    assert tags_of(out) == tags
+    assert [line for line in out.read_text().splitlines() if line == comment] == [comment] * 2
+    assert strip_tags(out.read_bytes().replace(comment.encode(), b"")) == strip_tags(
+        commented.read_bytes().replace(comment.encode(), b"")
+    )
+
+
+@pytest.mark.parametrize("last", ["_", "O", "SpaceAfter=No"])
+def test_conllu_is_tagged_by_the_words_of_its_second_column(run: Run, last: str, tmp_path: Path) -> None:
+    rows = "".join(f"{n}\t{word}\t{pos}\t{last}\n" for n, (word, pos, _) in enumerate(TABLE, start=1))
+    source, out = tmp_path / "in.conllu", tmp_path / "out.conllu"
+    source.write_text(f"# sent_id = 1\n1-2\tx\t_\t_\n{rows}\n{rows}")
+    run.predict_to(source, out)
+    (plain,) = run.predict([[row[0] for row in TABLE]])
+    lines = [line for line in out.read_text().splitlines() if line[:1].isdigit() and not line.startswith("1-2")]
+    assert [line.split("\t")[-1] for line in lines] == plain["tags"] * 2
+    assert {len(line.split("\t")) for line in lines} == {5 if last == "SpaceAfter=No" else 4}
+    assert out.read_text().splitlines()[:2] == ["# sent_id = 1", "1-2\tx\t_\t_"]
+
+
+@pytest.mark.parametrize("coding", ["utf-8-sig", "utf-16", "utf-16-le"])
+def test_a_file_comes_back_in_its_own_encoding(run: Run, coding: str, tmp_path: Path) -> None:
+    source, out = tmp_path / "in.txt", tmp_path / "out.txt"
+    rows = "".join(f"{word} _\r\n" for word, _, _ in TABLE)
+    source.write_bytes(rows.encode(coding))
+    run.predict_to(source, out)
+    (plain,) = run.predict([[row[0] for row in TABLE]])
+    expected = "".join(f"{row[0]} {tag}\r\n" for row, tag in zip(TABLE, plain["tags"], strict=True))
+    assert out.read_bytes() == expected.encode(coding)
+
+
+def test_a_hyphen_stands_for_standard_input(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from normlab.data import standard_input
+
+    out = tmp_path / "out.txt"
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"Anna _\nleft _\n")))
+    standard_input._copy.cache_clear()
+    assert "columns word tag" in run.read_as(Path("-"))
+    assert run.predict_to(Path("-"), out) == 1
+    assert [line.split()[0] for line in out.read_text().splitlines()] == ["Anna", "left"]
+    standard_input._copy.cache_clear()
+
+
+def test_a_word_with_a_line_end_stays_in_its_line_of_columns(run: Run, tmp_path: Path) -> None:
+    source, out = tmp_path / "in.jsonl", tmp_path / "out.txt"
+    source.write_text(json.dumps({"tokens": ["a\nb", "c\td"]}))
+    run.predict_to(source, out, "columns")
+    assert [line.split("\t")[0] for line in out.read_text().splitlines()] == ["a b", "c d", ""]
+
+
+def test_what_looks_wrong_in_a_file_to_be_tagged_is_said(run: Run, tmp_path: Path) -> None:
+    source = tmp_path / "in.txt"
+    source.write_text("Anna _\n\nleft _\n\nRome _\n\n")
+    assert "3 of 3 sentences have one word" in run.read_as(source)
 
 
 def test_an_unknown_form_offers_the_nearest(run: Run, columns: Path, tmp_path: Path) -> None:

@@ -128,6 +128,7 @@ def test_probabilities_are_distributions_and_the_crfs_are_its_marginals() -> Non
         model = tagger(crf=crf)
         emissions = model(batch)
         shares = model.probabilities(emissions, batch.mask)[batch.mask]
+        assert len(shares) == batch.lengths.sum() > 0
         assert torch.allclose(shares.sum(-1), torch.ones(len(shares), dtype=shares.dtype), atol=1e-6)
         if model.crf is not None:  # themselves held against enumeration in tests/nn/test_crf.py
             assert torch.allclose(shares, model.crf.marginals(emissions, batch.mask)[batch.mask])

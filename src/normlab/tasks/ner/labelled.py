@@ -12,7 +12,8 @@ from normlab.data.sentences import Sentence
 from normlab.data.tagging_scheme import convert
 from normlab.data.vocabulary import UNKNOWN
 from normlab.tasks.ner.config import NerConfig
-from normlab.tasks.ner.data import NerData, content_fingerprint, read_tagged, split_file
+from normlab.tasks.ner.corpus import read_tagged, split_file
+from normlab.tasks.ner.data import NerData, content_fingerprint
 from normlab.tasks.ner.encoding import Lexicon, look_up_form
 from normlab.tasks.ner.generated import NAME as GENERATED
 from normlab.tasks.ner.generated import generated_sentences
