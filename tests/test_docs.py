@@ -41,6 +41,12 @@ def test_evidence_names_diverged_runs_and_keeps_shares_between_0_and_100(tmp_pat
     assert "| [S](../results/s.md) | all | 3 diverged |" in page
 
 
+def test_the_pages_hold_links_and_commands() -> None:
+    texts = [page.read_text(encoding="utf-8") for page in PAGES]
+    assert sum(len(re.findall(r"\]\((?!http|#)([^)#]+)", text)) for text in texts) > 20
+    assert sum(len(re.findall(r"^normlab ", text, re.MULTILINE)) for text in texts) > 20
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for link in re.findall(r"\]\((?!http|#)([^)#]+)", page.read_text(encoding="utf-8")):

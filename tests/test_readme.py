@@ -36,7 +36,9 @@ def test_the_readme_has_commands_of_both_kinds() -> None:
 
 def test_its_short_commands_run_in_order_in_an_empty_folder(tmp_path: Path) -> None:
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    for command in commands(long=False):
+    short = commands(long=False)
+    assert short
+    for command in short:
         done = subprocess.run(command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
 

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -60,6 +61,35 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 )
 def test_a_wrong_word_offers_the_nearest(words: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert said in fails(capsys, *words.split())
+
+
+# Settings from a file
+
+
+def test_a_runs_own_file_makes_the_same_run_again(run: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again"
+    assert main(["train", "image", "--config", str(run / "config.yaml"), "--out", str(again), "--json"]) == 0
+    assert RunFolder.open(again).config() == RunFolder.open(run).config()
+    assert RunFolder.open(again).result()["metrics"] == RunFolder.open(run).result()["metrics"]
+
+
+@pytest.mark.parametrize(
+    ("text", "flags", "said"),
+    [
+        ("lr: 2024-13-45\n", [], r"c.yaml:1: lr: .*valid number"),
+        ("task: image\nbatchsize: 3\n", [], r"c.yaml:2: unknown key 'batchsize': did you mean 'batch_size'"),
+        ("task: ner\n", [], r"c.yaml:1: is for the task 'ner', not for 'image'"),
+        ("lr: 0.1\n", ["--lr", "fast"], r"command line: lr: .*got 'fast'"),
+        ("a: &a [x]\nb: !!set {x}\n", [], r"c.yaml:2: not valid YAML"),
+    ],
+)
+def test_a_file_of_settings_is_refused_with_its_line(
+    text: str, flags: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "c.yaml").write_text(text, encoding="utf-8")
+    out = tmp_path / "run"
+    assert re.search(said, fails(capsys, "train", "image", "--config", tmp_path / "c.yaml", *flags, "--out", out))
+    assert not out.exists()
 
 
 # Places

@@ -56,6 +56,7 @@ SOME_ROWS = [[0, 1], [2], [0, 0, 5], [1, 2]] * 3
 @pytest.mark.parametrize("clip", [None, 0.3])
 def test_lazy_adam_is_dense_adam_where_every_step_touches_every_row(clip: float | None) -> None:
     lazy, dense = (trained(EVERY_ROW, sparse=sparse, clip=clip)[0] for sparse in (True, False))
+    assert not torch.equal(dense.weight, Table(sparse=False).weight)
     for name, value in dense.state_dict().items():
         assert torch.allclose(lazy.state_dict()[name], value, rtol=1e-5, atol=1e-7), name
 
@@ -65,6 +66,7 @@ def test_lazy_adam_is_dense_adam_where_every_step_touches_every_row(clip: float 
 def test_lazy_sgd_is_dense_sgd_always(batches: list[list[int]], clip: float | None) -> None:
     options = {"optimizer": "sgd", "momentum": 0.0, "clip": clip}
     lazy, dense = (trained(batches, sparse=sparse, **options)[0] for sparse in (True, False))  # type: ignore[arg-type]
+    assert not torch.equal(dense.weight, Table(sparse=False).weight)
     for name, value in dense.state_dict().items():
         assert torch.allclose(lazy.state_dict()[name], value, rtol=1e-5, atol=1e-7), name
 

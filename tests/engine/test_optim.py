@@ -25,8 +25,10 @@ def test_the_gate_of_batch_instance_norm_learns_ten_times_faster_and_never_decay
     optimizer = build_optimizer(model, TrainConfig(weight_decay=0.5))
     set_learning_rate(optimizer, 0.2)
     gate_id = id(model[1].gate)
-    for group in optimizer.param_groups:
-        is_gate = gate_id in map(id, group["params"])
+    holds_gate = [gate_id in map(id, group["params"]) for group in optimizer.param_groups]
+    assert sorted(holds_gate) == [False] * (len(holds_gate) - 1) + [True]
+    assert len(holds_gate) > 1
+    for group, is_gate in zip(optimizer.param_groups, holds_gate, strict=True):
         assert group["lr"] == pytest.approx(2.0 if is_gate else 0.2)
         assert group["weight_decay"] == (0.0 if is_gate else 0.5)
 
@@ -50,7 +52,9 @@ def test_cosine_equals_torchs_own() -> None:
     parameter = torch.nn.Parameter(torch.zeros(1))
     optimizer = torch.optim.SGD([parameter], lr=1.0)
     oracle = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=100)
-    for ours in rates(schedule="cosine"):
+    found = rates(schedule="cosine")
+    assert len(found) == 100
+    for ours in found:
         assert ours == pytest.approx(optimizer.param_groups[0]["lr"], abs=1e-9)
         optimizer.step()
         oracle.step()
@@ -108,7 +112,10 @@ def train_both(pair: tuple[nn.Module, QuickSGD, nn.Module, torch.optim.SGD], ste
 @pytest.mark.parametrize("nesterov", [False, True])
 def test_quick_sgd_moves_weights_as_torchs_own(nesterov: bool) -> None:
     pair = sgd_pair(nesterov=nesterov)
+    start = [parameter.clone() for parameter in pair[0].parameters()]
     train_both(pair, 5)
+    assert start
+    assert not any(torch.equal(was, now) for was, now in zip(start, pair[0].parameters(), strict=True))
     for own, torchs in zip(pair[0].parameters(), pair[2].parameters(), strict=True):
         assert torch.equal(own, torchs)
 
@@ -136,5 +143,6 @@ def test_quick_sgd_resumes_with_the_momenta_that_it_is_given() -> None:
     other[1].load_state_dict(pair[3].state_dict())
     other[3].load_state_dict(pair[1].state_dict())
     train_both(other, 2)
+    assert not torch.equal(next(other[0].parameters()), next(pair[0].parameters()))
     for own, torchs in zip(other[0].parameters(), other[2].parameters(), strict=True):
         assert torch.equal(own, torchs)

@@ -26,6 +26,8 @@ def shared_weights(norm: str, seed: int = 3) -> dict[str, torch.Tensor]:
 
 def test_all_schemes_start_from_identical_convolution_and_output_weights() -> None:
     reference = shared_weights("torch_batch")
+    assert len(reference) > 3
+    assert len(NORMS) >= 7
     for norm in NORMS:
         ours = shared_weights(norm)
         assert reference.keys() <= ours.keys()

@@ -105,7 +105,7 @@ def tagging_row(config: NerConfig, data: NerData, settings: Settings) -> Row:
     text = [" ".join(sentence.words) for sentence in generated_sentences("train")] * (1 if settings.quick else 5)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "text.txt"
-        path.write_text("\n".join(text) + "\n")
+        path.write_text("\n".join(text) + "\n", encoding="utf-8")
 
         def tag() -> int:
             records = TASK.predict(model, path, config, data.card, choose_placement(config))

@@ -14,7 +14,7 @@ from typing import Any
 
 from normlab.cli import sql_scores
 from normlab.cli.parser import Parser, add_fields, add_verb, field_values
-from normlab.errors import UserError
+from normlab.errors import UserError, shortened
 from normlab.metrics import is_fraction
 
 
@@ -31,6 +31,7 @@ def _add_train(verbs: Any, arguments: list[str]) -> None:
         settings = task_settings(name)
         child.add_argument("--preset", choices=list(settings.presets), help="named protocol that the flags change")
         child.add_argument("--scale", choices=["smoke", "demo", "full"], help="the preset of that size; default demo")
+        child.add_argument("--config", type=Path, metavar="FILE", help="settings from a YAML file, e.g. a run's")
         child.add_argument("--out", type=Path, help="the run folder; default runs/TASK-TIME")
         child.add_argument("--json", action="store_true", help="print the result as JSON")
         add_fields(child, settings.config_class)
@@ -42,10 +43,26 @@ def _train(options: argparse.Namespace) -> int:
 
     settings = task_settings(options.task)
     values = field_values(options, settings.config_class)
-    preset = options.preset or options.scale or "demo"
-    config = settings.make(preset, values, "command line")
+    preset = options.preset or options.scale
+    if options.config is None:
+        config = settings.make(preset or "demo", values, "command line")
+    else:
+        config = _from_file(options.config, options.task, preset)
+        config = config.with_values("command line", **values) if values else config
     folder = train_new(options.task, config, options.out, quiet=options.json)
     return _show_first(folder, as_json=options.json)
+
+
+def _from_file(path: Path, task: str, preset: str | None) -> Any:
+    """Return the settings of a file, over those of a preset if one is asked for."""
+    from normlab.config import read_yaml
+    from normlab.tasks import task_settings
+
+    values = read_yaml(path)
+    named = values.pop("task", task)
+    if named != task:
+        raise UserError(f"{path}:{values.lines['task']}: is for the task {shortened(named)}, not for '{task}'")
+    return task_settings(task).make(preset, values, str(path))
 
 
 def _add_resume(verbs: Any, arguments: list[str]) -> None:

@@ -70,7 +70,7 @@ class PeakMemory:
 
 def _reset_resident_peak() -> None:
     try:
-        with open("/proc/self/clear_refs", "w") as file:  # 5 resets VmHWM (proc(5))
+        with open("/proc/self/clear_refs", "w", encoding="ascii") as file:  # 5 resets VmHWM (proc(5))
             file.write("5")
     except OSError:
         pass
@@ -78,7 +78,7 @@ def _reset_resident_peak() -> None:
 
 def _resident_peak() -> float | None:
     try:
-        with open("/proc/self/status") as file:
+        with open("/proc/self/status", encoding="utf-8", errors="replace") as file:
             lines = dict(line.split(":", 1) for line in file if ":" in line)
         return round(int(lines["VmHWM"].split()[0]) / 1024, 1)
     except (OSError, KeyError, ValueError):

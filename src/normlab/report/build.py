@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import time
 import zlib
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,7 @@ def render(views: Sequence[StudyView]) -> str:
             scripts=[Markup(script) for script in scripts],
             policy=_policy(scripts),
             version=package_version("normlab") or "",
-            made=time.strftime("%Y-%m-%d %H:%M"),
+            made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         )
     )
 

@@ -28,7 +28,7 @@ def let_idle_threads_sleep() -> None:
 
 def _nothing_else_runs() -> bool:
     try:
-        with open("/proc/loadavg") as file:
+        with open("/proc/loadavg", encoding="ascii") as file:
             return int(file.read().split()[3].partition("/")[0]) <= 1  # runnable threads, this one included
     except (OSError, IndexError, ValueError):
         return False

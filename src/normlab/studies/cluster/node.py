@@ -69,7 +69,7 @@ def train_order(order: Order, begun: Parcel, send: Callable[[Parcel], None]) -> 
 
 def _sees(order: Order) -> bool:
     try:
-        return bool(order.token) and (Path(order.folder).parent / TOKEN_FILE).read_text() == order.token
+        return bool(order.token) and (Path(order.folder).parent / TOKEN_FILE).read_text(encoding="utf-8") == order.token
     except OSError:
         return False
 
