@@ -107,10 +107,10 @@ class Study:
             )
             for cell in plan["cells"]
         ]
-        texts = {name: plan[name] for name in ("name", "title", "question", "task", "scale")}
-        lists = {name: plan.get(name, []) for name in ("published", "claims")}
-        rest = {name: plan.get(name) for name in ("search", "threads")}
-        return cls(path=folder, axes=plan["axes"], cells=cells, **texts, **lists, **rest)
+        required: dict[str, Any] = {name: plan[name] for name in ("name", "title", "question", "task", "scale", "axes")}
+        lists: dict[str, Any] = {name: plan.get(name, []) for name in ("published", "claims")}
+        optional: dict[str, Any] = {name: plan.get(name) for name in ("search", "threads")}
+        return cls(path=folder, cells=cells, **required, **lists, **optional)
 
     def readable(self) -> Self:
         """Return the study without the cells of which a file is damaged; `left_out` names those files.
