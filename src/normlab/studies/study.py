@@ -109,8 +109,15 @@ class Study:
         ]
         texts = {name: plan[name] for name in ("name", "title", "question", "task", "scale")}
         lists = {name: plan.get(name, []) for name in ("published", "claims")}
-        rest = {name: plan.get(name) for name in ("search", "threads")}
-        return cls(path=folder, axes=plan["axes"], cells=cells, **texts, **lists, **rest)
+        return cls(
+            path=folder,
+            axes=plan["axes"],
+            cells=cells,
+            search=plan.get("search"),
+            threads=plan.get("threads"),
+            **texts,
+            **lists,
+        )
 
     def readable(self) -> Self:
         """Return the study without the cells of which a file is damaged; `left_out` names those files.
