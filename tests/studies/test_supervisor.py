@@ -59,8 +59,8 @@ def leave_a_thread_that_never_ends() -> str:
 
 def work_until_interrupted(begun: Path, ended: Path) -> None:
     """Be busy for minutes in small steps, as training is; write down that it was interrupted."""
-    begun.write_text(str(os.getpid()))
     try:
+        begun.write_text(str(os.getpid()))
         for _ in range(6000):
             time.sleep(0.05)
     except KeyboardInterrupt:

@@ -107,10 +107,17 @@ class Study:
             )
             for cell in plan["cells"]
         ]
-        required: dict[str, Any] = {name: plan[name] for name in ("name", "title", "question", "task", "scale", "axes")}
-        lists: dict[str, Any] = {name: plan.get(name, []) for name in ("published", "claims")}
-        optional: dict[str, Any] = {name: plan.get(name) for name in ("search", "threads")}
-        return cls(path=folder, cells=cells, **required, **lists, **optional)
+        texts = {name: plan[name] for name in ("name", "title", "question", "task", "scale")}
+        lists = {name: plan.get(name, []) for name in ("published", "claims")}
+        return cls(
+            path=folder,
+            axes=plan["axes"],
+            cells=cells,
+            search=plan.get("search"),
+            threads=plan.get("threads"),
+            **texts,
+            **lists,
+        )
 
     def readable(self) -> Self:
         """Return the study without the cells of which a file is damaged; `left_out` names those files.
