@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 
@@ -216,3 +217,37 @@ def test_a_huge_cell_is_cut_and_hides_nothing(tmp_path: Path) -> None:
 )
 def test_types_are_read_by_their_words(category: str, declared: str) -> None:
     assert {kind: type_category(kind) for kind in declared.split(";")} == dict.fromkeys(declared.split(";"), category)
+
+
+def test_what_was_left_out_is_no_part_of_what_a_schema_is(tmp_path: Path) -> None:
+    """Fingerprints are made of the schema's text: a line more about a view must not make it another schema."""
+    schema = Schema.from_sqlite(make(tmp_path, ITEM, "CREATE VIEW v AS SELECT * FROM gone"))
+    plain = Schema.from_entry(schema.entry())
+    assert schema.left_out
+    assert not plain.left_out
+    assert schema == plain
+    assert repr(schema) == repr(plain)
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_a_log_of_writes_is_passed_over_only_where_none_can_be_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writable: bool
+) -> None:
+    """In a folder that is read-only, SQLite cannot open a database in WAL mode but by the promise that none writes."""
+    path = make(tmp_path, "PRAGMA journal_mode = WAL", ITEM)
+    assert not path.with_name("odd.sqlite-wal").exists()
+    opened: list[str] = []
+    connect = sqlite3.connect
+    monkeypatch.setattr(
+        sqlite3, "connect", lambda address, **options: (opened.append(address), connect(address, **options))[1]
+    )
+    monkeypatch.setattr("os.access", lambda _, mode: writable or mode != os.W_OK)
+    assert Schema.from_sqlite(path).names == {"item": ("id", "name")}
+    assert [address.endswith("&immutable=1") for address in opened] == [not writable]
+
+
+def test_a_file_that_may_not_be_read_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make(tmp_path, ITEM)
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(UserError, match="you may not read it: change its permissions"):
+        Schema.from_sqlite(path)

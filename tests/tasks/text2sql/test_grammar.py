@@ -73,7 +73,9 @@ def test_query_comes_back_legal_and_equal(school_folder: Path, sql: str):
 
 def test_toy_questions_are_all_within_the_grammar(tmp_path: Path):
     toy = write_toy(tmp_path)
-    for row in toy.train + toy.val:
+    rows = toy.train + toy.val
+    assert len(rows) == 126
+    for row in rows:
         schema = toy.schemas[row.db_id]
         assert exact_match(row.query, to_sql(to_actions(row.query, schema), schema), schema)
 
@@ -93,4 +95,5 @@ def test_published_gold_queries_survive_the_round_trip(shared_data: Path):
         except ParseError:
             continue
         gold.append((row.query, row.db_id))
+    assert len(gold) > 1900, "of 1939"
     assert evaluate_rows(gold, back, schemas=folder.schemas).exact_match > 0.99

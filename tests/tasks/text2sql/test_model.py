@@ -69,6 +69,7 @@ VARIANTS: list[dict[str, Any]] = [
 def test_a_loss_does_not_depend_on_batch_mates(make: Make, data: Text2SqlData, changes: dict[str, Any]) -> None:
     _, model = make(**changes)
     items = data.items["train"][:12]
+    assert len(items) == 12
     batch = make_batch(items, data.questions, gold=True)
     together = gold_losses(model(batch), batch, masked=True, smoothing=0.1)
     for row, item in enumerate(items):
@@ -81,6 +82,7 @@ def test_an_answer_does_not_depend_on_batch_mates(make: Make, data: Text2SqlData
     config, model = make(max_actions=25)
     items = data.items["test"][:8]
     together = dict(decode(model, items, data.questions, config, CPU, beam_size=beam_size))
+    assert len(together) == 8
     for place, item in enumerate(items):
         [(_, alone)] = decode(model, [item], data.questions, config, CPU, beam_size=beam_size)
         assert [one.sql for one in alone] == [one.sql for one in together[place]]
@@ -163,6 +165,7 @@ def test_greedy_search_takes_the_best_allowed_action_at_every_step(make: Make, d
     constraint = constraint_of(items, batch, data)
     found = hypotheses_of(model, batch, constraint, config, CPU, beam_size=1)
     encoded = model.encode(batch)
+    assert len(found) == len(items) == 5
     for row in range(len(items)):
         memory, state = constraint.start(row), tuple(part[row : row + 1] for part in encoded.start)
         last, tokens = torch.tensor([-1]), []
@@ -227,6 +230,7 @@ def test_the_decoder_equals_a_plain_loop_over_one_question() -> None:
     encoded = decoder.encode(nodes, torch.ones(1, N).bool(), nodes[:, :P], summary)
     actions = torch.tensor([[-1, 3, len(WORDS) + 2, -2, 5]])
     found = decoder.scores(decoder.outputs(actions, encoded), encoded.pointers)
+    assert found.shape == (1, 5, len(WORDS) + P)
     for got, wanted in zip(found[0], _plain_decoder(decoder, nodes[0], P, summary[0], actions[0]), strict=True):
         torch.testing.assert_close(got, wanted)
 
@@ -322,6 +326,8 @@ def test_a_handful_of_questions_is_learned_by_heart(make: Make, data: Text2SqlDa
         optimizer.step()
     assert loss.item() < 0.1
     model.eval()
-    for place, answers in decode(model, items, data.questions, config, CPU, beam_size=2):
+    found = dict(decode(model, items, data.questions, config, CPU, beam_size=2))
+    assert len(found) == 6
+    for place, answers in found.items():
         row = data.rows.splits["train"][place]
         assert exact_match(row.query, answers[0].sql, data.rows.schemas[row.db_id]), answers[0].sql

@@ -86,6 +86,7 @@ def test_states_are_the_means_over_the_librarys_own(tmp_path: Path, kind: str):
     folder = str(write_bert(tmp_path / kind, kind))
     card = encoder_card(folder)
     found = started(card, frozen=False).eval()(items(card))
+    assert len(found) == len(items(card)) > 0
     for row, item in zip(found, items(card), strict=True):
         torch.testing.assert_close(row[: len(item.starts)], reference(folder, item), atol=1e-5, rtol=1e-5)
 
@@ -100,6 +101,7 @@ def test_initialising_reads_the_pretrained_weights_and_draws_none(card: dict[str
     one, two = (PretrainedEncoder(card, frozen=True) for _ in range(2))
     initialise(nn.ModuleDict({"encoder": one}), seed=1)
     initialise(nn.ModuleDict({"encoder": two}), seed=2)
+    assert len(one.encoder.state_dict()) > 40
     for name, value in one.encoder.state_dict().items():
         assert torch.equal(value, trained[name]), name
         assert torch.equal(value, two.encoder.state_dict()[name]), name
