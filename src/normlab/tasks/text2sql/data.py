@@ -63,6 +63,7 @@ def prepare(config: Text2SqlConfig) -> Text2SqlData:
         "schemas": [schema.entry() for schema in rows.schemas.values()],
         "databases": str(rows.databases),
         "fingerprints": {} if config.pretrained else vector_source(config).fingerprints(),
+        "notes": [] if config.pretrained else vector_source(config).coverage(words[: trained - len(SPECIAL)]),
         "encoder": encoder_card(config.encoder) if config.pretrained else None,
     }
     questions = questions_of(card, rows.databases, config.linking)
