@@ -112,6 +112,22 @@ def test_chunks_before_a_last_column_without_entities_are_not_taken_for_tags(fil
     assert next(iter(reader)).tags == ("O", "O")
 
 
+@pytest.mark.parametrize(
+    ("tags", "style"),
+    [("B-ORG L-ORG U-LOC", "BILOU"), ("ORG ORG O", "types without"), ("B_ORG I_ORG B_X", "BIO with an underscore")],
+)
+def test_chunks_before_tags_of_another_style_are_not_taken_for_tags(file_of, tags, style):
+    rows = "".join(f"w{n} NNP B-NP {tag}\n" for n, tag in enumerate(tags.split()))
+    with pytest.raises(UserError, match=rf"f.txt:\d: .*tags look like {style}"):
+        list(ColumnFile(file_of(f"{rows}x RB B-NP O\n\n" * 5)))
+
+
+def test_half_of_the_words_repeated_make_the_courses_layout_and_fewer_do_not(file_of):
+    half = "he PRP He O\nbe VBD was B-x\n" * 3
+    assert next(iter(ColumnFile(file_of(half)))).words[:2] == ("He", "was")
+    assert next(iter(ColumnFile(file_of(half + "be VBD is O\n")))).words[:2] == ("he", "be")
+
+
 def test_token_numbers_and_tags_without_words_are_refused(file_of):
     with pytest.raises(UserError, match="column 1 holds token numbers and column 2 tags: there are no words"):
         list(ColumnFile(file_of("1 B-x\n2 O\n3 O\n\n1 O\n2 O\n")))

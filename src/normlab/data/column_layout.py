@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from normlab.data.tagging_scheme import is_well_formed
+from normlab.data.tagging_scheme import OUTSIDE, is_well_formed
 from normlab.errors import UserError
 
 COURSE_COLUMNS = ("token", "pos", "word", "tag")
@@ -23,6 +23,7 @@ _TOKEN_NUMBER = re.compile(r"\d+(?:[-.]\d+)?")
 _NO_WORD_OF_ITS_OWN = re.compile(r"\d+[-.]\d+")
 # "# sent_id = 1", "# newdoc id = x", "# global.columns = ID FORM"
 _NAMED_COMMENT = re.compile(r"#\s+[\w.:]+(?:\s+[\w.:]+)?\s*=(?:\s|$)")
+_TAG_OF_ANY_STYLE = re.compile(r"O|[BIESLUMW]-\S+|[BI]_\S+|\S+-[BI]")
 _DUMMY_TAGS = frozenset({"_", "-"})
 
 
@@ -161,13 +162,21 @@ def _repeats(rows: list[list[str]]) -> bool:
 
 
 def _tag_column(rows: list[list[str]], *, numbered: bool) -> int:
-    """Return the last column if it holds tags or no other does, else the only one that does."""
+    """Return the last column if it holds tags of any style or no other does, else the only one that does.
+
+    The chunks (I-NP) before a last column of BILOU tags, or of types without prefixes, are no entities.
+    """
     width = len(rows[0])
+    last = [row[-1] for row in rows]
+    if last.count(OUTSIDE) * 3 >= len(last) or _nearly_all(last, _TAG_OF_ANY_STYLE.fullmatch):
+        return width - 1
     holding = [column for column in range(int(numbered), width) if _holds_tags([row[column] for row in rows])]
     return holding[0] if len(holding) == 1 and width > 1 + numbered else width - 1
 
 
 def _holds_tags(fields: list[str]) -> bool:
-    if sum(map(is_tag_or_dummy, fields)) < _NEARLY_ALL * len(fields):
-        return False
-    return any(field not in _DUMMY_TAGS for field in fields)
+    return _nearly_all(fields, is_tag_or_dummy) and any(field not in _DUMMY_TAGS for field in fields)
+
+
+def _nearly_all(fields: list[str], holds: Callable[[str], object]) -> bool:
+    return sum(bool(holds(field)) for field in fields) >= _NEARLY_ALL * len(fields)

@@ -234,3 +234,12 @@ def test_the_search_can_be_chosen_anew_and_nothing_that_was_trained(path: Path, 
 def test_a_wrong_search_is_one_line(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", str(path), "--beam-size", "0"]) == 2
     assert capsys.readouterr().err.strip().count("\n") == 0
+
+
+def test_how_many_words_have_a_vector_is_said(toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NORMLAB_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "v.txt").write_text("qqq 1 2\nzzz 3 4\n")
+    base = {"data": str(toy), "encoder": "lstm", "embeddings": "glove", "glove": str(tmp_path / "v.txt")}
+    (note,) = TASK.prepare(Text2SqlConfig(**base)).card["notes"]  # type: ignore[arg-type]
+    assert note.startswith("vectors for 0 of ")
+    assert TASK.prepare(Text2SqlConfig(**(base | {"embeddings": "random"}))).card["notes"] == []  # type: ignore[arg-type]

@@ -79,7 +79,10 @@ def prepare(config: Text2SqlConfig) -> Text2SqlData:
         "skipped": {split: {"count": len(found), "first": found[:_LISTED]} for split, found in skipped.items()},
         "unknown_values": {split: _unknown_values(found) for split, found in items.items()},
         "without_cells": sorted(questions.missing),
-        "notes": data_notes(folder, rows, skipped, questions.left_out, cells=config.linking == "cells"),
+        "notes": [
+            *data_notes(folder, rows, skipped, questions.left_out, cells=config.linking == "cells"),
+            *([] if config.pretrained else vector_source(config).coverage(words[: trained - len(SPECIAL)])),
+        ],
     }
     trainable = np.flatnonzero([item.gold is not None for item in items["train"]])
     return Text2SqlData(
