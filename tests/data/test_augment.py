@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from normlab.data.augment import Augmentation, Draws, apply, draw, normalise, rotate
+from normlab.data.split import channel_statistics
+from normlab.kernels.augment import available, crop_flip_normalise
 
 OFF = Augmentation(pad=0, horizontal_flip=False)
 ALL = Augmentation(pad=4, horizontal_flip=True, vertical_flip=True)
@@ -150,6 +152,19 @@ def test_normalise_equals_the_formula(images):
     mean, std = [0.49, 0.48, 0.45], [0.247, 0.243, 0.262]
     expected = (images.double() / 255 - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
     assert torch.allclose(normalise(images, mean, std).double(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("value", [0, 77])
+def test_a_constant_channel_becomes_zeros_on_every_path(images, value):
+    images[:, 2] = value
+    mean, std = channel_statistics(images.numpy(), range(len(images)))
+    for stds in (std, [*std[:2], 0.0]):  # 0 is what other programs give for it
+        normal = normalise(images, mean, stds)
+        assert normal[:, 2].abs().max() < 1e-6
+        assert 0.9 < normal[:, :2].std() < 1.1
+        if available(images):
+            fast = crop_flip_normalise(images, torch.arange(50), mean=list(mean), std=list(stds))
+            torch.testing.assert_close(fast, normal)
 
 
 def test_normalise_computes_in_float32_whatever_it_returns(images):

@@ -99,10 +99,14 @@ def test_channel_statistics_equal_numpy_over_the_chosen_images():
     np.testing.assert_allclose(std, unit.std(axis=(0, 2, 3)), rtol=1e-12)
 
 
-def test_channel_statistics_of_a_constant_have_no_spread():
-    mean, std = channel_statistics(np.full((3, 2, 4, 4), 200, np.uint8), [0, 2])
-    np.testing.assert_allclose(mean, 200 / 255)
-    np.testing.assert_allclose(std, 0, atol=1e-12)
+@pytest.mark.parametrize("value", [0, 77, 200, 255])
+def test_a_constant_channel_gets_the_spread_1(value):
+    images = np.random.default_rng(0).integers(0, 256, (3, 2, 4, 4), dtype=np.uint8)
+    images[:, 1] = value
+    mean, std = channel_statistics(images, [0, 1, 2])
+    np.testing.assert_allclose(mean[1], value / 255)
+    assert std[1] == 1
+    assert 0.1 < std[0] < 0.5
 
 
 def test_channel_statistics_of_nothing_are_refused():

@@ -11,24 +11,26 @@ from normlab.norms import NORMS
 from normlab.norms.base import Norm
 from normlab.norms.swap import swap_norms
 
+pytestmark = pytest.mark.filterwarnings("ignore:swap_norms", "ignore:.*leaves nothing of it")
 
-class NormWithActivation(nn.BatchNorm2d):
-    """As timm's: a subclass that does more than normalise."""
+
+class NormAndScale(nn.BatchNorm2d):
+    """A subclass that does more than normalise and activate."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.relu(super().forward(x))
+        return 3 * super().forward(x) + x
 
 
 def model() -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8, eps=1e-3, momentum=0.3), nn.ReLU(),
         nn.Sequential(nn.Conv2d(8, 16, 3), nn.GroupNorm(4, 16), nn.SiLU()),
-        nn.InstanceNorm2d(16), nn.LayerNorm((16, 4, 4)), NormWithActivation(16), nn.Flatten(), nn.Linear(256,
+        nn.InstanceNorm2d(16), nn.LayerNorm((16, 4, 4)), NormAndScale(16), nn.Flatten(), nn.Linear(256,
         5), nn.BatchNorm1d(5), nn.LayerNorm(5),
     )  # fmt: skip
 
 
-SWAPPED = ["1", "3.1", "4", "5"]
+SWAPPED = ["1", "3.1", "4", "5", "9"]
 
 
 @pytest.mark.parametrize("name", NORMS.names())
@@ -129,7 +131,11 @@ def test_settings_carry_over_unless_overruled() -> None:
 def test_shared_layer_is_replaced_by_one_layer() -> None:
     shared = nn.BatchNorm2d(3)
     net = nn.ModuleDict({"a": shared, "b": nn.Sequential(shared, nn.ReLU())})
-    assert swap_norms(net, "instance") == ["a"]
+    report = swap_norms(net, "instance")
+    assert report == ["a"]
+    assert isinstance(report, list)
+    assert report[0] == "a"
+    assert str(report) == "['a']"
     assert net["a"] is net["b"][0]
     assert isinstance(net["a"], NORMS.get("instance"))
 
@@ -144,9 +150,19 @@ def test_gate_and_averages_survive_a_swap_to_the_same_scheme() -> None:
     torch.testing.assert_close(net(x), before)
 
 
-def test_model_that_is_a_norm_layer_is_refused() -> None:
-    with pytest.raises(UserError, match="itself a BatchNorm2d"):
-        swap_norms(nn.BatchNorm2d(4), "gn")
+def test_bare_layer_gives_the_new_one_in_the_report() -> None:
+    layer = nn.BatchNorm2d(8)
+    report = swap_norms(layer, "gn")
+    assert report == [""]
+    assert type(report.model) is NORMS.get("group")
+    assert report.model.weight is layer.weight
+    net = nn.Sequential(layer)
+    assert swap_norms(net, "gn").model is net
+    tokens = nn.LayerNorm(8)
+    report = swap_norms(tokens, "gn")
+    assert report.model is tokens
+    assert list(report.left) == [""]
+    assert "the model itself: LayerNorm" in report.summary()
 
 
 @pytest.mark.parametrize("name, options", [("grop", {}), ("batch", {"groups": 2}), ("group", {"groups": 16})])

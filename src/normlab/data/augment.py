@@ -136,7 +136,7 @@ def normalise(
     Args:
         images_nchw: (N, C, H, W), values 0 to 255.
         mean, std: per channel, in units of [0, 1], as `channel_statistics` gives them: plain numbers, kept on the
-            device by their values.
+            device by their values. A std of 0, that of a constant channel, counts as 1.
     """
     key = tuple(float(m) for m in mean), tuple(float(s) for s in std)
     scale, shift = _scale_and_shift(*key, images_nchw.device)
@@ -147,8 +147,8 @@ def normalise(
 def _scale_and_shift(mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> tuple[Tensor, Tensor]:
     """Keep the constants on the device: a copy at every step would make the host wait."""
     with torch.inference_mode(False):
-        scale = torch.tensor([1 / (255 * s) for s in std], device=device).view(-1, 1, 1)
-        shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=device).view(-1, 1, 1)
+        scale = torch.tensor([1 / (255 * (s or 1)) for s in std], device=device).view(-1, 1, 1)
+        shift = torch.tensor([-m / (s or 1) for m, s in zip(mean, std, strict=True)], device=device).view(-1, 1, 1)
     return scale, shift
 
 

@@ -47,7 +47,8 @@ def channel_statistics(
     """Return (mean, std) of every channel over `images_nchw[indices]`, in units of [0, 1].
 
     Counts of the 256 values are exact integers, so the result does not depend on order or chunks; the
-    variance is the two-pass one over those counts, biased (divided by the number of pixels).
+    variance is the two-pass one over those counts, biased (divided by the number of pixels). A channel that has one
+    value only, as the black blue channel of red and green images, gets std 1: normalised, it is 0 everywhere.
 
     Args:
         images_nchw: uint8, (N, C, H, W); may be memory-mapped, it is read in chunks.
@@ -62,7 +63,8 @@ def channel_statistics(
     values_v = np.arange(256) / 255
     mean_c = counts_cv @ values_v / total_c
     variance_c = (counts_cv * (values_v - mean_c[:, None]) ** 2).sum(axis=1) / total_c
-    return mean_c, np.sqrt(variance_c)
+    is_constant_c = (counts_cv > 0).sum(axis=1) == 1  # not variance_c == 0: the mean is rounded
+    return mean_c, np.where(is_constant_c, 1.0, np.sqrt(variance_c))
 
 
 def _value_counts(images_nchw: npt.NDArray[np.uint8], indices: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -49,7 +49,7 @@ def crop_flip_normalise(
     Args:
         images_nchw: (M, C, H, W), such that `available(images_nchw)`.
         index: int64 (N,), which images to take.
-        mean, std: C numbers, in units of [0, 1].
+        mean, std: C numbers, in units of [0, 1]; a std of 0, that of a constant channel, counts as 1.
         pad: zero bytes around an image before it is cropped.
         top, left: int64 (N,), the corner of the (H, W) crop in the padded image; `pad` is the middle. Both or
             none.
@@ -107,8 +107,8 @@ def library() -> Any:
 @functools.lru_cache(maxsize=16)
 def _tables(mean: tuple[float, ...], std: tuple[float, ...], dtype: torch.dtype) -> Tensor:
     """Return (C, 256): the normalised value of each byte in each channel."""
-    scale = torch.tensor([1 / (255 * s) for s in std])[:, None]
-    shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)])[:, None]
+    scale = torch.tensor([1 / (255 * (s or 1)) for s in std])[:, None]
+    shift = torch.tensor([-m / (s or 1) for m, s in zip(mean, std, strict=True)])[:, None]
     return (torch.arange(256, dtype=torch.float32) * scale + shift).to(dtype)
 
 

@@ -15,6 +15,10 @@ class NoNorm(Norm):
 
     Args:
         num_channels: C, remembered so that the layer can be swapped for another scheme.
+    Attributes:
+        copies: return a copy instead. A norm's output is a fresh tensor, on which a following activation may work in
+            place; without a norm it would overwrite what others still read. `swap_norms` sets it where there are
+            such activations.
     Shape: any.
     """
 
@@ -32,18 +36,19 @@ class NoNorm(Norm):
     affine = False
     weight = None
     bias = None
+    copies = False
 
     def __init__(self, num_channels: int, **_options: object) -> None:
         super().__init__()
         self.num_channels = self.num_features = num_channels
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return x."""
-        return x
+        """Return x itself, or a copy of it if `copies`."""
+        return x.clone() if self.copies else x
 
     def transform(self, x: Tensor, residual: Tensor | None = None, relu: bool = False) -> Tensor:
-        """Return relu?(x + residual?); x itself if neither follows."""
-        return finish(x, residual, relu)
+        """Return relu?(x + residual?); x itself, or a copy of it if `copies`, if neither follows."""
+        return finish(self.forward(x), residual, relu)
 
     def extra_repr(self) -> str:
         """Show the number of channels."""

@@ -38,9 +38,13 @@ def create_norm(name: str, num_channels: int, **options: Any) -> Norm:
 
     Raises: UserError if the name or an option is unknown, or an option does not fit `num_channels`.
     """
-    given = {key: value for key, value in options.items() if value is not None}
+    refuse_unknown_options(name, options)
+    return NORMS.create(name, num_channels, **{key: value for key, value in options.items() if value is not None})
+
+
+def refuse_unknown_options(name: str, options: dict[str, Any]) -> None:
+    """Raise UserError if one of the options that are given (not None) is none of the scheme's."""
     accepted = accepted_options(name)
-    unknown = [key for key in given if accepted is not None and key not in accepted]
+    unknown = [key for key, value in options.items() if value is not None and accepted and key not in accepted]
     if unknown and accepted is not None:
         raise UserError(f"norm '{name}' has no option '{unknown[0]}': it takes {', '.join(accepted)}")
-    return NORMS.create(name, num_channels, **given)

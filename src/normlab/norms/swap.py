@@ -1,116 +1,183 @@
 """Exchange the norm layers of any torch model for another scheme, and touch nothing else.
 
-Only layers whose exact type is known are exchanged. A subclass may hold more than a norm (an activation,
-say), and dropping that unnoticed is the bug that such swaps are known for; so it stays, and so do
-`nn.BatchNorm1d` and `3d`, `nn.RMSNorm` and `nn.LayerNorm` over the last axis, whose inputs are not (N, C, H,
-W) maps.
+Which layers those are, and which stay with what reason, is decided in `norms.known_layers`; here the new layers are
+built in the old ones' state and put in their places. All are built before the first is placed: a mistake leaves the
+model as it was.
 """
 
 from __future__ import annotations
 
+import fnmatch
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from normlab.errors import UserError
+from normlab.errors import UserError, did_you_mean
 from normlab.norms import NORMS
-from normlab.norms.base import Norm
-from normlab.norms.none import NoNorm
-from normlab.norms.options import create_norm, norm_options
+from normlab.norms.known_layers import recognise
+from normlab.norms.norm_layer import NormLayer
+from normlab.norms.options import refuse_unknown_options
+from normlab.norms.successor import Successor, build_successor
+from normlab.norms.swap_example import input_shapes, run_example
+from normlab.norms.swap_report import SwapReport, left_line
+from normlab.norms.swap_warnings import warnings_about
 
-_HOOKS = (
-    "_forward_hooks",
-    "_forward_hooks_with_kwargs",
-    "_forward_hooks_always_called",
-    "_forward_pre_hooks",
-    "_forward_pre_hooks_with_kwargs",
-    "_backward_hooks",
-    "_backward_pre_hooks",
-)
+Replacement = str | Callable[..., nn.Module]
+Patterns = str | Sequence[str] | None
 
 
-def swap_norms(model: nn.Module, name: str, **options: Any) -> list[str]:
+def swap_norms(
+    model: nn.Module,
+    name: Replacement,
+    *,
+    only: Patterns = None,
+    skip: Patterns = None,
+    example: Any = None,
+    dry_run: bool = False,
+    **options: Any,
+) -> SwapReport:
     """Replace the norm layers of `model`, in place, by the scheme called `name`.
 
-    Replaced are torch's `BatchNorm2d`, `SyncBatchNorm`, `InstanceNorm2d`, `GroupNorm` (taken to act on
-    4-dimensional maps), `LayerNorm` with a shape of three axes (C, H, W), and every `Norm` of this package.
-    Where they fit, a new layer takes over the very parameter objects of the old one, so an optimiser that
-    holds them stays right; running statistics go from batch norm to batch norm. `eps`, `momentum` and the
-    absence of weights carry over where the new scheme knows them and `options` does not say otherwise.
-    Device, type, training mode and forward and backward hooks are kept. A layer that is used in several
+    Replaced are layers that normalise (N, C, ...): torch's batch norms (1d, 2d, 3d, synchronised), instance norms,
+    `GroupNorm`, `LayerNorm` over (C, H, W), every `Norm` of this package, and layers of other classes that are shown
+    by trial to compute one of these or a layer norm over the channels of maps: norm + activation layers of model zoos
+    (norm, then activation again), frozen batch norms, lookalikes. What stays is listed with the reason: `LayerNorm`
+    and `RMSNorm` over the last axis, and norms that nobody here knows.
+
+    Where they fit, a new layer takes over the very parameter objects of the old one, so an optimiser that holds them
+    stays right; a parameter that is new (the gate of `batch_instance`) is moved only by an optimiser that is built
+    after the swap. Running statistics go from batch norm to batch norm. `eps`, `momentum`, `track_running_stats` and
+    the absence of weights carry over where the new scheme knows them and `options` does not say otherwise. Device,
+    type, training mode, `requires_grad` and forward and backward hooks are kept. A layer that is used in several
     places is replaced by one layer.
 
     Args:
-        model: any module that is not itself a norm layer.
-        name: of a scheme in `NORMS`, e.g. "group".
+        model: any module. A bare norm layer cannot be replaced in place: the new one is `report.model`.
+        name: of a scheme in `NORMS`, e.g. "group", or what builds a layer from `num_channels` and `options`, e.g.
+            `lambda num_channels: nn.GroupNorm(8, num_channels)`; settings of the old layers are not passed to it.
+        only: patterns of qualified names as in a shell, e.g. "layer1.*"; other layers stay.
+        skip: patterns of layers that stay.
+        example: an input of the model (a tuple of positional arguments, a mapping of keywords). The model runs on it
+            in evaluation, before and after, and a layer is replaced only if the new one takes the input it got there.
+        dry_run: change nothing, and report what would be.
         options: of the scheme, e.g. groups=8; those that are None count as not given.
 
-    Returns: the qualified names of the replaced layers, as `model.named_modules()` gives them.
-    Raises: UserError if `model` itself is a norm layer, or the name or an option is unknown or does not fit.
+    Returns: a list of the qualified names of the replaced layers, with `.left`, `.warnings`, `.new_parameters`,
+        `.model` and `.summary()`. Its warnings, and one line about what was left, are given as Python warnings too.
+    Raises: UserError if the name, an option or a pattern is unknown or does not fit, or the model fails on the example.
     """
-    name = NORMS.resolve(name)
-    if _num_channels(model) is not None:
-        raise UserError(
-            f"swap_norms: the model is itself a {type(model).__name__} and cannot be replaced in place; "
-            f"build one with NORMS.create('{name}', num_channels)"
-        )
-    found = {path: module for path, module in model.named_modules() if _num_channels(module) is not None}
-    fallback = next((t for t in model.parameters() if t.is_floating_point()), torch.empty(0))
-    # All are built before the first is placed: an option that fits no layer leaves the model as it was.
-    new = {id(old): _successor(old, name, options, fallback) for old in found.values()}
+    if isinstance(name, str):
+        name = NORMS.resolve(name)
+        refuse_unknown_options(name, options)
+    found = list(_find(model))
+    known = {path: f.layer for path, f in ((f.paths[0], f) for f in found) if isinstance(f.layer, NormLayer)}
+    report = SwapReport(model, dry_run)
+    deselected = _deselected(found, only, skip)
+    shapes = {} if example is None else input_shapes(model, [layer.module for layer in known.values()], example)
+    new: dict[int, Successor] = {}
+    for candidate in found:
+        path, layer = candidate.paths[0], candidate.layer
+        if path in deselected:
+            report.left[path] = deselected[path]
+        elif isinstance(layer, str):
+            report.left[path] = layer
+        else:
+            successor = build_successor(path, layer, name, options, model, shapes.get(id(layer.module), set()))
+            if isinstance(successor, str):
+                report.left[path] = successor
+            else:
+                new[id(layer.module)] = successor
+                report.append(path)
+    report.new_parameters = [key for successor in new.values() for key in successor.new_parameters]
+    report.warnings = warnings_about(list(new.values()), example is not None)
+    if not dry_run:
+        _place(model, new, report, example)
+    _say(report, set(report.left) - set(deselected), len(found) - len(deselected))
+    return report
+
+
+@dataclass
+class _Found:
+    """A norm-like layer at all its places, as a layer that can be replaced or the reason why it cannot."""
+
+    paths: list[str]
+    layer: NormLayer | str
+
+
+def _find(model: nn.Module) -> Iterator[_Found]:
+    """Yield the norm-like layers in the order of `model.named_modules()`; what is inside of one is its own affair."""
+    found: dict[int, _Found | None] = {}
+
+    def visit(module: nn.Module, path: str, above: tuple[int, ...]) -> None:
+        if id(module) not in found:
+            layer = recognise(module)
+            found[id(module)] = None if layer is None else _Found([path], layer)
+        elif (seen := found[id(module)]) is not None:
+            seen.paths.append(path)
+        if found[id(module)] is None and id(module) not in above:
+            for name, child in module._modules.items():
+                if child is not None:
+                    visit(child, f"{path}.{name}" if path else name, (*above, id(module)))
+
+    visit(model, "", ())
+    return (layer for layer in found.values() if layer is not None)
+
+
+def _deselected(found: list[_Found], only: Patterns, skip: Patterns) -> dict[str, str]:
+    """Return the first name of each layer that the patterns leave out -> the reason."""
+    every_path = [path for candidate in found for path in candidate.paths]
+    chosen, skipped = (
+        _matching(patterns, keyword, every_path) for keyword, patterns in (("only", only), ("skip", skip))
+    )
+    reasons = {}
+    for candidate in found:
+        if only is not None and not chosen.intersection(candidate.paths):
+            reasons[candidate.paths[0]] = "not chosen by only="
+        elif skipped.intersection(candidate.paths):
+            reasons[candidate.paths[0]] = "chosen by skip="
+    return reasons
+
+
+def _matching(patterns: Patterns, keyword: str, paths: list[str]) -> set[str]:
+    matching: set[str] = set()
+    for pattern in [patterns] if isinstance(patterns, str) else patterns or ():
+        hits = fnmatch.filter(paths, pattern)
+        if not hits:
+            nearest = did_you_mean(pattern, paths) if paths else "the model has none"
+            raise UserError(f"swap_norms: {keyword}='{pattern}' matches the name of no norm layer: {nearest}")
+        matching.update(hits)
+    return matching
+
+
+def _place(model: nn.Module, new: dict[int, Successor], report: SwapReport, example: Any) -> None:
+    """Put the new layers where the old ones are; undo it if the model then fails on the example."""
+    if id(model) in new:
+        report.model = new[id(model)].module
+    undo = []
     for parent in list(model.modules()):
         for child_name, child in parent._modules.items():
-            if id(child) in new:
-                parent._modules[child_name] = new[id(child)]
-    return list(found)
+            if child is not None and id(child) in new:
+                undo.append((parent, child_name, child))
+                parent._modules[child_name] = new[id(child)].module
+    if example is None:
+        return
+    try:
+        run_example(report.model, example)
+    except Exception as error:
+        for parent, child_name, child in undo:
+            parent._modules[child_name] = child
+        message = (str(error).splitlines() or [""])[0]
+        raise UserError(
+            f"swap_norms: with the new layers the model fails on the example, so none was replaced: {message}"
+        ) from error
 
 
-def _num_channels(module: nn.Module) -> int | None:
-    """Return C of a layer that can be replaced, None for all else."""
-    if isinstance(module, Norm):
-        return module.num_channels
-    if type(module) is nn.LayerNorm and len(module.normalized_shape) == 3:
-        return module.normalized_shape[0]
-    if type(module) is nn.GroupNorm:
-        return module.num_channels
-    if type(module) in (nn.BatchNorm2d, nn.SyncBatchNorm, nn.InstanceNorm2d):
-        return int(module.num_features)  # type: ignore[arg-type]
-    return None
-
-
-def _successor(old: nn.Module, name: str, options: dict[str, Any], fallback: Tensor) -> Norm:
-    """Build the new layer in the old one's state, as far as it fits."""
-    num_channels = _num_channels(old)
-    assert num_channels is not None
-    given = {key: value for key, value in options.items() if value is not None}
-    new = create_norm(name, num_channels, **(norm_options(name, **_settings(old)) | given))
-    like = next((t for t in (*old.parameters(), *old.buffers()) if t.is_floating_point()), fallback)
-    new.to(device=like.device, dtype=like.dtype)
-    for key, ours in list(new.named_parameters()):
-        theirs = getattr(old, key, None)
-        if theirs is not None and theirs.shape == ours.shape:
-            setattr(new, key, theirs)
-    if new.running_state and _keeps_batch_averages(old):
-        for key, buffer in new.named_buffers():
-            buffer.copy_(old.get_buffer(key))
-    for key in _HOOKS:
-        setattr(new, key, getattr(old, key))
-    return new.train(old.training)
-
-
-def _settings(old: nn.Module) -> dict[str, Any]:
-    """Return how the old layer was set, in the words of `create_norm`."""
-    if isinstance(old, NoNorm):
-        return {}
-    settings = {"eps": getattr(old, "eps", None), "affine": getattr(old, "weight", None) is not None}
-    if _keeps_batch_averages(old):
-        momentum = getattr(old, "momentum", None)
-        settings["momentum"] = "cumulative" if momentum is None else momentum
-    return settings
-
-
-def _keeps_batch_averages(layer: nn.Module) -> bool:
-    """Tell batch norm's averages from those of an instance norm that tracks its own."""
-    is_batch = isinstance(layer, nn.BatchNorm2d | nn.SyncBatchNorm | Norm)
-    return is_batch and getattr(layer, "running_mean", None) is not None
+def _say(report: SwapReport, left: set[str], total: int) -> None:
+    lines = list(report.warnings)
+    if left:
+        lines.append(left_line({name: report.left[name] for name in report.left if name in left}, total))
+    for line in lines:
+        warnings.warn(f"swap_norms: {line}", stacklevel=3)

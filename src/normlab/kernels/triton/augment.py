@@ -61,8 +61,8 @@ def crop_flip_normalise(
 
 @lru_cache(maxsize=16)
 def _scale_and_shift(mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> tuple[Tensor, Tensor]:
-    scale = torch.tensor([1 / (255 * s) for s in std], device=device)
-    return scale, torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=device)
+    scale = torch.tensor([1 / (255 * (s or 1)) for s in std], device=device)
+    return scale, torch.tensor([-m / (s or 1) for m, s in zip(mean, std, strict=True)], device=device)
 
 
 @triton.jit

@@ -1,0 +1,84 @@
+"""What a swap changes beyond the scheme, or may surprise: one line for each kind of surprise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from torch import nn
+
+from normlab.norms.base import Norm, values_per_statistic
+from normlab.norms.group import GroupNorm
+from normlab.norms.norm_layer import axes_of
+from normlab.norms.successor import Successor
+from normlab.norms.swap_report import listed
+
+
+def warnings_about(successors: list[Successor], has_example: bool) -> list[str]:
+    """Return the lines, each with the names of the layers that it is about."""
+    lines = []
+    new_parameters = [name for s in successors for name in s.new_parameters]
+    if new_parameters:
+        lines.append(
+            f"{len(new_parameters)} new parameters ({listed(new_parameters)}): an optimiser built before the swap "
+            "never moves them, so build it afterwards"
+        )
+    for applies, text in _KINDS:
+        paths = [s.path or "the layer" for s in successors if applies(s)]
+        if paths:
+            lines.append(f"{text} ({len(paths)} layers: {listed(paths)})")
+    if has_example:
+        unseen = [s.path for s in successors if not s.shapes]
+        if unseen:
+            lines.append(f"the example did not reach {len(unseen)} of the replaced layers ({listed(unseen)})")
+    else:
+        paths = [s.path or "the layer" for s in successors if _may_leave_nothing(s)]
+        if paths:
+            lines.append(
+                f"each mean runs over one channel ({len(paths)} layers: {listed(paths)}), so of inputs of one "
+                "position, as (N, C) or 1x1 maps, nothing is left but the bias; an example= shows whether there are any"
+            )
+    return lines
+
+
+def _may_leave_nothing(s: Successor) -> bool:
+    """Whether that is to be feared: a group norm that is instance norm in truth, or features (N, C) as input."""
+    is_alone = _values_of_one_sample(s.module, (1, s.old.num_channels, 1, 1)) == 1
+    is_group = isinstance(s.module, GroupNorm | nn.GroupNorm)
+    return is_alone and (is_group or s.old.axes == axes_of(nn.BatchNorm1d))
+
+
+def _leaves_nothing(s: Successor) -> bool:
+    return any(_values_of_one_sample(s.module, shape) == 1 for shape in s.shapes)
+
+
+def _values_of_one_sample(new: nn.Module, shape: tuple[int, ...]) -> int:
+    """Return over how many values one mean runs, 0 where that depends on the batch or is not known."""
+    if isinstance(new, Norm):
+        return 0 if new.batch_dependent else values_per_statistic(new, shape)
+    positions = math.prod(shape[2:])
+    if isinstance(new, nn.GroupNorm):
+        return positions * new.num_channels // new.num_groups
+    return positions if isinstance(new, nn.InstanceNorm1d | nn.InstanceNorm2d | nn.InstanceNorm3d) else 0
+
+
+def _starts_estimates_anew(s: Successor) -> bool:
+    return getattr(s.module, "running_mean", None) is not None and not s.old.keeps_batch_estimates
+
+
+def _drops_instance_estimates(s: Successor) -> bool:
+    return s.old.kind == "instance" and getattr(s.old.module, "running_mean", None) is not None
+
+
+def _leaves_a_process_group(s: Successor) -> bool:
+    return getattr(s.old.module, "process_group", None) is not None
+
+
+_KINDS: list[tuple[Callable[[Successor], bool], str]] = [
+    (lambda s: bool(s.lost), "weights of another shape than one per channel are not taken over: they start anew"),
+    (lambda s: s.old.is_frozen, "frozen batch norms are replaced by a norm that is not: only its weights stay frozen"),
+    (_starts_estimates_anew, "running statistics start at mean 0 and variance 1: train before evaluating"),
+    (_drops_instance_estimates, "running statistics of instance norms are dropped: evaluation takes each sample's own"),
+    (_leaves_a_process_group, "the process group is not taken over: statistics are shared by all processes"),
+    (_leaves_nothing, "each mean runs over one value of the example, which leaves nothing of it but the bias"),
+]
