@@ -140,5 +140,5 @@ def test_a_folder_that_may_not_be_listed_is_named_and_a_file_in_it_is_read(
 
     monkeypatch.setattr(Path, "iterdir", closed)
     assert notes(folder / "train.txt")[0].startswith("sentences: train 40 (train.txt)")
-    with pytest.raises(UserError, match="corpus: cannot be read .Permission denied."):
+    with pytest.raises(UserError, match=r"corpus: cannot be read .Permission denied."):
         notes(folder)
