@@ -31,10 +31,10 @@ def check_text(path: Path) -> dict[str, Any] | None:
         if _holds_vectors(path):
             return _vectors(path)
         return _corpus({role_of(path) or "file": path}, []) if _may_hold_sentences(path) else None
-    if not path.is_dir() or not any(entry.is_file() and role_of(entry) for entry in path.iterdir()):
+    if not path.is_dir():
         return None
     found = corpus_folder(path)
-    return _corpus(found.files, found.left_out)
+    return _corpus(found.files, found.left_out) if found.files else None
 
 
 def _may_hold_sentences(path: Path) -> bool:

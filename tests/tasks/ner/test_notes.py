@@ -130,3 +130,15 @@ def test_a_folder_without_a_training_file_says_what_it_holds(folder: Path) -> No
     (folder / "train.txt").rename(folder / "corpus.txt")
     with pytest.raises(UserError, match=r"holds no train.txt .*; it holds corpus.txt"):
         prepare(NerConfig(data=str(folder)))
+
+
+def test_a_folder_that_may_not_be_listed_is_named_and_a_file_in_it_is_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(path: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", closed)
+    assert notes(folder / "train.txt")[0].startswith("sentences: train 40 (train.txt)")
+    with pytest.raises(UserError, match=r"corpus: cannot be read .Permission denied."):
+        notes(folder)

@@ -130,7 +130,11 @@ def _files(config: NerConfig) -> tuple[dict[str, Path], list[str]]:
                 f"{data}: holds no train.txt (nor .csv, .jsonl, .conll): name the training file itself{held}"
             )
         return found.files, found.left_out
-    beside = [path.name for path in sorted(data.parent.iterdir()) if path.is_file() and role_of(path) in named]
+    try:
+        neighbours = sorted(data.parent.iterdir())
+    except OSError:  # a folder may be closed though its files can be read
+        neighbours = []
+    beside = [path.name for path in neighbours if path.is_file() and role_of(path) in named]
     used = {path.resolve() for path in given.values()} | {data.resolve()}
     unused = [name for name in beside if (data.parent / name).resolve() not in used]
     return {"train": data, **given}, [f"{name} beside it" for name in unused]
