@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails, PydanticUndefined
 
+from normlab.acting import Unless, When
 from normlab.errors import UserError, did_you_mean, shortened
 from normlab.yaml_file import dump_yaml, parse_yaml, read_yaml
 
@@ -28,6 +29,7 @@ def option(
     affects_result: bool = True,
     later: bool = False,
     untrained: bool = False,
+    acts_with: When | tuple[When, ...] = (),
     **limits: Any,
 ) -> Any:
     """Declare a configuration field: its default, its help, and its limits (`gt`, `ge`, `le`, ...).
@@ -35,8 +37,10 @@ def option(
     `affects_result=False` keeps a field (a path, the device, the log) out of `config_hash`. `later=True` marks a field
     that came after results had been made: at its default, which is what was done before, it leaves the hash as it was.
     `untrained=True` marks what training does not depend on, so that a trained run may be measured with another value.
+    `acts_with` are conditions on other settings without which this one does nothing (`normlab.acting`).
     """
     about: dict[str, Any] = {"affects_result": affects_result, "later": later, "untrained": untrained}
+    about["acts_with"] = acts_with if isinstance(acts_with, tuple) else (acts_with,)
     return Field(default, description=help, json_schema_extra=about, **limits)
 
 
@@ -76,6 +80,8 @@ class Config(BaseModel):
             return f"{place}: unknown key {shortened(name)}: {did_you_mean(name, fields)}"
         message = problem["msg"].removeprefix("Value error, ")
         place = f"{where}: {key}" if key else where
+        if not problem["loc"]:  # settings that contradict each other
+            return f"{place}: {message}"
         return f"{place}: {message[0].lower() + message[1:]}, got {shortened(problem['input'])}"
 
     @classmethod
@@ -120,19 +126,31 @@ class TrainConfig(Config):
     optimizer: Literal["sgd", "adam", "adamw", "adadelta", "adagrad", "rmsprop"] = option("sgd", "update rule")
     lr: float = option(0.1, "peak learning rate", gt=0)
     lr_scaling: Literal["fixed", "linear"] = option("fixed", "linear: lr is for batch size 128, scaled in proportion")
-    momentum: float = option(0.9, "momentum of SGD and RMSprop", ge=0, lt=1)
-    nesterov: bool = option(False, "Nesterov's form of momentum (SGD)")
+    momentum: float = option(
+        0.9, "momentum of SGD and RMSprop", ge=0, lt=1, acts_with=When("optimizer", "sgd", "rmsprop")
+    )
+    nesterov: bool = option(
+        False, "Nesterov's form of momentum (SGD)", acts_with=(When("optimizer", "sgd"), Unless("momentum", 0))
+    )
     weight_decay: float = option(1e-4, "L2 penalty; decoupled in AdamW", ge=0)
     clip_norm: float | None = option(None, "clip the gradient's global norm to this", gt=0)
 
     schedule: Literal["constant", "step", "multistep", "cosine", "one_cycle"] = option(
         "multistep", "how the learning rate moves over the run"
     )
-    lr_milestones: tuple[float, ...] = option((0.5, 0.75), "multistep: drop at these fractions of the run")
-    lr_step: float = option(0.25, "step: drop after each such fraction of the run", gt=0)
-    lr_gamma: float = option(0.1, "step, multistep: factor of each drop", gt=0, le=1)
+    lr_milestones: tuple[float, ...] = option(
+        (0.5, 0.75), "multistep: drop at these fractions of the run", acts_with=When("schedule", "multistep")
+    )
+    lr_step: float = option(
+        0.25, "step: drop after each such fraction of the run", gt=0, acts_with=When("schedule", "step")
+    )
+    lr_gamma: float = option(
+        0.1, "step, multistep: factor of each drop", gt=0, le=1, acts_with=When("schedule", "step", "multistep")
+    )
     warmup_epochs: float = option(0.0, "linear warm-up from zero, in epochs", ge=0)
-    one_cycle_peak: float = option(0.3, "one_cycle: fraction of the run at which lr peaks", gt=0, lt=1)
+    one_cycle_peak: float = option(
+        0.3, "one_cycle: fraction of the run at which lr peaks", gt=0, lt=1, acts_with=When("schedule", "one_cycle")
+    )
 
     average: Literal["none", "ema"] = option(
         "none",
@@ -141,13 +159,23 @@ class TrainConfig(Config):
         later=True,
     )
     average_decay: float = option(
-        0.999, "ema: how much of the average a step keeps, in the long run", ge=0, lt=1, later=True
+        0.999,
+        "ema: how much of the average a step keeps, in the long run",
+        ge=0,
+        lt=1,
+        later=True,
+        acts_with=When("average", "ema"),
     )
 
     monitor: str = option("", "validation metric that picks the best epoch; empty: the task's own")
     select: Literal["best", "last"] = option("best", "which weights are tested: best epoch by `monitor`, or last")
     patience: int | None = option(None, "stop after so many epochs in a row without progress", ge=1)
-    min_delta: float = option(0.0, "progress: `monitor` better than at the last progress by more than this", ge=0)
+    min_delta: float = option(
+        0.0,
+        "progress: `monitor` better than at the last progress by more than this",
+        ge=0,
+        acts_with=Unless("patience", None),
+    )
     train_metrics: Literal["every_epoch", "end"] = option(
         "every_epoch", "when the training part is measured in evaluation mode", affects_result=False
     )
@@ -172,7 +200,24 @@ class TrainConfig(Config):
         affects_result=False,
     )
     device: str = option("auto", "auto, cpu, cuda, cuda:1, mps", affects_result=False)
-    threads: int | None = option(None, "CPU threads; none: all cores", ge=1, affects_result=False)
+    threads: int | None = option(None, "CPU threads; none: all cores", ge=1, le=1024, affects_result=False)
+
+    @field_validator("lr_milestones")
+    @classmethod
+    def _fractions(cls, milestones: tuple[float, ...]) -> tuple[float, ...]:
+        if not all(0 < milestone < 1 for milestone in milestones):
+            raise ValueError("must be fractions of the run, between 0 and 1")
+        return milestones
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        """Refuse settings that contradict each other."""
+        if self.warmup_epochs > self.epochs:
+            raise ValueError(
+                f"warmup_epochs: {self.warmup_epochs:g} of {self.epochs} epochs: the learning rate would never reach "
+                "its peak; warm up for fewer"
+            )
+        return self
 
     @field_validator("cuda_graphs", mode="before")
     @classmethod

@@ -20,6 +20,21 @@ def rates(steps_per_epoch: int = 10, **changes: object) -> list[float]:
     return [learning_rate(config, step, steps_per_epoch) for step in range(10 * steps_per_epoch)]
 
 
+def test_nesterov_without_momentum_is_plain_descent() -> None:
+    """A grid over momentum may hold 0 while its preset asks for Nesterov's form."""
+    start = torch.ones(3)
+    moved = []
+    for nesterov in (True, False):
+        model = nn.Linear(3, 1, bias=False)
+        model.weight.data.copy_(start)
+        optimizer = build_optimizer(model, TrainConfig(momentum=0.0, nesterov=nesterov, lr=0.5, weight_decay=0.0))
+        model(start).sum().backward()
+        optimizer.step()
+        moved.append(model.weight.detach().clone())
+    assert torch.equal(moved[0], moved[1])
+    assert torch.equal(moved[0], torch.full((1, 3), 0.5))
+
+
 def test_the_gate_of_batch_instance_norm_learns_ten_times_faster_and_never_decays() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 1), NORMS.create("batch_instance", 4))
     optimizer = build_optimizer(model, TrainConfig(weight_decay=0.5))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from normlab.bench import BENCHES
-from normlab.cli.parser import add_verb
+from normlab.cli.parser import add_verb, at_least
 from normlab.errors import UserError
 
 
@@ -25,10 +25,17 @@ def _add_bench(verbs: Any, arguments: list[str]) -> None:
     parser.add_argument("--spider", type=Path, help="sql: folder with tables.json and database/ [made-up databases]")
 
 
+_READ_BY = {"corpus": ("ner",), "glove": ("ner",), "spider": ("sql",)}
+
+
 def _bench(options: argparse.Namespace) -> int:
     rounds = options.rounds if options.rounds is not None else 3 if options.quick else 7
     if rounds < 1:
         raise UserError(f"--rounds {rounds}: nothing would be timed: give 1 or more")
+    at_least(1, threads=options.threads)
+    for name, readers in _READ_BY.items():
+        if getattr(options, name) is not None and options.what not in (*readers, "all"):
+            raise UserError(f"--{name}: does nothing in bench {options.what}: it is for bench {' and '.join(readers)}")
     for out in (options.json, options.markdown):
         if out is not None and not out.parent.is_dir():
             raise UserError(f"{out}: there is no folder {out.parent}: make it, or choose another place")

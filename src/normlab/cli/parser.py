@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, get_args
 
 from normlab.errors import UserError, did_you_mean
@@ -54,21 +54,57 @@ def add_verb(verbs: Any, name: str, text: str, run: Callable[[argparse.Namespace
     return parser
 
 
-def add_fields(parser: argparse.ArgumentParser, config_class: Any) -> None:
+def add_fields(
+    parser: argparse.ArgumentParser, config_class: Any, values: Mapping[str, Any], where_from: str = "by default"
+) -> None:
     """One flag per field of a configuration; values stay strings until the configuration reads them.
 
     A bare `--fix-tags` says true.
+
+    Args:
+        values: field -> what runs if its flag is not given, for the help; a field without is shown without.
+        where_from: where these values come from, for people: "with the preset demo".
     """
-    group = parser.add_argument_group("settings (a preset's value holds where a flag is not given)")
+    group = parser.add_argument_group(f"settings; in brackets what runs {where_from}" if values else "settings")
     for name, field in config_class.model_fields.items():
         switch: dict[str, Any] = {"nargs": "?", "const": "true"} if field.annotation is bool else {}
+        now = f" [{_value(values[name])}]" if name in values else ""
         group.add_argument(
             f"--{name.replace('_', '-')}",
             dest=f"field_{name}",
             **switch,
             metavar=_shown(field.annotation),
-            help=f"{field.description} [{field.default}]".replace("%", "%%"),
+            help=f"{field.description}{now}".replace("%", "%%"),
         )
+
+
+def given_option(arguments: Sequence[str], *flags: str) -> str | None:
+    """Return what the words of a command line say for the first of some flags, before they are parsed."""
+    for flag in flags:
+        for place, word in enumerate(arguments):
+            if word.startswith(f"{flag}="):
+                return word.partition("=")[2]
+            if word == flag and place + 1 < len(arguments):
+                return arguments[place + 1]
+    return None
+
+
+def wants_help(arguments: Sequence[str]) -> bool:
+    """Say whether a command line asks for help: then values are worked out that are shown nowhere else."""
+    return any(word in ("-h", "--help") for word in arguments)
+
+
+def at_least(least: float, **numbers: float | None) -> None:
+    """Raise `UserError` naming the first flag whose number is too small; one that was not given is None."""
+    for name, number in numbers.items():
+        if number is not None and not number >= least:  # not a number is refused too
+            raise UserError(f"--{name.replace('_', '-')} {number:g}: give {least:g} or more")
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return str(value).lower()
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value) or "empty"
 
 
 def _shown(annotation: Any) -> str:

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from normlab.acting import refuse_ignored
 from normlab.cli import sql_scores
-from normlab.cli.parser import Parser, add_fields, add_verb, field_values
+from normlab.cli.parser import Parser, add_fields, add_verb, field_values, given_option, wants_help
 from normlab.errors import UserError, shortened
 from normlab.metrics import is_fraction
 
@@ -29,12 +30,20 @@ def _add_train(verbs: Any, arguments: list[str]) -> None:
         if arguments[:1] != ["train"] or name not in arguments:
             continue
         settings = task_settings(name)
-        child.add_argument("--preset", choices=list(settings.presets), help="named protocol that the flags change")
-        child.add_argument("--scale", choices=["smoke", "demo", "full"], help="the preset of that size; default demo")
+        child.add_argument("--preset", choices=list(settings.presets), help="what the flags change [demo]")
+        child.add_argument("--scale", choices=["smoke", "demo", "full"], help="the preset of that size")
         child.add_argument("--config", type=Path, metavar="FILE", help="settings from a YAML file, e.g. a run's")
         child.add_argument("--out", type=Path, help="the run folder; default runs/TASK-TIME")
         child.add_argument("--json", action="store_true", help="print the result as JSON")
-        add_fields(child, settings.config_class)
+        preset = _preset(given_option(arguments, "--preset"), given_option(arguments, "--scale"))
+        if preset in settings.presets:  # a wrong name is refused where the flags are read
+            values = settings.make(preset, {}, "command line").model_dump() if wants_help(arguments) else {}
+            add_fields(child, settings.config_class, values, f"with the preset {preset}")
+
+
+def _preset(preset: str | None, scale: str | None) -> str:
+    """Return the preset in force; `demo` if none is named."""
+    return preset or scale or "demo"
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -43,12 +52,14 @@ def _train(options: argparse.Namespace) -> int:
 
     settings = task_settings(options.task)
     values = field_values(options, settings.config_class)
-    preset = options.preset or options.scale
+    if options.preset and options.scale:
+        raise UserError(f"--preset {options.preset} and --scale {options.scale} both name a preset: give one of them")
     if options.config is None:
-        config = settings.make(preset or "demo", values, "command line")
+        config = settings.make(_preset(options.preset, options.scale), values, "command line")
     else:
-        config = _from_file(options.config, options.task, preset)
+        config = _from_file(options.config, options.task, options.preset or options.scale)
         config = config.with_values("command line", **values) if values else config
+    refuse_ignored([config], values)
     folder = train_new(options.task, config, options.out, quiet=options.json)
     return _show_first(folder, as_json=options.json)
 
@@ -149,7 +160,10 @@ def _evaluate(options: argparse.Namespace) -> int:
         raise UserError("nothing to evaluate: give a run folder, or --gold, --predicted and --tables")
     from normlab.engine.api import load_run
 
-    run = load_run(options.run_folder, device=options.device, **sql_scores.search_options(options))
+    changes = sql_scores.search_options(options)
+    run = load_run(options.run_folder, device=options.device, **changes)
+    refuse_ignored([run.config], changes)
+    sql_scores.refuse_of_other_task(run, options)
     measured = run.measure(options.split, data=options.data, unfinished=options.unfinished)
     kept = run.keep(measured, data=options.data, out=options.out)
     found: dict[str, Any] = {"metrics": measured.metrics, "tables": measured.tables, **kept}

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from normlab.cli.parser import at_least
 from normlab.errors import UserError
 
 
@@ -42,6 +43,20 @@ def search_options(options: argparse.Namespace) -> dict[str, Any]:
     """Return those of `add_search_options` that were given."""
     given = {name: getattr(options, name) for name in ("beam_size", "length_penalty", "execution_filter")}
     return {name: value for name, value in given.items() if value is not None}
+
+
+def refuse_of_other_task(run: Any, options: argparse.Namespace) -> None:
+    """Refuse flags that only text-to-SQL knows, and those of the official script without it.
+
+    Raises: UserError naming the flag.
+    """
+    at_least(1, seconds=options.seconds)
+    if options.official is None:
+        for name in ("tables", "databases"):
+            if getattr(options, name) is not None:
+                raise UserError(f"--{name}: does nothing for a run without --official: its data name their own")
+    elif run.task.name != "text2sql":
+        raise UserError(f"--official: {run.path} is a run of {run.task.name}; the script is for text2sql")
 
 
 def score_files(options: argparse.Namespace) -> int:

@@ -10,10 +10,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from normlab.cli.parser import Parser, add_fields, add_verb, field_values, no_action
+from normlab.cli.parser import Parser, add_fields, add_verb, at_least, field_values, given_option, no_action, wants_help
 from normlab.errors import UserError
 from normlab.runs.atomic import write_text
 from normlab.yaml_file import parse_yaml
+
+MOST_SEEDS = 1000
 
 
 def _add_study(verbs: Any, arguments: list[str]) -> None:
@@ -39,7 +41,7 @@ def _add_study(verbs: Any, arguments: list[str]) -> None:
             )
             _add_cluster(child)
         if arguments[:2] == ["study", name]:
-            add_fields(child, study_config_class(arguments[2:]))
+            add_fields(child, study_config_class(arguments[2:]), *study_values(arguments[2:]))
     for name, text, run in (
         ("status", "show how far each cell of a study is", _study_status),
         ("report", "write a study's report again", _study_report),
@@ -86,6 +88,22 @@ def study_config_class(words: list[str]) -> Any:
     return task_settings(task).config_class
 
 
+def study_values(words: list[str]) -> tuple[dict[str, Any], str]:
+    """Return what the cells of the study on a command line run with, and where that comes from, for its help."""
+    from normlab.studies.plan import make_plan
+
+    named = [word for word in words[:1] if not word.startswith("-")]
+    if not named or not wants_help(words):
+        return {}, ""
+    scale = given_option(words, "--scale") or "demo"
+    configs = [cell.config.model_dump() for cell in make_plan(named[0], scale=scale).cells]
+    values: dict[str, Any] = {}
+    for name in configs[0]:
+        different = list({repr(config[name]): config[name] for config in configs}.values())
+        values[name] = different[0] if len(different) == 1 else f"compared: {', '.join(map(str, different))}"
+    return values, f"in {named[0]} at the scale {scale}"
+
+
 def add_axis(parser: argparse.ArgumentParser) -> None:
     """Add the flag that compares other values than the study's file does."""
     parser.add_argument(
@@ -112,7 +130,20 @@ def given_axes(options: argparse.Namespace) -> dict[str, list[Any]]:
     return found
 
 
+def refuse_small(options: argparse.Namespace) -> None:
+    """Refuse numbers of seeds, workers and the like that would train nothing; a study of many seeds is a typo."""
+    names = ("seeds", "workers", "concurrent", "trials")
+    at_least(1, **{name: getattr(options, name, None) for name in names})
+    at_least(0, gpus_per_cell=getattr(options, "gpus_per_cell", None))
+    if (options.seeds or 0) > MOST_SEEDS:
+        raise UserError(f"--seeds {options.seeds}: give {MOST_SEEDS} or fewer")
+    cpus = getattr(options, "cpus_per_cell", None)
+    if cpus is not None and not cpus > 0:
+        raise UserError(f"--cpus-per-cell {cpus:g}: a cell needs a part of a processor")
+
+
 def _study_changes(options: argparse.Namespace) -> dict[str, Any]:
+    refuse_small(options)
     return field_values(options, study_config_class([options.study]))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from normlab.cli.parser import add_fields, add_verb, field_values
-from normlab.cli.studies import add_axis, given_axes, study_config_class, warn_of_left_out
+from normlab.cli.studies import add_axis, given_axes, refuse_small, study_config_class, study_values, warn_of_left_out
 
 
 def _add_tune(verbs: Any, arguments: list[str]) -> None:
@@ -23,10 +23,11 @@ def _add_tune(verbs: Any, arguments: list[str]) -> None:
     parser.add_argument("--workers", type=int, help="trials trained at once; default one per core")
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
     if arguments[:1] == ["tune"]:
-        add_fields(parser, study_config_class(arguments[1:]))
+        add_fields(parser, study_config_class(arguments[1:]), *study_values(arguments[1:]))
 
 
 def _tune(options: argparse.Namespace) -> int:
+    refuse_small(options)
     changes = field_values(options, study_config_class([options.study]))
     if options.plan:
         return _show_plan(options, changes)

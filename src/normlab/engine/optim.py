@@ -26,7 +26,8 @@ def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimi
     match config.optimizer:
         case "sgd":
             rule = QuickSGD if config.momentum and _is_on_cpu(groups) else torch.optim.SGD
-            return rule(groups, **shared, momentum=config.momentum, nesterov=config.nesterov, fused=True)
+            nesterov = config.nesterov and config.momentum > 0  # a form of momentum: none without
+            return rule(groups, **shared, momentum=config.momentum, nesterov=nesterov, fused=True)
         case "adam":
             return torch.optim.Adam(groups, **shared, fused=True)
         case "adamw":

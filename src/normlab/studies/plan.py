@@ -15,6 +15,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from normlab.acting import refuse_ignored
 from normlab.config import Config, TrainConfig, config_hash, option
 from normlab.errors import UserError, did_you_mean
 from normlab.studies.search.settings import TRIAL, Search, read_search
@@ -117,9 +118,12 @@ def make_plan(
     study = StudyFile.from_yaml(path)
     chosen = _choose_scale(study, scale, path)
     settings = task_settings(study.task)
-    axes = _axes(study, chosen, axes or {}, path)
+    asked = axes or {}
+    axes = _axes(study, chosen, asked, path)
     _refuse_undone(changes, axes, path)
     base = {**settings.preset(chosen.preset or scale, str(path)), **study.base, **chosen.base, **changes}
+    if seeds is not None and seeds < 1:
+        raise UserError(f"seeds: {seeds}: a study needs at least 1")
     count = seeds or chosen.seeds or study.seeds
     search = None
     if study.search:
@@ -143,6 +147,7 @@ def make_plan(
         for values in _combinations(axes)
         for seed in range(count)
     ]
+    refuse_ignored([cell.config for cell in cells], [*changes, *(name for name in asked if name != VARIANT)])
     _refuse_twins(cells, path)
     return Plan(path.stem, study, scale, axes, cells, search)
 

@@ -60,6 +60,8 @@ def run_study(
         raise UserError("study: torchrun is for one run; start the study without it: its cells run side by side anyway")
     if concurrent < 1 or (concurrent > 1 and engine != "local"):
         raise UserError(f"concurrent: {concurrent} with the engine {engine}: give at least 1, and the local engine")
+    if workers is not None and workers < 1:
+        raise UserError(f"workers: {workers} would train nothing: give at least 1")
     say = say or to_stderr
     plan = make_plan(path_or_name, scale=scale, seeds=seeds, axes=axes, **changes)
     if axes:

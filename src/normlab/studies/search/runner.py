@@ -45,6 +45,8 @@ def run_search(
         changes: settings that override those of every trial, e.g. `data="cifar10"`.
     Raises: UserError for a wrong file, a folder that holds something else, or a space without Optuna.
     """
+    if workers is not None and workers < 1:
+        raise UserError(f"workers: {workers} would train nothing: give at least 1")
     say = say or to_stderr
     source = find_study(path_or_name)
     plan = make_plan(path_or_name, scale=scale, seeds=seeds, axes=axes, **changes)

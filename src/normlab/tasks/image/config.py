@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import field_validator
+from pydantic import field_validator, model_validator
 
 from normlab import metrics
+from normlab.acting import Unless, When
 from normlab.config import TaskSettings, TrainConfig, option
 from normlab.norms import NORMS
 
@@ -21,9 +22,13 @@ class ImageConfig(TrainConfig):
 
     n: int = option(2, "depth: the network has 6n+2 layers", ge=1)
     norm: str = option("batch", f"normalization after each convolution: {', '.join(NORMS)}")
-    groups: int | None = option(None, "group norm: number of groups", ge=1)
-    channels_per_group: int | None = option(None, "group norm: channels in a group, instead of `groups`", ge=1)
-    eps: float | None = option(None, "added to the variance; none: the scheme's own", gt=0)
+    groups: int | None = option(None, "group norm: number of groups", ge=1, acts_with=When("norm", "group"))
+    channels_per_group: int | None = option(
+        None, "group norm: channels in a group, instead of `groups`", ge=1, acts_with=When("norm", "group")
+    )
+    eps: float | None = option(
+        None, "added to the variance; none: the scheme's own", gt=0, acts_with=Unless("norm", "none")
+    )
     bn_statistics: Literal["running", "precise", "both"] = option(
         "running",
         "batch norms are measured with running averages, with statistics measured anew after each epoch, or running "
@@ -34,14 +39,43 @@ class ImageConfig(TrainConfig):
         "several processes (torchrun): batch norms take their statistics over all of them, not over each share",
         later=True,
     )
-    norm_momentum: float | None = option(None, "batch norms: weight of the newest running statistics", gt=0, le=1)
+    norm_momentum: float | None = option(
+        None,
+        "batch norms: weight of the newest running statistics",
+        gt=0,
+        le=1,
+        acts_with=When("norm", "batch", "batch_instance", "torch_batch"),
+    )
 
     crop: bool = option(True, "augment: pad with zeros and crop at random")
-    pad: int = option(4, "augment: pixels of padding for the crop", ge=1)
-    flip: bool = option(True, "augment: mirror left and right at random")
+    pad: int = option(4, "augment: pixels of padding for the crop", ge=1, acts_with=When("crop", True))
+    flip: bool = option(
+        True, "augment: mirror left and right at random; if not given: on all images but digits, which have a side"
+    )
     vertical_flip: bool = option(False, "augment: mirror up and down at random")
     rotation: float = option(0.0, "augment: rotate at random by up to so many degrees", ge=0, le=180)
     label_smoothing: float = option(0.0, "share of the target spread over all classes", ge=0, lt=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_mirrored_digits(cls, values: Any) -> Any:
+        """A mirrored digit is none, so whether images are mirrored follows the data, unless it is said."""
+        if isinstance(values, Mapping) and "flip" not in values:
+            return {**values, "flip": values.get("data", "digits") != "digits"}
+        return values
+
+    @field_validator("validation")
+    @classmethod
+    def _fraction_or_count(cls, validation: float) -> float:
+        if validation >= 1 and (validation < 2 or validation % 1):
+            raise ValueError("must be a fraction below 1, or a count of images, 2 or more")
+        return validation
+
+    @model_validator(mode="after")
+    def _crops_show_something(self) -> Self:
+        if self.crop and self.pad >= self.image_size:
+            raise ValueError(f"pad: {self.pad} pixels around {self.image_size}: crops could be nothing but padding")
+        return self
 
     @field_validator("norm")
     @classmethod
@@ -57,9 +91,9 @@ _SHORT: Mapping[str, Any] = {**_ONE_CYCLE, "distributions": "all"}
 
 PRESETS: dict[str, Mapping[str, Any]] = {
     # Seconds, no file: does everything work?
-    "smoke": {**_SHORT, "data": "digits", "n": 1, "epochs": 2, "batch_size": 32, "lr": 0.1, "flip": False},
-    # A minute per scheme on real images that ship with scikit-learn. A mirrored digit is no digit.
-    "demo": {**_SHORT, "data": "digits", "epochs": 8, "batch_size": 64, "lr": 0.1, "flip": False},
+    "smoke": {**_SHORT, "data": "digits", "n": 1, "epochs": 2, "batch_size": 32, "lr": 0.1},
+    # A minute per scheme on real images that ship with scikit-learn.
+    "demo": {**_SHORT, "data": "digits", "epochs": 8, "batch_size": 64, "lr": 0.1},
     # CIFAR-10 above 87 % in minutes on two CPU cores. A short run wants smaller shifts than a long one.
     "quick": {
         **_SHORT,

@@ -8,7 +8,11 @@ from typing import Any, Literal
 from pydantic import ValidationInfo, field_validator
 
 from normlab import metrics
+from normlab.acting import Unless, When
 from normlab.config import TaskSettings, TrainConfig, option
+
+# Where a setting acts, see `normlab.acting`.
+_FILES = Unless("data", "generated")
 
 
 class NerConfig(TrainConfig):
@@ -20,17 +24,35 @@ class NerConfig(TrainConfig):
         affects_result=False,
     )
     dev: str = option(
-        "", "development file; empty: the folder's, else cut from the training file", affects_result=False
+        "",
+        "development file; empty: the folder's, else cut from the training file",
+        affects_result=False,
+        acts_with=_FILES,
     )
-    test: str = option("", "test file; empty: the folder's test.txt if it has one", affects_result=False)
-    validation: float = option(0.1, "share of the training sentences held out where there is no dev file", gt=0, lt=1)
-    columns: str | None = option(None, "the files' columns in order, e.g. token,pos,word,tag; none: guessed")
-    scheme: Literal["bio", "iob1", "bioes"] = option("bio", "how the files spell entities")
+    test: str = option(
+        "",
+        "test file; empty: the folder's test.txt if it has one",
+        affects_result=False,
+        acts_with=_FILES,
+    )
+    validation: float = option(
+        0.1,
+        "share of the training sentences held out where there is no dev file",
+        gt=0,
+        lt=1,
+        acts_with=_FILES,
+    )
+    columns: str | None = option(
+        None,
+        "the files' columns in order, e.g. token,pos,word,tag; none: guessed",
+        acts_with=_FILES,
+    )
+    scheme: Literal["bio", "iob1", "bioes"] = option("bio", "how the files spell entities", acts_with=_FILES)
     train_scheme: Literal["file", "bio", "iob1", "bioes"] = option(
         "file", "how the model spells entities; what it tags comes back as the files spell it", later=True
     )
-    fix_tags: bool = option(False, "repair illegal tags (I- without B-) instead of refusing them")
-    encoding: str | None = option(None, "of the files; none: UTF-8, cp1252 for Kaggle's CSV")
+    fix_tags: bool = option(False, "repair illegal tags (I- without B-) instead of refusing them", acts_with=_FILES)
+    encoding: str | None = option(None, "of the files; none: UTF-8, cp1252 for Kaggle's CSV", acts_with=_FILES)
     input_columns: str | None = option(
         None,
         "prediction: the columns of the file to tag, or `text`; none: looked at",
@@ -42,11 +64,19 @@ class NerConfig(TrainConfig):
     )
 
     embeddings: Literal["random", "glove"] = option("random", "what word vectors start from")
-    glove: str = option("", "GloVe file: .txt, .gz, .zip; empty: looked for beside the data", affects_result=False)
+    glove: str = option(
+        "",
+        "GloVe file: .txt, .gz, .zip; empty: looked for beside the data",
+        affects_result=False,
+        acts_with=When("embeddings", "glove"),
+    )
     embedding_dim: int | None = option(None, "size of a word vector; none: GloVe's own, 100 for random ones", ge=1)
     freeze_embeddings: bool = option(False, "leave the word vectors as they start")
     embedding_updates: Literal["dense", "lazy"] = option(
-        "dense", "lazy: a step moves only the word vectors of its batch, for large tables", later=True
+        "dense",
+        "lazy: a step moves only the word vectors of its batch, for large tables",
+        later=True,
+        acts_with=When("freeze_embeddings", False),
     )
     vocabulary: Literal["auto", "train", "glove"] = option(
         "auto", "train: training words; glove: and every word of the GloVe file; auto: glove if embeddings are"
@@ -63,14 +93,16 @@ class NerConfig(TrainConfig):
     )
 
     characters: bool = option(True, "read each word's characters too")
-    char_dim: int = option(25, "size of a character's vector", ge=1)
-    char_hidden: int = option(25, "character LSTM: hidden size per direction", ge=1)
+    char_dim: int = option(25, "size of a character's vector", ge=1, acts_with=When("characters", True))
+    char_hidden: int = option(25, "character LSTM: hidden size per direction", ge=1, acts_with=When("characters", True))
     hidden: int = option(100, "word LSTM: hidden size per direction", ge=1)
     layer_norm: Literal["none", "words", "characters", "both"] = option("none", "which LSTMs are layer-normalised")
     dropout: float = option(0.5, "on the input of the word LSTM", ge=0, lt=1)
     output_dropout: float = option(0.0, "dropout on the output of the word LSTM", ge=0, lt=1, later=True)
     crf: bool = option(True, "linear-chain CRF on top; else each word's tag on its own")
-    constraints: bool = option(True, "CRF: only legal tag sequences, in the loss as in decoding")
+    constraints: bool = option(
+        True, "CRF: only legal tag sequences, in the loss as in decoding", acts_with=When("crf", True)
+    )
 
     batch_size: int = option(32, "sentences in one step", ge=1)
     eval_batch_size: int = option(256, "sentences in one evaluation step", ge=1, affects_result=False)

@@ -8,7 +8,13 @@ from typing import Any, Literal
 from pydantic import ValidationInfo, field_validator
 
 from normlab import metrics
+from normlab.acting import Unless, When
 from normlab.config import TaskSettings, TrainConfig, option
+
+# Where a setting acts, see `normlab.acting`.
+_WORD_VECTORS = When("model", "lstm", "lstm_attention")
+_PRETRAINED = When("model", "bert_frozen", "bert_finetuned")
+_TUNED = When("model", "bert_finetuned")
 
 
 class Text2SqlConfig(TrainConfig):
@@ -35,11 +41,25 @@ class Text2SqlConfig(TrainConfig):
         "lstm_attention", "BiLSTM encoder, without or with attention, or a pretrained one with attention"
     )
     encoder: str = option(
-        "google-bert/bert-base-cased", "bert: name on the hub, or a folder with config, tokenizer and safetensors"
+        "google-bert/bert-base-cased",
+        "bert: name on the hub, or a folder with config, tokenizer and safetensors",
+        acts_with=_PRETRAINED,
     )
-    encoder_layers: int | None = option(None, "bert_finetuned: how many of the last layers are tuned; none: all", ge=1)
-    encoder_lr_scale: float = option(0.03, "bert_finetuned: the encoder's learning rate over that of the rest", gt=0)
-    attention: Literal["bahdanau", "luong", "multi_head"] = option("multi_head", "kind of the decoder's attention")
+    encoder_layers: int | None = option(
+        None,
+        "bert_finetuned: how many of the last layers are tuned; none: all",
+        ge=1,
+        acts_with=_TUNED,
+    )
+    encoder_lr_scale: float = option(
+        0.03,
+        "bert_finetuned: the encoder's learning rate over that of the rest",
+        gt=0,
+        acts_with=_TUNED,
+    )
+    attention: Literal["bahdanau", "luong", "multi_head"] = option(
+        "multi_head", "kind of the decoder's attention", acts_with=Unless("model", "lstm")
+    )
     attention_heads: int = option(8, "multi_head and relation layers: heads; must divide hidden", ge=1)
     hidden: int = option(256, "size of the encoder's and the decoder's states", ge=8)
     layer_norm: bool = option(False, "layer-normalise the decoder's LSTM cell")
@@ -48,18 +68,40 @@ class Text2SqlConfig(TrainConfig):
         "cells", "what words of the question are matched with: nothing, names of tables and columns, and cells too"
     )
     dropout: float = option(0.3, "on inputs, states and attention results", ge=0, lt=1)
-    name_encoder: Literal["lstm", "mean"] = option("lstm", "how the words of a table's or a column's name are read")
+    name_encoder: Literal["lstm", "mean"] = option(
+        "lstm",
+        "how the words of a table's or a column's name are read",
+        acts_with=_WORD_VECTORS,
+    )
 
     glove: str = option(
-        "", "GloVe file; empty: looked for beside the data; generated: made-up vectors", affects_result=False
+        "",
+        "GloVe file; empty: looked for beside the data; generated: made-up vectors",
+        affects_result=False,
+        acts_with=(
+            _WORD_VECTORS,
+            When("embeddings", "glove"),
+        ),
     )
-    embeddings: Literal["random", "glove"] = option("glove", "what word vectors start from")
-    embedding_dim: int | None = option(None, "size of a word vector; none: GloVe's own, 100 for random ones", ge=1)
-    freeze_embeddings: bool = option(False, "leave the word vectors as they start")
+    embeddings: Literal["random", "glove"] = option("glove", "what word vectors start from", acts_with=_WORD_VECTORS)
+    embedding_dim: int | None = option(
+        None,
+        "size of a word vector; none: GloVe's own, 100 for random ones",
+        ge=1,
+        acts_with=_WORD_VECTORS,
+    )
+    freeze_embeddings: bool = option(False, "leave the word vectors as they start", acts_with=_WORD_VECTORS)
     vocabulary: Literal["auto", "train", "glove"] = option(
-        "auto", "train: training words; glove: and every word of the GloVe file; auto: glove if embeddings are"
+        "auto",
+        "train: training words; glove: and every word of the GloVe file; auto: glove if embeddings are",
+        acts_with=_WORD_VECTORS,
     )
-    min_count: int = option(3, "words that training shows less often keep their GloVe vector, or are unknown", ge=1)
+    min_count: int = option(
+        3,
+        "words that training shows less often keep their GloVe vector, or are unknown",
+        ge=1,
+        acts_with=_WORD_VECTORS,
+    )
 
     mask_training: bool = option(True, "train with the grammar's mask: only what may follow shares the probability")
     label_smoothing: float = option(0.1, "probability shared by all that may follow", ge=0, lt=1)
@@ -69,9 +111,20 @@ class Text2SqlConfig(TrainConfig):
     beam_size: int = option(
         1, "hypotheses in the final evaluation and in predictions; 1 is greedy", untrained=True, ge=1
     )
-    length_penalty: float = option(0.0, "exponent of the length that divides a hypothesis' score", untrained=True, ge=0)
+    length_penalty: float = option(
+        0.0,
+        "exponent of the length that divides a hypothesis' score",
+        untrained=True,
+        ge=0,
+        acts_with=Unless("beam_size", 1),
+    )
     max_actions: int = option(100, "longest query, in actions of the grammar", untrained=True, ge=5)
-    execution_filter: bool = option(False, "take the first hypothesis that runs on the database", untrained=True)
+    execution_filter: bool = option(
+        False,
+        "take the first hypothesis that runs on the database",
+        untrained=True,
+        acts_with=Unless("beam_size", 1),
+    )
     monitor_rows: int = option(400, "validation questions decoded after each epoch", ge=1)
     train_rows: int = option(400, "training questions decoded at the end", ge=1, affects_result=False)
 
