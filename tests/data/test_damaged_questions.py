@@ -60,7 +60,7 @@ def changed(*path: Any, to: Any) -> dict[str, Any]:
         (changed("column_names_original", 2, 0, to=True), "names its table by true or false"),
         (changed("column_names_original", 2, 1, to=3), "column_names_original[2]: is a whole number, not a text"),
         (changed("column_names_original", 2, 1, to="a\0"), "column_names_original[2]: holds a NUL"),
-        (changed("column_names", 1, 1, to="\ud800"), "column_names[1]: holds a NUL or half a surrogate pair"),
+        (changed("column_names", 1, 1, to="\ud800"), "text with half a character"),
         (changed("column_types", to=["text"]), "column_types: has 1 entries, but column_names_original has 4"),
         (changed("primary_keys", to=[4]), "primary_keys[0]: is column 4, but they go from 1 to 3"),
         (changed("primary_keys", to=[0]), "primary_keys[0]: is column 0"),
@@ -107,13 +107,13 @@ def test_compound_keys_foreign_types_and_missing_words_are_read() -> None:
 
 
 CONTENTS: dict[str, tuple[bytes, str]] = {
-    "empty": (b"", "empty|found nothing"),
-    "blank": (b" \n", "empty|lacks the column"),
-    "utf16": ("[]".encode("utf-16"), "NUL byte"),
-    "nul": (b'db_id,query,question\nshop,"SELECT \0",x\n', "NUL byte"),
-    "binary": (bytes(range(256)) * 20, "NUL byte"),
+    "empty": (b"", "empty|not valid JSON"),
+    "blank": (b" \n", "not valid JSON|lacks the column"),
+    "utf16": ("[]".encode("utf-16"), "UTF-16 text|lacks the column"),
+    "nul": (b'db_id,query,question\nshop,"SELECT \0",x\n', "NUL byte|not valid JSON"),
+    "binary": (bytes(range(256)) * 20, "NUL byte|not UTF-8"),
     "latin": (b'[{"db_id": "caf\xe9"}]', "not UTF-8"),
-    "deep": (b"[" * 100_000, "not valid JSON|lacks the column"),
+    "deep": (b"[" * 100_000, "nested too deep|lacks the column"),
     "digits": (b"[" + b"9" * 5000 + b"]", "not valid JSON|lacks the column|is no object|whole number"),
     "object": (b"{}", "holds no list|lacks the column"),
     "numbers": (b"[1, 2]", "is no object|whole number|lacks the column"),
@@ -139,7 +139,7 @@ def test_files_of_other_kinds_are_one_line(tmp_path: Path, name: str, file: str,
         ({**QUESTION, "question": 5}, "dev.json:1: question is no text"),
         ({**QUESTION, "query": None}, "dev.json:1 has no query"),
         ({**QUESTION, "query": ["SELECT"]}, "dev.json:1: query is no text"),
-        ({**QUESTION, "db_id": "\ud800"}, "dev.json:1: db_id holds a NUL or half a surrogate pair"),
+        ({**QUESTION, "db_id": "a\0"}, "dev.json:1: db_id holds a NUL"),
         ([1], "dev.json:1 is no object"),
     ],
 )
@@ -156,7 +156,6 @@ def test_a_damaged_question_is_named(tmp_path: Path, row: Any, problem: str) -> 
         ("db_id;query;question\nshop;SELECT 1;What?\n", "separated by semicolons"),
         ("db_id\tquery\tquestion\nshop\tSELECT 1\tWhat?\n", "separated by tabs"),
         ('db_id,query,question\nshop,"SELECT 1,What?\n' + "x" * 200_000, "is a quote never closed"),
-        ("db_id,query,question\rshop,SELECT 1,What?\r", "a line end lost"),
     ],
 )
 def test_a_csv_of_another_form_says_what_was_seen(tmp_path: Path, text: str, problem: str) -> None:
@@ -167,7 +166,7 @@ def test_a_csv_of_another_form_says_what_was_seen(tmp_path: Path, text: str, pro
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
 def test_line_ends_marks_and_quotes_do_not_matter(tmp_path: Path, line_end: str) -> None:
     lines = ["db_id,query,question,level", 'shop,"SELECT ""a""', 'FROM t",What?,easy', "", "shop,SELECT 1,Which?"]
     (tmp_path / "val.csv").write_bytes(b"\xef\xbb\xbf" + line_end.join(lines).encode())
@@ -179,9 +178,9 @@ def test_line_ends_marks_and_quotes_do_not_matter(tmp_path: Path, line_end: str)
 def test_a_folder_in_place_of_a_file_is_said(tmp_path: Path) -> None:
     (tmp_path / "tables.json").mkdir()
     (tmp_path / "val.csv").mkdir()
-    with pytest.raises(UserError, match=r"tables\.json is a folder"):
+    with pytest.raises(UserError, match=r"tables\.json: a folder"):
         read_tables(tmp_path / "tables.json")
-    with pytest.raises(UserError, match=r"val\.csv is a folder"):
+    with pytest.raises(UserError, match=r"val\.csv: cannot be read"):
         read_examples(tmp_path / "val.csv")
 
 

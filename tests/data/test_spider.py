@@ -44,10 +44,10 @@ def test_byte_order_mark_is_no_part_of_the_first_column(tmp_path: Path):
     "name, text, message",
     [
         ("a.csv", "db_id,sql,question\nd,SELECT 1,What?\n", r"a\.csv:1 lacks the column 'query'"),
-        ("a.csv", "", r"a\.csv:1 lacks the column"),
+        ("a.csv", "", r"a\.csv: the file is empty"),
         ("a.csv", "db_id,query,question\nd,,What?\n", r"a\.csv:2 has no query"),
         ("a.csv", "db_id,query,question\nd\n", r"a\.csv:2 has no query"),
-        ("a.json", "{", r"a\.json is not valid JSON"),
+        ("a.json", "{", r"a\.json: not valid JSON"),
         ("a.json", "{}", r"a\.json holds no list"),
     ],
 )

@@ -6,11 +6,10 @@ import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from normlab.data.text_lines import raw_lines, text_coding
 from normlab.errors import UserError
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _OTHER_DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars"}
-_LONGEST_LINE = 16 * 2**20  # a longer one is a binary file, or one without line ends
 
 
 def csv_rows(path: Path, needed: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
@@ -44,33 +43,18 @@ def csv_header(path: Path) -> list[str]:
 
 
 def decoded_lines(path: Path) -> Iterator[str]:
-    """Yield the lines of a UTF-8 file, each with its line end, without a byte order mark.
+    """Yield the lines of a UTF-8 file (or one whose byte order mark says UTF-16), each with its line end.
 
-    Raises: `UserError` naming file and line if it cannot be read or is no UTF-8 text.
+    Raises: `UserError` naming file and line if it cannot be read or is no such text.
     """
-    if path.is_dir():
-        raise UserError(f"{path} is a folder: give a file")
-    number = 0
-    try:
-        with path.open("rb") as file:
-            while raw := file.readline(_LONGEST_LINE):
-                number += 1
-                yield _decoded(raw.removeprefix(_BYTE_ORDER_MARK) if number == 1 else raw, f"{path}:{number}")
-    except (OSError, ValueError) as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error}): check it") from None
-
-
-def _decoded(raw: bytes, place: str) -> str:
-    if b"\0" in raw or raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise UserError(f"{place} holds a NUL byte, as UTF-16 or a binary file does: save it as UTF-8 text")
-    if len(raw) == _LONGEST_LINE:
-        raise UserError(f"{place} is longer than 16 MiB: is this a text file?")
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{place} is not UTF-8 (byte {error.start}): save it as UTF-8") from None
+    coding = text_coding(path, "utf-8")
+    for number, text, _ in raw_lines(path, coding):
+        if not coding.wide:
+            try:
+                text = text.encode("latin-1").decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise UserError(f"{path}:{number} is not UTF-8 (byte {error.start}): save it as UTF-8") from None
+        yield text if coding.line_end == "\n" else text.replace("\r", "\n")
 
 
 def _check_header(path: Path, header: list[str], needed: Sequence[str]) -> None:

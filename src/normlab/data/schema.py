@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from normlab.data.column_types import CATEGORIES, type_category
-from normlab.data.json_file import read_json
 from normlab.data.schema_entry import check_entry
 from normlab.data.sqlite import open_readonly, unreadable
 from normlab.data.sqlite_schema import describe, one_line_name, quoted
 from normlab.errors import UserError
+from normlab.json_file import read_json
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def read_tables(path: Path | str) -> dict[str, Schema]:
     file = Path(path)
     if not file.exists():
         raise UserError(f"no schema file at {file}: give the path of tables.json")
-    entries = read_json(file, "tables.json")
+    entries = read_json(file)
     if not isinstance(entries, list):
         raise UserError(f"{file} holds no list of databases: is this tables.json?")
     schemas: dict[str, Schema] = {}

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from normlab.data.csv_rows import csv_rows
-from normlab.data.json_file import read_json
 from normlab.data.schema import Schema, read_tables
 from normlab.errors import UserError, did_you_mean
+from normlab.json_file import read_json
 
 COLUMNS = ("db_id", "query", "question")
 
@@ -156,7 +156,7 @@ def _read_csv(file: Path) -> Iterator[Example]:
 
 
 def _read_json(file: Path) -> Iterator[Example]:
-    rows = read_json(file, "the questions")
+    rows = read_json(file)
     if not isinstance(rows, list):
         raise UserError(f"{file} holds no list of questions: is this train_spider.json or dev.json?")
     for number, row in enumerate(rows, start=1):

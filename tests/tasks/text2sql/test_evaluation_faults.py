@@ -184,11 +184,11 @@ def test_a_long_list_of_rows_left_out_ends_and_says_so(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("gold", "predicted", "problem"),
     [
-        (b"", b"SELECT 1\n", "gold.sql holds no queries"),
+        (b"", b"SELECT 1\n", "gold.sql: the file is empty"),
         (b"SELECT 1\tschool\n", b"\n\n", "predicted.sql holds no queries"),
-        ("SELECT 1\tschool\n".encode("utf-16"), b"SELECT 1\n", "gold.sql:1 holds a NUL byte, as UTF-16"),
+        (b"SELECT 1\tschool\nSELECT \0\n", b"SELECT 1\n", "gold.sql:2: holds a NUL byte"),
         (b"SELECT 1\tschool\nSELECT '\xe9'\tschool\n", b"SELECT 1\n", "gold.sql:2 is not UTF-8"),
-        (b"SELECT 1\tschool\n", b"SQLite format 3\0" + bytes(5000), "predicted.sql:1 holds a NUL byte"),
+        (b"SELECT 1\tschool\n", b"SQLite format 3\0" + bytes(5000), "predicted.sql: is an SQLite database, not text"),
     ],
 )
 def test_files_that_hold_no_queries_are_one_line(
@@ -205,7 +205,7 @@ def test_a_folder_in_place_of_a_file_is_one_line(folder: Path, capsys: pytest.Ca
     (folder / "gold.sql").unlink()
     (folder / "gold.sql").mkdir()
     assert main(arguments) == 2
-    assert "gold.sql is a folder" in capsys.readouterr().err
+    assert "gold.sql: cannot be read" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])

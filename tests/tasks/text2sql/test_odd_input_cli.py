@@ -209,14 +209,14 @@ def test_what_a_database_holds_beyond_reading_is_named_and_the_rest_answered(run
     ("name", "content", "problem"),
     [
         ("in.txt", b"How many?\ttoy_harbour\xff\n", "in.txt:1 is not UTF-8"),
-        ("in.csv", "question,db_id\nHow many?,toy_harbour\n".encode("utf-16"), "in.csv:1 holds a NUL byte, as UTF-16"),
+        ("in.csv", b"question,db_id\nHow many\0?,toy_harbour\n", "in.csv:2: holds a NUL byte"),
         ("in.csv", b"question;db_id\nHow many?;toy_harbour\n", "separated by semicolons"),
         ("in.csv", b'question,db_id\n"How many?,toy_harbour\n' + b"x" * 200_000, "is a quote never closed"),
         ("in.jsonl", b"[" * 50_000 + b"\n", "in.jsonl:1 is no JSON"),
         ("in.jsonl", b"[1]\n", "in.jsonl:1 has no question"),
         ("in.jsonl", b'{"question": 5, "db_id": "toy_harbour"}\n', "must be texts"),
         ("in.jsonl", b'{"question": "\\ud800", "db_id": "toy_harbour"}\n', "half a surrogate pair"),
-        ("in.txt", b"SQLite format 3\0" + bytes(1000), "in.txt:1 holds a NUL byte"),
+        ("in.txt", b"SQLite format 3\0" + bytes(1000), "in.txt: is an SQLite database, not text"),
         ("in.txt", b"How many?\t" + b"a" * 5000 + b"\n", "unknown database"),
     ],
 )
@@ -229,6 +229,17 @@ def test_question_files_of_other_kinds_are_one_line(
     assert problem in said
     assert said.count("\n") == 1
     assert not (tmp_path / "out.jsonl").exists()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+def test_questions_are_read_in_the_encodings_that_programs_write(
+    run: Path, tmp_path: Path, encoding: str, line_end: str
+) -> None:
+    rows = ["question,db_id", "How many ships?,toy_harbour", "", "How many captains?,toy_harbour", ""]
+    (tmp_path / "in.csv").write_bytes(line_end.join(rows).encode(encoding))
+    found = list(load_run(run).predict(tmp_path / "in.csv"))
+    assert [record["question"] for record in found] == ["How many ships?", "How many captains?"]
 
 
 @pytest.mark.parametrize("bad", [["How many?"], [("a", "b", "c")], [5]])
