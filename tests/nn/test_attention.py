@@ -97,6 +97,7 @@ def test_layer_normalised_cell_equals_the_lstm() -> None:
         lstm.bias_hh_l0.zero_()
     x, state = torch.randn(5, 2, 3), (torch.zeros(2, 4), torch.zeros(2, 4))
     expected, _ = lstm(x)
+    assert len(expected) == 5
     for step, wanted in zip(own.project(x), expected, strict=True):
         state = own(step, None, state)
         torch.testing.assert_close(state[0], wanted)

@@ -71,7 +71,9 @@ def test_covering_beam_equals_brute_force(seed: float, alpha: float, max_length:
 @settings(max_examples=20, deadline=None)
 @given(st.floats(0.1, 50), st.integers(1, 9), st.sampled_from([0.0, 1.0]))
 def test_scores_are_sums_of_token_log_probabilities(seed: float, beam_size: int, alpha: float):
-    for h in search(seed, beam_size=beam_size, n_best=beam_size, length_penalty=alpha)[0]:
+    found = search(seed, beam_size=beam_size, n_best=beam_size, length_penalty=alpha)[0]
+    assert found
+    for h in found:
         assert h.finished
         assert h.log_prob == pytest.approx(total(seed, h.tokens))
         assert sum(h.token_log_probs) == pytest.approx(h.log_prob)
@@ -141,7 +143,9 @@ def test_n_best_one_is_the_first_of_n_best_many(seed: float, beam_size: int):
 @settings(max_examples=30, deadline=None)
 @given(st.floats(0.1, 50), st.integers(1, 4))
 def test_length_limits_hold(seed: float, min_length: int):
-    for h in search(seed, beam_size=4, n_best=4, max_length=5, min_length=min_length)[0]:
+    found = search(seed, beam_size=4, n_best=4, max_length=5, min_length=min_length)[0]
+    assert found
+    for h in found:
         assert min_length <= len(h.tokens) <= 4
 
 
@@ -313,6 +317,7 @@ def test_padding_of_the_memory_changes_nothing():
         )  # fmt: skip
 
     together = run(memories, 9)
+    assert [len(found) for found in together] == [3, 3, 3]
     for found, memory in zip(together, memories, strict=True):
         alone = run([memory], len(memory))[0]
         assert [h.tokens for h in found] == [h.tokens for h in alone]
@@ -325,6 +330,7 @@ def test_state_is_reordered_with_its_hypotheses():
     zeros = torch.zeros(2, 1, 8)
     first = (torch.ones(1, 3, 8), torch.ones(1, 3, dtype=torch.bool), (zeros, zeros))
     found = beam_search(model, first, beam_size=5, n_best=5, max_length=6, bos=BOS, eos=EOS, select=select_lstm)
+    assert len(found[0]) == 5
     for h in found[0]:
         state, previous, log_prob = first, BOS, 0.0
         for token in (*h.tokens, EOS):

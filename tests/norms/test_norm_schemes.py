@@ -106,6 +106,7 @@ def test_gate_stays_within_bounds_under_a_loop_that_knows_nothing_of_it() -> Non
         left |= bool(((gate < 0) | (gate > 1)).any())
     handle.remove()
     assert left, "the steps must be large enough to push a gate out"
+    assert len(used) == 20
     assert all(torch.equal(g, g.clamp(0, 1)) for g in used)
     saved = net.state_dict()["1.gate"]
     assert ((saved >= 0) & (saved <= 1)).all()

@@ -47,6 +47,7 @@ def test_per_sample_gradients_equal_one_backward_pass_per_sample(name: str) -> N
         return functional_call(layer, parameters, (m[None],)).pow(3).sum()
 
     per_sample = vmap(grad(loss), (None, 0))(parameters, maps)
+    assert len(per_sample) == len(parameters) >= 2
     for row, m in enumerate(maps):
         expected = torch.autograd.grad(layer(m[None]).pow(3).sum(), list(parameters.values()))
         for value, one in zip(per_sample.values(), expected, strict=True):
@@ -198,6 +199,7 @@ def test_an_empty_batch_does_what_it_does_in_torch(name: str, shape: tuple[int, 
     y.sum().backward()
     assert y.shape == x.grad.shape == shape
     if shape[0] == 0:
+        assert list(layer.parameters())
         assert all(p.grad is not None and not p.grad.any() for p in layer.parameters())
     for key, value in layer.named_buffers():
         moved_by = int(training) if key == "num_batches_tracked" else 0

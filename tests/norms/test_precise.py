@@ -30,6 +30,7 @@ def test_weights_modes_and_momenta_stay_as_they_were() -> None:
     reestimate_statistics(model, [torch.randn(8, 3, 4, 4)])
     assert [module.training for module in model] == [True, False, True]
     assert model[1].momentum == 0.3
+    assert len(weights) == 4
     assert all(torch.equal(old, new) for old, new in zip(weights, model.parameters(), strict=True))
 
 
@@ -51,5 +52,6 @@ def test_within_the_block_statistics_are_precise_and_after_it_the_models_own() -
     with reestimated(model, [x]):
         within = model(x)
     assert not torch.allclose(before, within, atol=1e-3)
+    assert len(kept) == 3 * 7
     assert all(torch.equal(kept[name], buffer) for name, buffer in model.named_buffers())
     assert torch.equal(model(x), before)

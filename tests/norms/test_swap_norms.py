@@ -41,6 +41,7 @@ def test_swap_replaces_the_norms_and_only_them(name: str) -> None:
     assert swap_norms(net, name) == SWAPPED
     assert [path for path, _ in net.named_modules()] == order
     after = dict(net.named_modules())
+    assert len(kept) == 10
     assert all(after[path] is m for path, m in kept.items())
     assert all(type(after[path]) is NORMS.get(name) for path in SWAPPED)
     assert net(torch.randn(4, 3, 8, 8)).shape == (4, 5)
@@ -55,6 +56,7 @@ def test_swap_keeps_activations_other_weights_and_hooks() -> None:
     others = {k: p for k, p in net.named_parameters() if not k.startswith(tuple(SWAPPED))}
     swap_norms(net, "group")
     after = dict(net.named_parameters())
+    assert others
     assert all(after[k] is p for k, p in others.items())
     net(torch.randn(2, 3, 8, 8))
     assert calls == ["0", "before 1", "1", "2"]
