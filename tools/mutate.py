@@ -124,6 +124,8 @@ class _Finder:
         for name, value in ast.iter_fields(node):
             if name in ("annotation", "returns", "decorator_list", "type_params"):
                 continue
+            if isinstance(node, ast.keyword) and node.arg == "strict":
+                continue
             if isinstance(node, ast.Raise) or (isinstance(node, ast.Assert) and name == "msg"):
                 continue
             for child in value if isinstance(value, list) else [value]:
@@ -187,8 +189,8 @@ class _Finder:
         if name in NAMES:
             stop = self._span(node.func)[1]
             yield self._edit(node.lineno, stop - len(name), stop, NAMES[name], f"{name} -> {NAMES[name]}")
-        for keyword in node.keywords:
-            if keyword.arg is not None:
+        for keyword in node.keywords:  # `strict` of zip guards what does not happen
+            if keyword.arg not in (None, "strict"):
                 start, stop = self._span(keyword)
                 while self.source[stop : stop + 1].isspace():
                     stop += 1
@@ -248,17 +250,18 @@ class Tests:
     def run(self, seconds: float) -> str:
         """Return "passed", "failed", "timeout", or "broken" if pytest ran no test."""
         pid = self._fork() if self.preload and hasattr(os, "fork") else self._start()
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            done, status = os.waitpid(pid, os.WNOHANG)
-            if done:
-                _kill_group(pid)  # what the tests may have left behind
-                code = os.waitstatus_to_exitcode(status)
-                return {0: "passed", 4: "broken", 5: "broken"}.get(code, "failed")
-            time.sleep(0.02)
-        _kill_group(pid)
-        os.waitpid(pid, 0)
-        return "timeout"
+        end, done, status = time.monotonic() + seconds, 0, 0
+        try:
+            while not done and time.monotonic() < end:
+                time.sleep(0.02)
+                done, status = os.waitpid(pid, os.WNOHANG)
+        finally:  # an interrupt of the campaign too leaves nothing running, and what tests left behind ends
+            _kill_group(pid)
+            if not done:
+                os.waitpid(pid, 0)
+        if not done:
+            return "timeout"
+        return {0: "passed", 4: "broken", 5: "broken"}.get(os.waitstatus_to_exitcode(status), "failed")
 
     def _environment(self) -> dict[str, str]:
         paths = [str(self.root / "src"), str(self.root), os.environ.get("PYTHONPATH", "")]
@@ -388,6 +391,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="write the results as JSON lines")
     parser.add_argument("--list", action="store_true", help="list the mutants, run nothing")
     options = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))  # through every `finally`
     root = options.root.resolve()
     if options.list:
         for name in options.files:

@@ -55,3 +55,12 @@ def test_one_seed_or_no_spread_settles_nothing_and_has_no_bounds(differences):
 
 def test_nothing_compared_is_nothing():
     assert adjust([]) == []
+
+
+def test_levels_follow_holms_steps_and_stop_after_the_first_that_is_open():
+    """The first open comparison has its own step's level, later ones share it."""
+    levels = [each.interval.level for each in adjust([NONE, FAR, NONE, NEAR])]
+    far, near, none = 1 - 0.05 / 4, 1 - 0.05 / 3, 1 - 0.05 / 3
+    assert not adjust([NONE, FAR, NONE, NEAR])[3].settled
+    assert levels == pytest.approx([none, far, none, near])
+    assert [each.interval.level for each in adjust([NONE, NEAR])] == pytest.approx([0.975, 0.975])

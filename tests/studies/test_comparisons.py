@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from synthetic_study import DIVERGED, WAITING, make_study
 
 from normlab.errors import UserError
 from normlab.studies.comparisons import comparisons
+from normlab.studies.pairs import pair_up
 from normlab.studies.statistics import compare_paired, holm
+from normlab.studies.study import Study
 
 OFFSETS = {
     "batch": [0.0, 0.0, 0.0, 0.0],
@@ -92,3 +96,39 @@ def test_an_unknown_axis_or_reference_is_refused(study):
         comparisons(study, "test/accuracy", axis="norms")
     with pytest.raises(UserError, match="did you mean 'group'"):
         comparisons(study, "test/accuracy", reference="grop")
+
+
+def test_a_sentence_names_what_keeps_a_winner_away(tmp_path):
+    (only,) = comparisons(make_study(tmp_path / "1", {"norm": ["batch", "layer"]}, 1, accuracy), "test/accuracy")
+    assert only.sentence.endswith("paired by 1 seed; one seed shows no spread: run at least three")
+    (only,) = comparisons(make_study(tmp_path / "2", {"norm": ["batch", "instance"]}, 4, accuracy), "test/accuracy")
+    assert only.winner is None
+    assert f"; about {only.adjusted.more_seeds} more would decide it" in only.sentence
+    lost = make_study(tmp_path / "3", {"norm": ["batch", "layer"]}, 2, lambda values, seed: LOST[values["norm"]])
+    (only,) = comparisons(lost, "test/accuracy")
+    assert only.sentence == "batch is better than layer: layer diverged in 2 of 2 seeds"
+
+
+LOST = {"batch": 0.9, "layer": DIVERGED}
+
+
+def test_seeds_that_only_one_side_has_are_no_pairs(tmp_path):
+    study = make_study(tmp_path / "s", {"norm": ["batch", "group"]}, 4, accuracy)
+    plan = json.loads((study.path / "study.json").read_text())
+    plan["cells"] = [cell for cell in plan["cells"] if cell["name"] not in ("norm-group_seed-3", "norm-batch_seed-0")]
+    (study.path / "study.json").write_text(json.dumps(plan))
+    pair = pair_up(Study.open(study.path), {"norm": "group"}, {"norm": "batch"}, "test/accuracy")
+    assert pair.planned == 2
+    assert pair.a == [accuracy({"norm": "group"}, seed) for seed in (1, 2)]
+    assert pair.b == [accuracy({"norm": "batch"}, seed) for seed in (1, 2)]
+
+
+def test_a_cell_that_waits_is_neither_a_pair_nor_lost(tmp_path):
+    def outcome(values, seed):
+        return {("batch", 0): WAITING, ("group", 1): DIVERGED, ("batch", 1): WAITING}.get((values["norm"], seed), 0.5)
+
+    pair = pair_up(make_study(tmp_path, {"norm": ["batch", "group"]}, 3, outcome), *PAIR, "test/accuracy")
+    assert (len(pair.a), pair.lost_a, pair.lost_b, pair.lost_both, pair.planned) == (1, 0, 0, 0, 3)
+
+
+PAIR = ({"norm": "batch"}, {"norm": "group"})

@@ -57,3 +57,24 @@ def test_missing_or_damaged_predictions_are_named(tmp_path):
         compare_predictions(good, bad)
     with pytest.raises(UserError, match=r"val\.csv: missing"):
         compare_predictions(good, bad, "val")
+
+
+def test_two_complete_seeds_are_ranked_and_one_is_not(tmp_path):
+    def outcome(values, seed):
+        return WAITING if seed and values["norm"] == "none" else ENDS[values["norm"]][seed]
+
+    axes = {"norm": list(ENDS)}
+    two = make_study(tmp_path / "2", axes, 2, lambda values, seed: ENDS[values["norm"]][seed])
+    assert rank_combinations(two, "test/accuracy")[1].n == 2
+    assert rank_combinations(make_study(tmp_path / "1", axes, 2, outcome), "test/accuracy") is None
+
+
+def test_the_lower_loss_ranks_first_and_a_diverged_run_last(tmp_path):
+    losses = {"batch": 0.3, "group": 0.2, "none": DIVERGED}
+
+    def outcome(values, seed):
+        loss = losses[values["norm"]]
+        return loss if loss == DIVERGED else {"test/loss": loss}
+
+    study = make_study(tmp_path, {"norm": list(losses)}, 2, outcome)
+    assert rank_combinations(study, "test/loss")[1].mean_ranks == [2.0, 1.0, 3.0]

@@ -142,3 +142,55 @@ def test_equality_must_clear_both_margins():
 
 def test_one_seed_tells_no_number():
     assert seeds_needed([0.1], 0.0) is None
+
+
+def test_more_seeds_are_counted_from_the_nearest_threshold():
+    differences = [0.012, 0.015, 0.011, 0.016]
+    std, mean = np.std(differences, ddof=1), np.mean(differences)
+    more = seeds_needed(differences, -0.014, 0.014)
+    assert more > 0
+    assert stats.t.ppf(0.975, 3 + more) * std / math.sqrt(4 + more) < 0.014 - mean
+    assert seeds_needed(differences, -0.014) == 0
+
+
+def test_two_seeds_far_apart_from_zero_are_enough():
+    assert stats.t.ppf(0.975, 1) < 13  # half the interval of two values that differ by 2
+    assert seeds_needed([12.0, 14.0], 0.0) == 0
+
+
+@pytest.mark.parametrize(("seeds", "answer"), [(1000, 998), (1001, None)])
+def test_more_than_a_thousand_seeds_are_no_answer(seeds, answer):
+    def half_width(n: int) -> float:
+        return stats.t.ppf(0.975, n - 1) * math.sqrt(2) / math.sqrt(n)
+
+    mean = (half_width(seeds) + half_width(seeds - 1)) / 2  # decided at `seeds`, and not one before
+    assert seeds_needed([mean - 1, mean + 1], 0.0) == answer
+
+
+def test_holm_takes_every_probability_and_returns_none_above_one():
+    assert holm([0.0, 1.0]) == [0.0, 1.0]
+    assert holm([0.6, 0.7]) == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("labels", "a", "b"), [([0, 1], [0], [0, 1]), ([0, 1], [0, 1], [0]), ([], [], []), ([[0]], [[0]], [[0]])]
+)
+def test_mcnemar_refuses_what_is_no_three_lists_of_one_length(labels, a, b):
+    with pytest.raises(ValueError, match="three equally long lists"):
+        mcnemar(labels, a, b)
+
+
+def test_friedmans_statistic_of_equal_values_is_zero():
+    assert friedman([[1.0, 1.0, 1.0]] * 3).statistic == 0.0
+
+
+@pytest.mark.parametrize(("a", "b"), [([1.0, math.nan], [1.0]), ([1.0], [math.nan]), ([], [1.0]), ([1.0], [])])
+def test_probability_of_improvement_refuses_gaps_on_either_side(a, b):
+    with pytest.raises(ValueError, match="no NaN"):
+        probability_of_improvement(a, b)
+
+
+def test_the_side_that_loses_every_pair_may_have_no_chance_at_all():
+    found = probability_of_improvement([0.0, 1.0, 2.0], [3.0, 4.0, 5.0])
+    assert (found.mean, found.low) == (0.0, 0.0)
+    assert 0.1 < found.high < 0.7

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from synthetic_study import DIVERGED, FAILED, WAITING, make_study
 
 from normlab.studies.statistics import mean_interval
-from normlab.studies.tables import known_metrics, metric_by_seed, paired_values, study_table
+from normlab.studies.study import Study
+from normlab.studies.tables import axis_values, known_metrics, metric_by_seed, paired_values, study_table
 
 ENDS = {
     ("batch", 0): 0.90, ("batch", 1): 0.92, ("batch", 2): 0.91, ("batch", 3): 0.93,
@@ -54,3 +57,11 @@ def test_known_metrics_are_those_of_results_and_of_epochs(tmp_path):
     assert {"test/accuracy", "seconds"} <= finals
     assert {"val/loss", "features/p99"} <= epochs
     assert "state" not in finals
+
+
+def test_axis_values_are_spelled_as_the_cells_spell_them_each_once_in_the_order_of_the_plan(tmp_path):
+    study = make_study(tmp_path / "s", {"norm": ["none", "batch"], "lr": [0.2, 0.1]}, 2, lambda values, seed: 0.5)
+    plan = json.loads((study.path / "study.json").read_text())
+    plan["axes"]["norm"] = ["nn", "bn"]
+    (study.path / "study.json").write_text(json.dumps(plan))
+    assert axis_values(Study.open(study.path)) == {"norm": ["none", "batch"], "lr": [0.2, 0.1]}

@@ -148,15 +148,19 @@ def _study_changes(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _study_plan(options: argparse.Namespace) -> int:
-    from normlab.studies.plan import make_plan
+    from normlab.studies.plan import find_study, make_plan
+    from normlab.studies.runner import refuse_wrong_claims
 
+    axes = given_axes(options)
     plan = make_plan(
         options.study,
         scale=options.scale,
         seeds=options.seeds,
-        axes=given_axes(options),
+        axes=axes,
         **_study_changes(options),
     )
+    if not axes:  # other axes leave out the claims that speak of other values
+        refuse_wrong_claims(plan, find_study(options.study))
     if options.json:
         print(json.dumps([{"name": c.name, "values": c.values, "seed": c.seed, "hash": c.hash} for c in plan.cells]))
         return 0

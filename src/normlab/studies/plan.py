@@ -8,7 +8,6 @@ of cells, each a full configuration with a hash.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
@@ -16,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from normlab.acting import refuse_ignored
-from normlab.config import Config, TrainConfig, config_hash, option
+from normlab.config import Config, TaskSettings, TrainConfig, config_hash, option
 from normlab.errors import UserError, did_you_mean
+from normlab.studies.axes import MOST_CELLS, VARIANT, cell_name, combinations, read_axes, refuse_seed, refuse_undone
+from normlab.studies.published import published_tables
 from normlab.studies.search.settings import TRIAL, Search, read_search
 from normlab.tasks import task_settings
-
-VARIANT = "variant"  # the axis that a study's `variants` make
 
 
 class Scale(Config):
@@ -116,15 +115,23 @@ def make_plan(
     """
     path = find_study(path_or_name)
     study = StudyFile.from_yaml(path)
+    _refuse_unknown_tables(study, path)
     chosen = _choose_scale(study, scale, path)
-    settings = task_settings(study.task)
+    settings = _settings(study, path)
     asked = axes or {}
-    axes = _axes(study, chosen, asked, path)
-    _refuse_undone(changes, axes, path)
+    axes = read_axes({**study.axes, **chosen.axes}, study.variants, asked, str(path))
+    refuse_undone(changes, axes, str(path))
+    blocks = {
+        "base": study.base,
+        f"scales: {scale}: base": chosen.base,
+        **{f"variants: {name}": values for name, values in study.variants.items()},
+    }
+    for place, block in blocks.items():
+        refuse_seed(block, f"{path}: {place}")
     base = {**settings.preset(chosen.preset or scale, str(path)), **study.base, **chosen.base, **changes}
-    if seeds is not None and seeds < 1:
-        raise UserError(f"seeds: {seeds}: a study needs at least 1")
-    count = seeds or chosen.seeds or study.seeds
+    count = seeds if seeds is not None else chosen.seeds or study.seeds
+    if count < 1:
+        raise UserError(f"--seeds {count}: a study has at least 1")
     search = None
     if study.search:
         search = read_search(
@@ -136,6 +143,7 @@ def make_plan(
             variants=study.variants,
             claims=study.claims,
             seeds=count,
+            most=MOST_CELLS,
         )
         for name in set(changes) & set(search.settings):
             raise UserError(f"--{name.replace('_', '-')}: {path} searches for {name}: change its grid or space instead")
@@ -144,12 +152,24 @@ def make_plan(
         _make_cell(
             settings.config_class, {**base, **study.variants.get(str(values.get(VARIANT)), {})}, values, seed, str(path)
         )
-        for values in _combinations(axes)
-        for seed in range(count)
+        for values, seed in combinations(axes, count, str(path))
     ]
     refuse_ignored([cell.config for cell in cells], [*changes, *(name for name in asked if name != VARIANT)])
-    _refuse_twins(cells, path)
+    _refuse_duplicates(cells, path)
     return Plan(path.stem, study, scale, axes, cells, search)
+
+
+def _settings(study: StudyFile, path: Path) -> TaskSettings:
+    try:
+        return task_settings(study.task)
+    except UserError as error:
+        raise UserError(f"{path}: task: {error}") from None
+
+
+def _refuse_unknown_tables(study: StudyFile, path: Path) -> None:
+    for name in study.published:
+        if name not in published_tables():
+            raise UserError(f"{path}: published: unknown table '{name}': {did_you_mean(name, published_tables())}")
 
 
 def _choose_scale(study: StudyFile, scale: str, path: Path) -> Scale:
@@ -160,43 +180,16 @@ def _choose_scale(study: StudyFile, scale: str, path: Path) -> Scale:
     return Scale()
 
 
-def _axes(study: StudyFile, chosen: Scale, asked: Mapping[str, list[Any]], path: Path) -> dict[str, list[Any]]:
-    axes = {**study.axes, **chosen.axes}
-    if study.variants:
-        axes = {VARIANT: list(study.variants), **axes}
-    axes |= asked
-    unknown = [name for name in axes.get(VARIANT, []) if name not in study.variants]
-    if unknown:
-        raise UserError(f"{path}: unknown variant '{unknown[0]}': {did_you_mean(unknown[0], study.variants)}")
-    if not axes:
-        raise UserError(f"{path}: nothing to compare: give axes or variants")
-    return axes
-
-
-def _refuse_undone(changes: Mapping[str, Any], axes: Mapping[str, list[Any]], path: Path) -> None:
-    """An axis sets its setting in every cell, and so do the seeds: a flag that says otherwise would do nothing."""
-    if "seed" in changes:
-        raise UserError("--seed: the seeds of a study are 0, 1, 2, ...: give their number with --seeds")
-    for name in set(changes) & set(axes):
-        flag, values = name.replace("_", "-"), ",".join(map(str, axes[name]))
-        raise UserError(f"--{flag}: {path} compares values of {name}: give all of them, --axis {name}={values}")
-
-
-def _combinations(axes: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
-    return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
-
-
 def _make_cell(
     config_class: type[TrainConfig], base: Mapping[str, Any], values: Mapping[str, Any], seed: int, where: str
 ) -> Cell:
     settings = {axis: value for axis, value in values.items() if axis not in (VARIANT, TRIAL)}
     config = config_class.parse({**base, **settings, "seed": seed}, where)
     canonical = {axis: getattr(config, axis) if axis in settings else value for axis, value in values.items()}
-    name = "_".join([*(f"{axis}-{value}" for axis, value in canonical.items()), f"seed-{seed}"])
-    return Cell(name.replace("/", "-"), canonical, seed, config)
+    return Cell(cell_name(canonical, seed, where), canonical, seed, config)
 
 
-def _refuse_twins(cells: list[Cell], path: Path) -> None:
+def _refuse_duplicates(cells: list[Cell], path: Path) -> None:
     """Two spellings of one value (`bn`, `batch`) would make one folder of two cells."""
     names: set[str] = set()
     for cell in cells:

@@ -21,6 +21,11 @@ _NUMBERS = {
 }
 
 
+def published_tables() -> tuple[str, ...]:
+    """Return what a study may list as `published`."""
+    return (*_NUMBERS, "text2sql")  # the task's name serves too
+
+
 def load_published(name: str) -> list[dict[str, Any]]:
     """Return a table's rows: column -> text, number, or None where the source printed nothing.
 

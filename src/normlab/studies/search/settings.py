@@ -91,15 +91,20 @@ def read_search(
     variants: Mapping[str, Mapping[str, Any]],
     claims: Iterable[Mapping[str, Any]] = (),
     seeds: int = 1,
+    most: int = 10_000,
 ) -> Search:
     """Check a `search` block against the task's settings and the rest of its file; `where` is that file.
 
+    Args:
+        most: trials of a scheme.
     Raises: UserError in one line for an unknown setting, a wrong bound, a grid mixed with a space, an objective that
         is no validation metric, or a setting that the comparison itself fixes.
     """
     place = f"{where}: search"
     search = Search.parse(_with_ranges(raw, place), place)
     _refuse_mixture(search, seeds, place)
+    if search.budget > most:
+        raise UserError(f"{place}: {search.budget:,} trials of each scheme are more than {most:,}: try fewer at a time")
     _refuse_test("objective", search.objective, place)
     _refuse_without_direction(search.objective, place)
     for claim in claims:

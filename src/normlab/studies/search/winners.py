@@ -15,7 +15,7 @@ from normlab.errors import UserError
 from normlab.json_file import read_json
 from normlab.runs.atomic import write_json, write_text
 from normlab.runs.schema import checked
-from normlab.studies.plan import VARIANT
+from normlab.studies.axes import VARIANT
 from normlab.studies.record import Tested
 from normlab.studies.runner import Say
 from normlab.studies.search.findings import SchemeSearch, read_schemes

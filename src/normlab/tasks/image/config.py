@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
-from pydantic import field_validator, model_validator
+from pydantic import ValidationInfo, field_validator, model_validator
 
 from normlab import metrics
 from normlab.acting import Unless, When
 from normlab.config import TaskSettings, TrainConfig, option
 from normlab.norms import NORMS
+
+FILTERS = 16  # of the network's first stage; the later ones have 32 and 64
 
 
 class ImageConfig(TrainConfig):
@@ -81,6 +83,19 @@ class ImageConfig(TrainConfig):
     @classmethod
     def _canonical_norm(cls, name: str) -> str:
         return NORMS.resolve(name)
+
+    @field_validator("groups", "channels_per_group")
+    @classmethod
+    def _divides_the_channels(cls, number: int | None, info: ValidationInfo) -> int | None:
+        """Other schemes ignore these two settings, so a study may give them beside any."""
+        if number is None or info.data.get("norm") != "group":
+            return number
+        if FILTERS % number:
+            divisors = [str(n) for n in range(1, FILTERS + 1) if FILTERS % n == 0]
+            raise ValueError(f"must divide the {FILTERS} channels of the first stage: {', '.join(divisors)}")
+        if info.field_name == "channels_per_group" and info.data.get("groups") is not None:
+            raise ValueError("groups are given too: give one of the two")
+        return number
 
 
 # The recipe of the field for short budgets: one cycle of a high learning rate, Nesterov, more weight decay.

@@ -1,0 +1,109 @@
+"""A study's axes: what they may be, the cells that they make, and the names of these.
+
+Whatever stands in a study's file or after `--axis` ends here as a plan or in one line with its place, before a single
+configuration is built: the number of cells is bounded, and every cell's name is one of a folder.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from normlab.errors import UserError, did_you_mean, shortened
+from normlab.studies.search.settings import TRIAL
+
+VARIANT = "variant"  # the axis that a study's `variants` make
+MOST_CELLS = 10_000
+_LONGEST_NAME = 200  # bytes; file systems take 255
+
+
+def read_axes(
+    axes: Mapping[str, list[Any]], variants: Mapping[str, Any], asked: Mapping[str, list[Any]], where: str
+) -> dict[str, list[Any]]:
+    """Return the axes of a study: the file's, with its variants as the first, replaced by what was asked for.
+
+    Raises: UserError for an axis without values, with values that are none, or that a cell would ignore.
+    """
+    found = {VARIANT: list(variants), **axes} if variants else dict(axes)
+    found |= asked
+    if not found:
+        raise UserError(f"{where}: nothing to compare: give axes or variants")
+    for name, values in found.items():
+        place = f"--axis {name}" if name in asked else f"{where}: axes: {name}"
+        _refuse_axis(name, place)
+        if not values:
+            raise UserError(f"{place}: no values: list what to compare, or drop the axis")
+        for value in values:
+            _refuse_value(value, place)
+    for name in found.get(VARIANT, []):
+        if not isinstance(name, str) or name not in variants:
+            known = did_you_mean(str(name), variants) if variants else "the study has no variants"
+            raise UserError(f"{where}: unknown variant {shortened(name)}: {known}")
+    return found
+
+
+def _refuse_axis(name: str, place: str) -> None:
+    if name == "seed":
+        raise UserError(f"{place}: the seeds of a study are 0, 1, 2, ...: give their number as `seeds`, and no axis")
+    if name == TRIAL:
+        raise UserError(f"{place}: the name of a search's trials: an axis is a setting of the task, or `variants`")
+
+
+def _refuse_value(value: Any, place: str) -> None:
+    """A value is a scalar, or a list of scalars for a setting that takes several numbers."""
+    inner = value if isinstance(value, list | tuple) else [value]
+    if not all(part is None or isinstance(part, bool | int | float | str) for part in inner):
+        hint = "settings that belong together are `variants`: name -> settings"
+        raise UserError(f"{place}: {shortened(value)} is no plain value: {hint}")
+
+
+def refuse_seed(settings: Mapping[str, Any], place: str) -> None:
+    """Raise `UserError` if settings of a study fix the seed, which its cells would not follow."""
+    if "seed" in settings:
+        raise UserError(f"{place}: seed: the seeds of a study are 0, 1, 2, ...: give their number as `seeds`")
+
+
+def refuse_undone(changes: Mapping[str, Any], axes: Mapping[str, list[Any]], where: str) -> None:
+    """Raise `UserError` for a flag that would do nothing: an axis sets its setting in every cell, and so do the seeds.
+
+    Args:
+        changes: settings given for all cells.
+    """
+    if "seed" in changes:
+        raise UserError("--seed: the seeds of a study are 0, 1, 2, ...: give their number with --seeds")
+    for name in set(changes) & set(axes):
+        flag, values = name.replace("_", "-"), ",".join(map(str, axes[name]))
+        raise UserError(f"--{flag}: {where} compares values of {name}: give all of them, --axis {name}={values}")
+
+
+def combinations(axes: Mapping[str, Sequence[Any]], seeds: int, where: str) -> list[tuple[dict[str, Any], int]]:
+    """Return the values and the seed of every cell.
+
+    Raises: UserError if there are more than a study can hold.
+    """
+    number = math.prod(len(values) for values in axes.values()) * seeds
+    if number > MOST_CELLS:
+        sizes = " x ".join([*(f"{len(values)} {name}" for name, values in axes.items()), f"{shortened(seeds)} seeds"])
+        raise UserError(f"{where}: {sizes} are more than {MOST_CELLS:,} cells: compare fewer values at a time")
+    return [
+        (dict(zip(axes, values, strict=True)), seed)
+        for values in itertools.product(*axes.values())
+        for seed in range(seeds)
+    ]
+
+
+def cell_name(values: Mapping[str, Any], seed: int, where: str) -> str:
+    """Return a cell's name, which is also its folder's: axis-value pairs and the seed.
+
+    Raises: UserError if no folder can have it.
+    """
+    name = "_".join([*(f"{axis}-{value}" for axis, value in values.items()), f"seed-{seed}"]).replace("/", "-")
+    if not name.isprintable():
+        problem = "has characters that no folder's name should have"
+    elif len(name.encode()) > _LONGEST_NAME:
+        problem = f"is longer than {_LONGEST_NAME} bytes"
+    else:
+        return name
+    raise UserError(f"{where}: the cell {shortened(name)} {problem}: give such settings a short name as `variants`")
