@@ -131,6 +131,11 @@ def test_cifar100_binary_equals_python_and_offers_coarse_labels(cifar100_python,
     coarse = load_images(folder, sums={}, coarse=True)
     assert coarse.labels["test"].tolist() == [3, 19, 7]
     assert len(coarse.classes) == 20
+    batch = bytearray((folder / "test.bin").read_bytes())
+    batch[0] = 20  # beyond the superclasses, though not beyond the classes
+    (folder / "test.bin").write_bytes(batch)
+    with pytest.raises(UserError, match=r"test\.bin: label 20 is not one of 0 to 19"):
+        load_images(folder, sums={}, coarse=True)
 
 
 def test_parquet_of_cifar100_uses_fine_labels(tiny_cifar):

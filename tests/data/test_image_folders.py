@@ -61,6 +61,7 @@ def test_without_test_folder_a_sixth_of_every_class_is_drawn(flat):
 
 
 def test_drawn_split_is_a_function_of_the_seed(flat):
+    assert load_images(flat).fingerprint == load_images(flat, seed=0).fingerprint
     assert load_images(flat, seed=1).fingerprint == load_images(flat, seed=1).fingerprint
     assert len({load_images(flat, seed=seed).fingerprint for seed in range(4)}) > 1
 
@@ -122,6 +123,7 @@ def test_validation_folder_serves_as_validation(given, name):
     assert {split: len(labels) for split, labels in dataset.labels.items()} == {"train": 2, "val": 2}
     assert _colours(dataset, "val") == [10, 0]
     assert any(note.startswith(f"no test images: {name}/ is validation") for note in dataset.notes)
+    assert (f"took {name}/ as val" in dataset.notes) == (name != "val")
 
 
 def test_train_validation_and_test_folders_are_all_used(given):
@@ -233,6 +235,14 @@ def test_all_unreadable_images_are_named_at_once(flat):
     assert "\n" not in message
 
 
+def test_of_very_many_unreadable_images_the_first_are_named(flat):
+    for number in range(25):
+        (flat / "cat" / f"bad{number:02}.png").write_bytes(b"x")
+    with pytest.raises(UserError, match=r"^25 images cannot be read: .*; and 5 more; replace or remove it$") as caught:
+        load_images(flat)
+    assert str(caught.value).count("not a readable image") == 20
+
+
 def test_images_of_other_suffixes_are_found_by_content(flat):
     for name, form in (("photo", "JPEG"), ("IMG_1.HEIC", "JPEG"), ("x.jfif", "JPEG"), ("y.data", "PNG")):
         Image.new("RGB", (32, 32), (200, 0, 0)).save(flat / "cat" / name, form)
@@ -251,10 +261,16 @@ def test_links_pipes_and_folders_named_like_images_are_left_out_by_name(flat):
     (flat / "cat" / "empty.png").mkdir()
     os.mkfifo(flat / "cat" / "pipe.png")
     (flat / "bear").mkdir()
+    (flat / "cat" / "more").symlink_to(flat / "ant")
     dataset = load_images(flat)
     assert dataset.classes == ("ant", "cat")
     (note,) = (note for note in dataset.notes if note.startswith("left out"))
-    for part in ("dead link 1 (cat/gone.png)", "no regular file 1 (cat/pipe.png)", "folder without images 1 (bear)"):
+    for part in (
+        "dead link 1 (cat/gone.png)",
+        "no regular file 1 (cat/pipe.png)",
+        "folder without images 1 (bear)",
+        "linked folder 1 (cat/more)",
+    ):
         assert part in note
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import struct
 import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +38,9 @@ DEPTHS = {
     "32 bits": (GREY.astype(np.int32) * 257, "TIFF", 1, "more than 8 bits, 0 to 65535 scaled to 8 bits"),
     "negative": (GREY.astype(np.int32) - 128, "TIFF", 0, "scaled from its least to its greatest value"),
     "floats to 1": ((GREY / 255).astype(np.float32), "TIFF", 0, "floats, 0 to 1 scaled to 8 bits"),
+    "floats of 16 bits": (GREY.astype(np.float32) * 257, "TIFF", 0, "floats, 0 to 65535 scaled to 8 bits"),
+    "floats of no range": (GREY.astype(np.float32) * 1000, "TIFF", 0, "floats, 0 to 255000 scaled to 8 bits"),
+    "24 bits": (GREY.astype(np.int32) * 65793, "TIFF", 0, "more than 8 bits, 0 to 16777215 scaled to 8 bits"),
     "floats to 255": (GREY.astype(np.float32), "TIFF", 0, "floats, 0 to 255 scaled to 8 bits"),
 }
 
@@ -48,6 +53,30 @@ def test_other_depths_are_scaled_by_their_range(depth, channels):
     assert decoded.pixels.shape == (channels, 32, 32)
     assert np.abs(decoded.pixels.astype(int) - GREY).max() <= tolerance
     assert change in decoded.change
+
+
+def _png_of_16_bit_colour(values_hw: np.ndarray) -> bytes:
+    """Write what Pillow does not: a PNG of three channels of 16 bits."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        checked = kind + content
+        return struct.pack(">I", len(content)) + checked + struct.pack(">I", zlib.crc32(checked))
+
+    height, width = values_hw.shape
+    rows = np.repeat(values_hw[..., None], 3, -1).astype(">u2")
+    lines = b"".join(b"\0" + row.tobytes() for row in rows)
+    header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_16_bit_colour_is_read_if_it_uses_its_bits(channels):
+    decoded = _decoded(_png_of_16_bit_colour(GREY.astype(int) * 257), channels=channels)
+    assert np.abs(decoded.pixels[0].astype(int) - GREY).max() <= 1
+    assert not _decoded(_png_of_16_bit_colour(GREY.astype(int) * 0), channels=channels).pixels.any()
+    with pytest.raises(UserError, match=r"16-bit colour of which at most 12 bits are used; save it with 8 bits"):
+        _decoded(_png_of_16_bit_colour(GREY.astype(int) * 16), channels=channels)
 
 
 def test_values_that_are_no_numbers_are_refused():

@@ -197,6 +197,14 @@ def test_damaged_pages_blame_the_file_and_not_the_cache(tmp_path):
     assert "\n" not in str(caught.value)
 
 
+def test_paths_in_place_of_images_are_refused(tmp_path):
+    for split in ("train", "test"):
+        table = arrow.table({"img": ["cats/1.png", "cats/2.png"], "label": [0, 1]})
+        parquet.write_table(table, tmp_path / f"{split}.parquet")
+    with pytest.raises(UserError, match=r"train\.parquet: row 0: holds no image bytes"):
+        load_images(tmp_path)
+
+
 def test_files_in_several_folders_are_listed(tmp_path):
     for name in ("one", "two"):
         for split in ("train", "test"):

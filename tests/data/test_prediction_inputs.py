@@ -46,11 +46,12 @@ GOOD = _row(PIXELS[0])
         ("256" + GOOD[GOOD.index(",") :], "column 1 is '?256'?, expected an integer 0 to 255"),
         (GOOD[: GOOD.rindex(",")] + ",-1", "column 3072 is '?-1'?, expected an integer 0 to 255"),
         ("red" + GOOD[GOOD.index(",") :], "column 1 is 'red', expected an integer 0 to 255"),
+        (GOOD[: GOOD.rindex(",")] + ",red", "column 3072 is 'red', expected an integer 0 to 255"),
         ("1.5" + GOOD[GOOD.index(",") :], "column 1 is '1.5', expected an integer 0 to 255"),
         ("9" * 40 + GOOD[GOOD.index(",") :], "column 1 is '?9{20}'?, expected an integer 0 to 255"),
         ("", "0 numbers, expected 3072"),
     ],
-    ids=["short", "long", "256", "negative", "text", "fraction", "huge", "blank"],
+    ids=["short", "long", "256", "negative", "text", "late text", "fraction", "huge", "blank"],
 )
 def test_bad_row_is_named_by_file_and_row(tmp_path, bad, message):
     path = _csv(tmp_path / "x.csv", [GOOD, bad, GOOD])
@@ -110,6 +111,12 @@ def test_folder_is_read_with_its_subfolders_in_sorted_order(tmp_path):
     names, images = zip(*_read(tmp_path / "in"), strict=True)
     assert names == ("a.png", "b/1.png", "b/2.png")
     assert np.array_equal(np.stack(images), PIXELS[[1, 2, 0]])
+
+
+def test_images_of_a_folder_become_grey_on_request(tmp_path):
+    _save(tmp_path / "in" / "a.png", PIXELS[0])
+    ((_, image),) = _read(tmp_path / "in", channels=1)
+    assert image.shape == (1, 32, 32)
 
 
 def test_images_become_grey_or_another_size_on_request(tmp_path):

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from normlab.data.left_out import changed_note
+from normlab.data.pixels import ADVICE
 from normlab.data.source import SPLITS, Chunk, ImageSource
 from normlab.errors import UserError
 from normlab.runs.atomic import atomic_folder, remove_folder, write_json
@@ -135,7 +136,8 @@ def _all_failures(failures: list[str]) -> str:
     if len(failures) == 1:
         return failures[0]
     more = f"; and {len(failures) - _FAILURES_NAMED} more" if len(failures) > _FAILURES_NAMED else ""
-    return f"{len(failures)} images cannot be read: {'; '.join(failures[:_FAILURES_NAMED])}{more}"
+    named = "; ".join(failure.removesuffix(f"; {ADVICE}") for failure in failures[:_FAILURES_NAMED])
+    return f"{len(failures)} images cannot be read: {named}{more}; {ADVICE}"
 
 
 def _open(folder: Path) -> Cached | None:

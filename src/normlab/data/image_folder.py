@@ -108,8 +108,8 @@ def _given(path: Path, seed: int) -> _Splits | None:
     left_out += [_beside(entry) for entry in sorted(path.iterdir()) if entry not in folders.values()]
     classes = tuple(sorted(set().union(*by_class.values())))
     examples = {split: _examples(by_class[split], classes) for split in SPLITS if split in by_class}
-    named = (f"{folders[split].name}/ as {split}" for split in examples if folders[split].name != split)
-    notes = [f"took {', '.join(named)}"] if any(folders[split].name != split for split in examples) else []
+    renamed = [f"{folders[split].name}/ as {split}" for split in examples if folders[split].name != split]
+    notes = [f"took {', '.join(renamed)}"] if renamed else []
     if len(examples) == 1:
         train, test = _draw_test(path, examples["train"], len(classes), seed)
         return _Splits(classes, {"train": train, "test": test}, left_out, [*notes, _DRAWN])

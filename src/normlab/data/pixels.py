@@ -32,6 +32,7 @@ IMAGE_SUFFIXES = (
     *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff"),
     *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".tga", ".qoi"),
 )
+ADVICE = "replace or remove it"  # for an image that cannot be read
 MAX_PIXELS = 89_478_485  # where Pillow begins to warn: a quarter of a gibibyte as RGB
 # None of Pillow's other formats: some start other programs (EPS: Ghostscript), some hold no pixels.
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "AVIF", "MPO", "JPEG2000", "QOI", "TGA", "ICO")
@@ -77,7 +78,7 @@ def decode_image(content: bytes, place: str, *, size: int, channels: int = 3) ->
             plain = plain.resize((size, size), pillow.Resampling.BILINEAR)
         pixels = np.asarray(plain, dtype=np.uint8).reshape(size, size, channels)
     except Exception as error:  # a damaged image raises anything: struct.error, IndexError, MemoryError, zlib.error
-        raise UserError(f"{place}: not a readable image ({_reason(error, content)}); replace or remove it") from error
+        raise UserError(f"{place}: not a readable image ({_reason(error, content)}); {ADVICE}") from error
     return Decoded(np.ascontiguousarray(pixels.transpose(2, 0, 1)), change)
 
 
@@ -113,7 +114,7 @@ def decode_file(path: Path, *, size: int, channels: int = 3) -> Decoded:
     """Decode an image file; see `decode_image`."""
     if not path.is_file():  # a pipe would wait for its writer
         reason = "a dead link" if path.is_symlink() else "no regular file" if path.exists() else "no such file"
-        raise UserError(f"{path}: {reason}; replace or remove it")
+        raise UserError(f"{path}: {reason}; {ADVICE}")
     try:
         content = path.read_bytes()
     except OSError as error:
