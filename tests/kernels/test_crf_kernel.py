@@ -168,13 +168,10 @@ def test_the_operator_has_the_gradients_of_the_direct_call(monkeypatch):
 
 
 @needs_twin
-def test_a_wrong_tag_and_a_second_derivative_are_refused():
+def test_a_wrong_tag_is_refused():
     crf = LinearChainCRF(3)
     with pytest.raises(ValueError, match=r"0\.\.2; row 1"):
         crf.nll(torch.zeros(2, 2, 3), torch.tensor([[0, 2], [0, 3]]))
-    emissions = torch.randn(1, 2, 3, requires_grad=True)
-    with pytest.raises(RuntimeError, match="NORMLAB_KERNELS=off"):
-        torch.autograd.grad(crf.log_partition(emissions).sum(), emissions, create_graph=True)
 
 
 def test_it_steps_aside_for_other_types_and_when_switched_off(monkeypatch):

@@ -159,7 +159,7 @@ def test_the_number_of_threads_changes_rounding_at_most():
 @pytest.mark.parametrize("layer_norm", [True, False])
 def test_the_operator_keeps_torchs_contract(layer_norm):
     lstm = LayerNormLSTM(3, 4, layer_norm=layer_norm)
-    weights = lstm._weights("_l0")
+    weights = lstm._weights("_l0")[:8]
     x, state = torch.randn(5, 2, 3, requires_grad=True), torch.randn(2, 4, requires_grad=True)
     lengths, order = torch.tensor([5, 2]), torch.tensor([1, 0])
     arguments = (x, state, state.detach().clone(), *weights, lengths, order, True, 1e-5)
@@ -175,15 +175,6 @@ def test_the_operator_has_the_gradients_of_the_direct_call(monkeypatch):
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
     operator = outputs_and_gradients(lstm, x, hx, [2, 5], torch.float32)
     assert all(torch.equal(a, b) for a, b in zip(direct, operator, strict=True))
-
-
-@needs_twin
-def test_a_second_derivative_is_refused_not_wrong():
-    x = torch.randn(3, 2, 4, requires_grad=True)
-    (gradient,) = torch.autograd.grad(LayerNormLSTM(4, 5)(x)[0].sum(), x, retain_graph=True)
-    assert not gradient.requires_grad
-    with pytest.raises(RuntimeError, match="NORMLAB_KERNELS=off"):
-        torch.autograd.grad(LayerNormLSTM(4, 5)(x)[0].sum(), x, create_graph=True)
 
 
 @needs_twin

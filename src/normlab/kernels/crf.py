@@ -12,12 +12,13 @@ Letters: B sentences, T positions, K tags, G groups of 16 sentences.
 from __future__ import annotations
 
 import ctypes
+import functools
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from normlab.kernels import build, glue, gpu
+from normlab.kernels import build, derivatives, glue, gpu, guards
 
 REDUCTIONS = ("none", "sum", "mean", "token_mean")  # as in glue_crf.h
 _LANES = 16  # kCrfLanes in crf.h
@@ -40,13 +41,20 @@ class _Call(ctypes.Structure):
 
 
 def applies(emissions: Tensor, transitions: Tensor) -> bool:
-    """Return whether the twin takes these tensors here; builds it at the first call."""
+    """Return whether the kernel takes these tensors here; builds it at the first call."""
+    if not guards.allows_kernel(emissions, transitions):
+        return False
     if emissions.is_cuda:
         return gpu.takes_crf(emissions, transitions)
     if emissions.device.type != "cpu" or emissions.dtype != torch.float32 or transitions.dtype != torch.float32:
         return False
-    # An exported program must not need these operators where it is run.
-    return not torch.compiler.is_exporting() and build.load("crf") is not None
+    return available()
+
+
+@guards.constant_when_compiled
+def available() -> bool:
+    """Return whether the kernel is available here; builds it at the first call."""
+    return build.load("crf") is not None
 
 
 def reduced_loss(
@@ -61,7 +69,7 @@ def reduced_loss(
         reduction: one of REDUCTIONS.
     Raises: ValueError if a real tag is outside 0..K-1.
     """
-    module = None if torch.compiler.is_compiling() else _glue()
+    module = _glue_for(emissions, tags, mask, *scores)
     if module is None or reduction not in REDUCTIONS:
         return None
     return module.crf(emissions, mask, *scores, *legal, tags, REDUCTIONS.index(reduction))
@@ -69,12 +77,20 @@ def reduced_loss(
 
 def legal_best_path(emissions: Tensor, mask: Tensor | None, scores: Scores, legal: Legal) -> Tensor | None:
     """Return what `best_path` does, or None; the arguments are those of `reduced_loss`."""
-    module = None if torch.compiler.is_compiling() else _glue()
+    module = _glue_for(emissions, mask, *scores)
     return None if module is None else module.viterbi(emissions, mask, *scores, *legal)
 
 
+def _glue_for(*tensors: Tensor | None) -> Any:
+    return None if torch.compiler.is_compiling() or not guards.allows_kernel(*tensors) else _glue()
+
+
+@functools.cache
 def _glue() -> Any:
-    return glue.glue("crf", "crf_loss", "crf_loss_backward", "crf_viterbi")
+    module = glue.glue("crf", "crf_loss", "crf_loss_backward", "crf_viterbi")
+    if module is not None:
+        module.reference("crf", functools.partial(derivatives.gradients, "crf_loss"))
+    return module
 
 
 def loss(emissions: Tensor, tags: Tensor | None, mask: Tensor, scores: Scores) -> Tensor:
@@ -111,14 +127,16 @@ class _Loss(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, emissions: Tensor, tags: Tensor | None, mask: Tensor, *scores: Tensor) -> Tensor:
         losses, tape = _loss(emissions, tags, mask, scores)
-        ctx.save_for_backward(tags, mask, *scores, tape)
+        ctx.save_for_backward(emissions, tags, mask, *scores, tape)
         return losses
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        if torch.is_grad_enabled():
-            raise RuntimeError("the compiled CRF has first derivatives only; set NORMLAB_KERNELS=off for more")
-        tags, mask, *scores, tape = ctx.saved_tensors
+        inputs, tags, mask, *scores, tape = ctx.saved_tensors
+        if torch.is_grad_enabled() or not guards.allows_kernel(grad):
+            tensors = (inputs, *scores, tags, mask, None, None, None)
+            emissions, start, transitions, end, *_ = derivatives.gradients("crf_loss", tensors, [grad], -1.0)
+            return emissions, None, None, start, transitions, end
         emissions, start, transitions, end = _loss_backward(grad, tags, mask, scores, tape)
         return emissions, None, None, start, transitions, end
 
@@ -151,8 +169,10 @@ def crf_loss_backward(
 
 
 @crf_loss_backward.register_fake
-def _(grad: Tensor, tags: Tensor | None, mask: Tensor, *scores: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    return _gradients(mask, scores)
+def _(
+    _grad: Tensor, _tags: Tensor | None, mask: Tensor, start: Tensor, transitions: Tensor, end: Tensor, _tape: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    return _gradients(mask, (start, transitions, end))
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:

@@ -40,11 +40,23 @@ PyObject* second_derivative(PyObject*, PyObject* function) {
     Py_RETURN_NONE;
 }
 
+// reference(kernel, function): what runs where that kernel's compiled gradients do not do.
+PyObject* reference(PyObject*, PyObject* arguments) {
+    const char* name;
+    PyObject* function;
+    if (!PyArg_ParseTuple(arguments, "sO", &name, &function)) return nullptr;
+    PyObject*& place = std::string_view(name) == "crf" ? crf_reference : lstm_reference;
+    Py_INCREF(function);
+    Py_XSETREF(place, function);
+    Py_RETURN_NONE;
+}
+
 template <class F>
 PyCFunction fast(F* function) { return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function)); }
 
 PyMethodDef methods[] = {
     {"connect", connect, METH_VARARGS, nullptr},
+    {"reference", reference, METH_VARARGS, nullptr},
     {"second_derivative", second_derivative, METH_O, nullptr},
     {"conv", fast(call_conv), METH_FASTCALL, nullptr},
     {"halve", fast(call_halve), METH_FASTCALL, nullptr},

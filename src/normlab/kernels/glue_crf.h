@@ -9,6 +9,7 @@ namespace glue {
 inline int64_t (*crf_loss)(const CrfCall*);
 inline void (*crf_loss_backward)(const CrfCall*);
 inline void (*crf_viterbi)(const CrfCall*);
+inline PyObject* crf_reference;
 
 enum Reduction : int64_t { NONE, SUM, MEAN, TOKEN_MEAN };  // as in crf.py
 
@@ -82,23 +83,33 @@ inline CrfResult run_crf(const Chain& chain, const Optional& tags, int64_t reduc
 }
 
 struct Crf : torch::autograd::Function<Crf> {
-    static Tensor forward(AutogradContext* ctx, const Tensor& /*emissions*/, const Tensor& start,
+    static Tensor forward(AutogradContext* ctx, const Tensor& emissions, const Tensor& start,
                           const Tensor& transitions, const Tensor& end, const Chain& chain, const Optional& tags,
                           int64_t reduction) {
         const CrfResult result = run_crf(chain, tags, reduction);
         const Tensor none;
         ctx->save_for_backward({start, transitions, end, result.tape, tags.value_or(none), chain.mask.value_or(none),
                                 chain.legal_start.value_or(none), chain.legal_transitions.value_or(none),
-                                chain.legal_end.value_or(none)});
+                                chain.legal_end.value_or(none), emissions});
         ctx->saved_data["B"] = chain.B();
         ctx->saved_data["scale"] = result.scale;
+        ctx->saved_data["reduced"] = reduction != NONE;
         return result.loss;
     }
 
     static variable_list backward(AutogradContext* ctx, variable_list grads) {
-        TORCH_CHECK(!at::GradMode::is_enabled(),
-                    "the compiled CRF has first derivatives only; set NORMLAB_KERNELS=off for more");
         const variable_list saved = ctx->get_saved_variables();
+        if (needs_reference(grads)) {
+            // The scale says whether the losses were added up at all: they are not where it is below 0.
+            const double scale = ctx->saved_data["scale"].toDouble();
+            variable_list found = through_reference(
+                crf_reference,
+                {saved[9], saved[0], saved[1], saved[2], saved[4], saved[5], saved[6], saved[7], saved[8]}, grads,
+                ctx->saved_data["reduced"].toBool() ? scale : -1.0);
+            found.resize(4);
+            found.resize(7);
+            return found;
+        }
         const Tensor &tape = saved[3], grad = grads[0].to(at::kFloat).contiguous();
         const int64_t B = ctx->saved_data["B"].toInt(), T = tape.size(1), K = tape.size(3);
         const Tensor of_emissions = fresh({B, T, K}), of_start = fresh({K}), of_transitions = fresh({K, K}),

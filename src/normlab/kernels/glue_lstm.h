@@ -12,6 +12,7 @@ namespace glue {
 inline void (*lstm_forward)(const LstmCall*);
 inline void (*lstm_backward)(const LstmCall*);
 inline Sgemm sgemm;
+inline PyObject* lstm_reference;
 
 // Memory of some megabytes that is given back to us and not to the system: fresh pages cost as much as the arithmetic.
 class Pool {
@@ -152,24 +153,32 @@ struct Lstm : torch::autograd::Function<Lstm> {
     static variable_list forward(AutogradContext* ctx, const Tensor& x, const Tensor& h0, const Tensor& c0,
                                  at::TensorList weights, const Layer& layer, const Optional& lengths) {
         LstmResult result = run_lstm(layer, x, h0, c0, weights, lengths);
-        variable_list saved{c0, result.lengths, result.order};
+        variable_list saved{c0, result.lengths, result.order, x, h0, lengths.value_or(Tensor())};
         saved.insert(saved.end(), result.tapes.begin(), result.tapes.end());
         saved.insert(saved.end(), weights.begin(), weights.end());
         ctx->save_for_backward(std::move(saved));
         ctx->saved_data["sizes"] = std::vector<int64_t>{layer.T, layer.B, layer.D, layer.H, layer.directions,
                                                         layer.per_direction, layer.half};
+        ctx->saved_data["eps"] = layer.eps;
         return result.outputs;
     }
 
     static variable_list backward(AutogradContext* ctx, variable_list grads) {
-        TORCH_CHECK(!at::GradMode::is_enabled(),
-                    "the compiled LSTM has first derivatives only; set NORMLAB_KERNELS=off for more");
         const std::vector<int64_t> sizes = ctx->saved_data["sizes"].toIntVector();
         const Layer layer{sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], 0.0, sizes[6]};
         const auto [T, B, D, H, directions, per_direction, eps, half] = layer;
         const variable_list saved = ctx->get_saved_variables();
         const Tensor &c0 = saved[0], &lengths = saved[1], &order = saved[2];
-        const at::TensorList weights(saved.data() + 3 + directions, directions * per_direction);
+        const at::TensorList weights(saved.data() + 6 + directions, directions * per_direction);
+        if (needs_reference(grads)) {
+            variable_list inputs{saved[3], saved[4], c0, saved[5]};
+            inputs.insert(inputs.end(), weights.begin(), weights.end());
+            variable_list found =
+                through_reference(lstm_reference, inputs, grads, ctx->saved_data["eps"].toDouble());
+            found.erase(found.begin() + 3);  // of the lengths
+            found.resize(found.size() + 2);
+            return found;
+        }
         const Tensor grad_y = inner_contiguous(grads[0]), grad_h = grads[1].contiguous(), grad_c = grads[2].contiguous();
         const Tensor grad_h0 = fresh({directions, B, H}), grad_c0 = fresh({directions, B, H});
         variable_list found{Tensor(), grad_h0, grad_c0}, of_x;
@@ -184,7 +193,7 @@ struct Lstm : torch::autograd::Function<Lstm> {
                 return found[3 + d * per_direction + which].data_ptr<float>();
             };
             call.x_stride_t = call.x_stride_b = 0;
-            call.tape = saved[3 + d].data_ptr<float>();
+            call.tape = saved[6 + d].data_ptr<float>();
             call.grad_y = grad_y.data_ptr<float>() + d * H;
             call.grad_y_stride_t = grad_y.stride(0), call.grad_y_stride_b = grad_y.stride(1);
             call.grad_h_n = grad_h.data_ptr<float>() + state, call.grad_c_n = grad_c.data_ptr<float>() + state;

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from normlab.kernels import guards
 from normlab.kernels.choice import Choices, seconds_on_gpu
 
 BLOCKS = ("norm", "lstm", "crf", "augment")
@@ -69,7 +70,7 @@ def takes_norm(x: Tensor, residual: Tensor | None) -> bool:
 
 def takes_crf(emissions: Tensor, transitions: Tensor) -> bool:
     """Return whether the Triton CRF takes these emissions (B, T, K) on a GPU, and is the faster choice."""
-    if not emissions.is_cuda or reason_against() or torch.compiler.is_exporting():
+    if not emissions.is_cuda or reason_against():
         return False
     if emissions.dtype != torch.float32 or transitions.dtype != torch.float32 or emissions.numel() == 0:
         return False
@@ -80,6 +81,8 @@ def takes_crf(emissions: Tensor, transitions: Tensor) -> bool:
 def lstm_runner(x_tbd: Tensor, lengths: Tensor | None, gain_hh: Tensor | None) -> Any:
     """Return the Triton runner for a layer-normalised LSTM on a GPU, None where it does not apply."""
     if not x_tbd.is_cuda or gain_hh is None or reason_against() or torch.compiler.is_compiling():
+        return None
+    if not guards.allows_kernel(x_tbd, lengths, gain_hh):
         return None
     if x_tbd.dtype != torch.float32 or torch.is_autocast_enabled("cuda") or x_tbd.numel() == 0:
         return None

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from normlab.kernels import build, glue
+from normlab.kernels import build, derivatives, glue, guards
 
 _POINTERS = ["sgemm", "lengths", "order", "x", "h0", "c0", "weight_ih", "weight_hh", "bias_ih", "bias_hh"]
 _POINTERS += [
@@ -83,9 +83,9 @@ def layer(
     if torch.compiler.is_compiling() or not available():
         return None
     module = _glue()
-    if module is None:
-        return None
     flat = tuple(weight for of_direction in weights for weight in of_direction if weight is not None)
+    if module is None or not guards.allows_kernel(x_tbd, *state, lengths, *flat):
+        return None
     half = torch.is_autocast_enabled("cpu") and x_tbd.is_cpu
     if half:
         x_tbd, state = x_tbd.float(), (state[0].float(), state[1].float())
@@ -99,6 +99,7 @@ def _glue() -> Any:
     module = glue.glue("lstm", "lstm_forward", "lstm_backward")
     if module is not None:
         module.connect("sgemm", _sgemm())
+        module.reference("lstm", functools.partial(derivatives.gradients, "lstm_layer"))
     return module
 
 
@@ -106,14 +107,14 @@ def runner(x_tbd: Tensor, lengths: Tensor | None) -> _TwinRunner | None:
     """Return what runs directions over this batch, None if only the reference can."""
     if x_tbd.device.type != "cpu" or x_tbd.dtype != torch.float32 or torch.is_autocast_enabled("cpu"):
         return None
-    # An exported program must not need this operator where it is run.
-    if x_tbd.numel() == 0 or torch.compiler.is_exporting() or not available():
+    if not guards.allows_kernel(x_tbd, lengths) or x_tbd.numel() == 0 or not available():
         return None
     return _TwinRunner(x_tbd, lengths)
 
 
+@guards.constant_when_compiled
 def available() -> bool:
-    """Return whether the twin can be had here; builds it at the first call."""
+    """Return whether the kernel is available here; builds it at the first call."""
     return build.load("lstm") is not None and _sgemm() is not None
 
 
@@ -133,7 +134,8 @@ class _TwinRunner:
         eps: float,
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Return the output (T, B, H), 0 in padding, and the final (h, c), each (B, H)."""
-        arguments = (x_tbd, *state, *weights, self.lengths, self.order, reverse, eps)
+        # Of `LSTMWeights` all but the projection, which the kernel does not have.
+        arguments = (x_tbd, *state, *tuple(weights)[:8], self.lengths, self.order, reverse, eps)
         if torch.compiler.is_compiling():
             y, h_n, c_n, _ = lstm_direction(*arguments)
         elif torch.is_grad_enabled():
@@ -147,14 +149,22 @@ class _Direction(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *inputs: Any) -> tuple[Tensor, Tensor, Tensor]:
         outputs = _forward(*inputs)
-        _setup_context(ctx, inputs, outputs)
+        *tensors, ctx.reverse, ctx.eps = inputs
+        ctx.save_for_backward(*tensors, outputs[3])
         return outputs[:3]
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
-        if torch.is_grad_enabled():
-            raise RuntimeError("the compiled LSTM has first derivatives only; set NORMLAB_KERNELS=off for more")
-        return _arrange(_gradients_of(*grads, *ctx.saved_tensors, ctx.reverse))
+        *tensors, lengths, order, tape = ctx.saved_tensors
+        if torch.is_grad_enabled() or not guards.allows_kernel(*grads):
+            x, h0, c0, *weights = tensors
+            by_sentence = torch.empty_like(lengths).scatter(0, order, lengths)
+            inputs = (x, h0, c0, by_sentence, *weights)
+            found = derivatives.gradients("lstm_direction", inputs, grads, ctx.reverse, ctx.eps)
+            return (*found[:3], *found[4:], None, None, None, None)
+        x, _, c0, weight_ih, weight_hh, _, _, gain_ih, gain_hh, gain_c, _ = tensors
+        saved = (x, c0, weight_ih, weight_hh, gain_ih, gain_hh, gain_c, lengths, order, tape)
+        return _arrange(_gradients_of(*grads, *saved, ctx.reverse))
 
 
 @torch.library.custom_op("normlab::lstm_direction", mutates_args=())

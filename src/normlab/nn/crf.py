@@ -4,19 +4,23 @@ The score of a tag sequence is start[y_1] + sum_t emissions[t, y_t] + sum_t tran
 end[y_n]. All questions about the distribution exp(score) / Z are answered by the recursions in `crf_lattice`
 and `crf_decoding`: loops over time, never over sentences. Parameters bear pytorch-crf's names.
 
-Letters: B sentences, T positions, K tags. Masks are True where a position is real; real positions need not
+Dimensions: B sentences, T positions, K tags. Masks are True where a position is real; real positions need not
 be on the left, nor adjacent: the others are skipped. An empty sentence has one (empty) path with score 0.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from normlab.kernels import crf as twin
+from normlab.kernels import crf as kernel
+from normlab.kernels import guards
+from normlab.kernels.derivatives import register_reference
 from normlab.nn import crf_decoding, crf_lattice
 from normlab.nn.crf_lattice import FORBIDDEN, Lattice
 
@@ -69,13 +73,13 @@ class LinearChainCRF(nn.Module):
             mask: (B, T), True where a position is real; None for all.
             reduction: "mean" over sentences, "sum", "none" (B,), or "token_mean" over real positions.
         """
-        found = twin.reduced_loss(emissions, tags, mask, self._scores(), self._legal(), reduction)
+        found = kernel.reduced_loss(emissions, tags, mask, self._scores(), self._legal(), reduction)
         if found is not None:
             return found
         mask = self._check(emissions, mask)
         self._check_tags(tags, mask)
-        if twin.applies(emissions, self.transitions):
-            losses = twin.loss(emissions, tags, mask, self.constrained_scores())
+        if kernel.applies(emissions, self.transitions):
+            losses = kernel.loss(emissions, tags, mask, self.constrained_scores())
         else:
             lattice, order = self._lattice(emissions, mask)
             losses = crf_lattice.log_partition(lattice) - self._path_score(lattice, order, tags)
@@ -89,21 +93,21 @@ class LinearChainCRF(nn.Module):
 
     def log_partition(self, emissions: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return log Z, the log of the summed exp(score) of all sequences, (B,)."""
-        found = twin.reduced_loss(emissions, None, mask, self._scores(), self._legal(), "none")
+        found = kernel.reduced_loss(emissions, None, mask, self._scores(), self._legal(), "none")
         if found is not None:
             return found
-        if twin.applies(emissions, self.transitions):
-            return twin.loss(emissions, None, self._check(emissions, mask), self.constrained_scores())
+        if kernel.applies(emissions, self.transitions):
+            return kernel.loss(emissions, None, self._check(emissions, mask), self.constrained_scores())
         return crf_lattice.log_partition(self._lattice(emissions, mask)[0])
 
     @torch.no_grad()
     def viterbi(self, emissions: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the best tag sequence of each sentence, (B, T) int64, 0 where the mask is False."""
-        found = twin.legal_best_path(emissions, mask, self._scores(), self._legal())
+        found = kernel.legal_best_path(emissions, mask, self._scores(), self._legal())
         if found is not None:
             return found
-        if twin.applies(emissions, self.transitions):
-            return twin.best_path(emissions, self._check(emissions, mask), self.constrained_scores())
+        if kernel.applies(emissions, self.transitions):
+            return kernel.best_path(emissions, self._check(emissions, mask), self.constrained_scores())
         paths, _ = self.k_best(emissions, mask, k=1)
         return paths[:, 0]
 
@@ -122,8 +126,8 @@ class LinearChainCRF(nn.Module):
 
     def marginals(self, emissions: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return p(y_t = k), (B, T, K), 0 where the mask is False. Differentiable."""
-        if not torch.is_grad_enabled() and twin.applies(emissions, self.transitions):
-            return twin.token_marginals(emissions, self._check(emissions, mask), self.constrained_scores())
+        if not torch.is_grad_enabled() and kernel.applies(emissions, self.transitions):
+            return kernel.token_marginals(emissions, self._check(emissions, mask), self.constrained_scores())
         lattice, order = self._lattice(emissions, mask)
         probabilities = crf_lattice.token_marginals(lattice)
         back = order.unsqueeze(-1).expand_as(probabilities)
@@ -160,17 +164,13 @@ class LinearChainCRF(nn.Module):
                 entity does not count), -1 for none.
         """
         lattice, _ = self._lattice(emissions, mask)
-        has_twin = not torch.is_grad_enabled() and twin.applies(emissions, self.transitions)
-        marginals = self.marginals(emissions, mask) if has_twin and emissions.shape[1] else None
+        has_kernel = not torch.is_grad_enabled() and kernel.applies(emissions, self.transitions)
+        marginals = self.marginals(emissions, mask) if has_kernel and emissions.shape[1] else None
         return crf_lattice.span_probabilities(lattice, sentences, starts, tags, then_not, marginals)
 
     def constrained_scores(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return start (K,), transition (K, K) and end scores (K,), -1e30 where illegal."""
-        start, transitions, end = (
-            values if ok is None else values.masked_fill(~ok, FORBIDDEN)
-            for values, ok in zip(self._scores(), self._legal(), strict=True)
-        )
-        return start, transitions, end
+        return _constrained(self._scores(), self._legal())
 
     def _scores(self) -> tuple[Tensor, Tensor, Tensor]:
         return self.start_transitions, self.transitions, self.end_transitions
@@ -179,23 +179,21 @@ class LinearChainCRF(nn.Module):
         return self.allowed_start, self.allowed_transitions, self.allowed_end
 
     def _lattice(self, emissions: Tensor, mask: Tensor | None) -> tuple[Lattice, Tensor]:
-        mask = self._check(emissions, mask)
-        if emissions.dtype in (torch.float16, torch.bfloat16):
-            emissions = emissions.float()
-        start, transitions, end = (scores.to(emissions.dtype) for scores in self.constrained_scores())
-        return crf_lattice.front_aligned(emissions, mask, start, transitions, end)
+        return _aligned(emissions, self._check(emissions, mask), self.constrained_scores())
 
     def _path_score(self, lattice: Lattice, order: Tensor, tags: Tensor) -> Tensor:
         if tags.shape[1] == 0:
             return lattice.emissions.new_zeros(tags.shape[0])
-        front = tags.gather(1, order).masked_fill(~lattice.mask, 0)
-        if front.device.type == "cpu" and front.numel() and not 0 <= front.min() <= front.max() < self.num_tags:
+        front = _front_tags(lattice, order, tags)
+        if front.numel() and guards.allows_reading(front) and not 0 <= front.min() <= front.max() < self.num_tags:
             raise ValueError(f"tags must lie in 0..{self.num_tags - 1}, got {int(front.min())}..{int(front.max())}")
         return crf_lattice.path_score(lattice, front)
 
     def _check(self, emissions: Tensor, mask: Tensor | None) -> Tensor:
         if emissions.dim() != 3 or emissions.shape[2] != self.num_tags:
             raise ValueError(f"emissions must be (B, T, {self.num_tags}), got {tuple(emissions.shape)}")
+        if not emissions.is_floating_point():
+            raise ValueError(f"emissions must be floating-point scores, got {emissions.dtype}")
         if mask is None:
             return torch.ones(emissions.shape[:2], dtype=torch.bool, device=emissions.device)
         if mask.shape != emissions.shape[:2]:
@@ -206,6 +204,45 @@ class LinearChainCRF(nn.Module):
     def _check_tags(tags: Tensor, mask: Tensor) -> None:
         if tags.shape != mask.shape:
             raise ValueError(f"tags must be {tuple(mask.shape)}, got {tuple(tags.shape)}")
+        if tags.is_floating_point() or tags.is_complex() or tags.dtype == torch.bool:
+            raise ValueError(f"tags must be whole numbers, got {tags.dtype}")
+
+
+def _constrained(scores: Sequence[Tensor], legal: Sequence[Tensor | None]) -> tuple[Tensor, Tensor, Tensor]:
+    start, transitions, end = (
+        values if ok is None else values.masked_fill(~ok, FORBIDDEN) for values, ok in zip(scores, legal, strict=True)
+    )
+    return start, transitions, end
+
+
+def _aligned(emissions: Tensor, mask: Tensor, scores: Sequence[Tensor]) -> tuple[Lattice, Tensor]:
+    if emissions.dtype in (torch.float16, torch.bfloat16):
+        emissions = emissions.float()
+    start, transitions, end = (values.to(emissions.dtype) for values in scores)
+    return crf_lattice.front_aligned(emissions, mask, start, transitions, end)
+
+
+def _front_tags(lattice: Lattice, order: Tensor, tags: Tensor) -> Tensor:
+    """Return the tags (B, T) in the lattice's order, 0 where it has no real position."""
+    tags = F.pad(tags.to(torch.int64), (0, order.shape[1] - tags.shape[1]))
+    return tags.gather(1, order).masked_fill(~lattice.mask, 0)
+
+
+def _loss_reference(inputs: Sequence[Tensor | None], scale: float) -> tuple[Tensor]:
+    """Compute the kernel's loss: of each sentence where scale is negative, else their sum times scale."""
+    emissions, start, transitions, end, tags, mask, *legal = inputs
+    assert emissions is not None
+    mask = torch.ones(emissions.shape[:2], dtype=torch.bool) if mask is None else mask.bool()
+    mask = mask.to(emissions.device)
+    scores = _constrained([start, transitions, end], legal)  # type: ignore[list-item]
+    lattice, order = _aligned(emissions, mask, scores)
+    losses = crf_lattice.log_partition(lattice)
+    if tags is not None:
+        losses = losses - crf_lattice.path_score(lattice, _front_tags(lattice, order, tags))
+    return (losses if scale < 0 else losses.sum() * scale,)
+
+
+register_reference("crf_loss", _loss_reference)
 
 
 def _reduce(losses: Tensor, mask: Tensor, reduction: Reduction) -> Tensor:

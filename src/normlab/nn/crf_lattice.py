@@ -5,7 +5,7 @@ beta, or both (Rabiner 1989, section III). Each step subtracts its maximum, a co
 partition function gets back: so values stay small, and a sentence of thousands of words neither overflows
 nor loses digits.
 
-Letters: B sentences, T positions, K tags (i: from, j: to), S spans, L tags of a span.
+Dimensions: B sentences, T positions, K tags (i: from, j: to), S spans, L tags of a span.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from normlab.nn.recurrence import recur
 
 # A finite stand-in for -inf: no NaN in gradients, exp() is exactly 0, and thousands of them still sum in
 # float32.
@@ -35,7 +37,7 @@ def front_aligned(
     emissions: Tensor, mask: Tensor, start: Tensor, transitions: Tensor, end: Tensor
 ) -> tuple[Lattice, Tensor]:
     """Move real positions to the left; return the lattice and the order (B, T) that did it."""
-    if emissions.shape[1] == 0:
+    if torch.compiler.is_exporting() or emissions.shape[1] == 0:  # the recursions then have a step whatever T is
         emissions, mask = F.pad(emissions, (0, 0, 0, 1)), F.pad(mask, (0, 1))
     order = mask.to(torch.uint8).argsort(dim=1, descending=True, stable=True)
     mask = mask.gather(1, order)
@@ -79,11 +81,16 @@ def entropy(lattice: Lattice) -> Tensor:
     where log Z minus the expected score would cancel.
     """
     alphas, _ = _forward(lattice)
-    so_far = torch.zeros_like(alphas[:, 0])
-    for t in range(1, alphas.shape[1]):
-        log_previous = (alphas[:, t - 1, :, None] + lattice.transitions).log_softmax(1)
+
+    def step(state: tuple[Tensor], position: tuple[Tensor, Tensor]) -> tuple[tuple[Tensor], Tensor]:
+        (so_far,), (alpha, real) = state, position
+        log_previous = (alpha[:, :, None] + lattice.transitions).log_softmax(1)
         grown = (log_previous.exp() * (so_far[:, :, None] - log_previous)).sum(1)
-        so_far = torch.where(lattice.mask[:, t, None], grown, so_far)
+        so_far = torch.where(real[:, None], grown, so_far)
+        return (so_far,), so_far
+
+    inputs = alphas[:, :-1].transpose(0, 1), lattice.mask[:, 1:].t()
+    (so_far,), _ = recur(step, (torch.zeros_like(alphas[:, 0]),), inputs)
     log_last = (alphas[:, -1] + lattice.end).log_softmax(-1)
     return (log_last.exp() * (so_far - log_last)).sum(-1).masked_fill(~lattice.mask[:, 0], 0.0)
 
@@ -129,28 +136,37 @@ def _log_token_marginals(lattice: Lattice) -> Tensor:
 
 def _forward(lattice: Lattice) -> tuple[Tensor, Tensor]:
     """Return alpha up to a constant per sentence and step, (B, T, K), and log Z, (B,)."""
-    alpha, level = _lowered(lattice.start + lattice.emissions[:, 0])
-    alphas = [alpha]
-    for t in range(1, lattice.mask.shape[1]):
-        arriving = (alpha[:, :, None] + lattice.transitions).logsumexp(1) + lattice.emissions[:, t]
+    first = _lowered(lattice.start + lattice.emissions[:, 0])
+
+    def step(state: tuple[Tensor, Tensor], position: tuple[Tensor, Tensor]) -> tuple[tuple[Tensor, Tensor], Tensor]:
+        (alpha, level), (emitted, real) = state, position
+        arriving = (alpha[:, :, None] + lattice.transitions).logsumexp(1) + emitted
         lowered, peak = _lowered(arriving)
-        real = lattice.mask[:, t]
         alpha = torch.where(real[:, None], lowered, alpha)
-        level = level + peak.masked_fill(~real, 0.0)
-        alphas.append(alpha)
+        return (alpha, level + peak.masked_fill(~real, 0.0)), alpha
+
+    inputs = lattice.emissions[:, 1:].transpose(0, 1), lattice.mask[:, 1:].t()
+    (alpha, level), rest = recur(step, first, inputs)
     log_z = level + (alpha + lattice.end).logsumexp(-1)
-    return torch.stack(alphas, 1), log_z.masked_fill(~lattice.mask[:, 0], 0.0)
+    alphas = first[0].unsqueeze(1)
+    alphas = alphas if rest is None else torch.cat([alphas, rest.transpose(0, 1)], 1)
+    return alphas, log_z.masked_fill(~lattice.mask[:, 0], 0.0)
 
 
 def _backward(lattice: Lattice) -> Tensor:
     """Return beta up to a constant per sentence and step, (B, T, K)."""
-    beta = lattice.end.expand(lattice.mask.shape[0], -1)
-    betas = [beta]
-    for t in range(lattice.mask.shape[1] - 1, 0, -1):
-        leaving = (lattice.transitions + (lattice.emissions[:, t] + beta)[:, None, :]).logsumexp(2)
-        beta = torch.where(lattice.mask[:, t, None], _lowered(leaving)[0], beta)
-        betas.append(beta)
-    return torch.stack(betas[::-1], 1)
+    last = lattice.end.expand(lattice.mask.shape[0], -1)
+
+    def step(state: tuple[Tensor], position: tuple[Tensor, Tensor]) -> tuple[tuple[Tensor], Tensor]:
+        (beta,), (emitted, real) = state, position
+        leaving = (lattice.transitions + (emitted + beta)[:, None, :]).logsumexp(2)
+        beta = torch.where(real[:, None], _lowered(leaving)[0], beta)
+        return (beta,), beta
+
+    inputs = lattice.emissions[:, 1:].transpose(0, 1), lattice.mask[:, 1:].t()
+    _, earlier = recur(step, (last,), inputs, reverse=True)
+    betas = last.unsqueeze(1)
+    return betas if earlier is None else torch.cat([earlier.transpose(0, 1), betas], 1)
 
 
 def _lowered(scores: Tensor) -> tuple[Tensor, Tensor]:

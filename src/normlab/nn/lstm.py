@@ -1,14 +1,15 @@
-"""A layer-normalised LSTM that takes the place of `nn.LSTM`.
+"""A layer-normalised LSTM with the arguments, inputs, outputs and parameters of `nn.LSTM`.
 
 Parameters bear nn.LSTM's names (`weight_ih_l0`, `bias_hh_l1_reverse`, gates in the order i, f, g, o), so that
 state dicts go both ways; layer norm adds `gain_ih`, `gain_hh`, `gain_c`, `bias_c` per layer and direction.
 With `lengths` a sentence's result depends on nothing but itself: states stand still in padding, so the
 backward direction starts at the sentence's last word and the final states are those at its true ends. The
 input product of all steps is one matrix product; only the recurrent part is a loop (`lstm_reference`).
-Float32 on a CPU runs in a compiled twin (`kernels.lstm`), which takes over by itself; so it does under autocast, with
-products of bfloat16 where the CPU has them and no layer norm follows.
+Float32 on a CPU runs in a compiled kernel (`kernels.lstm`), which takes over by itself; so it does under autocast, with
+products of bfloat16 where the CPU has them and no layer norm follows. torch.func, tracing, export and second
+derivatives run the reference.
 
-Letters: T steps, B sentences, D input size, H hidden size, G = 4 H gate sums.
+Dimensions: T steps, B sentences, D input size, H hidden size, P output size (`proj_size`, or H), G = 4 H gate sums.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from normlab.kernels import gpu
-from normlab.kernels import lstm as twin
-from normlab.nn.lstm_reference import LSTMWeights, ReferenceRunner, State
+from normlab.kernels import gpu, guards
+from normlab.kernels import lstm as kernel
+from normlab.nn.lstm_reference import LSTMWeights, ReferenceRunner, Runner, State, run_directions
 
 
 class LayerNormLSTM(nn.Module):
@@ -33,14 +34,20 @@ class LayerNormLSTM(nn.Module):
     a_t = LN(W_ih x_t; gain_ih, bias_ih) + LN(W_hh h_{t-1}; gain_hh, bias_hh)      over all 4 H gate sums
     c_t = sigmoid(f) * c_{t-1} + sigmoid(i) * tanh(g)                              carried as it is
     h_t = sigmoid(o) * tanh(LN(c_t; gain_c, bias_c))                               normalised only here
+    h_t = W_hr h_t                                            with proj_size only (Sak, Senior & Beaufays 2014)
+
+    It takes the place of `nn.LSTM`: same positional arguments, inputs, outputs and state dict. What it does not do:
+    TorchScript (`torch.jit.script`), and pass `isinstance(module, nn.LSTM)`.
 
     Args:
-        input_size, hidden_size, num_layers, batch_first, dropout, bidirectional: as in `nn.LSTM`.
+        input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, device, dtype: as in
+            `nn.LSTM`. Without `bias` layer norm has its gains only.
         layer_norm: False gives the plain LSTM, equal to `nn.LSTM` with the same weights.
         eps: added to the variance. With h0 = 0 the first recurrent sum has variance 0, so the gradient of a
             *learned* h0 is scaled by 1 / sqrt(eps), about 316.
-    Shape: x (T, B, D), (B, T, D) if batch_first, (T, D) for one sentence, or a PackedSequence; hx, h_n and
-        c_n (layers * directions, B, H); output like x with directions * H in the last place, 0 in padding.
+    Shape: x (T, B, D), (B, T, D) if batch_first, (T, D) for one sentence, or a PackedSequence; h_0 and h_n
+        (layers * directions, B, P), c_0 and c_n (layers * directions, B, H), without B for one sentence; output
+        like x with directions * P in the last place, 0 in padding.
     Initialisation: weights and biases U(-1/sqrt(H), 1/sqrt(H)) as in `nn.LSTM`; gains 1, bias_c 0.
     """
 
@@ -49,16 +56,22 @@ class LayerNormLSTM(nn.Module):
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
-        *,
+        bias: bool = True,
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
+        proj_size: int = 0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
         layer_norm: bool = True,
         eps: float = 1e-5,
     ) -> None:
         super().__init__()
         if min(input_size, hidden_size, num_layers) < 1:
             raise ValueError(f"sizes must be positive, got {input_size=}, {hidden_size=}, {num_layers=}")
+        if not 0 <= proj_size < hidden_size:
+            raise ValueError(f"proj_size must be 0 for none, or less than {hidden_size=}, got {proj_size}")
         if not 0.0 <= dropout <= 1.0:
             raise ValueError(f"dropout is a probability, got {dropout}")
         if dropout > 0 and num_layers == 1:
@@ -66,20 +79,31 @@ class LayerNormLSTM(nn.Module):
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.num_layers = num_layers
+        self.bias = bias
         self.batch_first = batch_first
         self.dropout = dropout
         self.bidirectional = bidirectional
+        self.proj_size = proj_size
         self.layer_norm = layer_norm
         self.eps = eps
         for layer in range(num_layers):
             for suffix in self._suffixes(layer):
-                self._add_direction(input_size if layer == 0 else hidden_size * self.num_directions, suffix)
+                width = input_size if layer == 0 else self.output_size * self.num_directions
+                self._add_direction(width, suffix, device, dtype)
         self.reset_parameters()
 
     @property
     def num_directions(self) -> int:
         """1, or 2 if bidirectional."""
         return 2 if self.bidirectional else 1
+
+    @property
+    def output_size(self) -> int:
+        """P, the size of h: proj_size, or hidden_size without a projection."""
+        return self.proj_size or self.hidden_size
+
+    def flatten_parameters(self) -> None:
+        """Do nothing: `nn.LSTM` lays its weights out for cuDNN here, and programs call it."""
 
     def reset_parameters(self) -> None:
         """Draw weights and biases as `nn.LSTM` does; gains 1, the cell's bias 0."""
@@ -112,7 +136,10 @@ class LayerNormLSTM(nn.Module):
         if x.dim() == 2:
             return self._forward_unbatched(x, hx, lengths)
         if x.dim() != 3 or x.shape[2] != self.input_size:
-            raise ValueError(f"x must be 3-D with last size {self.input_size}, got {tuple(x.shape)}")
+            raise ValueError(
+                f"x must be (T, B, {self.input_size}), (B, T, {self.input_size}) with batch_first, or "
+                f"(T, {self.input_size}) for one sentence, with last size {self.input_size}; got {tuple(x.shape)}"
+            )
         x_tbd = x.transpose(0, 1) if self.batch_first else x
         h_0, c_0 = self._initial_state(x_tbd, hx)
         steps = _check_lengths(lengths, x_tbd)
@@ -120,8 +147,8 @@ class LayerNormLSTM(nn.Module):
         return output_tbh.transpose(0, 1) if self.batch_first else output_tbh, (h_n, c_n)
 
     def extra_repr(self) -> str:
-        """Show the settings that differ from the defaults of `nn.LSTM`."""
-        shown = ("num_layers", "batch_first", "dropout", "bidirectional", "layer_norm")
+        """Show the sizes and settings."""
+        shown = ("num_layers", "bias", "batch_first", "dropout", "bidirectional", "proj_size", "layer_norm")
         return ", ".join([f"{self.input_size}, {self.hidden_size}", *(f"{n}={getattr(self, n)}" for n in shown)])
 
     def _run_layers(self, x: Tensor, h_0: Tensor, c_0: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
@@ -132,25 +159,17 @@ class LayerNormLSTM(nn.Module):
             own = slice(layer * self.num_directions, (layer + 1) * self.num_directions)
             state = (h_0, c_0) if self.num_layers == 1 else (h_0[own], c_0[own])
             weights = [self._weights(suffix) for suffix in self._suffixes(layer)]
-            x, *final = twin.layer(x, state, weights, lengths, self.eps) or self._run_directions(
-                x, state, weights, lengths
-            )
+            compiled = None if self.proj_size else kernel.layer(x, state, weights, lengths, self.eps)
+            x, *final = compiled or run_directions(self._runner(x, lengths, weights[0]), x, state, weights, self.eps)
             finals.append((final[0], final[1]))
         h_n, c_n = (torch.cat(states) if len(states) > 1 else states[0] for states in zip(*finals, strict=True))
         return x, h_n, c_n
 
-    def _run_directions(
-        self, x: Tensor, state: State, weights: list[LSTMWeights], lengths: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        run = twin.runner(x, lengths) or gpu.lstm_runner(x, lengths, weights[0].gain_hh) or ReferenceRunner(x, lengths)
-        outputs, finals = [], []
-        for direction, of_direction in enumerate(weights):
-            start = state[0][direction], state[1][direction]
-            output, final = run(x, start, of_direction, reverse=direction == 1, eps=self.eps)
-            outputs.append(output)
-            finals.append(final)
-        h_n, c_n = (torch.stack(states) for states in zip(*finals, strict=True))
-        return torch.cat(outputs, dim=-1) if self.bidirectional else outputs[0], h_n, c_n
+    def _runner(self, x: Tensor, lengths: Tensor | None, weights: LSTMWeights) -> Runner:
+        """Return what runs a direction that the short way, `kernel.layer`, does not take."""
+        if self.proj_size:
+            return ReferenceRunner(x, lengths)
+        return kernel.runner(x, lengths) or gpu.lstm_runner(x, lengths, weights.gain_hh) or ReferenceRunner(x, lengths)
 
     def _forward_packed(
         self, packed: PackedSequence, hx: State | None, lengths: object
@@ -175,11 +194,12 @@ class LayerNormLSTM(nn.Module):
         return output.squeeze(axis), (h_n.squeeze(1), c_n.squeeze(1))
 
     def _initial_state(self, x_tbd: Tensor, hx: State | None) -> State:
-        shape = (self.num_layers * self.num_directions, x_tbd.shape[1], self.hidden_size)
+        rows = self.num_layers * self.num_directions, x_tbd.shape[1]
+        shapes = (*rows, self.output_size), (*rows, self.hidden_size)
         if hx is None:
-            zeros = x_tbd.new_zeros(shape)
-            return zeros, zeros
-        for name, state in zip(("h_0", "c_0"), hx, strict=True):
+            zeros = x_tbd.new_zeros(shapes[1])
+            return (x_tbd.new_zeros(shapes[0]) if self.proj_size else zeros), zeros
+        for name, state, shape in zip(("h_0", "c_0"), hx, shapes, strict=True):
             if tuple(state.shape) != shape:
                 raise ValueError(f"{name} must have shape {shape}, got {tuple(state.shape)}")
         return hx
@@ -187,16 +207,27 @@ class LayerNormLSTM(nn.Module):
     def _suffixes(self, layer: int) -> list[str]:
         return [f"_l{layer}", f"_l{layer}_reverse"][: self.num_directions]
 
-    def _add_direction(self, input_size: int, suffix: str) -> None:
-        H, G = self.hidden_size, 4 * self.hidden_size
-        shapes = {"weight_ih": (G, input_size), "weight_hh": (G, H), "bias_ih": (G,), "bias_hh": (G,)}
+    def _add_direction(
+        self, input_size: int, suffix: str, device: torch.device | str | None, dtype: torch.dtype | None
+    ) -> None:
+        H, G, P = self.hidden_size, 4 * self.hidden_size, self.output_size
+        shapes: dict[str, tuple[int, ...]] = {"weight_ih": (G, input_size), "weight_hh": (G, P)}
+        if self.bias:
+            shapes |= {"bias_ih": (G,), "bias_hh": (G,)}
+        if self.proj_size:
+            shapes |= {"weight_hr": (P, H)}
         if self.layer_norm:
-            shapes |= {"gain_ih": (G,), "gain_hh": (G,), "gain_c": (H,), "bias_c": (H,)}
+            shapes |= {"gain_ih": (G,), "gain_hh": (G,), "gain_c": (H,)} | ({"bias_c": (H,)} if self.bias else {})
         for name, shape in shapes.items():
-            self.register_parameter(name + suffix, nn.Parameter(torch.empty(shape)))
+            self.register_parameter(name + suffix, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
 
     def _weights(self, suffix: str) -> LSTMWeights:
-        return LSTMWeights(*(getattr(self, name + suffix, None) for name in LSTMWeights._fields))  # type: ignore[arg-type]
+        weights = LSTMWeights(*(getattr(self, name + suffix, None) for name in LSTMWeights._fields))  # type: ignore[arg-type]
+        if self.bias:
+            return weights
+        sums = weights.weight_hh.new_zeros(4 * self.hidden_size)
+        of_cell = weights.weight_hh.new_zeros(self.hidden_size) if self.layer_norm else None
+        return weights._replace(bias_ih=sums, bias_hh=sums, bias_c=of_cell)
 
 
 def _check_lengths(lengths: Tensor | Sequence[int] | None, x_tbd: Tensor) -> Tensor | None:
@@ -206,7 +237,6 @@ def _check_lengths(lengths: Tensor | Sequence[int] | None, x_tbd: Tensor) -> Ten
     T, B = x_tbd.shape[:2]
     if checked.shape != (B,) or checked.is_floating_point():
         raise ValueError(f"lengths must be {B} whole numbers, got {checked.dtype} of shape {tuple(checked.shape)}")
-    # On an accelerator looking at the values would wait for the device.
-    if checked.device.type == "cpu" and B and not 0 <= int(checked.min()) <= int(checked.max()) <= T:
+    if B and guards.allows_reading(checked) and not 0 <= int(checked.min()) <= int(checked.max()) <= T:
         raise ValueError(f"lengths must lie in 0..{T}, got {int(checked.min())}..{int(checked.max())}")
     return checked

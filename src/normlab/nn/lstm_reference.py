@@ -1,22 +1,27 @@
 """The (layer-normalised) LSTM's definition in plain PyTorch: one direction of one layer.
 
-Any type, any device: what a compiled twin must equal. Letters as in `lstm`: T steps, B sentences, D input
-size, H hidden size.
+Any type, any device: what a compiled kernel must equal. Letters as in `lstm`: T steps, B sentences, D input
+size, H hidden size, P size of the output: the projection's, or H without one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from normlab.kernels.derivatives import register_reference
+from normlab.nn.recurrence import recur
+
 State = tuple[Tensor, Tensor]
+Runner = Callable[..., tuple[Tensor, State]]
 
 
 class LSTMWeights(NamedTuple):
-    """What one direction of one layer owns; the last four are None in a plain LSTM."""
+    """What one direction of one layer owns; gains and bias_c are None in a plain LSTM, weight_hr without projection."""
 
     weight_ih: Tensor
     weight_hh: Tensor
@@ -26,6 +31,7 @@ class LSTMWeights(NamedTuple):
     gain_hh: Tensor | None
     gain_c: Tensor | None
     bias_c: Tensor | None
+    weight_hr: Tensor | None = None
 
 
 class ReferenceRunner:
@@ -44,25 +50,45 @@ class ReferenceRunner:
     def __call__(
         self, x_tbd: Tensor, state: State, weights: LSTMWeights, *, reverse: bool, eps: float
     ) -> tuple[Tensor, State]:
-        """Return the output (T, B, H), 0 in padding, and the final (h, c), each (B, H)."""
-        h, c = state
+        """Return the output (T, B, P), 0 in padding, and the final h (B, P) and c (B, H)."""
         if self.mask_tb1 is not None:
             # Also keeps a NaN in padding out of the gradients.
             x_tbd = x_tbd.masked_fill(~self.mask_tb1, 0.0)
         input_sums = _gate_sums(x_tbd, weights.weight_ih, weights.gain_ih, weights.bias_ih, eps)
-        outputs: list[Tensor] = [h] * len(input_sums)
-        order = range(len(input_sums) - 1, -1, -1) if reverse else range(len(input_sums))
-        for t in order:
-            new_h, new_c = _cell(input_sums[t], h, c, weights, eps)
+
+        def step(state: State, position: tuple[Tensor, ...]) -> tuple[State, Tensor]:
+            h, c = state
+            new_h, new_c = _cell(position[0], h, c, weights, eps)
             if self.mask_tb1 is None:
-                outputs[t] = h = new_h
-                c = new_c
-            else:
-                real = self.mask_tb1[t]
-                h, c = torch.where(real, new_h, h), torch.where(real, new_c, c)
-                outputs[t] = torch.where(real, new_h, 0.0)
-        output = torch.stack(outputs) if outputs else x_tbd.new_zeros(0, *h.shape)
-        return output, (h, c)
+                return (new_h, new_c), new_h
+            real = position[1]
+            shown = torch.where(real, new_h, 0.0)
+            return (torch.where(real, new_h, h), torch.where(real, new_c, c)), shown
+
+        inputs = (input_sums,) if self.mask_tb1 is None else (input_sums, self.mask_tb1)
+        state, output = recur(step, state, inputs, reverse=reverse)
+        return x_tbd.new_zeros(0, *state[0].shape) if output is None else output, state
+
+
+def run_directions(
+    run: Runner, x: Tensor, state: State, weights: Sequence[LSTMWeights], eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Run one layer, forwards and with a second set of weights backwards too.
+
+    Args:
+        run: called like a `ReferenceRunner`.
+        x: (T, B, D).
+        state: h and c, (directions, B, P) and (directions, B, H).
+    Returns: the output (T, B, directions * P), and the final h and c.
+    """
+    outputs, finals = [], []
+    for direction, of_direction in enumerate(weights):
+        start = state[0][direction], state[1][direction]
+        output, final = run(x, start, of_direction, reverse=direction == 1, eps=eps)
+        outputs.append(output)
+        finals.append(final)
+    h_n, c_n = (torch.stack(states) for states in zip(*finals, strict=True))
+    return torch.cat(outputs, dim=-1) if len(outputs) > 1 else outputs[0], h_n, c_n
 
 
 def _cell(input_sum: Tensor, h: Tensor, c: Tensor, weights: LSTMWeights, eps: float) -> State:
@@ -70,10 +96,37 @@ def _cell(input_sum: Tensor, h: Tensor, c: Tensor, weights: LSTMWeights, eps: fl
     i, f, g, o = a.chunk(4, dim=-1)
     c = f.sigmoid() * c + i.sigmoid() * g.tanh()
     shown = c if weights.gain_c is None else F.layer_norm(c, c.shape[-1:], weights.gain_c, weights.bias_c, eps)
-    return o.sigmoid() * shown.tanh(), c
+    h = o.sigmoid() * shown.tanh()
+    return h if weights.weight_hr is None else F.linear(h, weights.weight_hr), c
 
 
 def _gate_sums(x: Tensor, weight: Tensor, gain: Tensor | None, bias: Tensor, eps: float) -> Tensor:
     if gain is None:
         return F.linear(x, weight, bias)
     return F.layer_norm(F.linear(x, weight), bias.shape, gain, bias, eps)
+
+
+def _layer_reference(inputs: Sequence[Tensor | None], eps: float) -> tuple[Tensor, ...]:
+    """Compute a whole layer: x, h, c, lengths and the weights of each direction as the kernel takes them."""
+    x, h_0, c_0, lengths, *flat = inputs
+    assert x is not None
+    assert h_0 is not None
+    assert c_0 is not None
+    size = len(flat) // len(h_0)
+    parts = [[*flat[start : start + size], *[None] * (8 - size)] for start in range(0, len(flat), size)]
+    weights = [LSTMWeights(*part) for part in parts]  # type: ignore[arg-type]
+    return run_directions(ReferenceRunner(x, lengths), x, (h_0, c_0), weights, eps)
+
+
+def _direction_reference(inputs: Sequence[Tensor | None], reverse: bool, eps: float) -> tuple[Tensor, ...]:
+    x, h_0, c_0, lengths, *weights = inputs
+    assert x is not None
+    assert h_0 is not None
+    assert c_0 is not None
+    run = ReferenceRunner(x, lengths)
+    output, final = run(x, (h_0, c_0), LSTMWeights(*weights), reverse=reverse, eps=eps)  # type: ignore[arg-type]
+    return output, *final
+
+
+register_reference("lstm_layer", _layer_reference)
+register_reference("lstm_direction", _direction_reference)

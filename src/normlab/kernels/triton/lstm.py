@@ -36,7 +36,7 @@ class TritonRunner:
         self, x_tbd: Tensor, state: tuple[Tensor, Tensor], weights: Any, *, reverse: bool, eps: float
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Return the output (T, B, H), 0 in padding, and the final (h, c), each (B, H)."""
-        weight_ih, weight_hh, bias_ih, bias_hh, gain_ih, gain_hh, gain_c, bias_c = weights
+        weight_ih, weight_hh, bias_ih, bias_hh, gain_ih, gain_hh, gain_c, bias_c = tuple(weights)[:8]  # no projection
         if self.padded:
             x_tbd = x_tbd.masked_fill(self.mask_tb[:, :, None] == 0, 0.0)
         sums = F.layer_norm(F.linear(x_tbd, weight_ih), bias_ih.shape, gain_ih, bias_ih, eps)

@@ -1,0 +1,58 @@
+"""When a kernel may run: only where reading and writing plain memory is what was asked for.
+
+A kernel sees addresses. Whatever records, replaces or transforms torch's operations must see those operations instead:
+torch.func's transforms, torch.jit.trace, forward-mode differentiation, fake tensors, make_fx, operation counters. There
+the caller runs its plain PyTorch reference. glue.h asks the same for the calls that come from C++.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import forward_ad
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def allows_kernel(*tensors: Tensor | None) -> bool:
+    """Return whether a kernel may be called with these tensors now.
+
+    Under torch.compile a kernel is an operator that the compiler calls, which no transform can look into; an exported
+    program must not need such operators where it is run.
+    """
+    if torch._C._are_functorch_transforms_active():
+        return False
+    if torch.compiler.is_compiling():
+        return not torch.compiler.is_exporting()
+    return (
+        torch._C._get_tracing_state() is None
+        and forward_ad._current_level < 0
+        and not torch._C._len_torch_dispatch_stack()
+        and all(tensor is None or _is_its_memory(tensor) for tensor in tensors)
+    )
+
+
+def _is_its_memory(tensor: Tensor) -> bool:
+    """Return whether a tensor is no subclass that answers for itself, and no transform's wrapper without memory."""
+    return type(tensor) in (Tensor, nn.Parameter) and torch._C._has_storage(tensor)
+
+
+def constant_when_compiled(question: Callable[P, R]) -> Callable[P, R]:
+    """Mark a function whose answer stays the same in a process: torch.compile asks it instead of tracing into it.
+
+    That is `torch.compiler.assume_constant_result` without the import of the compiler, which takes seconds.
+    """
+    question._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return question
+
+
+def allows_reading(values: Tensor) -> bool:
+    """Return whether Python may look at the values of a small tensor, e.g. to refuse a wrong length.
+
+    On an accelerator that would wait for the device; a compiler or a transform has no values yet.
+    """
+    return values.device.type == "cpu" and not torch.compiler.is_compiling() and allows_kernel(values)
