@@ -83,7 +83,7 @@ def test_the_scan_of_cells_finds_what_a_question_names() -> None:
 @pytest.mark.parametrize(
     "words, message",
     [
-        (["nomrs"], "invalid choice: 'nomrs'"),
+        (["nomrs"], "did you mean 'norms'?"),
         (["norms", "--rounds", "0"], "--rounds 0: nothing would be timed"),
         (["norms", "--threads", "9999"], "--threads 9999: this machine has"),
         (["norms", "--json", "nowhere/out.json"], "there is no folder nowhere"),

@@ -31,6 +31,7 @@ BASE: dict[str, Any] = {
     "precision": "float32",
     "threads": 1,
     "train_metrics": "end",
+    "flip": True,
 }
 IMAGE_RUNS: dict[str, dict[str, Any]] = {
     "group": {"norm": "group"},

@@ -186,9 +186,9 @@ def test_types_stand_by_frequency_with_both_readings(view: StudyView) -> None:
 
 def test_published_rows_match_by_all_five_parts(view: StudyView) -> None:
     random, full = view.variants
-    (row,) = [row for row in published_ner.published_rows(random, "token") if row["split"] == "test"]
+    (row,) = [row for row in published_ner.published_rows(random, "course") if row["split"] == "test"]
     assert (row["micro_f1"], row["macro_f1"]) == (0.775, 0.544)
-    (row,) = [row for row in published_ner.published_rows(full, "token") if row["split"] == "test"]
+    (row,) = [row for row in published_ner.published_rows(full, "course") if row["split"] == "test"]
     assert (row["micro_f1"], row["macro_f1"]) == (0.849, 0.688)
     assert published_ner.published_rows(full, "entity") == []
 
@@ -197,7 +197,7 @@ def test_every_variant_of_the_shipped_ablation_has_a_published_row() -> None:
     from normlab.studies.plan import make_plan
 
     cells = make_plan("ner_ablation", scale="full", seeds=1).cells
-    rows = [row for row in load_published("ner") if row["dataset"] == "gmb" and row["level"] == "token"]
+    rows = [row for row in load_published("ner") if row["dataset"] == "gmb" and row["level"] == "course"]
     for cell in cells:
         parts = published_ner.parts_of(cell.config.model_dump())
         assert [row for row in rows if {name: row[name] for name in parts} == parts], cell.name
@@ -206,7 +206,7 @@ def test_every_variant_of_the_shipped_ablation_has_a_published_row() -> None:
 def test_levels_have_tables_of_their_own_and_the_protocols_are_told_apart(view: StudyView) -> None:
     found = published_ner.section(view)
     assert found is not None
-    assert [block.name for block in found.blocks if isinstance(block, Table)] == ["published_token"]
+    assert [block.name for block in found.blocks if isinstance(block, Table)] == ["published_course"]
     text = found.blocks[0].text  # type: ignore[union-attr]
     assert "37,206 training" in text
     assert "20 training and 20 validation" in text
