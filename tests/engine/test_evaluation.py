@@ -148,6 +148,34 @@ def test_other_images_have_only_their_own_splits(run: Path, tmp_path: Path) -> N
         load_run(run).evaluate("val", data=str(tmp_path / "new"))
 
 
+def test_test_images_drawn_from_changed_data_are_not_measured(tmp_path: Path) -> None:
+    """They were drawn from all images: of the folder as it is now, some of them were trained on."""
+    digits = load_images("digits")
+    names = {number: digits.classes[number] for number in (3, 7)}
+    folder = images_by_class(tmp_path / "photos", names, count=200)
+    run = train("image", out=tmp_path / "run", preset="smoke", epochs=1, data=str(folder), threads=1, batch_size=8)
+    assert run.evaluate("test")["notes"] == []
+    images_by_class(folder, names, count=230)
+    with pytest.raises(UserError, match="drawn from images that training may have seen"):
+        run.evaluate("test")
+    assert run.evaluate("test", data=str(folder))["notes"]  # named by the user: the whole folder
+
+
+def test_a_test_folder_added_after_training_is_measured(tmp_path: Path) -> None:
+    digits = load_images("digits")
+    names = {number: digits.classes[number] for number in (3, 7)}
+    for split in ("train", "val"):
+        images_by_class(tmp_path / "photos" / split, names, count=150)
+    data = str(tmp_path / "photos")
+    run = train("image", out=tmp_path / "run", preset="smoke", epochs=1, data=data, threads=1, batch_size=8)
+    images_by_class(tmp_path / "photos" / "test", names, count=100)
+    found = run.evaluate("test")
+    assert np.array(found["tables"]["confusion"]).sum() == sum(digits.labels["test"][:100] == 3) + sum(
+        digits.labels["test"][:100] == 7
+    )
+    assert "has changed since training" in found["notes"][0]
+
+
 @pytest.fixture
 def tagger(tmp_path: Path) -> Path:
     sentences(tmp_path / "data" / "train.txt", SENTENCES, repeats=8)
@@ -212,6 +240,16 @@ def test_a_run_that_is_not_over_is_not_measured_without_a_word(
     captured = capsys.readouterr()
     assert "training is not over (state: interrupted): these are the weights of the best of 1 epoch" in captured.err
     assert (run / "evaluations" / "test_epoch-1" / "evaluation.json").is_file()
+
+
+def test_a_prediction_of_a_run_that_is_not_over_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = interrupted(tmp_path / "run", monkeypatch)
+    pixels = tmp_path / "one.csv"
+    pixels.write_text(",".join(["0"] * 3072) + "\n")
+    assert main(["predict", str(run), str(pixels), "--out", str(tmp_path / "out.csv")]) == 0
+    assert "training is not over (state: interrupted)" in capsys.readouterr().err
 
 
 def test_a_diverged_run_says_whose_weights_are_measured(run: Path) -> None:

@@ -183,3 +183,20 @@ except UserError as error:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "pip install 'normlab[tune]'" in done.stdout
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("objective", "problem"),
+    [
+        ("val/acuracy", "unknown metric 'val/acuracy': did you mean 'val/accuracy'"),
+        ("val/rouge", "unknown metric 'val/rouge': it is not known which way it points"),
+        ("val/penultimate_spread", "no better side"),
+    ],
+)
+def test_an_objective_that_judges_nothing_is_refused_before_a_trial(
+    tmp_path: Path, objective: str, problem: str
+) -> None:
+    text = GRID.replace("val/accuracy", objective)
+    assert objective in text
+    with pytest.raises(UserError, match=problem):
+        plan_of(tmp_path, text)

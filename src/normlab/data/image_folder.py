@@ -21,6 +21,7 @@ from normlab.data.split import stratified_split
 from normlab.errors import UserError
 
 DEFAULT_SIZE = 32
+FOLDER_KIND = "folder of images"
 TEST_FRACTION = 1 / 6
 SPLIT_NAMES: Mapping[str, tuple[str, ...]] = {
     "train": ("train", "training"),
@@ -55,7 +56,7 @@ def find_image_folder(path: Path, *, size: int | None, seed: int) -> ImageSource
     files = [file for split in examples for file, _ in examples[split]]
     labels = {split: [label for _, label in part] for split, part in examples.items()}
     return ImageSource(
-        kind="folder of images",
+        kind=FOLDER_KIND,
         name=path.resolve().name,
         classes=classes,
         identity={"folder": file_identity(files), "labels": labels, "size": size, "decoding": DECODING},
@@ -84,7 +85,7 @@ def _by_class(folder: Path, root: Path) -> tuple[ByClass, LeftOut]:
     return by_class, left_out
 
 
-def _split_folders(path: Path) -> dict[str, Path]:
+def split_folders(path: Path) -> dict[str, Path]:
     """Return the folders that are named like a split; of several for one split, the first of `SPLIT_NAMES`."""
     folders = {entry.name.lower(): entry for entry in sorted(path.iterdir()) if entry.is_dir()}
     return {
@@ -96,7 +97,7 @@ def _split_folders(path: Path) -> dict[str, Path]:
 
 def _given(path: Path, seed: int) -> _Splits | None:
     """Read the layout train/<class>/ and so on; None if no folder of a split's name holds folders of images."""
-    folders = _split_folders(path)
+    folders = split_folders(path)
     read = {split: _by_class(folder, path) for split, folder in folders.items()}
     by_class = {split: found for split, (found, _) in read.items() if found}
     if not by_class:

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from normlab.data.images import ImageDataset, load_images
+from normlab.data.image_folder import FOLDER_KIND, split_folders
+from normlab.data.images import ImageDataset, load_images, open_source
 from normlab.errors import UserError
 from normlab.tasks.image.config import ImageConfig
 from normlab.tasks.image.data import ImageData
 
-_SPLIT_FOLDERS = {"train", "training", "test", "testing", "val", "valid", "validation", "dev"}
 _NAMED = 6  # so many classes an error lists
 
 
@@ -25,13 +25,20 @@ def labelled(config: ImageConfig, card: Mapping[str, Any], split: str, *, whole:
         whole: a folder of `<class>/` alone is one split, named `split`, instead of being divided.
     Raises: UserError if there is no such split, or a class that the model does not know.
     """
-    dataset = load_images(config.data, size=card["image_size"][0])
-    sources = list(dataset.images) if whole and _undivided(config.data) else [split]
-    if not set(sources) <= set(dataset.images):
-        raise UserError(
-            f"{config.data}: has no {split} images of its own, only {', '.join(dataset.images)}: "
-            f"give --split {next(iter(dataset.images))}, or the folder with the classes in it"
-        )
+    size = card["image_size"][0]
+    own = _own_splits(config.data, size)
+    dataset = load_images(config.data, size=size)
+    if whole and own == []:
+        sources = list(dataset.images)
+    else:
+        available = list(dataset.images) if own is None else own
+        if split not in available:
+            drawn = "they would be drawn from images that training may have seen"
+            have = f"only {', '.join(available)}" if available else drawn
+            raise UserError(
+                f"{config.data}: has no {split} images of its own, {have}: give --data a folder of <class>/"
+            )
+        sources = [split]
     pixels = np.concatenate([dataset.images[source] for source in sources])
     numbers = np.concatenate([dataset.labels[source] for source in sources])
     labels = _numbers_by_name(dataset.classes, card["classes"], config.data)[numbers]
@@ -45,18 +52,11 @@ def labelled(config: ImageConfig, card: Mapping[str, Any], split: str, *, whole:
     )
 
 
-def _undivided(data: str) -> bool:
-    path = Path(data).expanduser()
-    if not path.is_dir():
-        return False
-    folders = [entry for entry in path.iterdir() if entry.is_dir()]
-    by_split = any(entry.name.lower() in _SPLIT_FOLDERS for entry in folders)
-    return bool(folders) and not by_split and not _holds_a_published_form(path)
-
-
-def _holds_a_published_form(path: Path) -> bool:
-    """CIFAR's own folders and parquet files come with their splits."""
-    return any(path.glob("*.parquet")) or any(path.glob("*/data_batch_1*")) or any(path.glob("*/train*"))
+def _own_splits(data: str, size: int) -> list[str] | None:
+    """Return the splits that a folder of images has folders for; None for other forms, which come with their splits."""
+    if open_source(data, size=size).kind != FOLDER_KIND:
+        return None
+    return list(split_folders(Path(data).expanduser()))
 
 
 def _numbers_by_name(names: Sequence[str], known: Sequence[str], data: str) -> np.ndarray:
@@ -73,7 +73,7 @@ def _numbers_by_name(names: Sequence[str], known: Sequence[str], data: str) -> n
 
 
 def _notes(dataset: ImageDataset) -> list[str]:
-    return [f"{dataset.name}: {note}" for note in getattr(dataset, "notes", ())]
+    return [f"{dataset.name}: {note}" for note in dataset.notes]
 
 
 def _absent(labels: np.ndarray, classes: Sequence[str]) -> list[str]:
