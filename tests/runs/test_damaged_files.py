@@ -167,6 +167,7 @@ def test_a_line_of_a_log_is_named(folder: RunFolder) -> None:
     path = folder.path / "metrics.jsonl"
     for line, said in (
         ({"epoch": [1, 2]}, r"metrics\.jsonl:2: key 'epoch' should be a whole number"),
+        ({"epoch": 2, "step": None}, r"metrics\.jsonl:2: key 'step' should be a whole number, got None"),
         ({"epoch": 2, "val/loss": {"a": 1}}, r"metrics\.jsonl:2: key 'val/loss' should be a number"),
         ([], r"metrics\.jsonl:2: expected an object"),
     ):

@@ -137,6 +137,8 @@ class EpochRecord(EpochOnly):
 
     __pydantic_extra__: dict[str, Number]
 
+    step: Count = 0
+
 
 class LayersRecord(EpochOnly):
     """A line of layers.jsonl."""
