@@ -25,7 +25,7 @@ from normlab.errors import UserError
 
 Image = pytest.importorskip("PIL.Image")
 _SETTINGS = settings(
-    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 
 Damage = Callable[[bytes], bytes]
