@@ -114,7 +114,7 @@ def test_chunks_before_a_last_column_without_entities_are_not_taken_for_tags(fil
 
 @pytest.mark.parametrize(
     ("tags", "style"),
-    [("B-ORG L-ORG U-LOC", "BILOU"), ("ORG ORG O", "types without"), ("B_ORG I_ORG B_X", "BIO with an underscore")],
+    [("B-ORG L-ORG U-LOC", "BILOU"), ("ORG ORG LOC LOC O", "types without"), ("B_ORG I_ORG B_X", "BIO with an underscore")],
 )
 def test_chunks_before_tags_of_another_style_are_not_taken_for_tags(file_of, tags, style):
     rows = "".join(f"w{n} NNP B-NP {tag}\n" for n, tag in enumerate(tags.split()))
@@ -184,7 +184,8 @@ def test_most_sentences_of_one_word_and_words_that_are_numbers_are_doubted(file_
     assert doubts(single) == ["3 of 4 sentences have one word: are they divided at the right lines?"]
     numbers = list(ColumnFile(file_of("1 a O\n2 b O\n\n1 a O\n3 c O\n"), columns="word,pos,tag"))
     assert doubts(numbers) == ["4 of 4 words are whole numbers: are those token numbers? Name the --columns"]
-    assert doubts(list(ColumnFile(file_of("a O\nb O\n\n1 O\nd O\n")))) == []
+    for half in ("1 O\nb O\n\n2 O\nd O\n", "a O\n\nb O\n\nc O\nd O\n\ne O\nf O\n", "1 O\n2 O\n"):
+        assert doubts(list(ColumnFile(file_of(half), columns="word,tag"))) == []
 
 
 HEADER = "Sentence #,Word,POS,Tag\r\n"
