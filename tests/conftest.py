@@ -7,9 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = REPOSITORY.parent / "shared"
+
+
+# How long an example takes says something of the machine, nothing of the code.
+settings.register_profile("normlab", deadline=None)
+settings.load_profile("normlab")
 
 
 def pytest_configure(config: pytest.Config) -> None:

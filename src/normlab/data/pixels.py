@@ -85,7 +85,7 @@ def decode_image(content: bytes, place: str, *, size: int, channels: int = 3) ->
 def _reason(error: Exception, content: bytes) -> str:
     kind = kind_of(content[:HEAD])
     if kind and type(error).__name__ == "UnidentifiedImageError":
-        readable = kind.split()[1] in _KINDS and len(content) > HEAD
+        readable = any(word in _KINDS for word in kind.split()[1:2]) and len(content) > HEAD
         return f"holds {kind}" + (", which is damaged or which this Pillow cannot read" if readable else "")
     text = " ".join(str(error).split("<")[0].split())
     return text or type(error).__name__
