@@ -114,7 +114,11 @@ def test_chunks_before_a_last_column_without_entities_are_not_taken_for_tags(fil
 
 @pytest.mark.parametrize(
     ("tags", "style"),
-    [("B-ORG L-ORG U-LOC", "BILOU"), ("ORG ORG LOC LOC O", "types without"), ("B_ORG I_ORG B_X", "BIO with an underscore")],
+    [
+        ("B-ORG L-ORG U-LOC", "BILOU"),
+        ("ORG ORG LOC LOC O", "types without"),
+        ("B_ORG I_ORG B_X", "BIO with an underscore"),
+    ],
 )
 def test_chunks_before_tags_of_another_style_are_not_taken_for_tags(file_of, tags, style):
     rows = "".join(f"w{n} NNP B-NP {tag}\n" for n, tag in enumerate(tags.split()))

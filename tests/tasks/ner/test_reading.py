@@ -35,7 +35,15 @@ def test_the_tag_column_may_be_missing(tmp_path: Path) -> None:
     assert read(tmp_path, "Paris\n" * 6, COURSE)[0] == "columns without tags"
 
 
-@pytest.mark.parametrize("text", ["He went to Paris", "He left.\nShe did not.\n" * 4 + "It was late in Rome.\n" * 4, "One two three.\nA longer line it is.\n", "Is it so ?\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "He went to Paris",
+        "He left.\nShe did not.\n" * 4 + "It was late in Rome.\n" * 4,
+        "One two three.\nA longer line it is.\n",
+        "Is it so ?\n",
+    ],
+)
 def test_running_text_is_not_taken_for_columns(text: str, tmp_path: Path) -> None:
     assert read(tmp_path, text, COURSE)[0] == "text"
 
