@@ -11,7 +11,7 @@ import pytest
 SOURCE = Path(__file__).resolve().parent.parent / "src" / "normlab"
 
 # Small modules that know nothing of the rest, lowest first: each may import those before it, every package all of them.
-FOUNDATION = ("errors", "reading", "yaml_file", "json_file", "registry", "metrics", "acting", "config")
+FOUNDATION = ("errors", "file_kind", "reading", "yaml_file", "json_file", "registry", "metrics", "acting", "config")
 # Packages of normlab that a part may import, beside itself and the foundation. `cli` may import everything.
 ALLOWED: dict[str, set[str]] = {
     **{name: set(FOUNDATION[:index]) for index, name in enumerate(FOUNDATION)},

@@ -73,7 +73,7 @@ def test_aliases_and_merges_of_a_normal_size_work() -> None:
         ("a: b: c\n", r":1: .*mapping values are not allowed"),
         (b"a: 1\nb: \xff\n", r":2: not UTF-8 text \(byte 8\): save it as UTF-8"),
         ("a: é\n".encode("utf-16"), r": is UTF-16 text, where UTF-8 text is wanted"),
-        (b"SQLite format 3\0" + bytes(100), r": is a SQLite database"),
+        (b"SQLite format 3\0" + bytes(100), r": is an SQLite database"),
         (b"PK\x03\x04" + bytes(100), r": is a zip archive"),
         (b"x" * (2 << 20), r": larger than 1 MB"),
     ],

@@ -58,6 +58,11 @@ def shortened(value: object, limit: int = 80) -> str:
     return text if len(text) <= limit else f"{text[: limit // 2]}...{text[-limit // 4 :]}"
 
 
+def excerpt(text: str, limit: int = 60) -> str:
+    """Return the beginning of a text that may hold anything, for one line of an error or a report."""
+    return one_line(text if len(text) <= limit else f"{text[:limit]}...")
+
+
 def did_you_mean(wrong: str, known: Iterable[str]) -> str:
     """Return the fix for a wrong name: the nearest known one, and all of them if they are few.
 

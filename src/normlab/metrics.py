@@ -1,7 +1,7 @@
 """What every metric is called, which way it points, and in what unit it is written: the only place that knows.
 
 Results name a metric `split/name` ("test/accuracy"), an epoch's means while the weights moved `train/online_name`.
-Direction and unit belong to the bare name. A name that nobody declared has neither: `direction` refuses it by name,
+Direction and unit belong to the bare name. A name that nobody declared has neither: `known` refuses it by name,
 and nothing is guessed from how it is spelled. A task of your own declares its metrics with `declare`.
 """
 

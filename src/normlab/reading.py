@@ -12,25 +12,10 @@ import stat
 from pathlib import Path
 
 from normlab.errors import UserError
+from normlab.file_kind import HEAD, kind_of
 
 _LARGEST = 512 << 20  # bytes
-_KINDS = {  # what a file begins with -> what it is
-    b"SQLite format 3\0": "a SQLite database",
-    b"PK\x03\x04": "a zip archive",
-    b"\x1f\x8b": "a gzip archive",
-    b"BZh": "a bzip2 archive",
-    b"\xfd7zXZ\0": "an xz archive",
-    b"7z\xbc\xaf": "a 7z archive",
-    b"\x89PNG": "a PNG image",
-    b"\xff\xd8\xff": "a JPEG image",
-    b"%PDF": "a PDF",
-    b"PAR1": "a Parquet file",
-    b"\x80\x04\x95": "a pickle",
-    b"\x7fELF": "a program",
-    b"\xff\xfe": "UTF-16 text",
-    b"\xfe\xff": "UTF-16 text",
-}
-_TAR_MAGIC = slice(257, 262)
+_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 # errno -> (cause, fix) of a file that cannot be read
 _READ_CAUSES = {
@@ -75,7 +60,7 @@ def read_text(path: str | os.PathLike[str], *, largest: int = _LARGEST) -> str:
     Raises: UserError as `read_bytes` does, and for what is no UTF-8 text.
     """
     content = read_bytes(path, largest=largest)
-    kind = kind_of(content)
+    kind = "UTF-16 text" if content.startswith(_UTF16_MARKS) else kind_of(content[:HEAD]) if content else ""
     if kind:
         raise UserError(f"{path}: is {kind}, where UTF-8 text is wanted: check the path")
     try:
@@ -83,13 +68,6 @@ def read_text(path: str | os.PathLike[str], *, largest: int = _LARGEST) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise UserError(f"{path}:{line}: not UTF-8 text (byte {error.start}): save it as UTF-8") from None
-
-
-def kind_of(content: bytes) -> str:
-    """Return what a file is by its first bytes ("a SQLite database"); "" for what may be text."""
-    if content[_TAR_MAGIC] == b"ustar":
-        return "a tar archive"
-    return next((kind for magic, kind in _KINDS.items() if content.startswith(magic)), "")
 
 
 def refuse_special(path: str | os.PathLike[str], mode: int) -> None:

@@ -134,7 +134,7 @@ def test_a_run_folder_that_cannot_be_made_is_one_line(
 
 
 @pytest.mark.parametrize(
-    ("content", "said"), [(b"SQLite format 3\0" + bytes(99), "a SQLite database"), (b"PK\x03\x04aa", "a zip archive")]
+    ("content", "said"), [(b"SQLite format 3\0" + bytes(99), "an SQLite database"), (b"PK\x03\x04aa", "a zip archive")]
 )
 def test_a_database_or_an_archive_is_no_study(
     content: bytes, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

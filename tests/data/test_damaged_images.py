@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from tiny_cifar_forms import TinyCifar
 
 from normlab.data.cache import cached
-from normlab.data.file_kind import kind_of
 from normlab.data.images import load_images
 from normlab.data.pixels import decode_image
 from normlab.data.prediction import read_unlabelled
 from normlab.data.source import Chunk, ImageSource
 from normlab.errors import UserError
+from normlab.file_kind import kind_of
 
 Image = pytest.importorskip("PIL.Image")
 _SETTINGS = settings(

@@ -96,16 +96,19 @@ def zipped(path):
     ("make", "message"),
     [
         (database, "is an SQLite database, not text; give a text file"),
-        (zipped, r"is a ZIP archive .*unpack it first"),
-        (lambda p: archive(p, "w"), "is a .tar archive that is not compressed, not text; unpack it first"),
+        (zipped, r"is a zip archive, not text; unpack it first"),
+        (lambda p: archive(p, "w"), "is a tar archive that is not compressed, not text; unpack it first"),
         (lambda p: archive(p, "w:gz"), "is gzip data, not text; unpack it first"),
         (lambda p: archive(p, "w:bz2"), "is bzip2 data"),
         (lambda p: archive(p, "w:xz"), "is xz data"),
         (lambda p: p.write_bytes(gzip.compress(b"a O\n")), "is gzip data"),
-        (lambda p: p.write_text("\n <!doctype HTML>\n<html>"), "is an HTML page, not text; was a web page saved"),
-        (lambda p: p.write_text("\ufeff<html><body>", encoding="utf-8"), "is an HTML page"),
+        (
+            lambda p: p.write_text("\n <!doctype HTML>\n<html>"),
+            "is a web page \\(HTML\\), not text; was a web page saved",
+        ),
+        (lambda p: p.write_text("\ufeff<html><body>", encoding="utf-8"), r"is a web page \(HTML\)"),
         (lambda p: p.write_text("<?xml version='1.0'?><a/>"), "is an XML document"),
-        (lambda p: p.write_bytes(b"%PDF-1.7\n"), "is a PDF document"),
+        (lambda p: p.write_bytes(b"%PDF-1.7\n"), "is a PDF"),
         (lambda p: p.write_bytes(b"PAR1\x15\x04"), "is a Parquet file"),
         (lambda p: p.write_bytes(b"\x89PNG\r\n\x1a\n"), "is a PNG image"),
         (lambda p: p.write_bytes(b"\x80\x04\x95"), "is a pickle"),
@@ -125,7 +128,9 @@ def test_what_is_no_text_is_called_what_it_is(tmp_path, reader, make, message):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("word", ["BZh", "PAR1", "GIF8", "PK", "Rar", "MZ"])
+@pytest.mark.parametrize(
+    "word", ["BZh", "PAR1", "GIF8", "PK", "Rar", "Rar!", "MZ", "aRIFF_WEBP", "Convert_WEBP", "qoif"]
+)
 def test_a_word_that_begins_like_another_kind_of_file_is_a_word(tmp_path, word):
     (tmp_path / "f").write_text(f"{word} O\nb O\n")
     assert next(iter(ColumnFile(tmp_path / "f"))).words == (word, "b")

@@ -13,7 +13,7 @@ from synthetic_study import WAITING, make_study
 
 from normlab.cli import main
 from normlab.errors import UserError
-from normlab.runs.archive import finished_cells, pack_study, read_archive, unpack_study
+from normlab.runs.archive import finished_cells, pack_study, read_archive, to_bytes, unpack_study
 from normlab.studies.study import Study
 from normlab.studies.text_table import as_values
 
@@ -141,6 +141,23 @@ def test_a_damaged_byte_is_noticed(tmp_path: Path) -> None:
     path.write_bytes(data)
     with pytest.raises(UserError, match="damaged"):
         read_archive(path)
+
+
+@pytest.mark.parametrize("name", ["study.json", "cells/norm-batch_seed-0/result.json"])
+def test_an_archive_with_an_edited_entry_is_not_added_to(tmp_path: Path, name: str) -> None:
+    study, path = make_study(tmp_path / "study", AXES, 1, accuracy), tmp_path / "study.zip"
+    pack_study(study.path, path)
+    content = read_archive(path)
+    for edited, said in ((b"{", "not valid JSON"), (b"[]", "not an object")):
+        path.write_bytes(to_bytes({**content, name: edited}))
+        with pytest.raises(UserError, match=f"study.zip: {name}: {said}"):
+            pack_study(study.path, path)
+
+
+def test_an_archive_lies_beside_its_study_under_the_whole_name(tmp_path: Path) -> None:
+    study = make_study(tmp_path / "lr0.1", AXES, 1, accuracy)
+    assert main(["study", "pack", str(study.path)]) == 0
+    assert (tmp_path / "lr0.1.zip").is_file()
 
 
 def test_the_verbs_take_an_archive_for_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

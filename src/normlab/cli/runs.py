@@ -204,12 +204,14 @@ def _add_predict(verbs: Any, arguments: list[str]) -> None:
 
 
 def _predict(options: argparse.Namespace) -> int:
+    from normlab.data.standard_input import path_of
     from normlab.engine.api import load_run
     from normlab.engine.evaluation import state_notes
 
     given = {name: getattr(options, name) for name in ("input_columns", "input_encoding")}
     changes = {name: value for name, value in given.items() if value is not None} | sql_scores.search_options(options)
     run = load_run(options.run_folder, device=options.device, **changes)
+    options.input = path_of(options.input)
     _refuse_unreadable(options.input)
     for note in state_notes(run.folder):
         print(f"normlab: {run.path}: {note}", file=sys.stderr)

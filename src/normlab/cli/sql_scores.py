@@ -90,11 +90,12 @@ def score_files(options: argparse.Namespace) -> int:
 def official_of_run(
     run: Any, options: argparse.Namespace, columns: Mapping[str, Any], out: str | None
 ) -> tuple[dict[str, Any], str]:
-    """Run the script on what `run.measure` predicted; return numbers and text. Its files stay in `out`, if given."""
+    """Run the script on what `run.measure` of a text2sql run predicted; return numbers and text.
+
+    Its files stay in `out`, if given.
+    """
     from normlab.tasks.text2sql.rows import database_folder, read_rows
 
-    if run.task.name != "text2sql":
-        raise UserError(f"--official: {run.path} is a run of {run.task.name}; the script is for text2sql")
     config = run.config if options.data is None else run.config.with_values("data", data=options.data)
     gold = [(row.query, row.db_id) for row in read_rows(config).splits[options.split]]
     predicted = [next(csv.reader([cell]))[0] for cell in columns["prediction"].tolist()]

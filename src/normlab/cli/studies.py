@@ -276,13 +276,14 @@ def _warn_of_wrong_claims(study: Any) -> None:
 
     for claim in claims_or_mistakes(study):
         if isinstance(claim, UserError):
-            print(f"normlab: {claim}: mend it in the study's file and run the study again", file=sys.stderr)
+            print(f"normlab: {claim}: fix it in the study's file and run the study again", file=sys.stderr)
 
 
 def _study_pack(options: argparse.Namespace) -> int:
     from normlab.runs.archive import pack_study
 
-    out = options.out or options.folder.resolve().with_suffix(".zip")
+    folder = options.folder.resolve()
+    out = options.out or folder.with_name(f"{folder.name}.zip")
     count = pack_study(options.folder, out)
     print(f"{out}: {count} finished cells, {out.stat().st_size / 1e6:.1f} MB")
     return 0

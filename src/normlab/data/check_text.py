@@ -9,7 +9,6 @@ from typing import Any
 
 from normlab.data.corpus import open_sentences
 from normlab.data.corpus_folder import SUFFIXES, corpus_folder, role_of
-from normlab.data.file_kinds import HEAD
 from normlab.data.glove import vector_entries
 from normlab.data.sentences import Sentence, SentenceFile, doubts
 from normlab.data.tagging_scheme import spans
@@ -17,6 +16,7 @@ from normlab.data.vector_lines import entries, vector_of
 from normlab.errors import UserError
 
 _SCHEMES = {"IOB1": "iob1", "BIOES": "bioes"}
+_LONGEST_HEADER = 4096  # bytes of a first line that are looked at
 _SHORTEST_VECTOR = 4  # fewer numbers after a word could be anything
 _VECTOR_NAMES = ("glove", "wiki.", "cc.", "crawl")
 
@@ -41,7 +41,7 @@ def _may_hold_sentences(path: Path) -> bool:
     suffix = path.suffix.lower()
     if suffix == ".csv":  # a table of words has a header with letters, one of pixels has numbers only
         with path.open("rb") as file:
-            return any(chr(byte).isalpha() for byte in file.readline(HEAD))
+            return any(chr(byte).isalpha() for byte in file.readline(_LONGEST_HEADER))
     return suffix in SUFFIXES or role_of(path) is not None
 
 

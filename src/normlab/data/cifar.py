@@ -18,17 +18,16 @@ from typing import Any
 
 import numpy as np
 
-from normlab.data.file_kind import kind_of_file
 from normlab.data.known import class_names
 from normlab.data.pixels import resize_bilinear
 from normlab.data.source import Chunk, ImageSource, file_identity
 from normlab.data.unpickle import unpickle
 from normlab.errors import UserError
+from normlab.file_kind import GZIP, TARS, kind_of_file
 
 SIZE = 32
 _PIXELS = 3 * SIZE * SIZE
 _MOST_BYTES = 1_000_000_000  # unpacked: five times what the largest publication has
-ARCHIVE_KINDS = ("gzip", "bzip2", "xz", "a tar archive that is not compressed")
 _DAMAGED = (tarfile.TarError, OSError, EOFError, ValueError, OverflowError, zlib.error, lzma.LZMAError)
 
 
@@ -95,9 +94,9 @@ def _is_publication(folder: Path, publication: _Publication) -> bool:
 def _archive_publication(path: Path) -> _Publication | None:
     """Tell by the first member which publication an archive is, whatever its own name."""
     kind = kind_of_file(path)
-    if not path.name.endswith((".tar.gz", ".tgz", ".tar")) and kind not in ARCHIVE_KINDS:
+    if not path.name.endswith((".tar.gz", ".tgz", ".tar")) and kind not in TARS:
         return None
-    if kind not in ("", *ARCHIVE_KINDS):
+    if kind not in ("", *TARS):
         raise UserError(f"{path}: not an archive, it holds {kind}; download it again")
     try:
         with tarfile.open(path) as archive:
@@ -190,7 +189,7 @@ def _check_md5(path: Path, key: str, sums: Mapping[str, str]) -> bool:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check it and its permissions") from error
     if found != expected:
         kind = kind_of_file(path)
-        holds = f" and it holds {kind}" if kind not in ("", "gzip") else ""
+        holds = f" and it holds {kind}" if kind not in ("", GZIP) else ""
         raise UserError(
             f"{path}: MD5 is {found}, published is {expected}{holds}; the file is damaged, download it again"
         )

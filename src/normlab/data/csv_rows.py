@@ -64,11 +64,4 @@ def _check_header(path: Path, header: list[str], needed: Sequence[str]) -> None:
     found = ", ".join(header)[:200] or "nothing"
     sign = next((sign for sign in _OTHER_DELIMITERS if any(sign in name for name in header)), "")
     hint = f" (separated by {_OTHER_DELIMITERS[sign]}: save it with commas)" if sign else ""
-    raise UserError(
-        f"{path}:1 lacks the column '{missing[0]}': it needs {', '.join(needed)}, found {_shown(found)}{hint}"
-    )
-
-
-def _shown(text: str) -> str:
-    """A text from the file on one line."""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+    raise UserError(f"{path}:1 lacks the column '{missing[0]}': it needs {', '.join(needed)}, found {found}{hint}")

@@ -14,9 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from normlab.data.file_kind import kind_of_file
 from normlab.data.known import KNOWN, Known, downloads
 from normlab.errors import UserError, did_you_mean
+from normlab.file_kind import kind_of_file
 
 Progress = Callable[[int, int | None], None]  # bytes so far, bytes in all if the server says
 

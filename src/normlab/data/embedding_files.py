@@ -51,7 +51,7 @@ class VectorSource:
         """Return every word of the file; none if there is no file."""
         if self.random or self.glove == GENERATED:
             return []
-        return glove_words(self.path(), dimension=self.dimension, cache_dir=writable_folder("glove"))
+        return glove_words(self.path(), dimension=self.dimension, cache_dir=_cache())
 
     def size(self) -> int:
         """Return the size of a word vector."""
@@ -59,7 +59,7 @@ class VectorSource:
             return self.dimension or _RANDOM_DIMENSION
         if self.glove == GENERATED:
             return self.dimension or _GENERATED_DIMENSION
-        return load_glove(self.path(), [], dimension=self.dimension, cache_dir=writable_folder("glove")).matrix.shape[1]
+        return load_glove(self.path(), [], dimension=self.dimension, cache_dir=_cache()).matrix.shape[1]
 
     def fingerprints(self) -> dict[str, str]:
         """Return what a run's card keeps of pretrained vectors, {"vectors": fingerprint}; nothing for random ones.
@@ -71,13 +71,13 @@ class VectorSource:
             return {}
         if self.glove == GENERATED:
             return {"vectors": f"{self.size()}d-{GENERATED}"}
-        return {"vectors": glove_fingerprint(self.path(), dimension=self.dimension, cache_dir=writable_folder("glove"))}
+        return {"vectors": glove_fingerprint(self.path(), dimension=self.dimension, cache_dir=_cache())}
 
     def load(self, words: Sequence[str], dimension: int) -> WordVectors:
         """Return a vector for each word that has one."""
         if self.glove == GENERATED:
             return WordVectors(self.made_up(words, dimension), np.ones(len(words), dtype=bool))
-        return load_glove(self.path(), words, dimension=dimension, cache_dir=writable_folder("glove"))
+        return load_glove(self.path(), words, dimension=dimension, cache_dir=_cache())
 
     def coverage(self, words: Sequence[str]) -> list[str]:
         """Return "vectors for 398 of 412 words (glove.txt)" as the only line; no line where there is no file."""
@@ -98,7 +98,7 @@ class VectorSource:
                 raise UserError(f"{path}: no such GloVe file: check --glove")
             return path
         data = Path(self.data).expanduser()
-        places = [data, data.parent, data.parent / "glove", _cache()]
+        places = [data, data.parent, data.parent / "glove", cache_root() / "glove"]
         for place in places:
             found = sorted(path for path in place.glob("glove*") if path.suffix in _SUFFIXES) if place.is_dir() else []
             if len(found) == 1:
@@ -110,4 +110,5 @@ class VectorSource:
 
 
 def _cache() -> Path:
-    return cache_root() / "glove"
+    """Return the folder of prepared vectors, one that can be written to."""
+    return writable_folder("glove")

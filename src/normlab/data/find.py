@@ -9,16 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from normlab.data.cifar import ARCHIVE_KINDS, find_cifar
-from normlab.data.file_kind import kind_of_file
+from normlab.data.cifar import find_cifar
 from normlab.data.folder_scan import scan_images
 from normlab.data.image_folder import find_image_folder
 from normlab.data.left_out import left_out_note
 from normlab.data.parquet import find_parquet
 from normlab.data.source import ImageSource
 from normlab.errors import UserError
+from normlab.file_kind import PACKED, kind_of_file
 
-_PACKED = ("a zip archive", "a RAR archive", "a 7z archive", *ARCHIVE_KINDS)
 LOOKED_FOR = (
     "cifar-10-batches-py/ or -bin/, cifar-100-python/ or -binary/, their .tar.gz, train*.parquet and test*.parquet, "
     "train/<class>/ and val/<class>/ or test/<class>/ with images, or <class>/ with images"
@@ -56,7 +55,7 @@ def _nothing(path: Path) -> str:
         return "a CSV holds images without labels, so it serves for prediction only"
     if path.is_file():
         kind = kind_of_file(path)
-        advice = " (unpack it and give the folder)" if kind in _PACKED else ""
+        advice = " (unpack it and give the folder)" if kind in PACKED else ""
         return f"one file that holds {kind}{advice}, no labelled images" if kind else "no labelled images found"
     scan = scan_images(path)
     found = (

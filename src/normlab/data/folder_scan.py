@@ -10,9 +10,9 @@ import stat
 from pathlib import Path
 from typing import NamedTuple
 
-from normlab.data.file_kind import HEAD
 from normlab.data.left_out import LeftOut
 from normlab.data.pixels import IMAGE_SUFFIXES, is_image
+from normlab.file_kind import HEAD
 
 
 class Scan(NamedTuple):

@@ -13,10 +13,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from normlab.data.file_kinds import shown
 from normlab.data.sentences import Sentence, SentenceFile
 from normlab.data.text_lines import WINDOWS_UNLESS_UTF8, text_lines
-from normlab.errors import UserError
+from normlab.errors import UserError, excerpt
 
 # What the columns are called, in lower case and without blanks, signs and underscores.
 _SENTENCE = ("sentence", "sentenceid", "sentenceidx", "sentid", "sentenceno")
@@ -92,7 +91,7 @@ class GmbCsv(SentenceFile):
         if sentence is None or word is None:
             raise UserError(
                 f"{self.path}:1: the header must be 'Sentence #,Word,POS,Tag' or name sentence, word and tag, got "
-                f"'{shown(','.join(header), 100)}'"
+                f"'{excerpt(','.join(header), 100)}'"
             )
         return _Columns(sentence, word, tag, len(header))
 

@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from normlab.data.file_kind import kind_of_file
 from normlab.data.left_out import left_out_note, some
 from normlab.data.parquet_layout import find_parquet_files
 from normlab.data.pixels import Decoded, decode_all, decode_image, require
 from normlab.data.source import DECODING, Chunk, ImageSource, file_identity
 from normlab.errors import UserError
+from normlab.file_kind import PARQUET, kind_of_file
 
 DEFAULT_SIZE = 32
 _ROWS = 1000  # read at once
@@ -100,7 +100,7 @@ def _reading(path: Path) -> Iterator[None]:
     except Exception as error:
         kind = kind_of_file(path)
         lines = str(error).strip().splitlines()
-        reason = f"it holds {kind}" if kind not in ("", "a parquet file") else lines[0][:200] if lines else ""
+        reason = f"it holds {kind}" if kind not in ("", PARQUET) else lines[0][:200] if lines else ""
         reason = reason or type(error).__name__
         raise UserError(f"{path}: not a readable parquet file ({reason}); download it again") from error
 

@@ -22,9 +22,9 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from normlab.data.file_kind import HEAD, kind_of
 from normlab.data.image_modes import plain_image
 from normlab.errors import UserError
+from normlab.file_kind import HEAD, kind_of
 
 Item = TypeVar("Item")
 

@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from normlab.data.course_csv import read_csv_images
-from normlab.data.file_kind import kind_of_file
 from normlab.data.folder_scan import reason_against, scan_images
 from normlab.data.left_out import left_out_note
 from normlab.data.pixels import IMAGE_SUFFIXES, decode_file, quiet_pillow
 from normlab.errors import UserError
+from normlab.file_kind import kind_of_file
 
 Named = tuple[str, npt.NDArray[np.uint8]]
 

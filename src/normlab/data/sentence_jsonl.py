@@ -6,10 +6,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from normlab.data.file_kinds import shown
 from normlab.data.sentences import Sentence, SentenceFile
 from normlab.data.text_lines import text_lines
-from normlab.errors import UserError
+from normlab.errors import UserError, excerpt
 
 _JSON_NAMES: dict[type, str] = {list: "list", str: "string", int: "number", float: "number"}
 
@@ -75,5 +74,5 @@ def _half_of_a_pair(text: str) -> bool:
 
 def _listed(keys: tuple[str, ...]) -> str:
     """Return names of keys, on one line and not too many."""
-    names = ", ".join(shown(key, 30) for key in keys[:10])
+    names = ", ".join(excerpt(key, 30) for key in keys[:10])
     return (names or "none") + (", ..." if len(keys) > 10 else "")

@@ -13,9 +13,8 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from normlab.data.file_kinds import shown
 from normlab.data.tagging_scheme import convert, first_illegal, is_well_formed, resolve_scheme, tag_style
-from normlab.errors import UserError, did_you_mean
+from normlab.errors import UserError, did_you_mean, excerpt
 
 _SENTENCES_TO_LOOK_AT = 1000
 # What to do about tags of each style; a scheme that is read already needs nothing.
@@ -149,19 +148,19 @@ class SentenceFile(ABC):
             if not is_well_formed(tag, self.scheme):
                 kind = f"no {self.scheme.upper()} tag"
                 raise UserError(
-                    f"{self._place(sentence, place)}: '{shown(tag)}' is {kind}: correct it, or name the --scheme"
+                    f"{self._place(sentence, place)}: '{excerpt(tag)}' is {kind}: correct it, or name the --scheme"
                     f"{self._what_tags_look_like()}"
                 )
             if self.known_tags is not None and tag not in self.known_tags:
                 hint = did_you_mean(tag, sorted(self.known_tags))
-                raise UserError(f"{self._place(sentence, place)}: unknown tag '{shown(tag)}': {hint}")
+                raise UserError(f"{self._place(sentence, place)}: unknown tag '{excerpt(tag)}': {hint}")
         illegal = first_illegal(tags, self.scheme)
         if illegal is None:
             return tags
         if not self.fix_tags:
             place, reason = illegal
             raise UserError(
-                f"{self._place(sentence, place)}: {shown(reason, 200)}; --fix-tags repairs it "
+                f"{self._place(sentence, place)}: {excerpt(reason, 200)}; --fix-tags repairs it "
                 f"(or name another --scheme){self._what_tags_look_like()}"
             )
         fixed = tuple(convert(tags, self.scheme))

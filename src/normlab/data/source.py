@@ -50,7 +50,7 @@ class ImageSource:
         verify: checks the published sums and returns the files it checked. Raises UserError on a difference.
         published: whether the name is that of a published data set because its files say so (form and sums), or it
             ships with normlab. Others get such a name by their pixels alone, see `identify`.
-        named_classes: whether the classes' names are the data's own; False where they are numbers for want of names.
+        named_classes: whether the data themselves name their classes; False where the classes are numbers only.
         notes: what was found and what was left out, for people.
     """
 

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from normlab.data.file_kinds import refuse_no_text
 from normlab.errors import UserError
+from normlab.file_kind import HEAD, PACKED, WEB_PAGE, kind_of
 
 # A longer line is a binary file, or one without line ends: memory would not stay constant.
 LONGEST_LINE = 16 * 2**20
@@ -66,6 +66,18 @@ def text_coding(path: Path, encoding: str) -> TextCoding:
         name = "utf-8" if _is_utf8(path) else "cp1252"
     text = head.decode(name if name.startswith("utf-") else "latin-1", "replace")
     return TextCoding(name, mark, "\r" if "\r" in text.rstrip("\r") and "\n" not in text else "\n")
+
+
+def refuse_no_text(path: Path, head: bytes, wanted: str) -> None:
+    """Raise `UserError` if a file's first bytes say that it is no text."""
+    if not head or not (kind := kind_of(head[:HEAD])):
+        return
+    fix = "give a text file"
+    if kind == WEB_PAGE:
+        fix = "was a web page saved in place of the file? Download the file itself"
+    elif kind in PACKED:
+        fix = "unpack it first"
+    raise UserError(f"{path}: is {kind}, not {wanted}; {fix}")
 
 
 def raw_lines(path: Path, coding: TextCoding) -> Iterator[tuple[int, str, bytes]]:

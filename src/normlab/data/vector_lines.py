@@ -16,8 +16,8 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
-from normlab.data.file_kinds import refuse_no_text, shown
-from normlab.errors import UserError
+from normlab.data.text_lines import refuse_no_text
+from normlab.errors import UserError, excerpt
 
 LONGEST_LINE = 2**20
 _SAMPLE = 50
@@ -86,11 +86,11 @@ def vector_of(path: Path, entry: Entry) -> np.ndarray:
             vector = np.array(entry.numbers, dtype=np.float64).astype(np.float32)
     except ValueError:
         hint = " (decimal commas?)" if any(map(_DECIMAL_COMMA.fullmatch, entry.numbers)) else ""
-        raise UserError(f"{path}:{entry.line}: what follows '{shown(entry.word)}' is not all numbers{hint}") from None
+        raise UserError(f"{path}:{entry.line}: what follows '{excerpt(entry.word)}' is not all numbers{hint}") from None
     if not np.isfinite(vector).all():
         field = entry.numbers[int(np.flatnonzero(~np.isfinite(vector))[0])].decode("utf-8", "replace")
         raise UserError(
-            f"{path}:{entry.line}: '{shown(field)}' in the vector of '{shown(entry.word)}' is not a finite number: "
+            f"{path}:{entry.line}: '{excerpt(field)}' in the vector of '{excerpt(entry.word)}' is not a finite number: "
             "remove the line, or take the file from its source again"
         )
     return vector
@@ -102,7 +102,7 @@ def _lines(path: Path, file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
     while text := file.readline(LONGEST_LINE + 1):
         number += 1
         if number == 1:
-            refuse_no_text(path, text[:4096], "a text of word vectors")
+            refuse_no_text(path, text, "a text of word vectors")
             text = text.removeprefix(_BYTE_ORDER_MARK)
         if b"\0" in text or len(text) > LONGEST_LINE:
             raise UserError(

@@ -13,8 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from normlab.data.file_kinds import shown
-from normlab.errors import UserError
+from normlab.errors import UserError, excerpt
 from normlab.runs.atomic import atomic_binary
 
 PADDING, UNKNOWN = 0, 1
@@ -83,7 +82,7 @@ class Vocabulary:
                 raise ValueError("words must be strings and counts whole numbers")
             return cls(words, counts)
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise UserError(f"{path}: not a vocabulary that normlab saved ({shown(str(error))})") from None
+            raise UserError(f"{path}: not a vocabulary that normlab saved ({excerpt(str(error))})") from None
 
 
 def spellings(word: str) -> list[str]:

@@ -18,19 +18,30 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+def needs_plain_operations() -> bool:
+    """Return whether a norm must consist of torch's own operations, because something looks into it.
+
+    That is so under torch.compile and torch.export, which fuse them themselves, in torch.jit.trace, in transforms of
+    torch.func (vmap, grad, jvp ...) and within `torch.autograd.forward_ad.dual_level`.
+    """
+    return bool(
+        torch.compiler.is_compiling()
+        or torch._C._are_functorch_transforms_active()
+        or torch._C._get_tracing_state()
+        or forward_ad._current_level >= 0
+    )
+
+
 def allows_kernel(*tensors: Tensor | None) -> bool:
     """Return whether a kernel may be called with these tensors now.
 
     Under torch.compile a kernel is an operator that the compiler calls, which no transform can look into; an exported
     program must not need such operators where it is run.
     """
-    if torch._C._are_functorch_transforms_active():
-        return False
     if torch.compiler.is_compiling():
-        return not torch.compiler.is_exporting()
+        return not (torch._C._are_functorch_transforms_active() or torch.compiler.is_exporting())
     return (
-        torch._C._get_tracing_state() is None
-        and forward_ad._current_level < 0
+        not needs_plain_operations()
         and not torch._C._len_torch_dispatch_stack()
         and all(tensor is None or _is_its_memory(tensor) for tensor in tensors)
     )

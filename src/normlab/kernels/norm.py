@@ -4,7 +4,7 @@ Where a chain of torch calls writes a map at each step, the kernel (`norm.cpp`) 
 writes y once; for the backward pass it keeps x, y where a ReLU needs its sign, and a small table of
 statistics. `attempt` answers None for what the kernel does not take, which is for the caller's plain PyTorch
 reference; the functions with readable arguments want `available` asked first.
-Eager calls go through the autograd function of `glue_norm.h`, the cheapest way, or where that cannot be had
+Eager calls go through the autograd function of `glue_norm.h`, the cheapest way, or where that is unavailable
 through the one of Python below; under torch.compile and torch.export the same calls are the operators of
 `norm_ops`.
 """
@@ -17,28 +17,14 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
 from normlab.kernels import glue, gpu
+from normlab.kernels.guards import needs_plain_operations
 from normlab.kernels.norm_calls import BATCH, GROUPS, MIX, Scheme, library, run_backward, run_forward
 from normlab.kernels.norm_ops import norm_op
 from normlab.kernels.norm_plain import plain_norm
 
 IndexSet = Literal["batch", "instance", "layer", "group"]
-
-
-def needs_plain_operations() -> bool:
-    """Return whether a norm must consist of torch's own operations, because something looks into it.
-
-    That is so under torch.compile and torch.export, which fuse them themselves, in torch.jit.trace, in transforms of
-    torch.func (vmap, grad, jvp ...) and within `torch.autograd.forward_ad.dual_level`.
-    """
-    return bool(
-        torch.compiler.is_compiling()
-        or torch._C._are_functorch_transforms_active()
-        or torch._C._get_tracing_state()
-        or forward_ad._current_level >= 0
-    )
 
 
 def available(x: Tensor, residual: Tensor | None = None) -> bool:

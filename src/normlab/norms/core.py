@@ -16,7 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from normlab.kernels.norm import attempt, needs_plain_operations
+from normlab.kernels.guards import needs_plain_operations
+from normlab.kernels.norm import attempt
 from normlab.kernels.norm_calls import BATCH, GROUPS, MIX
 from normlab.norms.maps import combined, plane_means, plane_products, plane_square_means, scaled
 from normlab.norms.reference import (

@@ -53,7 +53,7 @@ def reestimate_statistics(model: nn.Module, batches: Iterable[Tensor]) -> int:
         layer.momentum = None  # a plain average over all batches
         layer.train()
         if hasattr(layer, "sync"):
-            layer.sync = False  # type: ignore[assignment]  # one process measures; the others do not come by
+            layer.sync = False  # type: ignore[assignment]  # one process measures; the others do not reach it
     for batch in batches:
         model(batch)
     model.train(mode)

@@ -4,7 +4,7 @@ A process that sees an N-th of a batch would normalise by the statistics of that
 in the paper. Here sums are taken over all processes before they are divided, so W processes with a W-th of the batch
 each compute what one process with the whole batch does, forward and backward.
 
-The one new operation is `sum_over_processes`; all else is plain and differentiable. Every process must come by the
+The one new operation is `sum_over_processes`; all else is plain and differentiable. Every process must reach the
 same layers in the same order, as in data-parallel training.
 """
 

@@ -40,9 +40,9 @@ def missing(adjusted: Adjusted | None) -> str:
 
 
 def behind_the_best(variants: list[Variant], metric: str) -> tuple[Variant, list[Standing]] | None:
-    """Return the variant with the best mean and how each other one stands to it, in order; None without any mean,
-    or where it is not known which way the metric points.
+    """Return the variant with the best mean, and how each other one stands to it, in order.
 
+    None without any mean, or where it is not known which way the metric points.
     Holm's correction is over the comparisons with the best: enough for "this one is not the best", though the best was
     chosen by the same data, because the truly best can fail in those comparisons only (Hsu 1981).
     """

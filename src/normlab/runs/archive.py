@@ -18,11 +18,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
-import yaml
-
 from normlab.config import read_yaml
 from normlab.errors import UserError
+from normlab.json_file import parse_json, read_json
 from normlab.runs.atomic import atomic_folder, write_bytes
+from normlab.yaml_file import dump_yaml
 
 STUDY_FILES = ("study.json", "study.yaml")
 CELL_FILES = (
@@ -169,14 +169,14 @@ def _read_cell(cell: Path) -> Iterator[tuple[str, bytes]]:
 def _without_places(path: Path, data: bytes) -> bytes:
     """Shorten absolute paths to their last parts: they are no settings, and they name people's folders."""
     if path.name == "environment.json":
-        environment = json.loads(data)
+        environment = read_json(path)
         words = str(environment.get("command", "")).split(" ")
         environment["command"] = " ".join(_last_part(word) for word in words)
         return (json.dumps(environment, indent=1) + "\n").encode()
     if path.name == "config.yaml":
         config = read_yaml(path)
         short = {key: _last_part(value) if isinstance(value, str) else value for key, value in config.items()}
-        return data if short == config else yaml.safe_dump(short, sort_keys=False, allow_unicode=True).encode()
+        return data if short == config else dump_yaml(short).encode()
     return data
 
 
@@ -189,18 +189,25 @@ def _united(old: Content, new: Content, place: Path) -> Content:
     added = set(finished_cells(new))
     for cell in sorted(set(finished_cells(old)) & added):
         name = f"cells/{cell}/{_DONE}"
-        if _metrics(old[name]) != _metrics(new[name]):
+        if _parsed(old, name, place).get("metrics") != _parsed(new, name, place).get("metrics"):
             raise UserError(f"{place}: holds the cell {cell} with another result: choose another --out")
     kept = {name: data for name, data in old.items() if (match := _NAME.fullmatch(name)) and match["cell"] not in added}
-    return {**_wider_plan(old, new), **kept, **{name: new[name] for name in new if name not in STUDY_FILES}}
+    return {**_wider_plan(old, new, place), **kept, **{name: new[name] for name in new if name not in STUDY_FILES}}
 
 
-def _wider_plan(old: Content, new: Content) -> Content:
+def _wider_plan(old: Content, new: Content, place: Path) -> Content:
     """Return the study's files of the plan with more cells, so that none is lost from `study.json`."""
-    sizes = [len(json.loads(content["study.json"])["cells"]) for content in (old, new)]
+    sizes = [len(_parsed(content, "study.json", place).get("cells", ())) for content in (old, new)]
     wider = old if sizes[0] > sizes[1] else new
     return {name: wider[name] for name in STUDY_FILES if name in wider}
 
 
-def _metrics(result: bytes) -> Any:
-    return json.loads(result).get("metrics")
+def _parsed(content: Content, name: str, place: Path) -> dict[str, Any]:
+    """Return a JSON object of an archive.
+
+    Raises: UserError naming archive and entry if it is damaged.
+    """
+    found = parse_json(content[name].decode("utf-8", "replace"), f"{place}: {name}")
+    if not isinstance(found, dict):
+        raise UserError(f"{place}: {name}: not an object: the archive was edited; pack the study again")
+    return found

@@ -35,7 +35,7 @@ def cache_root() -> Path:
 def writable_folder(name: str) -> Path:
     """Return the cache's folder of that name, made if need be, or its replacement if no file can be made in there.
 
-    Raises: OSError if not even a temporary folder can be had.
+    Raises: OSError if not even a temporary folder is available.
     """
     folder = cache_root() / name
     try:

@@ -119,6 +119,22 @@ def test_words_without_tags_get_a_column(path: Path, tmp_path: Path) -> None:
     assert all(len(line.split()) == 2 for line in out.read_text().splitlines())
 
 
+def test_standard_input_is_read_as_a_file_is(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "Mr. Brown visited Cairo on Friday.\n"
+    (tmp_path / "text.txt").write_text(text, encoding="utf-8")
+    assert main(["predict", str(path), str(tmp_path / "text.txt"), "--json"]) == 0
+    wanted = capsys.readouterr().out
+    assert "Cairo" in wanted
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    for extra in (["--json"], ["--json", "--out", str(tmp_path / "out.jsonl")]):  # its content is kept
+        assert main(["predict", str(path), "-", *extra]) == 0
+        assert extra == ["--json"] or (tmp_path / "out.jsonl").read_text(encoding="utf-8").count("Cairo")
+        printed = capsys.readouterr().out
+        assert extra != ["--json"] or printed == wanted
+
+
 def test_text_becomes_json_lines_with_spans_that_point_into_it(path: Path, tmp_path: Path) -> None:
     source, out = tmp_path / "text.txt", tmp_path / "out.jsonl"
     text = 'Mr. Brown visited Cairo on Friday. "He left," John Smith said.\n\nThe Acme Corp closed.\n'

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from normlab.cli import main
-from normlab.cli.sql_scores import official_of_run
+from normlab.cli.sql_scores import official_of_run, refuse_of_other_task
 from normlab.data.sql_toy import write_toy
 from normlab.errors import UserError
 from normlab.tasks.text2sql.config import SETTINGS
@@ -190,4 +190,4 @@ def test_a_runs_predictions_go_through_the_script_with_gold_from_its_data(tmp_pa
 def test_a_run_of_another_task_is_refused(tmp_path: Path) -> None:
     run: Any = SimpleNamespace(task=SimpleNamespace(name="ner"), path=tmp_path)
     with pytest.raises(UserError, match="a run of ner"):
-        official_of_run(run, options(official=tmp_path / "evaluation.py"), {}, None)
+        refuse_of_other_task(run, options(official=tmp_path / "evaluation.py"))

@@ -240,6 +240,8 @@ def test_how_many_words_have_a_vector_is_said(toy: Path, tmp_path: Path, monkeyp
     monkeypatch.setenv("NORMLAB_CACHE", str(tmp_path / "cache"))
     (tmp_path / "v.txt").write_text("qqq 1 2\nzzz 3 4\n")
     base = {"data": str(toy), "encoder": "lstm", "embeddings": "glove", "glove": str(tmp_path / "v.txt")}
-    (note,) = TASK.prepare(Text2SqlConfig(**base)).card["notes"]  # type: ignore[arg-type]
+    questions, note = TASK.prepare(Text2SqlConfig(**base)).card["notes"]  # type: ignore[arg-type]
+    assert questions.startswith("questions: train ")
     assert note.startswith("vectors for 0 of ")
-    assert TASK.prepare(Text2SqlConfig(**(base | {"embeddings": "random"}))).card["notes"] == []  # type: ignore[arg-type]
+    drawn = TASK.prepare(Text2SqlConfig(**(base | {"embeddings": "random"}))).card["notes"]  # type: ignore[arg-type]
+    assert drawn == [questions]

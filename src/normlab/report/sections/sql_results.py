@@ -90,7 +90,7 @@ def _remarks(view: StudyView) -> list[str]:
     if unknown := (tables.get("unknown_values") or {}).get("questions"):
         remarks.append(f"{plural(unknown, 'test question')} want a constant that is not among its candidates.")
     if missing := cell.card.get("without_cells"):
-        remarks.append(f"Linked by names alone, for want of a database file: {', '.join(missing[:8])}{_more(missing)}.")
+        remarks.append(f"Without a database file, so linked by names alone: {', '.join(missing[:8])}{_more(missing)}.")
     if empty := scores.get("empty_matches"):
         remarks.append(f"{plural(empty, 'sound match', 'sound matches')} agree in returning no rows at all.")
     if late := scores.get("timeouts"):

@@ -112,11 +112,11 @@ def _copy_databases(gold: Path, databases: Path, scratch: Path) -> None:
 
 
 def _reason(stderr: str) -> str:
-    """The last line of a traceback, and the usual mend."""
+    """The last line of a traceback, and the usual fix."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     last = next((line for line in reversed(lines) if re.match(r"[\w.]+(Error|Exception)\b", line)), "")
-    mend = "install nltk and its punkt_tab data for that interpreter" if "nltk" in stderr else "see its traceback"
-    return f"{last or (lines[-1] if lines else 'no message')}; {mend}"
+    fix = "install nltk and its punkt_tab data for that interpreter" if "nltk" in stderr else "see its traceback"
+    return f"{last or (lines[-1] if lines else 'no message')}; {fix}"
 
 
 def _read_table(text: str, script: Path | str) -> OfficialScores:
