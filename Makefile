@@ -21,18 +21,18 @@ demo: setup
 	$(BIN)/normlab study run seven_norms --scale demo
 
 docs: setup
-	$(BIN)/python docs/norm_pages.py
-	$(BIN)/python docs/performance_page.py
+	$(BIN)/python tools/norm_pages.py
+	$(BIN)/python tools/performance_page.py
 
 # The tables for this machine; docs/performance.md stays as it is.
 bench: setup
 	mkdir -p runs/bench
 	$(BIN)/normlab bench all --json runs/bench/performance.json
-	$(BIN)/python docs/performance_page.py runs/bench/performance.json runs/bench/performance.md
+	$(BIN)/python tools/performance_page.py runs/bench/performance.json runs/bench/performance.md
 
 lint: setup
-	$(BIN)/ruff check src tests tools benchmarks docs examples
-	$(BIN)/ruff format --check src tests tools benchmarks docs examples
+	$(BIN)/ruff check src tests tools examples
+	$(BIN)/ruff format --check src tests tools examples
 	$(BIN)/mypy
 
 test: lint

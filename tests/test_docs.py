@@ -21,22 +21,23 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 @pytest.mark.parametrize("script", ["norm_pages.py", "performance_page.py"])
 def test_the_generated_pages_follow_their_sources(script: str) -> None:
     done = subprocess.run(
-        [sys.executable, ROOT / "docs" / script, "--check"], capture_output=True, text=True, check=False
+        [sys.executable, ROOT / "tools" / script, "--check"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
 
 
 def test_evidence_names_diverged_runs_and_keeps_shares_between_0_and_100(tmp_path: Path) -> None:
-    shutil.copy(ROOT / "docs" / "norm_pages.py", tmp_path)
-    (tmp_path / "results").mkdir()
+    (tmp_path / "tools").mkdir()
+    shutil.copy(ROOT / "tools" / "norm_pages.py", tmp_path / "tools")
+    (tmp_path / "docs" / "results").mkdir(parents=True)
     wide = {"mean": 0.58, "low": -0.06, "high": 1.22, "n": 2}
     rows = [
         {"values": {"norm": "none"}, "label": "some", "diverged": 1, "metrics": {"test/accuracy": wide}},
         {"values": {"norm": "none"}, "label": "all", "diverged": 3, "metrics": {"test/accuracy": None}},
     ]
-    (tmp_path / "results" / "s.json").write_text(json.dumps({"title": "S", "rows": rows}))
-    subprocess.run([sys.executable, tmp_path / "norm_pages.py"], check=True)
-    page = (tmp_path / "norms" / "none.md").read_text()
+    (tmp_path / "docs" / "results" / "s.json").write_text(json.dumps({"title": "S", "rows": rows}))
+    subprocess.run([sys.executable, tmp_path / "tools" / "norm_pages.py"], check=True)
+    page = (tmp_path / "docs" / "norms" / "none.md").read_text()
     assert "| [S](../results/s.md) | some | 58.00 % [0.00, 100.00] (n = 2, 1 diverged) |" in page
     assert "| [S](../results/s.md) | all | 3 diverged |" in page
 

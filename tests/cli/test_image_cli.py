@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from normlab.cli import main
-from normlab.data.images import load_images
+from normlab.data.image.images import load_images
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,10 @@
-"""Fixtures of the data tests: a cache of their own, and a tiny CIFAR."""
+"""Fixtures of the data tests: a cache of their own."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from tiny_cifar_forms import TinyCifar
 
 
 @pytest.fixture(autouse=True)
@@ -14,8 +13,3 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "cache"
     monkeypatch.setenv("NORMLAB_CACHE", str(folder))
     return folder
-
-
-@pytest.fixture
-def tiny_cifar(tmp_path: Path) -> TinyCifar:
-    return TinyCifar(tmp_path)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from normlab.cli import main
-from normlab.data.images import load_images
+from normlab.data.image.images import load_images
 from normlab.engine import evaluation
 from normlab.engine.api import load_run, train
 from normlab.engine.loop import Training

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from normlab.kernels.augment import available, crop_flip_normalise
+from normlab.kernels.augment.dispatch import available, crop_flip_normalise
 
 pytestmark = pytest.mark.skipif(
     not available(torch.zeros(1, 1, 1, 1, dtype=torch.uint8)), reason="the kernel is not built here"

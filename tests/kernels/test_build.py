@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from normlab.kernels import build, library_cache
+from normlab.kernels.runtime import build, library_cache
 
 PROBE_SOURCE = """
 #include <omp.h>
@@ -25,7 +25,8 @@ extern "C" int threads_seen(int threads) {
 LOAD_PROBE = """
 import sys
 from pathlib import Path
-from normlab.kernels import build, library_cache
+from normlab.kernels.runtime import build
+from normlab.kernels.runtime import library_cache
 build.SOURCES = Path(sys.argv[1])
 for _ in range(2):
     library = build.load.__wrapped__("probe")
@@ -193,5 +194,5 @@ def test_the_cache_key_does_not_depend_on_where_python_and_torch_are_installed(
 
 def test_status_has_a_row_for_each_source() -> None:
     rows = build.status()
-    assert [row["kernel"] for row in rows] == sorted(path.stem for path in build.SOURCES.glob("*.cpp"))
+    assert [row["kernel"] for row in rows] == sorted(path.stem for path in build.SOURCES.rglob("*.cpp"))
     assert all(row["active"] or row["reason"] for row in rows)

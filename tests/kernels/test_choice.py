@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from normlab.kernels import gpu
-from normlab.kernels.choice import Choices, Work
+from normlab.kernels.runtime import gpu
+from normlab.kernels.runtime.choice import Choices, Work
 
 
 class Stopwatch:
@@ -79,7 +79,7 @@ def test_without_a_gpu_no_twin_is_in_use_and_the_doctor_says_why() -> None:
 
 @pytest.mark.parametrize("name", ["norm", "norm_backward", "crf_loss", "crf_loss_backward", "crf_viterbi"])
 def test_the_operators_have_a_cuda_implementation(name: str) -> None:
-    import normlab.kernels.crf
-    import normlab.kernels.norm_ops  # noqa: F401 - the operators
+    import normlab.kernels.crf.dispatch
+    import normlab.kernels.norm.operators  # noqa: F401 - the operators
 
     assert torch._C._dispatch_has_kernel_for_dispatch_key(f"normlab::{name}", "CUDA")

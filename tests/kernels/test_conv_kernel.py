@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from normlab.kernels import build, conv
+from normlab.kernels.conv import dispatch as conv
+from normlab.kernels.runtime import build
 from normlab.nn.resnet import HeConv2d, ResNet
 
 needs_kernel = pytest.mark.skipif(

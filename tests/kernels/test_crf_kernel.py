@@ -9,8 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from normlab.kernels import build
-from normlab.kernels import crf as twin
+from normlab.kernels.crf import dispatch as twin
+from normlab.kernels.runtime import build
 from normlab.nn import LinearChainCRF
 
 needs_twin = pytest.mark.skipif(build.load("crf") is None, reason="the compiled CRF cannot be had here")

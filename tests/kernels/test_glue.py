@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from normlab.kernels import build, norm
+from normlab.kernels.norm import dispatch as norm
+from normlab.kernels.runtime import build
 from normlab.nn import LayerNormLSTM, LinearChainCRF
 from normlab.norms import NORMS
 
@@ -19,8 +20,8 @@ SCHEMES = ["batch", "instance", "layer", "group", "batch_instance"]
 
 @pytest.fixture
 def without_glue(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("normlab.kernels.glue.glue", lambda *_: None)
-    monkeypatch.setattr("normlab.kernels.lstm._glue", lambda: None)
+    monkeypatch.setattr("normlab.kernels.runtime.glue.glue", lambda *_: None)
+    monkeypatch.setattr("normlab.kernels.lstm.dispatch._glue", lambda: None)
     monkeypatch.setattr(norm, "_connected", lambda: None)
     monkeypatch.setattr(norm, "_through_glue", lambda: lambda *_: None)
 

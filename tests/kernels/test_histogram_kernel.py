@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from normlab.kernels.histogram import PATTERNS, available, count_patterns
+from normlab.kernels.histogram.dispatch import PATTERNS, available, count_patterns
 from normlab.tasks.image.distributions.sketch import count_patterns_plain
 
 pytestmark = pytest.mark.skipif(not available(torch.zeros(1, 1)), reason="the kernel is not built here")

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from normlab.kernels import build
-from normlab.kernels import lstm as twin
+from normlab.kernels.lstm import dispatch as twin
+from normlab.kernels.runtime import build
 from normlab.nn import LayerNormLSTM
 
 needs_bfloat16 = pytest.mark.skipif(

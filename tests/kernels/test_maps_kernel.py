@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from normlab.kernels import build, maps
+from normlab.kernels.maps import dispatch as maps
+from normlab.kernels.runtime import build
 
 pytestmark = pytest.mark.skipif(
     build.load("maps") is None or build.load_glue() is None, reason="the kernels cannot be built here"

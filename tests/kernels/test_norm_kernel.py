@@ -10,7 +10,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from normlab.kernels.norm import available, fused_batch_instance, fused_norm, fused_scale_shift
+from normlab.kernels.norm.dispatch import available, fused_batch_instance, fused_norm, fused_scale_shift
 
 pytestmark = pytest.mark.skipif(not available(torch.zeros(1, 1, 1, 1)), reason="the norm kernel is not built here")
 POOLED = {"batch": (0, 2, 3), "instance": (2, 3), "layer": (1, 2, 3), "group": (2, 3, 4)}

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from normlab.kernels.norm import available, fused_batch_instance, fused_norm
-from normlab.kernels.norm_calls import BATCH, GROUPS, MIX
-from normlab.kernels.norm_ops import norm_op
+from normlab.kernels.norm.calls import BATCH, GROUPS, MIX
+from normlab.kernels.norm.dispatch import available, fused_batch_instance, fused_norm
+from normlab.kernels.norm.operators import norm_op
 
 pytestmark = pytest.mark.skipif(not available(torch.zeros(1, 1, 1, 1)), reason="the norm kernel is not built here")
 

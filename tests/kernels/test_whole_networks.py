@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from normlab.bench.rounding import Tensors, load_steps, relative_difference, steps_of
-from normlab.kernels import build
+from normlab.kernels.runtime import build
 from normlab.norms import NORMS
 
 STEPS = 4

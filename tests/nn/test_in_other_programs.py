@@ -16,8 +16,8 @@ from torch._subclasses import FakeTensorMode
 from torch.autograd import forward_ad
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from normlab.kernels import crf as crf_kernel
-from normlab.kernels import lstm as lstm_kernel
+from normlab.kernels.crf import dispatch as crf_kernel
+from normlab.kernels.lstm import dispatch as lstm_kernel
 from normlab.nn import LayerNormLSTM
 
 differentiable = pytest.mark.parametrize("name", DIFFERENTIABLE)

@@ -13,12 +13,12 @@ from normlab.report.blocks import Advice
 from normlab.report.build import render
 from normlab.report.comparing import behind_the_best
 from normlab.report.figures.multiples import laid_out, line_keys
-from normlab.report.sections.batch_size import by_scheme, cause_table
-from normlab.report.sections.batch_size import section as batch_size
-from normlab.report.sections.claims import section as claims
-from normlab.report.sections.rankings import against_best, ranking_table
-from normlab.report.sections.recommendation import section as recommendation
-from normlab.report.sections.side_by_side import matched, section
+from normlab.report.sections.image.batch_size import by_scheme, cause_table
+from normlab.report.sections.image.batch_size import section as batch_size
+from normlab.report.sections.image.recommendation import section as recommendation
+from normlab.report.sections.shared.claims import section as claims
+from normlab.report.sections.shared.rankings import against_best, ranking_table
+from normlab.report.sections.shared.side_by_side import matched, section
 from normlab.report.view import StudyView
 from normlab.studies.rankings import rank_combinations
 from normlab.studies.statistics import mcnemar

@@ -17,7 +17,8 @@ from normlab.report.figures.gates import gate_shares
 from normlab.report.figures.layers import layers_figure
 from normlab.report.figures.percentiles import common_top, percentiles_figure
 from normlab.report.layers import layer_title, layers_with, split_layers, variants_with
-from normlab.report.sections import dead_channels, gates, percentiles, sections_of, weights
+from normlab.report.sections import sections_of
+from normlab.report.sections.image import dead_channels, gates, percentiles, weights
 from normlab.report.view import StudyView
 
 LAYERS = ["conv", "stages.0.0.conv2", "stages.1.0.conv1", "stages.1.0.conv2", "stages.2.0.conv1", "stages.2.0.conv2"]

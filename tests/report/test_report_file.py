@@ -15,7 +15,7 @@ from synthetic import NORMS, make_run, make_study
 from normlab.errors import UserError
 from normlab.report import build_report
 from normlab.report.build import figure_script, render
-from normlab.report.sections import GENERAL, SECTIONS, sections_of
+from normlab.report.sections import GENERAL, SEARCH, SECTIONS, sections_of
 from normlab.report.view import StudyView
 from normlab.studies.claims import judge, parse_claims
 from normlab.studies.study import Study
@@ -136,8 +136,10 @@ def test_wrong_claim_is_named_and_the_rest_of_the_report_stands(tmp_path: Path) 
 
 def test_every_listed_section_exists() -> None:
     modules = Path(__file__).parents[2] / "src" / "normlab" / "report" / "sections"
-    listed = {name for names in [GENERAL, *SECTIONS.values()] for name in names}
-    assert listed <= {path.stem for path in modules.glob("*.py")}
+    listed = {name for names in [GENERAL, SEARCH, *SECTIONS.values()] for name in names}
+    present = {f"{path.parent.name}.{path.stem}" for path in modules.glob("*/*.py") if path.stem != "__init__"}
+    assert present - listed == {"shared.side_by_side"}, "which is for two studies"
+    assert listed <= present
 
 
 def test_ids_of_two_studies_in_one_file_do_not_meet(seven: Study, batch_sizes: Study) -> None:

@@ -15,13 +15,13 @@ from normlab.report.figures.curves import as_error, curves_figure
 from normlab.report.figures.percentiles import percentiles_figure, shared_range
 from normlab.report.numbers import duration, listing
 from normlab.report.palette import STYLES, styles_for
-from normlab.report.sections.batch_size import by_scheme, difference_table, sample_table
-from normlab.report.sections.configuration import section as configuration
-from normlab.report.sections.own_batch_norm import largest_gap, pairs_of
-from normlab.report.sections.published import section as published
-from normlab.report.sections.published import source_table
-from normlab.report.sections.results import splits_table
-from normlab.report.sections.summary import findings
+from normlab.report.sections.image.batch_size import by_scheme, difference_table, sample_table
+from normlab.report.sections.image.own_batch_norm import largest_gap, pairs_of
+from normlab.report.sections.image.published import section as published
+from normlab.report.sections.image.published import source_table
+from normlab.report.sections.image.results import splits_table
+from normlab.report.sections.shared.configuration import section as configuration
+from normlab.report.sections.shared.summary import findings
 from normlab.report.sources import collect_studies
 from normlab.report.view import StudyView
 from normlab.studies.statistics import adjust, compare_paired, mean_interval

@@ -14,7 +14,7 @@ from normlab.report.blocks import Section, Table
 from normlab.report.build import build_report, render
 from normlab.report.sections import sections_of
 from normlab.report.view import StudyView
-from normlab.studies.search.settings import Range, Search
+from normlab.studies.search_settings import Range, Search
 from normlab.studies.study import Study
 
 GRID = Search(objective="val/accuracy", grid={"lr": [0.01, 0.1, 1.0], "momentum": [0.0, 0.9]})

@@ -13,7 +13,11 @@ import pytest
 from normlab.config import TrainConfig, config_hash, option
 from normlab.report.blocks import Bullets, Figure, Folded, Queries, Table, Text
 from normlab.report.build import render
-from normlab.report.sections import published_sql, sql_breakdown, sql_curves, sql_examples, sql_results
+from normlab.report.sections.text2sql import breakdown as sql_breakdown
+from normlab.report.sections.text2sql import curves as sql_curves
+from normlab.report.sections.text2sql import examples as sql_examples
+from normlab.report.sections.text2sql import published as published_sql
+from normlab.report.sections.text2sql import scores as sql_results
 from normlab.report.view import StudyView
 from normlab.runs import RunFolder
 from normlab.runs.atomic import write_json

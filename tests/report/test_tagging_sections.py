@@ -16,16 +16,13 @@ from normlab.report.build import render
 from normlab.report.figures.reliability import pooled
 from normlab.report.figures.updates import mean_by_step
 from normlab.report.palette import styles_for
-from normlab.report.sections import (
-    calibration,
-    confusion,
-    entity_types,
-    published_ner,
-    tagging,
-    tagging_curves,
-    tagging_examples,
-    tagging_speed,
-)
+from normlab.report.sections.ner import calibration, entity_types
+from normlab.report.sections.ner import curves as tagging_curves
+from normlab.report.sections.ner import examples as tagging_examples
+from normlab.report.sections.ner import published as published_ner
+from normlab.report.sections.ner import scores as tagging
+from normlab.report.sections.ner import speed as tagging_speed
+from normlab.report.sections.shared import confusion
 from normlab.report.tagged import marked_pieces, measured_split
 from normlab.report.view import StudyView
 from normlab.runs import RunFolder

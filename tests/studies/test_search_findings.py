@@ -13,8 +13,8 @@ from synthetic_study import DIVERGED, FAILED, WAITING, make_study
 
 from normlab.studies.search.findings import Trial, at_edge, read_schemes, search_of, within
 from normlab.studies.search.importance import importance
-from normlab.studies.search.settings import Range, Search
 from normlab.studies.search.text import search_text, search_values
+from normlab.studies.search_settings import Range, Search
 from normlab.studies.study import Study
 
 GRID = Search(objective="val/accuracy", grid={"lr": [0.01, 0.1, 1.0]})

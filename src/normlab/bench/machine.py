@@ -9,7 +9,7 @@ import torch
 
 from normlab.bench.timing import Settings
 from normlab.engine.device import available_cores
-from normlab.kernels.build import status
+from normlab.kernels.runtime.build import status
 from normlab.runs.environment import cpu_name, package_version
 from normlab.runs.memory import freed_memory
 from normlab.runs.threads import idle_threads

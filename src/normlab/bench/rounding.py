@@ -6,7 +6,7 @@ gradients lie equally near to the float64 one, the kernels compute the same thin
 
 Whether kernels are used is decided once for a process, so each side is a process of its own:
 `python -m normlab.bench.rounding image out.safetensors --settings '{"norm": "group"}'`, with and without
-NORMLAB_KERNELS=off. `benchmarks/kernel_rounding.py` runs all sides.
+NORMLAB_KERNELS=off. `tools/kernel_rounding.py` runs all sides.
 """
 
 from __future__ import annotations

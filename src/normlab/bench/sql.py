@@ -16,15 +16,15 @@ from pathlib import Path
 from normlab.bench.row import Row, faster, rate
 from normlab.bench.timing import Settings, compare, measure
 from normlab.bench.training import OwnTraining
-from normlab.data.cells import index_cells
-from normlab.data.schema import Schema
-from normlab.data.spider import Example, SpiderFolder
-from normlab.data.sql_toy import write_toy
-from normlab.data.sqlite import open_readonly
+from normlab.data.sql.cells import index_cells
+from normlab.data.sql.schema import Schema
+from normlab.data.sql.spider import Example, SpiderFolder
+from normlab.data.sql.sqlite import open_readonly
+from normlab.data.sql.toy import write_toy
 from normlab.errors import UserError
 from normlab.tasks.text2sql.config import SETTINGS, Text2SqlConfig
 from normlab.tasks.text2sql.evaluation import evaluate_rows
-from normlab.tasks.text2sql.linking import Linker
+from normlab.tasks.text2sql.linking.linker import Linker
 from normlab.tasks.text2sql.task import TASK
 
 _QUERIES, _QUESTIONS, _DATABASES = 300, 40, 8

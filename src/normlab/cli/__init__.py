@@ -17,12 +17,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-from normlab import __version__
 from normlab.cli import bench, look, runs, studies, tune
 from normlab.cli.parser import Parser
 from normlab.cli.system_errors import tell
 from normlab.errors import UserError
 from normlab.runs.threads import let_idle_threads_sleep
+from normlab.version import __version__
 
 
 def main(argv: Sequence[str] | None = None) -> int:

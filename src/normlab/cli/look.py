@@ -23,7 +23,7 @@ def _add_list(verbs: Any, arguments: list[str]) -> None:
 
 
 def _list(options: argparse.Namespace) -> int:
-    from normlab.listing import LISTINGS
+    from normlab.cli.listing import LISTINGS
 
     rows = LISTINGS[options.what](options.folder)
     if options.json:
@@ -53,7 +53,7 @@ def _add_data(verbs: Any, arguments: list[str]) -> None:
 
 
 def _data_get(options: argparse.Namespace) -> int:
-    from normlab.data.download import download
+    from normlab.data.image.download import download
 
     with _bytes_shown(options.name) as progress:
         path = download(options.name, options.out, progress=progress)
@@ -97,7 +97,7 @@ def _data_check(options: argparse.Namespace) -> int:
 
 
 def _data_list(options: argparse.Namespace) -> int:
-    from normlab.data.download import list_known
+    from normlab.data.image.download import list_known
 
     for line in list_known():
         print(line)
@@ -110,7 +110,7 @@ def _add_doctor(verbs: Any, arguments: list[str]) -> None:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from normlab.doctor import examine
+    from normlab.cli.doctor import examine
 
     findings = examine()
     if options.json:

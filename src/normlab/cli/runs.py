@@ -204,7 +204,7 @@ def _add_predict(verbs: Any, arguments: list[str]) -> None:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    from normlab.data.standard_input import path_of
+    from normlab.data.text.standard_input import path_of
     from normlab.engine.api import load_run
     from normlab.engine.evaluation import state_notes
 

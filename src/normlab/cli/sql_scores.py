@@ -94,7 +94,7 @@ def official_of_run(
 
     Its files stay in `out`, if given.
     """
-    from normlab.tasks.text2sql.rows import database_folder, read_rows
+    from normlab.tasks.text2sql.inputs.rows import database_folder, read_rows
 
     config = run.config if options.data is None else run.config.with_values("data", data=options.data)
     gold = [(row.query, row.db_id) for row in read_rows(config).splits[options.split]]

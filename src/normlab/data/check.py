@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from normlab.data.check_text import check_text
-from normlab.data.course_csv import read_csv_images
-from normlab.data.images import load_images, open_source
-from normlab.data.known import PUBLISHED_MD5
+from normlab.data.image.course_csv import read_csv_images
+from normlab.data.image.images import load_images, open_source
+from normlab.data.image.known import PUBLISHED_MD5
 
 
 def check(path: str | os.PathLike[str], *, cache_dir: str | os.PathLike[str] | None = None) -> dict[str, Any]:

@@ -7,12 +7,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from normlab.data.corpus import open_sentences
-from normlab.data.corpus_folder import SUFFIXES, corpus_folder, role_of
-from normlab.data.glove import vector_entries
-from normlab.data.sentences import Sentence, SentenceFile, doubts
-from normlab.data.tagging_scheme import spans
-from normlab.data.vector_lines import entries, vector_of
+from normlab.data.tagging.corpus import open_sentences
+from normlab.data.tagging.corpus_folder import SUFFIXES, corpus_folder, role_of
+from normlab.data.tagging.scheme import spans
+from normlab.data.tagging.sentences import Sentence, SentenceFile, doubts
+from normlab.data.text.glove import vector_entries
+from normlab.data.text.vector_lines import entries, vector_of
 from normlab.errors import UserError
 
 _SCHEMES = {"IOB1": "iob1", "BIOES": "bioes"}

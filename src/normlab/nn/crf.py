@@ -18,9 +18,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from normlab.kernels import crf as kernel
-from normlab.kernels import guards
-from normlab.kernels.derivatives import register_reference
+from normlab.kernels.crf import dispatch as kernel
+from normlab.kernels.runtime import guards
+from normlab.kernels.runtime.derivatives import register_reference
 from normlab.nn import crf_decoding, crf_lattice
 from normlab.nn.crf_lattice import FORBIDDEN, Lattice
 
@@ -33,7 +33,7 @@ class LinearChainCRF(nn.Module):
     Args:
         num_tags: K.
         allowed: which transitions are legal: a boolean (K, K) array [from, to], or a triple (start (K,),
-            transitions (K, K), end (K,)) as `data.tagging_scheme.legal_transitions` returns. The others score
+            transitions (K, K), end (K,)) as `data.tagging.scheme.legal_transitions` returns. The others score
             -1e30 everywhere, so they have probability 0 in the loss too and are never decoded, unless a
             sentence has no legal path at all; a gold sequence that is illegal makes the loss about 1e30.
     Initialisation: all scores U(-0.1, 0.1), as in pytorch-crf.

@@ -23,8 +23,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from normlab.kernels import gpu, guards
-from normlab.kernels import lstm as kernel
+from normlab.kernels.lstm import dispatch as kernel
+from normlab.kernels.runtime import gpu, guards
 from normlab.nn.lstm_reference import LSTMWeights, ReferenceRunner, Runner, State, run_directions
 
 

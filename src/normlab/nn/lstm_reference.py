@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from normlab.kernels.derivatives import register_reference
+from normlab.kernels.runtime.derivatives import register_reference
 from normlab.nn.recurrence import recur
 
 State = tuple[Tensor, Tensor]

@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from normlab.errors import UserError
-from normlab.kernels import conv as kernel
-from normlab.kernels import maps
+from normlab.kernels.conv import dispatch as kernel
+from normlab.kernels.maps import dispatch as maps
 from normlab.norms import NORMS
 from normlab.norms.options import create_norm
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from normlab.kernels.guards import needs_plain_operations
+from normlab.kernels.runtime.guards import needs_plain_operations
 from normlab.norms.base import NormCard
 from normlab.norms.core import normalize_mixed
 from normlab.norms.reference import planes

@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from normlab.kernels.guards import needs_plain_operations
-from normlab.kernels.norm import attempt
-from normlab.kernels.norm_calls import BATCH, GROUPS, MIX
+from normlab.kernels.norm.calls import BATCH, GROUPS, MIX
+from normlab.kernels.norm.dispatch import attempt
+from normlab.kernels.runtime.guards import needs_plain_operations
 from normlab.norms.maps import combined, plane_means, plane_products, plane_square_means, scaled
 from normlab.norms.reference import (
     IndexSet,

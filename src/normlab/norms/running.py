@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from normlab.kernels import norm as kernel
+from normlab.kernels.norm import dispatch as kernel
 from normlab.norms.base import Norm
 from normlab.norms.core import scale_shift
 from normlab.norms.synced import process_count

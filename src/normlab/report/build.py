@@ -23,7 +23,7 @@ from plotly.offline import get_plotlyjs
 
 from normlab.report.blocks import VERDICTS, Figure
 from normlab.report.sections import sections_of
-from normlab.report.sections.side_by_side import section as side_by_side
+from normlab.report.sections.shared.side_by_side import section as side_by_side
 from normlab.report.sources import collect_studies
 from normlab.report.view import StudyView
 from normlab.runs.atomic import write_text

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from normlab.data.tagging_scheme import Span, spans
+from normlab.data.tagging.scheme import Span, spans
 from normlab.report.blocks import Piece
 from normlab.report.comparing import rank
 from normlab.report.palette import CATEGORY_COLORS

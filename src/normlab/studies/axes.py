@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from normlab.errors import UserError, did_you_mean, shortened
-from normlab.studies.search.settings import TRIAL
+from normlab.studies.search_settings import TRIAL
 
 VARIANT = "variant"  # the axis that a study's `variants` make
 MOST_CELLS = 10_000

@@ -19,7 +19,7 @@ from normlab.config import Config, TaskSettings, TrainConfig, config_hash, optio
 from normlab.errors import UserError, did_you_mean
 from normlab.studies.axes import MOST_CELLS, VARIANT, cell_name, combinations, read_axes, refuse_seed, refuse_undone
 from normlab.studies.published import published_tables
-from normlab.studies.search.settings import TRIAL, Search, read_search
+from normlab.studies.search_settings import TRIAL, Search, read_search
 from normlab.tasks import task_settings
 
 
@@ -79,9 +79,7 @@ class Plan:
 
 def shipped_studies() -> dict[str, Path]:
     """Return the studies that come with the package: name -> file."""
-    packaged = Path(str(resources.files("normlab.studies") / "shipped"))
-    checkout = Path(__file__).parents[3] / "studies"
-    folder = packaged if packaged.is_dir() else checkout
+    folder = Path(str(resources.files("normlab.studies") / "shipped"))
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 

@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from normlab import __version__
 from normlab.config import TrainConfig, affects_result
 from normlab.errors import UserError
 from normlab.runs.archive import is_archive, unpack_study
@@ -22,6 +21,7 @@ from normlab.studies.cluster import ClusterOptions, run_on_ray
 from normlab.studies.local import run_local, threads_per_cell
 from normlab.studies.plan import Cell, Plan, find_study, make_plan
 from normlab.studies.study import Study
+from normlab.version import __version__
 
 Say = Callable[[str], None]
 

@@ -21,7 +21,7 @@ import normlab
 from normlab.bench.image import evaluation, made_up_images
 from normlab.bench.timing import Settings
 from normlab.engine.layers import GradientNorms, weight_norms
-from normlab.kernels import histogram
+from normlab.kernels.histogram import dispatch as histogram
 from normlab.nn.resnet import ResNet
 from normlab.norms.batch_instance import BatchInstanceNorm
 from normlab.runs import RunFolder

@@ -126,7 +126,7 @@ def test_labels_match_images(data: ImageData) -> None:
 def test_the_one_pass_kernel_makes_the_batches_of_the_plain_path(
     data: ImageData, precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from normlab.kernels import augment as crop_kernel
+    from normlab.kernels.augment import dispatch as crop_kernel
 
     if not crop_kernel.available(data.images["train"]):
         pytest.skip("no C++ compiler here: there is no kernel to compare")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from seqeval.metrics import classification_report
 from seqeval.scheme import IOB1, IOB2, IOBES
 
-from normlab.data.tagging_scheme import Scheme, convert
+from normlab.data.tagging.scheme import Scheme, convert
 from normlab.tasks.ner.entities import entity_table, find_entities
 
 PREFIXES = {"bio": "BI", "iob1": "BI", "bioes": "BIES"}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from normlab.cli import main
-from normlab.data.sentences import Sentence
+from normlab.data.tagging.sentences import Sentence
 from normlab.engine.api import Run, load_run
 from normlab.errors import UserError
 from normlab.studies.plan import make_plan
@@ -249,7 +249,7 @@ def test_a_file_comes_back_in_its_own_encoding(run: Run, coding: str, tmp_path: 
 
 
 def test_a_hyphen_stands_for_standard_input(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from normlab.data import standard_input
+    from normlab.data.text import standard_input
 
     out = tmp_path / "out.txt"
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"Anna _\nleft _\n")))

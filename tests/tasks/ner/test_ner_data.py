@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from normlab.data.vocabulary import UNKNOWN
+from normlab.data.text.vocabulary import UNKNOWN
 from normlab.errors import UserError
 from normlab.tasks.base import Placement
 from normlab.tasks.ner.config import SETTINGS, NerConfig

@@ -11,9 +11,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from normlab.data.glove import WordVectors
-from normlab.data.sentences import Sentence
-from normlab.data.tagging_scheme import first_illegal
+from normlab.data.tagging.scheme import first_illegal
+from normlab.data.tagging.sentences import Sentence
+from normlab.data.text.glove import WordVectors
 from normlab.engine.rng import initialise
 from normlab.tasks.base import Placement
 from normlab.tasks.ner.config import SETTINGS, NerConfig

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from normlab.cli import main
 from normlab.config import config_hash
-from normlab.data.sentences import Sentence
-from normlab.data.tagging_scheme import Span, all_tags, convert, first_illegal, is_well_formed, spell
+from normlab.data.tagging.scheme import Span, all_tags, convert, first_illegal, is_well_formed, spell
+from normlab.data.tagging.sentences import Sentence
 from normlab.engine.api import load_run
 from normlab.tasks.ner.config import NerConfig
 from normlab.tasks.ner.data import prepare

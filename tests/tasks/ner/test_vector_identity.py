@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from normlab.cli import main
-from normlab.data.glove import glove_fingerprint
+from normlab.data.text.glove import glove_fingerprint
 from normlab.engine.api import load_run, train, train_folder
 from normlab.engine.loop import Training
 from normlab.errors import UserError

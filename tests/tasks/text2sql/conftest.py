@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from text2sql_school import ENTRY, SCRIPT
 
-from normlab.data.schema import Schema
+from normlab.data.sql.schema import Schema
 
 
 @pytest.fixture(scope="session")

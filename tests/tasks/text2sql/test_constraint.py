@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from text2sql_school import ENTRY
 
-from normlab.data.schema import Schema
-from normlab.tasks.text2sql.actions import UNKNOWN_VALUE, WORDS
-from normlab.tasks.text2sql.constraint import Automaton, BatchConstraint, value_kind
-from normlab.tasks.text2sql.grammar import END, Grammar, State
-from normlab.tasks.text2sql.linearize import to_sql
-from normlab.tasks.text2sql.questions import Questions
+from normlab.data.sql.schema import Schema
+from normlab.tasks.text2sql.grammar.actions import UNKNOWN_VALUE, WORDS
+from normlab.tasks.text2sql.grammar.automaton import END, Grammar, State
+from normlab.tasks.text2sql.grammar.linearize import to_sql
+from normlab.tasks.text2sql.grammar.masks import Automaton, BatchConstraint, value_kind
+from normlab.tasks.text2sql.inputs.questions import Questions
 
 SCHOOL = Schema.from_entry(ENTRY)
 VALUES = ("'Rome'", "3", "2.5", "'%a%'")

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from normlab.cli import main
-from normlab.data.sql_toy import write_toy
+from normlab.data.sql.toy import write_toy
 from normlab.tasks.text2sql.config import SETTINGS, Text2SqlConfig
-from normlab.tasks.text2sql.data import Text2SqlData
+from normlab.tasks.text2sql.inputs.data import Text2SqlData
 from normlab.tasks.text2sql.task import TASK
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from normlab.cli import main
 from normlab.cli.sql_scores import official_of_run, refuse_of_other_task
-from normlab.data.sql_toy import write_toy
+from normlab.data.sql.toy import write_toy
 from normlab.errors import UserError
 from normlab.tasks.text2sql.config import SETTINGS
 

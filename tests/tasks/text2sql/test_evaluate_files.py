@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from normlab.data.schema import Schema, read_tables
-from normlab.data.spider import Example
+from normlab.data.sql.schema import Schema, read_tables
+from normlab.data.sql.spider import Example
 from normlab.errors import UserError
 from normlab.tasks.text2sql.evaluation import (
     Evaluator,
@@ -25,7 +25,7 @@ from normlab.tasks.text2sql.evaluation import (
     write_official_files,
 )
 from normlab.tasks.text2sql.evaluation.execution import sound_match
-from normlab.tasks.text2sql.nearest import NearestQuestion
+from normlab.tasks.text2sql.evaluation.nearest import NearestQuestion
 
 
 def judge(school: Schema, folder: Path, gold: str, predicted: str, seconds: float = 5.0):

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from text2sql_school import ENTRY
 
 from normlab.cli import main
-from normlab.data.schema import Schema
-from normlab.data.sqlite import run_query
+from normlab.data.sql.schema import Schema
+from normlab.data.sql.sqlite import run_query
 from normlab.errors import UserError
 from normlab.tasks.text2sql.evaluation import Scores, as_text, evaluate_files, evaluate_rows, files
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from text2sql_school import ENTRY
 
-from normlab.data.schema import Schema
-from normlab.data.spider import SpiderFolder
+from normlab.data.sql.schema import Schema
+from normlab.data.sql.spider import SpiderFolder
 from normlab.tasks.text2sql.evaluation import (
     OfficialAbortError,
     ParseError,

@@ -10,10 +10,10 @@ import torch
 
 from normlab.errors import UserError
 from normlab.tasks.base import Placement
-from normlab.tasks.text2sql import decoding
 from normlab.tasks.text2sql.config import SETTINGS, Text2SqlConfig
-from normlab.tasks.text2sql.data import Text2SqlData
-from normlab.tasks.text2sql.decoding import Answer, decode
+from normlab.tasks.text2sql.inputs.data import Text2SqlData
+from normlab.tasks.text2sql.model import decoding
+from normlab.tasks.text2sql.model.decoding import Answer, decode
 from normlab.tasks.text2sql.task import TASK
 
 CPU = Placement(torch.device("cpu"))

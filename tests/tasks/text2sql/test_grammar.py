@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from text2sql_school import ENTRY
 
-from normlab.data.schema import Schema
-from normlab.data.spider import SpiderFolder
-from normlab.data.sql_toy import write_toy
-from normlab.data.sqlite import run_query
+from normlab.data.sql.schema import Schema
+from normlab.data.sql.spider import SpiderFolder
+from normlab.data.sql.sqlite import run_query
+from normlab.data.sql.toy import write_toy
 from normlab.tasks.text2sql.evaluation import ParseError, evaluate_rows, exact_match, hardness
-from normlab.tasks.text2sql.grammar import END, Grammar, State
-from normlab.tasks.text2sql.linearize import to_actions, to_sql
+from normlab.tasks.text2sql.grammar.automaton import END, Grammar, State
+from normlab.tasks.text2sql.grammar.linearize import to_actions, to_sql
 
 SCHOOL = Schema.from_entry(ENTRY)
 VALUES = ("'Rome'", "3", "2.5")

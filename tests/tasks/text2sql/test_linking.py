@@ -14,15 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from text2sql_school import ENTRY
 
-from normlab.data.cells import CellIndex, index_cells
-from normlab.data.schema import Column, Schema, Table
-from normlab.data.spider import SpiderFolder
-from normlab.data.sqlite import run_query
+from normlab.data.sql.cells import CellIndex, index_cells
+from normlab.data.sql.schema import Column, Schema, Table
+from normlab.data.sql.spider import SpiderFolder
+from normlab.data.sql.sqlite import run_query
 from normlab.errors import UserError
 from normlab.tasks.text2sql.evaluation import ParseError
-from normlab.tasks.text2sql.grammar import Grammar, State
-from normlab.tasks.text2sql.linearize import to_actions
-from normlab.tasks.text2sql.linking import (
+from normlab.tasks.text2sql.grammar.automaton import Grammar, State
+from normlab.tasks.text2sql.grammar.linearize import to_actions
+from normlab.tasks.text2sql.linking.linker import (
     EXACT,
     MATCHES,
     NONE,
@@ -33,7 +33,7 @@ from normlab.tasks.text2sql.linking import (
     ValueCandidate,
     gold_value,
 )
-from normlab.tasks.text2sql.values import KINDS, MAX_CANDIDATES
+from normlab.tasks.text2sql.linking.values import KINDS, MAX_CANDIDATES
 
 SCHOOL = Schema.from_entry(ENTRY)
 STUDENT, PET, OWNS = range(3)
@@ -280,7 +280,7 @@ def test_names_alone_link_when_the_index_is_closed(linker: Linker):
 def test_linking_needs_no_torch():
     import subprocess
 
-    code = "import sys, normlab.tasks.text2sql.linking; sys.exit('torch' in sys.modules)"
+    code = "import sys, normlab.tasks.text2sql.linking.linker; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -13,18 +13,18 @@ import torch
 from torch import Tensor
 
 from normlab.tasks.base import Placement
-from normlab.tasks.text2sql.actions import WORDS
-from normlab.tasks.text2sql.augment import shown_items
 from normlab.tasks.text2sql.config import SETTINGS, Text2SqlConfig
-from normlab.tasks.text2sql.constraint import BatchConstraint, value_kind
-from normlab.tasks.text2sql.data import Text2SqlData, make_batch, training_batches
-from normlab.tasks.text2sql.decoder import Decoder
-from normlab.tasks.text2sql.decoding import decode, hypotheses_of
-from normlab.tasks.text2sql.encoding import Batch, Gold, Item
 from normlab.tasks.text2sql.evaluation import exact_match
-from normlab.tasks.text2sql.grammar import State
-from normlab.tasks.text2sql.model import Text2Sql, gold_losses, real_actions
-from normlab.tasks.text2sql.relation_layers import RelationAttention
+from normlab.tasks.text2sql.grammar.actions import WORDS
+from normlab.tasks.text2sql.grammar.automaton import State
+from normlab.tasks.text2sql.grammar.masks import BatchConstraint, value_kind
+from normlab.tasks.text2sql.inputs.augment import shown_items
+from normlab.tasks.text2sql.inputs.data import Text2SqlData, make_batch, training_batches
+from normlab.tasks.text2sql.inputs.encoding import Batch, Gold, Item
+from normlab.tasks.text2sql.model.decoder import Decoder
+from normlab.tasks.text2sql.model.decoding import decode, hypotheses_of
+from normlab.tasks.text2sql.model.network import Text2Sql, gold_losses, real_actions
+from normlab.tasks.text2sql.model.relation_layers import RelationAttention
 from normlab.tasks.text2sql.task import TASK
 
 CPU = Placement(torch.device("cpu"))

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from normlab.cli import main
-from normlab.data.sql_toy import write_toy
-from normlab.data.sqlite import run_query
+from normlab.data.sql.sqlite import run_query
+from normlab.data.sql.toy import write_toy
 from normlab.engine.api import load_run
 from normlab.errors import UserError
 

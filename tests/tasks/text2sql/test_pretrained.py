@@ -14,15 +14,15 @@ from text2sql_school import ENTRY
 from torch import nn
 
 from normlab.config import TrainConfig
-from normlab.data.schema import Schema
+from normlab.data.sql.schema import Schema
 from normlab.engine.checkpoint import load_weights, save_weights
 from normlab.engine.optim import build_optimizer, parameter_groups
 from normlab.engine.rng import initialise
 from normlab.errors import UserError
 from normlab.nn.pretrained import WordPieces, build_encoder, encoder_card, encoder_fingerprint
-from normlab.tasks.text2sql.linking import Linker
-from normlab.tasks.text2sql.pretrained import PretrainedEncoder
-from normlab.tasks.text2sql.serialize import Serialized, serialize
+from normlab.tasks.text2sql.inputs.serialize import Serialized, serialize
+from normlab.tasks.text2sql.linking.linker import Linker
+from normlab.tasks.text2sql.model.pretrained import PretrainedEncoder
 
 transformers = pytest.importorskip("transformers", reason="the extra bert is not installed")
 SCHOOL = Schema.from_entry(ENTRY)

@@ -12,8 +12,8 @@ from test_pretrained import write_bert
 
 from normlab.engine.api import load_run, train
 from normlab.tasks.text2sql.config import SETTINGS, Text2SqlConfig
-from normlab.tasks.text2sql.data import make_batch
-from normlab.tasks.text2sql.model import gold_losses
+from normlab.tasks.text2sql.inputs.data import make_batch
+from normlab.tasks.text2sql.model.network import gold_losses
 from normlab.tasks.text2sql.task import TASK
 
 pytest.importorskip("transformers", reason="the extra bert is not installed")

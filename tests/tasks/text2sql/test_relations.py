@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from text2sql_school import ENTRY
 
-from normlab.data.cells import CellIndex
-from normlab.data.schema import Column, Schema, Table
-from normlab.tasks.text2sql.linking import Linked, Linker
-from normlab.tasks.text2sql.relations import RELATIONS, REVERSE, relation_ids
-from normlab.tasks.text2sql.values import ValueCandidate
+from normlab.data.sql.cells import CellIndex
+from normlab.data.sql.schema import Column, Schema, Table
+from normlab.tasks.text2sql.linking.linker import Linked, Linker
+from normlab.tasks.text2sql.linking.relations import RELATIONS, REVERSE, relation_ids
+from normlab.tasks.text2sql.linking.values import ValueCandidate
 
 SCHOOL = Schema.from_entry(ENTRY)
 QUESTION = "What is the name of students who own a pet of 12?"
@@ -140,7 +140,7 @@ def test_relations_are_named_once_and_reversing_twice_changes_nothing():
 
 
 def test_the_part_of_the_schema_is_computed_once():
-    from normlab.tasks.text2sql.relations import _schema_relations
+    from normlab.tasks.text2sql.linking.relations import _schema_relations
 
     relation_ids(WORDS, SCHOOL)
     before = _schema_relations.cache_info()

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from text2sql_school import ENTRY
 
-from normlab.data.schema import Column, Schema, Table
+from normlab.data.sql.schema import Column, Schema, Table
 from normlab.errors import UserError
-from normlab.tasks.text2sql.linking import Linked, Linker
-from normlab.tasks.text2sql.serialize import Serialized, serialize
-from normlab.tasks.text2sql.values import ValueCandidate
+from normlab.tasks.text2sql.inputs.serialize import Serialized, serialize
+from normlab.tasks.text2sql.linking.linker import Linked, Linker
+from normlab.tasks.text2sql.linking.values import ValueCandidate
 
 SCHOOL = Schema.from_entry(ENTRY)
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from normlab.cli import main
-from normlab.data.sql_toy import HELD_OUT, write_toy
+from normlab.data.sql.toy import HELD_OUT, write_toy
 from normlab.engine.api import Run, load_run
 from normlab.errors import UserError
 from normlab.tasks.text2sql.config import SETTINGS, Text2SqlConfig
 from normlab.tasks.text2sql.evaluation import evaluate_rows
-from normlab.tasks.text2sql.rows import read_rows
+from normlab.tasks.text2sql.inputs.rows import read_rows
 from normlab.tasks.text2sql.task import TASK
 
 FLAGS = ["--epochs", "2", "--hidden", "16", "--threads", "1", "--json"]

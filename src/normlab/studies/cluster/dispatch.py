@@ -17,7 +17,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from normlab import __version__
 from normlab.config import TrainConfig
 from normlab.errors import UserError
 from normlab.runs import RunFolder
@@ -28,6 +27,7 @@ from normlab.studies.cluster.node import TOKEN_FILE, Order
 from normlab.studies.cluster.pieces import entry, new_mailbox
 from normlab.studies.local import Outcome
 from normlab.studies.plan import Cell
+from normlab.version import __version__
 
 RETRIES = 3  # times that a cell may lose its process or machine
 PATIENCE = 60.0  # seconds to wait for a machine that can take a cell: a cluster may be growing

@@ -15,7 +15,7 @@ from typing import Any
 
 from normlab.errors import UserError
 from normlab.metrics import higher_is_better, sign
-from normlab.studies.search.settings import TRIAL, Search
+from normlab.studies.search_settings import TRIAL, Search
 from normlab.studies.study import Study, StudyCell
 from normlab.studies.tables import final_value, label_of
 

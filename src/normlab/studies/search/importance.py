@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from normlab.studies.search.findings import Trial, position
-from normlab.studies.search.settings import Search
+from normlab.studies.search_settings import Search
 
 FEWEST_DRAWN = 8  # scored trials below which a forest would only repeat noise
 _LEVELS, _OTHERS = 16, 128  # values of one setting, and random points of the others, in the decomposition

@@ -24,7 +24,7 @@ from normlab.metrics import higher_is_better
 from normlab.runs import RunFolder
 from normlab.studies.local import train_cell
 from normlab.studies.plan import Plan
-from normlab.studies.search.settings import TRIAL, Range, Search
+from normlab.studies.search_settings import TRIAL, Range, Search
 from normlab.studies.tables import label_of
 
 

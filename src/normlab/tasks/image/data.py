@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from normlab.data.augment import Augmentation, Draws, apply, draw, normalise
 from normlab.data.batching import epoch_order
-from normlab.data.images import ImageDataset, load_images
+from normlab.data.image.augment import Augmentation, Draws, apply, draw, normalise
+from normlab.data.image.images import ImageDataset, load_images
 from normlab.data.split import channel_statistics, train_validation_split
 from normlab.errors import UserError
-from normlab.kernels import augment as crop_kernel
-from normlab.kernels import gpu
+from normlab.kernels.augment import dispatch as crop_kernel
+from normlab.kernels.runtime import gpu
 from normlab.tasks.base import Placement
 from normlab.tasks.image.config import ImageConfig
 from normlab.tasks.image.resident import Pixels, resident

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from normlab.data.image_folder import FOLDER_KIND, split_folders
-from normlab.data.images import ImageDataset, load_images, open_source
+from normlab.data.image.folder import FOLDER_KIND, split_folders
+from normlab.data.image.images import ImageDataset, load_images, open_source
 from normlab.errors import UserError
 from normlab.tasks.image.config import ImageConfig
 from normlab.tasks.image.data import ImageData

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from normlab.data.prediction import UnlabelledImage, describe_input, read_unlabelled
+from normlab.data.image.prediction import UnlabelledImage, describe_input, read_unlabelled
 from normlab.errors import UserError
 from normlab.nn.resnet import ResNet
 from normlab.norms.options import norm_options

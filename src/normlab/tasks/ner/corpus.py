@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from normlab.data.conll import ColumnFile
-from normlab.data.corpus import open_sentences
-from normlab.data.corpus_folder import corpus_folder, listed, role_of
-from normlab.data.sentences import Sentence, SentenceFile, doubts
+from normlab.data.tagging.conll import ColumnFile
+from normlab.data.tagging.corpus import open_sentences
+from normlab.data.tagging.corpus_folder import corpus_folder, listed, role_of
+from normlab.data.tagging.sentences import Sentence, SentenceFile, doubts
 from normlab.errors import UserError
 from normlab.tasks.ner.config import NerConfig
 from normlab.tasks.ner.generated import NAME as GENERATED

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from normlab.data import buckets
 from normlab.data.batching import epoch_order
-from normlab.data.sentences import Sentence
 from normlab.data.split import train_validation_split
 from normlab.data.streams import words as random_words
-from normlab.data.tagging_scheme import OUTSIDE, Scheme, all_tags, convert, spans, split_tag
-from normlab.data.vocabulary import SPECIAL, UNKNOWN, Vocabulary
+from normlab.data.tagging.scheme import OUTSIDE, Scheme, all_tags, convert, spans, split_tag
+from normlab.data.tagging.sentences import Sentence
+from normlab.data.text import buckets
+from normlab.data.text.vocabulary import SPECIAL, UNKNOWN, Vocabulary
 from normlab.errors import UserError
 from normlab.tasks.base import Placement
 from normlab.tasks.ner.config import NerConfig

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from normlab.data.sentences import Sentence
-from normlab.data.tagging_scheme import Scheme, convert
-from normlab.data.vocabulary import Vocabulary
+from normlab.data.tagging.scheme import Scheme, convert
+from normlab.data.tagging.sentences import Sentence
+from normlab.data.text.vocabulary import Vocabulary
 
 # Longer "words" are web addresses and the like: what follows adds nothing but time.
 LONGEST_SPELLING = 40

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from normlab.data.tagging_scheme import OUTSIDE, split_tag
+from normlab.data.tagging.scheme import OUTSIDE, split_tag
 
 
 class Entities(NamedTuple):

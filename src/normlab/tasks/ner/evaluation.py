@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from normlab.data.tagging_scheme import convert
+from normlab.data.tagging.scheme import convert
 from normlab.tasks.base import Evaluation, Placement
 from normlab.tasks.ner.config import NerConfig
 from normlab.tasks.ner.data import NerData, evaluation_batches

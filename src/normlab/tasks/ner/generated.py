@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from normlab.data.sentences import Sentence
+from normlab.data.tagging.sentences import Sentence
 
 NAME = "generated"
 SIZES = {"train": 800, "val": 200, "test": 200}

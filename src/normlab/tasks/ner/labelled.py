@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from normlab.data.sentences import Sentence
-from normlab.data.tagging_scheme import convert
-from normlab.data.vocabulary import UNKNOWN
+from normlab.data.tagging.scheme import convert
+from normlab.data.tagging.sentences import Sentence
+from normlab.data.text.vocabulary import UNKNOWN
 from normlab.tasks.ner.config import NerConfig
 from normlab.tasks.ner.corpus import read_tagged, split_file
 from normlab.tasks.ner.data import NerData, content_fingerprint

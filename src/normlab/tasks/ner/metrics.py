@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from normlab.data.tagging_scheme import OUTSIDE
+from normlab.data.tagging.scheme import OUTSIDE
 
 
 def tag_confusion(gold: np.ndarray, found: np.ndarray, num_tags: int) -> np.ndarray:

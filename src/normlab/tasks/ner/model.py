@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from normlab.data.tagging_scheme import legal_transitions
-from normlab.data.vocabulary import PADDING
+from normlab.data.tagging.scheme import legal_transitions
+from normlab.data.text.vocabulary import PADDING
 from normlab.nn.crf import LinearChainCRF
 from normlab.nn.lstm import LayerNormLSTM
 from normlab.nn.word_embedding import WordEmbedding, uniform_rows

@@ -9,8 +9,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from normlab.data.conll import ColumnFile
-from normlab.data.predicted_columns import write_predicted_columns
+from normlab.data.tagging.conll import ColumnFile
+from normlab.data.tagging.predicted_columns import write_predicted_columns
 from normlab.errors import UserError, did_you_mean
 from normlab.runs.atomic import atomic_text
 from normlab.tasks.ner.tagging import Records

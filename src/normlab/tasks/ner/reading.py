@@ -11,12 +11,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from normlab.data.column_layout import NUMBER, guess_layout, has_token_numbers, is_tag_or_dummy, rows_of
-from normlab.data.conll import ColumnFile, sample_lines
-from normlab.data.corpus import open_sentences
-from normlab.data.plain_text import PlainText, sentence_bounds, word_offsets
-from normlab.data.sentences import Sentence, SentenceFile, doubts
-from normlab.data.standard_input import path_of
+from normlab.data.tagging.column_layout import NUMBER, guess_layout, has_token_numbers, is_tag_or_dummy, rows_of
+from normlab.data.tagging.conll import ColumnFile, sample_lines
+from normlab.data.tagging.corpus import open_sentences
+from normlab.data.tagging.plain_text import PlainText, sentence_bounds, word_offsets
+from normlab.data.tagging.sentences import Sentence, SentenceFile, doubts
+from normlab.data.text.standard_input import path_of
 from normlab.errors import UserError
 
 Kind = Literal["columns", "columns without tags", "text", "other"]

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from normlab.data.sentences import Sentence
-from normlab.data.tagging_scheme import Span, spans, split_tag
+from normlab.data.tagging.scheme import Span, spans, split_tag
+from normlab.data.tagging.sentences import Sentence
 from normlab.tasks.base import Placement
 from normlab.tasks.ner.config import NerConfig
 from normlab.tasks.ner.data import evaluation_batches

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from torch import nn
 
-from normlab.data.vocabulary import SPECIAL
+from normlab.data.text.vocabulary import SPECIAL
 from normlab.tasks.base import Evaluation, Placement, StepOutput, unwrapped
 from normlab.tasks.ner.config import NerConfig
 from normlab.tasks.ner.data import NerData, prepare, steps_per_epoch, training_batches

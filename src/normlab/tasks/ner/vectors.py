@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from normlab.data.embedding_files import VectorSource
-from normlab.data.glove import WordVectors
+from normlab.data.text.embedding_files import VectorSource
+from normlab.data.text.glove import WordVectors
 from normlab.tasks.ner.config import NerConfig
 from normlab.tasks.ner.generated import generated_vectors
 

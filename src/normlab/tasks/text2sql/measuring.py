@@ -13,17 +13,17 @@ import numpy as np
 import torch
 
 from normlab.data.batching import epoch_order
-from normlab.data.spider import Example
-from normlab.data.sqlite import QueryError, run_query
+from normlab.data.sql.spider import Example
+from normlab.data.sql.sqlite import QueryError, run_query
 from normlab.errors import UserError
 from normlab.tasks.base import Evaluation, Placement
 from normlab.tasks.text2sql.config import Text2SqlConfig
-from normlab.tasks.text2sql.data import Text2SqlData, evaluation_batches
-from normlab.tasks.text2sql.decoding import Answer, decode
 from normlab.tasks.text2sql.evaluation import RowScore, Scores, evaluate_rows
+from normlab.tasks.text2sql.evaluation.nearest import NearestQuestion
 from normlab.tasks.text2sql.evaluation.scores import summarise
-from normlab.tasks.text2sql.model import Text2Sql, gold_losses
-from normlab.tasks.text2sql.nearest import NearestQuestion
+from normlab.tasks.text2sql.inputs.data import Text2SqlData, evaluation_batches
+from normlab.tasks.text2sql.model.decoding import Answer, decode
+from normlab.tasks.text2sql.model.network import Text2Sql, gold_losses
 
 _WRONG, _RIGHT = 100, 50  # examples kept for the report
 _SHOWN_ROWS = 5

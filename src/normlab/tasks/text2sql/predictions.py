@@ -10,16 +10,16 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from normlab.data.csv_rows import csv_rows, decoded_lines
-from normlab.data.spider import one_line
+from normlab.data.sql.spider import one_line
+from normlab.data.text.csv_rows import csv_rows, decoded_lines
 from normlab.errors import UserError, did_you_mean
 from normlab.runs.atomic import atomic_text
 from normlab.tasks.base import Placement
 from normlab.tasks.text2sql.config import Text2SqlConfig
-from normlab.tasks.text2sql.decoding import Answer, decode
+from normlab.tasks.text2sql.inputs.questions import Questions
 from normlab.tasks.text2sql.measuring import best
-from normlab.tasks.text2sql.model import Text2Sql
-from normlab.tasks.text2sql.questions import Questions
+from normlab.tasks.text2sql.model.decoding import Answer, decode
+from normlab.tasks.text2sql.model.network import Text2Sql
 
 Record = dict[str, Any]
 FORMS = ("jsonl", "sql")

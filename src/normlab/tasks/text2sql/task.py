@@ -9,20 +9,20 @@ from typing import Any, cast
 
 from torch import nn
 
-from normlab.data.vocabulary import SPECIAL
+from normlab.data.text.vocabulary import SPECIAL
 from normlab.nn.word_embedding import WordEmbedding
 from normlab.tasks.base import Evaluation, Placement, StepOutput
 from normlab.tasks.text2sql.config import Text2SqlConfig
-from normlab.tasks.text2sql.data import Text2SqlData, prepare, steps_per_epoch, training_batches, vector_source
-from normlab.tasks.text2sql.decoder import Decoder
-from normlab.tasks.text2sql.encoder import LSTMEncoder, PretrainedNodes
-from normlab.tasks.text2sql.encoding import Batch
+from normlab.tasks.text2sql.inputs.data import Text2SqlData, prepare, steps_per_epoch, training_batches, vector_source
+from normlab.tasks.text2sql.inputs.encoding import Batch
+from normlab.tasks.text2sql.inputs.questions import questions_of
+from normlab.tasks.text2sql.linking.relations import RELATIONS
 from normlab.tasks.text2sql.measuring import evaluate
-from normlab.tasks.text2sql.model import Text2Sql, gold_losses
+from normlab.tasks.text2sql.model.decoder import Decoder
+from normlab.tasks.text2sql.model.encoder import LSTMEncoder, PretrainedNodes
+from normlab.tasks.text2sql.model.network import Text2Sql, gold_losses
+from normlab.tasks.text2sql.model.pretrained import PretrainedEncoder
 from normlab.tasks.text2sql.predictions import records, write_predictions
-from normlab.tasks.text2sql.pretrained import PretrainedEncoder
-from normlab.tasks.text2sql.questions import questions_of
-from normlab.tasks.text2sql.relations import RELATIONS
 
 
 class Text2SqlTask:

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from normlab.kernels import histogram
+from normlab.kernels.histogram import dispatch as histogram
 
 _CHUNK = 1 << 22  # values that the plain reference turns into integers at once: 16 MiB
 
@@ -91,7 +91,7 @@ class PercentileSketch:
 
 
 def count_patterns_plain(values: Tensor, counts: Tensor, alive: Tensor) -> None:
-    """Do what `normlab.kernels.histogram.count_patterns` does with torch's own functions, on any device."""
+    """Do what `normlab.kernels.histogram.dispatch.count_patterns` does with torch's own functions, on any device."""
     alive |= values.to(torch.bfloat16).any(dim=tuple(axis for axis in range(values.dim()) if axis != 1))
     # In the order of memory, so that flattening copies nothing.
     in_order = values.permute(0, 2, 3, 1) if values.dim() == 4 else values

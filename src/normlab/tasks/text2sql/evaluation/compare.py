@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from normlab.data.schema import read_tables
-from normlab.data.spider import find_database
+from normlab.data.sql.schema import read_tables
+from normlab.data.sql.spider import find_database
 from normlab.errors import UserError
 from normlab.tasks.text2sql.evaluation.files import evaluate_rows
 from normlab.tasks.text2sql.evaluation.official import NO_PREDICTION, OfficialScores, run_official, write_official_files

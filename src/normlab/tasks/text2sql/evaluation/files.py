@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from normlab.data.csv_rows import decoded_lines
-from normlab.data.schema import Schema, read_tables
-from normlab.data.spider import find_database
-from normlab.data.sqlite import QueryError, QueryResult, QueryTimeout, run_query
+from normlab.data.sql.schema import Schema, read_tables
+from normlab.data.sql.spider import find_database
+from normlab.data.sql.sqlite import QueryError, QueryResult, QueryTimeout, run_query
+from normlab.data.text.csv_rows import decoded_lines
 from normlab.errors import UserError, did_you_mean
 from normlab.tasks.text2sql.evaluation.execution import is_ordered, official_match, sound_match
 from normlab.tasks.text2sql.evaluation.match import Hardness, PartialScore, compare, query_hardness

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from normlab.data.schema import Schema
+from normlab.data.sql.schema import Schema
 from normlab.tasks.text2sql.evaluation.tree import (
     ColumnUnit,
     Condition,

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from normlab.data.spider import find_database, one_line
+from normlab.data.sql.spider import find_database, one_line
 from normlab.errors import UserError
 from normlab.tasks.text2sql.evaluation.scores import LEVELS
 

@@ -1,1 +1,0 @@
-"""Programs for people who have a trained model in hand."""

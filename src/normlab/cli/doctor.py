@@ -1,0 +1,67 @@
+"""What this machine has and what normlab will make of it: the first thing to look at when something is odd."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from importlib.util import find_spec
+from typing import Any
+
+from normlab.runs.environment import cpu_name, describe_environment
+from normlab.runs.memory import freed_memory
+from normlab.runs.threads import idle_threads
+from normlab.version import __version__
+
+_EXTRAS = {
+    "parquet": ("pyarrow", "PIL"),
+    "tensorboard": ("tensorboard",),
+    "bert": ("transformers",),
+    "tune": ("optuna",),
+    "ray": ("ray",),
+    "export": ("onnx", "onnxscript"),
+}
+
+
+def examine() -> dict[str, Any]:
+    """Return findings as name -> value, plain JSON."""
+    import torch
+
+    from normlab.engine.device import available_cores, choose_device
+    from normlab.engine.precision import automatic_precision
+
+    environment = describe_environment()
+    device = choose_device("auto")
+    return {
+        "normlab": __version__,
+        "python": environment["python"],
+        "torch": torch.__version__,
+        "processor": cpu_name(),
+        "cores": available_cores(),
+        "memory": f"{environment['memory_gib']} GiB",
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else device.type,
+        "precision": "{} ({})".format(*automatic_precision(device)),
+        "waiting threads": idle_threads(),
+        "freed memory": freed_memory(),
+        "compiler": shutil.which(os.environ.get("CXX", "g++")) or "none: no fast kernels, no --compile",
+        "kernels": _kernels(),
+        "triton": _triton(),
+        "cuda graphs": "used by image runs" if device.type == "cuda" else f"none (the device is {device.type})",
+        "extras": " ".join(name for name, modules in _EXTRAS.items() if all(map(find_spec, modules))) or "none",
+    }
+
+
+def _triton() -> str:
+    """Say which Triton twins run here, or why none does; builds and measures nothing."""
+    from normlab.kernels.runtime.gpu import status
+
+    return status()
+
+
+def _kernels() -> str:
+    """Say which fast kernels run here, and why the others do not; builds those that are not built yet."""
+    from normlab.kernels.runtime.build import status
+
+    rows = status()
+    active = " ".join(row["kernel"] for row in rows if row["active"]) or "none"
+    reasons = {row["reason"] for row in rows if not row["active"]}
+    return f"{active} ({'; '.join(sorted(reasons))})" if reasons else active

@@ -1,0 +1,1 @@
+"""Images for classification and prediction, from every form that they come in."""

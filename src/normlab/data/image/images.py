@@ -1,0 +1,102 @@
+"""Images for classification: one way in, whatever form they lie in.
+
+`load_images("digits")`, `load_images("cifar10")` or `load_images(path)` give the same type: uint8 pixels and
+labels, memory-mapped, with a fingerprint that is equal for equal pixels and labels. The form of a path is
+recognised, not asked.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from normlab.data.image.cache import cached
+from normlab.data.image.digits import digits_source
+from normlab.data.image.find import find_source
+from normlab.data.image.identify import NATIVE_SIZE, Arrays, identify
+from normlab.data.image.known import KNOWN, PUBLISHED_MD5
+from normlab.data.image.prediction import read_images_for_prediction
+from normlab.data.image.source import ImageSource
+
+__all__ = ["ImageDataset", "load_images", "open_source", "read_images_for_prediction"]
+
+
+@dataclass(frozen=True)
+class ImageDataset:
+    """A data set for classification.
+
+    Args:
+        name: "digits"; "cifar10" or "cifar100" if the content is theirs; else the folder's name.
+        images: by split ("train" always, "val" and "test" if given): uint8 (N, 3, H, W), memory-mapped; writing
+            to it does not reach the file.
+        labels: by split: int64 (N,), indices into `classes`.
+        classes: class names.
+        fingerprint: 16 hexadecimal digits over pixels and labels, the same whatever form they came from.
+        notes: what was found, left out and changed, a line each.
+    """
+
+    name: str
+    images: Mapping[str, npt.NDArray[np.uint8]]
+    labels: Mapping[str, npt.NDArray[np.int64]]
+    classes: tuple[str, ...]
+    fingerprint: str
+    notes: tuple[str, ...] = ()
+
+
+def load_images(
+    spec: str | os.PathLike[str],
+    *,
+    size: int | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    coarse: bool = False,
+    sums: Mapping[str, str] = PUBLISHED_MD5,
+) -> ImageDataset:
+    """Load a data set by name or path; decoded once, then memory-mapped from the cache.
+
+    Args:
+        spec: `digits`, `cifar10`, `cifar100`, or a path: a CIFAR folder or archive (python or binary), a
+            folder of parquet files, or a folder of images by class, with or without folders train, val and
+            test. Write `./digits` for a folder of that name.
+        size: height and width; default: 32, which is CIFAR's own. Others are resized, bilinear.
+        cache_dir: where decoded data are kept; default: `NORMLAB_CACHE` or the user's cache folder.
+        seed: draws the test images of a folder of images that has no test folder.
+        coarse: CIFAR-100's 20 superclasses in place of its 100 classes.
+        sums: MD5 by file name that official files must have.
+    Raises: UserError for a path that holds none of these, a wrong sum, or content that cannot be read.
+    """
+    source = open_source(spec, size=size, cache_dir=cache_dir, seed=seed, coarse=coarse, sums=sums)
+    entry = cached(source, cache_dir)
+    if source.published:
+        name, classes = source.name, source.classes
+    else:
+
+        def native() -> Arrays:
+            small = open_source(spec, size=NATIVE_SIZE, cache_dir=cache_dir, seed=seed, coarse=coarse, sums=sums)
+            return cached(small, cache_dir).images
+
+        images = (lambda: entry.images) if source.size == NATIVE_SIZE else native
+        name, classes = identify(source, images, entry.labels)
+    notes = tuple(note for note in (*source.notes, entry.changed) if note)
+    return ImageDataset(name, entry.images, entry.labels, classes, entry.fingerprint, notes)
+
+
+def open_source(
+    spec: str | os.PathLike[str],
+    *,
+    size: int | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    coarse: bool = False,
+    sums: Mapping[str, str] = PUBLISHED_MD5,
+) -> ImageSource:
+    """Recognise a data set without decoding it; see `load_images`."""
+    if spec == "digits":
+        return digits_source(size)
+    path = KNOWN[spec].find(cache_dir) if isinstance(spec, str) and spec in KNOWN else Path(spec)
+    return find_source(path, size=size, seed=seed, coarse=coarse, sums=sums)

@@ -1,0 +1,1 @@
+"""Databases, their schemas and cells, and questions about them."""

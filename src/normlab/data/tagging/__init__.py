@@ -1,0 +1,1 @@
+"""Sentences with tags, from every format that they come in."""

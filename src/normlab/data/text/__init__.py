@@ -1,0 +1,1 @@
+"""Text files, vocabularies and word vectors, whatever the task."""

@@ -1,0 +1,1 @@
+"""Crop, flip and normalise a batch of images in one pass."""

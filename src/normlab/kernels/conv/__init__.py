@@ -1,0 +1,1 @@
+"""3x3 convolutions of small bfloat16 maps."""

@@ -1,0 +1,92 @@
+// The convolution kernel as an autograd function of C++; conv.py says what it computes.
+#pragma once
+
+#include <ATen/autocast_mode.h>
+#include <ATen/ops/convolution_backward.h>
+
+#include "../runtime/glue.h"
+
+namespace glue {
+
+inline void (*conv_forward)(int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, const void*, const float*,
+                            const float*, void*);
+inline void (*conv_backward)(int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, const void*, const float*,
+                             const void*, void*, float*, float*);
+
+constexpr int64_t CONV_CHANNELS = 64;  // of more, whose weights leave the caches, nothing has been measured
+constexpr int64_t CONV_IMAGES = 32;    // of three channels, which fill no vector; beyond, oneDNN is faster
+
+inline bool conv_takes(const Tensor& x, const Tensor& weight, const Optional& bias, int64_t stride) {
+    auto is_row = [](const Tensor& values) {
+        return is_dense_cpu(values) && values.scalar_type() == at::kFloat && values.is_contiguous();
+    };
+    if (!is_dense_cpu(x) || x.scalar_type() != at::kBFloat16 || x.dim() != 4 || x.numel() == 0 ||
+        !x.is_contiguous(at::MemoryFormat::ChannelsLast) || !is_row(weight) || (bias && !is_row(*bias)))
+        return false;
+    const int64_t C = weight.size(1), K = weight.size(0);
+    const bool whole_vectors = C % 16 == 0 || (!x.requires_grad() && x.size(0) <= CONV_IMAGES);
+    return weight.dim() == 4 && weight.size(2) == 3 && weight.size(3) == 3 && x.size(1) == C && K % 16 == 0 &&
+           std::max(C, K) <= CONV_CHANNELS && whole_vectors && (stride == 1 || stride == 2) &&
+           at::autocast::is_autocast_enabled(at::kCPU) &&
+           at::autocast::get_autocast_dtype(at::kCPU) == at::kBFloat16 && is_plain_call();
+}
+
+inline Tensor run_conv(const Tensor& x, const Tensor& weight, const Optional& bias, int64_t stride) {
+    const int64_t N = x.size(0), C = x.size(1), H = x.size(2), W = x.size(3), K = weight.size(0);
+    const Tensor y = at::detail::empty_cpu({N, K, (H - 1) / stride + 1, (W - 1) / stride + 1}, at::kBFloat16, false,
+                                           at::MemoryFormat::ChannelsLast);
+    conv_forward(N, C, K, H, W, stride, x.data_ptr(), weight.data_ptr<float>(), pointer<float>(bias), y.data_ptr());
+    return y;
+}
+
+struct Conv : torch::autograd::Function<Conv> {
+    static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& weight, const Optional& bias,
+                          int64_t stride) {
+        ctx->save_for_backward({x, weight});
+        ctx->saved_data["stride"] = bias ? -stride : stride;  // one entry: each costs as much as a small loop
+        return run_conv(x, weight, bias, stride);
+    }
+
+    static variable_list backward(AutogradContext* ctx, variable_list grads) {
+        const variable_list saved = ctx->get_saved_variables();
+        const Tensor &x = saved[0], &weight = saved[1];
+        const int64_t packed = ctx->saved_data["stride"].toInt(), stride = std::abs(packed);
+        const int64_t N = x.size(0), C = x.size(1), H = x.size(2), W = x.size(3), K = weight.size(0);
+        const bool of_x = ctx->needs_input_grad(0), of_weight = ctx->needs_input_grad(1),
+                   of_bias = packed < 0 && ctx->needs_input_grad(2);
+        if (at::GradMode::is_enabled()) {  // a second derivative was asked for: torch's own has one
+            auto [dx, dweight, dbias] = at::convolution_backward(
+                grads[0], x, weight.to(at::kBFloat16), c10::IntArrayRef{K}, {stride, stride}, {1, 1}, {1, 1}, false,
+                {0, 0}, 1, {of_x, of_weight, of_bias});
+            return {dx, of_weight ? dweight.to(at::kFloat) : Tensor(), of_bias ? dbias.to(at::kFloat) : Tensor(),
+                    Tensor()};
+        }
+        const Tensor grad = grads[0].contiguous(at::MemoryFormat::ChannelsLast);
+        const Tensor dx = of_x ? at::detail::empty_cpu(x.sizes(), at::kBFloat16, false, at::MemoryFormat::ChannelsLast)
+                               : Tensor();
+        const Tensor dweight = of_weight ? fresh(weight.sizes()) : Tensor(), dbias = of_bias ? fresh({K}) : Tensor();
+        conv_backward(N, C, K, H, W, stride, x.data_ptr(), weight.data_ptr<float>(), grad.data_ptr(),
+                      pointer<void>(dx), pointer<float>(dweight), pointer<float>(dbias));
+        return {dx, dweight, dbias, Tensor()};
+    }
+};
+
+// conv(x, weight, bias, stride) -> y, or None for what the kernel does not take.
+inline PyObject* call_conv(PyObject*, PyObject* const* arguments, Py_ssize_t) {
+    return guarded([&]() -> PyObject* {
+        if (!THPVariable_CheckExact(arguments[0])) Py_RETURN_NONE;
+        const Tensor x = tensor_of(arguments[0]), weight = tensor_of(arguments[1]);
+        const Optional bias = optional_of(arguments[2]);
+        const int64_t stride = PyLong_AsLongLong(arguments[3]);
+        if (PyErr_Occurred()) return nullptr;
+        if (!conv_takes(x, weight, bias, stride)) Py_RETURN_NONE;
+        Tensor y;
+        {
+            const WithoutLock free;
+            y = at::GradMode::is_enabled() ? Conv::apply(x, weight, bias, stride) : run_conv(x, weight, bias, stride);
+        }
+        return THPVariable_Wrap(y);
+    });
+}
+
+}  // namespace glue

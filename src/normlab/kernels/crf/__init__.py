@@ -1,0 +1,1 @@
+"""Loss, marginals and decoding of a linear-chain CRF."""

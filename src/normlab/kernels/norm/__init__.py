@@ -1,0 +1,1 @@
+"""Normalization with its residual sum and ReLU in one visit of the map."""

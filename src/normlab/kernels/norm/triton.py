@@ -1,0 +1,409 @@
+"""The norm kernels for GPUs: the calls of `norm_calls`, with the same arguments and the same table of statistics.
+
+Forward is two visits of the map: moments of each plane (n, c), then scale, shift, residual and ReLU. Backward is
+two more: products of each plane, then the gradient. What lies between is arithmetic on (N, C) tables, which every
+scheme does in its own way, so that one pair of kernels serves all of them. Statistics are two-pass in float32.
+
+Letters: N samples, C channels, P = H * W positions, R rows of a table: 1 or N.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from normlab.kernels.norm.calls import GROUPS, MIX, Scheme, stats_shape
+
+
+def run_forward(
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    gate: Tensor | None,
+    residual: Tensor | None,
+    mean: Tensor | None,
+    var: Tensor | None,
+    scheme: Scheme,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return y, mean, var and the table of statistics; see `norm_calls.run_forward`."""
+    N, C = x.shape[:2]
+    planes = _plane_moments(x) if scheme.kind == MIX or not scheme.given else None
+    if not scheme.given:
+        assert planes is not None
+        mean, var = _pooled(*planes, scheme)
+    assert mean is not None
+    assert var is not None
+    mean, var = mean.float(), var.float()
+    rstd = torch.rsqrt(var + scheme.eps)
+    w = x.new_ones(C, dtype=torch.float32) if weight is None else weight.float()
+    b = x.new_zeros(C, dtype=torch.float32) if bias is None else bias.float()
+    if scheme.kind == MIX:
+        assert planes is not None
+        assert gate is not None
+        mean_nc, rstd_nc = planes[0], torch.rsqrt(planes[1] + scheme.eps)
+        batch, instance = w * gate.float() * rstd, w * (1 - gate.float()) * rstd_nc
+        table = _Table(mean_nc, batch + instance, batch * (mean_nc - mean) + b)
+        means, rstds = torch.cat([mean[None], mean_nc]), torch.cat([rstd[None], rstd_nc])
+    else:
+        means, rstds = (values if scheme.kind == GROUPS else values[None] for values in (mean, rstd))
+        table = _Table(_spread(means, scheme, C), _spread(rstds, scheme, C) * w, b.expand(len(means), C))
+    y = _scaled(x, table, residual, scheme.relu)
+    stats = torch.stack([means, rstds], 1).double()
+    assert stats.shape == stats_shape(N, C, scheme.kind, scheme.groups)
+    return y, mean, var, stats
+
+
+def run_backward(
+    grad: Tensor,
+    x: Tensor,
+    y: Tensor | None,
+    weight: Tensor | None,
+    gate: Tensor | None,
+    stats: Tensor,
+    scheme: Scheme,
+    with_residual: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None]:
+    """Return dx, dweight, dbias, dgate (MIX only) and dresidual; see `norm_calls.run_backward`."""
+    grad = _like(grad, x)
+    y = y if scheme.relu else None
+    w = x.new_ones(x.shape[1], dtype=torch.float32) if weight is None else weight.float()
+    means, rstds = (_spread(table, scheme, x.shape[1]) for table in stats.float().unbind(1))
+    centre = means[1:] if scheme.kind == MIX else means
+    sums, products = _plane_products(x, grad, y, centre)
+    dgate: Tensor | None = None
+    if scheme.kind == MIX:
+        assert gate is not None
+        coefficients, dweight, dgate = _mixed_backward(sums, products, means, rstds, w, gate.float(), x, scheme)
+    else:
+        dweight = (products * rstds).sum(0)
+        slope, level = _pooled_gradients(sums * w, products * w, rstds, x, scheme)
+        coefficients = (rstds * w, slope, level)
+    dx, dresidual = _combined(x, grad, y, centre, coefficients, with_residual and scheme.relu)
+    return dx, dweight, sums.sum(0), dgate, dresidual
+
+
+class _Table(NamedTuple):
+    """y = (x - centre) * scale + shift, each (R, C) float32."""
+
+    centre: Tensor
+    scale: Tensor
+    shift: Tensor
+
+
+def _pooled(mean_nc: Tensor, var_nc: Tensor, scheme: Scheme) -> tuple[Tensor, Tensor]:
+    """Pool the planes' moments over the scheme's index set: (C,) or (N, G)."""
+    axis = 0
+    if scheme.kind == GROUPS:
+        axis = 2
+        mean_nc, var_nc = (table.unflatten(1, (scheme.groups, -1)) for table in (mean_nc, var_nc))
+    mean = mean_nc.mean(axis, keepdim=True)
+    return mean.squeeze(axis), (var_nc + (mean_nc - mean).square()).mean(axis)
+
+
+def _spread(values: Tensor, scheme: Scheme, C: int) -> Tensor:
+    """Give the channels of (N, G) groups theirs, (N, C); (R, C) stays."""
+    return values.repeat_interleave(C // scheme.groups, 1) if scheme.kind == GROUPS else values
+
+
+def _pooled_gradients(
+    sums: Tensor, products: Tensor, rstds: Tensor, x: Tensor, scheme: Scheme
+) -> tuple[Tensor, Tensor]:
+    """Return slope and level (R, C) of dx = grad * A - (x - centre) * slope - level."""
+    N, C = x.shape[:2]
+    if scheme.given:
+        return torch.zeros_like(rstds), torch.zeros_like(rstds)
+    if scheme.kind == GROUPS:
+        size = C // scheme.groups
+        averages = (
+            table.unflatten(1, (scheme.groups, size)).sum(2).repeat_interleave(size, 1) / (size * _positions(x))
+            for table in (products, sums)
+        )
+    else:
+        averages = (table.sum(0, keepdim=True) / (N * _positions(x)) for table in (products, sums))
+    by_product, by_sum = averages
+    return rstds.pow(3) * by_product, rstds * by_sum
+
+
+def _mixed_backward(
+    sums: Tensor,
+    products: Tensor,
+    means: Tensor,
+    rstds: Tensor,
+    w: Tensor,
+    gate: Tensor,
+    x: Tensor,
+    scheme: Scheme,
+) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor, Tensor]:
+    """Return (A, slope, level) of dx about the planes' means, dweight and dgate."""
+    P = _positions(x)
+    rstd, rstd_nc, delta = rstds[0], rstds[1:], means[1:] - means[0]
+    batch, instance = w * gate * rstd, w * (1 - gate) * rstd_nc
+    by_batch = products + delta * sums  # the planes' sums of grad * (x - mean_c)
+    slope = instance * rstd_nc.square() * products / P
+    level = instance * sums / P
+    if not scheme.given:
+        batch_slope = batch * rstd.square() * by_batch.mean(0) / P
+        slope = slope + batch_slope
+        level = level + batch * sums.mean(0) / P + delta * batch_slope
+    of_batch, of_instance = (rstd * by_batch).sum(0), (rstd_nc * products).sum(0)
+    dweight = gate * of_batch + (1 - gate) * of_instance
+    return (batch + instance, slope, level), dweight, w * (of_batch - of_instance)
+
+
+def _plane_moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and biased variance of each plane, (N, C) float32."""
+    mean, var = (x.new_empty(x.shape[:2], dtype=torch.float32) for _ in range(2))
+    grid, layout = _whole_planes(x)
+    _moments_kernel[grid](x, mean, var, *layout[:-2], BLOCK_C=layout[-2], BLOCK_P=layout[-1])
+    return mean, var
+
+
+def _plane_products(x: Tensor, grad: Tensor, y: Tensor | None, centre: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the planes' sums of grad and of grad * (x - centre), (N, C); grad counts where y > 0."""
+    sums, products = (x.new_empty(x.shape[:2], dtype=torch.float32) for _ in range(2))
+    grid, layout = _whole_planes(x)
+    centre = centre.contiguous()
+    _products_kernel[grid](
+        x,
+        grad,
+        grad if y is None else y,
+        centre,
+        _row_stride(centre),
+        sums,
+        products,
+        *layout[:-2],
+        RELU=y is not None,
+        BLOCK_C=layout[-2],
+        BLOCK_P=layout[-1],
+    )
+    return sums, products
+
+
+def _scaled(x: Tensor, table: _Table, residual: Tensor | None, relu: bool) -> Tensor:
+    y = torch.empty_like(x)
+    residual = None if residual is None else _like(residual, x)
+    grid, layout = _tiles(x)
+    centre, scale, shift = (rows.contiguous() for rows in table)
+    _scale_kernel[grid](
+        x,
+        x if residual is None else residual,
+        y,
+        centre,
+        scale,
+        shift,
+        _row_stride(centre),
+        *layout[:-2],
+        RESIDUAL=residual is not None,
+        RELU=relu,
+        BLOCK_C=layout[-2],
+        BLOCK_P=layout[-1],
+    )
+    return y
+
+
+def _combined(
+    x: Tensor,
+    grad: Tensor,
+    y: Tensor | None,
+    centre: Tensor,
+    coefficients: tuple[Tensor, Tensor, Tensor],
+    with_residual: bool,
+) -> tuple[Tensor, Tensor | None]:
+    dx, dresidual = torch.empty_like(x), torch.empty_like(x) if with_residual else None
+    grid, layout = _tiles(x)
+    centre, *rows = (table.contiguous() for table in (centre, *coefficients))
+    _combine_kernel[grid](
+        x,
+        grad,
+        grad if y is None else y,
+        dx,
+        dx if dresidual is None else dresidual,
+        centre,
+        *rows,
+        _row_stride(centre),
+        *layout[:-2],
+        RELU=y is not None,
+        WITH_RESIDUAL=with_residual,
+        BLOCK_C=layout[-2],
+        BLOCK_P=layout[-1],
+    )
+    return dx, dresidual
+
+
+def _positions(x: Tensor) -> int:
+    return x.shape[2] * x.shape[3]
+
+
+def _row_stride(table: Tensor) -> int:
+    return 0 if len(table) == 1 else table.shape[1]
+
+
+def _like(values: Tensor, x: Tensor) -> Tensor:
+    """Lay values out as x lies."""
+    return values.contiguous(memory_format=torch.contiguous_format if x.is_contiguous() else torch.channels_last)
+
+
+def _layout(x: Tensor, elements: int) -> tuple[int, ...]:
+    """Return C, P, the strides of sample, channel and position, and a tile of at most `elements` numbers."""
+    _, C, _, _ = x.shape
+    P = _positions(x)
+    if x.is_contiguous():
+        strides, block_p = (C * P, P, 1), min(triton.next_power_of_2(P), elements // 4)
+        block_c = min(triton.next_power_of_2(C), elements // block_p)
+    else:
+        strides, block_c = (C * P, 1, C), min(triton.next_power_of_2(C), 64)
+        block_p = min(triton.next_power_of_2(P), elements // block_c)
+    return C, P, *strides, block_c, block_p
+
+
+def _whole_planes(x: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    layout = _layout(x, 4096)
+    return (x.shape[0], triton.cdiv(layout[0], layout[-2])), layout
+
+
+def _tiles(x: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    layout = _layout(x, 2048)
+    return (x.shape[0], triton.cdiv(layout[0], layout[-2]), triton.cdiv(layout[1], layout[-1])), layout
+
+
+@triton.jit
+def _moments_kernel(x, mean, var, C, P, s_n, s_c, s_p, BLOCK_C: tl.constexpr, BLOCK_P: tl.constexpr):
+    n = tl.program_id(0).to(tl.int64)
+    c = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
+    planes = x + n * s_n + c[:, None] * s_c
+    total = tl.zeros((BLOCK_C,), tl.float32)
+    for first in range(0, P, BLOCK_P):
+        p = first + tl.arange(0, BLOCK_P)
+        inside = (c[:, None] < C) & (p[None, :] < P)
+        total += tl.sum(tl.load(planes + p[None, :] * s_p, mask=inside, other=0.0).to(tl.float32), 1)
+    average = total / P
+    squares = tl.zeros((BLOCK_C,), tl.float32)
+    for first in range(0, P, BLOCK_P):
+        p = first + tl.arange(0, BLOCK_P)
+        inside = (c[:, None] < C) & (p[None, :] < P)
+        values = tl.load(planes + p[None, :] * s_p, mask=inside, other=0.0).to(tl.float32)
+        off = tl.where(inside, values - average[:, None], 0.0)
+        squares += tl.sum(off * off, 1)
+    tl.store(mean + n * C + c, average, mask=c < C)
+    tl.store(var + n * C + c, squares / P, mask=c < C)
+
+
+@triton.jit
+def _products_kernel(
+    x,
+    grad,
+    y,
+    centre,
+    s_row,
+    sums,
+    products,
+    C,
+    P,
+    s_n,
+    s_c,
+    s_p,
+    RELU: tl.constexpr,
+    BLOCK_C: tl.constexpr,
+    BLOCK_P: tl.constexpr,
+):
+    n = tl.program_id(0).to(tl.int64)
+    c = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
+    middle = tl.load(centre + n * s_row + c, mask=c < C, other=0.0)
+    total = tl.zeros((BLOCK_C,), tl.float32)
+    product = tl.zeros((BLOCK_C,), tl.float32)
+    for first in range(0, P, BLOCK_P):
+        p = first + tl.arange(0, BLOCK_P)
+        inside = (c[:, None] < C) & (p[None, :] < P)
+        at = n * s_n + c[:, None] * s_c + p[None, :] * s_p
+        values = tl.load(x + at, mask=inside, other=0.0).to(tl.float32)
+        g = tl.load(grad + at, mask=inside, other=0.0).to(tl.float32)
+        if RELU:
+            g = tl.where(tl.load(y + at, mask=inside, other=0.0).to(tl.float32) > 0, g, 0.0)
+        total += tl.sum(g, 1)
+        product += tl.sum(g * (values - middle[:, None]), 1)
+    tl.store(sums + n * C + c, total, mask=c < C)
+    tl.store(products + n * C + c, product, mask=c < C)
+
+
+@triton.jit
+def _scale_kernel(
+    x,
+    residual,
+    y,
+    centre,
+    scale,
+    shift,
+    s_row,
+    C,
+    P,
+    s_n,
+    s_c,
+    s_p,
+    RESIDUAL: tl.constexpr,
+    RELU: tl.constexpr,
+    BLOCK_C: tl.constexpr,
+    BLOCK_P: tl.constexpr,
+):
+    n = tl.program_id(0).to(tl.int64)
+    c = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
+    p = tl.program_id(2) * BLOCK_P + tl.arange(0, BLOCK_P)
+    inside = (c[:, None] < C) & (p[None, :] < P)
+    at = n * s_n + c[:, None] * s_c + p[None, :] * s_p
+    row = n * s_row + c
+    middle = tl.load(centre + row, mask=c < C, other=0.0)
+    slope = tl.load(scale + row, mask=c < C, other=0.0)
+    level = tl.load(shift + row, mask=c < C, other=0.0)
+    values = tl.load(x + at, mask=inside, other=0.0).to(tl.float32)
+    out = (values - middle[:, None]) * slope[:, None] + level[:, None]
+    if RESIDUAL:
+        out += tl.load(residual + at, mask=inside, other=0.0).to(tl.float32)
+    if RELU:
+        # Written so that a NaN stays one, as in torch.
+        out = tl.where(out < 0, 0.0, out)
+    tl.store(y + at, out.to(y.dtype.element_ty), mask=inside)
+
+
+@triton.jit
+def _combine_kernel(
+    x,
+    grad,
+    y,
+    dx,
+    dresidual,
+    centre,
+    scale,
+    slope,
+    level,
+    s_row,
+    C,
+    P,
+    s_n,
+    s_c,
+    s_p,
+    RELU: tl.constexpr,
+    WITH_RESIDUAL: tl.constexpr,
+    BLOCK_C: tl.constexpr,
+    BLOCK_P: tl.constexpr,
+):
+    n = tl.program_id(0).to(tl.int64)
+    c = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
+    p = tl.program_id(2) * BLOCK_P + tl.arange(0, BLOCK_P)
+    inside = (c[:, None] < C) & (p[None, :] < P)
+    at = n * s_n + c[:, None] * s_c + p[None, :] * s_p
+    row = n * s_row + c
+    middle = tl.load(centre + row, mask=c < C, other=0.0)
+    a = tl.load(scale + row, mask=c < C, other=0.0)
+    s = tl.load(slope + row, mask=c < C, other=0.0)
+    b = tl.load(level + row, mask=c < C, other=0.0)
+    values = tl.load(x + at, mask=inside, other=0.0).to(tl.float32)
+    g = tl.load(grad + at, mask=inside, other=0.0).to(tl.float32)
+    if RELU:
+        g = tl.where(tl.load(y + at, mask=inside, other=0.0).to(tl.float32) > 0, g, 0.0)
+    if WITH_RESIDUAL:
+        tl.store(dresidual + at, g.to(dx.dtype.element_ty), mask=inside)
+    d = g * a[:, None] - (values - middle[:, None]) * s[:, None] - b[:, None]
+    tl.store(dx + at, d.to(dx.dtype.element_ty), mask=inside)

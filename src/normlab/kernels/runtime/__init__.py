@@ -1,0 +1,1 @@
+"""What every kernel stands on: building and loading, when one may run, and which implementation is the faster."""

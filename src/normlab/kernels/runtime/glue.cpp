@@ -1,0 +1,76 @@
+// Autograd functions of C++ around the kernels: what torch's own layers have, and what an autograd function of Python
+// pays some fifty microseconds for. A module of Python's C interface; glue.py builds, loads and connects it. The
+// kernels themselves are in libraries of their own, whose functions come in by address, so that they build without
+// torch's headers and run without this file where it cannot be built.
+#include "glue.h"
+
+#include "../conv/glue_conv.h"
+#include "../crf/glue_crf.h"
+#include "../lstm/glue_lstm.h"
+#include "../maps/glue_maps.h"
+#include "../norm/glue_norm.h"
+
+namespace glue {
+namespace {
+
+// connect(name, address): one function of a kernel's library.
+PyObject* connect(PyObject*, PyObject* arguments) {
+    const char* name;
+    unsigned long long address;
+    if (!PyArg_ParseTuple(arguments, "sK", &name, &address)) return nullptr;
+    const std::string_view wanted = name;
+    auto put = [&](std::string_view own, auto& place) {
+        if (own == wanted) place = reinterpret_cast<std::remove_reference_t<decltype(place)>>(address);
+        return own == wanted;
+    };
+    if (!(put("norm_forward", norm_forward) || put("norm_backward", norm_backward) || put("crf_loss", crf_loss) ||
+          put("crf_loss_backward", crf_loss_backward) || put("crf_viterbi", crf_viterbi) ||
+          put("conv_forward", conv_forward) || put("conv_backward", conv_backward) ||
+          put("halve_forward", halve_forward) || put("halve_backward", halve_backward) ||
+          put("mean_forward", mean_forward) || put("mean_backward", mean_backward) ||
+          put("lstm_forward", lstm_forward) || put("lstm_backward", lstm_backward) || put("sgemm", sgemm)))
+        return PyErr_Format(PyExc_KeyError, "the glue has no place for %s", name);
+    Py_RETURN_NONE;
+}
+
+// second_derivative(function): what runs where a gradient is to be differentiated again.
+PyObject* second_derivative(PyObject*, PyObject* function) {
+    Py_INCREF(function);
+    Py_XSETREF(norm_second_derivative, function);
+    Py_RETURN_NONE;
+}
+
+// reference(kernel, function): what runs where that kernel's compiled gradients do not do.
+PyObject* reference(PyObject*, PyObject* arguments) {
+    const char* name;
+    PyObject* function;
+    if (!PyArg_ParseTuple(arguments, "sO", &name, &function)) return nullptr;
+    PyObject*& place = std::string_view(name) == "crf" ? crf_reference : lstm_reference;
+    Py_INCREF(function);
+    Py_XSETREF(place, function);
+    Py_RETURN_NONE;
+}
+
+template <class F>
+PyCFunction fast(F* function) { return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function)); }
+
+PyMethodDef methods[] = {
+    {"connect", connect, METH_VARARGS, nullptr},
+    {"reference", reference, METH_VARARGS, nullptr},
+    {"second_derivative", second_derivative, METH_O, nullptr},
+    {"conv", fast(call_conv), METH_FASTCALL, nullptr},
+    {"halve", fast(call_halve), METH_FASTCALL, nullptr},
+    {"mean", fast(call_mean), METH_FASTCALL, nullptr},
+    {"norm", fast(call_norm), METH_FASTCALL, nullptr},
+    {"crf", fast(call_crf), METH_FASTCALL, nullptr},
+    {"lstm", fast(call_lstm), METH_FASTCALL, nullptr},
+    {"viterbi", fast(call_viterbi), METH_FASTCALL, nullptr},
+    {"track", fast(call_track), METH_FASTCALL, nullptr},
+    {}};
+
+PyModuleDef module = {PyModuleDef_HEAD_INIT, "glue", nullptr, -1, methods};
+
+}  // namespace
+}  // namespace glue
+
+PyMODINIT_FUNC PyInit_glue() { return PyModule_Create(&glue::module); }

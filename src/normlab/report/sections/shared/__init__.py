@@ -1,0 +1,1 @@
+"""Sections for studies of any task."""

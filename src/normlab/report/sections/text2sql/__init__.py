@@ -1,0 +1,1 @@
+"""Sections of text-to-SQL studies."""

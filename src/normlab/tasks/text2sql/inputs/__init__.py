@@ -1,0 +1,1 @@
+"""From questions and databases to batches of numbers, and what a run notes of them."""

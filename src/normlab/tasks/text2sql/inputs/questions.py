@@ -1,0 +1,250 @@
+"""From a question and its database to an `Item`: what training and prediction share.
+
+A `Questions` knows the words and the schemas of a run's card; schemas, cell indexes and grammars are made ready on
+first use. A database whose file is missing or cannot be read is linked by names alone, which `missing` remembers, and
+columns that cannot be read stand in `left_out` by database.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from normlab.data.sql.cells import CellIndex, index_cells
+from normlab.data.sql.schema import Schema
+from normlab.data.sql.spider import find_database
+from normlab.data.text.vocabulary import Vocabulary
+from normlab.errors import UserError, did_you_mean
+from normlab.nn.pretrained import WordPieces
+from normlab.tasks.text2sql.evaluation import ParseError
+from normlab.tasks.text2sql.grammar.actions import UNKNOWN_VALUE
+from normlab.tasks.text2sql.grammar.automaton import State
+from normlab.tasks.text2sql.grammar.linearize import to_actions
+from normlab.tasks.text2sql.grammar.masks import Automaton, value_kind
+from normlab.tasks.text2sql.inputs.encoding import Gold, Item, Names, SchemaCodes
+from normlab.tasks.text2sql.inputs.serialize import LIMIT, PieceCoder, Serialized, serialize
+from normlab.tasks.text2sql.linking.linker import Linked, Linker, gold_value
+from normlab.tasks.text2sql.linking.relations import relation_ids
+from normlab.tasks.text2sql.linking.values import KINDS
+
+_UNLIMITED = 1_000_000
+
+
+class OutsideGrammarError(ValueError):
+    """A gold query that the decoder could not write: the message says why."""
+
+
+class Questions:
+    """Encodes questions over the schemas that it knows.
+
+    Args:
+        words: the vocabulary's words, without the special ones.
+        schemas: db_id -> schema.
+        databases: folder of <db_id>/<db_id>.sqlite, None for none.
+        linking: none, names or cells.
+        coder: of a pretrained encoder, None for none; limit: most pieces that it takes.
+    """
+
+    def __init__(
+        self,
+        words: Sequence[str],
+        schemas: Mapping[str, Schema],
+        databases: Path | None,
+        linking: str,
+        coder: PieceCoder | None = None,
+        limit: int = LIMIT,
+    ) -> None:
+        self.vocabulary = Vocabulary(words)
+        self.names = Names(self.vocabulary)
+        self.databases = databases
+        self.missing: set[str] = set()
+        self.left_out: dict[str, tuple[str, ...]] = {}
+        self._linking = linking
+        self._coder, self._limit = coder, limit
+        self._schemas = dict(schemas)
+        self._files: dict[str, Path] = {}
+        self._number: dict[str, int] = {}
+        self._codes: list[SchemaCodes] = []
+        self._automata: list[Automaton] = []
+        self._linkers: list[Linker] = []
+
+    @property
+    def schemas(self) -> Mapping[str, Schema]:
+        """db_id -> schema."""
+        return self._schemas
+
+    def add_database(self, path: Path) -> str:
+        """Take an SQLite file in as one more database; return its name here, which is its path.
+
+        What of it cannot be read is left out, with a warning that names it.
+        Raises: UserError if it is no database, or nothing of it can be read.
+        """
+        name = str(path)
+        if name not in self._schemas:
+            schema = self._schemas[name] = Schema.from_sqlite(path, name)
+            self._files[name] = path
+            if schema.left_out:
+                warnings.warn(f"{path}: left out: {'; '.join(schema.left_out)}", stacklevel=2)
+        return name
+
+    def file(self, db_id: str) -> Path | None:
+        """Return a database's file, if it is there."""
+        if db_id in self._files:
+            return self._files[db_id]
+        return None if self.databases is None else find_database(self.databases, db_id)
+
+    def link(self, question: str, db_id: str) -> Linked:
+        """Return what a question's words name.
+
+        Raises: UserError for an unknown database, or a question without words.
+        """
+        linked = self._linkers[self.database(db_id)].link(question)
+        if self._linking == "none":
+            arrays = {name: np.zeros_like(getattr(linked, name)) for name in _LINK_ARRAYS}
+            linked = replace(linked, **arrays)
+        return linked
+
+    def encode(self, question: str, db_id: str, gold: str | None = None) -> tuple[Item, str]:
+        """Return a question as an item, and why its gold query cannot be learned, "" if it can or if there is none."""
+        linked = self.link(question, db_id)
+        item = self._item(linked, self.database(db_id))
+        if gold is None:
+            return item, ""
+        try:
+            return replace(item, gold=self.gold(gold, item, linked)), ""
+        except (OutsideGrammarError, ParseError) as error:
+            return item, str(error)
+
+    def texts(self, items: Sequence[Item], shown: Sequence[np.ndarray] | None = None) -> list[Serialized]:
+        """Return questions as word pieces, none if there is no pretrained encoder.
+
+        Args:
+            shown: the items to show; the tables among them are written in their order, hidden ones not at all.
+        """
+        if self._coder is None:
+            return []
+        found = []
+        for place, item in enumerate(items):
+            assert item.linked is not None
+            schema = self._automata[item.db].schema
+            order = None if shown is None else [int(table) for table in shown[place] if table < len(schema.tables)]
+            found.append(serialize(item.linked, schema, self._coder, limit=self._limit, order=order))
+        return found
+
+    def codes(self, item: Item) -> SchemaCodes:
+        """Return an item's schema as arrays."""
+        return self._codes[item.db]
+
+    def automaton(self, item: Item) -> Automaton:
+        """Return the grammar of an item's schema."""
+        return self._automata[item.db]
+
+    def gold(self, sql: str, item: Item, linked: Linked) -> Gold:
+        """Return a gold query as numbers with their masks.
+
+        Raises: ParseError, OutsideGrammarError.
+        """
+        automaton, state = self._automata[item.db], State()
+        kinds = tuple(map(value_kind, item.values))
+        size = automaton.size + len(item.values)
+        numbers, masks = [], []
+        for action in to_actions(sql, automaton.schema):
+            allowed = automaton.allowed(state, kinds, _UNLIMITED)
+            if action[0] == "value":
+                place = gold_value(str(action[1]), linked.values)
+                number = UNKNOWN_VALUE if place is None else automaton.number(action, place)
+                known = number in allowed
+                if not known and not any(place >= automaton.size for place in allowed.tolist()):
+                    raise OutsideGrammarError(f"no value may stand where it has {action[1]}")
+                number = number if known else UNKNOWN_VALUE
+            else:
+                number = automaton.number(action)
+                if number not in allowed:
+                    raise OutsideGrammarError(f"outside the grammar at '{action[1]}'")
+            mask = np.zeros(size, dtype=bool)
+            mask[allowed] = True
+            numbers.append(number)
+            masks.append(mask)
+            state = automaton.grammar.advance(state, action)
+        return Gold(np.array(numbers, dtype=np.int64), np.packbits(np.stack(masks), axis=1), size)
+
+    def database(self, db_id: str) -> int:
+        """Return a database's number.
+
+        Raises: UserError with the nearest name if it is unknown.
+        """
+        if db_id not in self._number:
+            if db_id not in self._schemas:
+                raise UserError(f"unknown database '{db_id}': {did_you_mean(db_id, self._schemas)}")
+            schema = self._schemas[db_id]
+            if not schema.tables:
+                raise UserError(f"database '{db_id}' has no tables: nothing can be asked of it")
+            self._number[db_id] = len(self._codes)
+            self._codes.append(self.names.encode(schema))
+            self._automata.append(Automaton(schema))
+            self._linkers.append(Linker(schema, self._cells(db_id, schema)))
+        return self._number[db_id]
+
+    def _cells(self, db_id: str, schema: Schema) -> CellIndex:
+        if self._linking != "cells":
+            return CellIndex()
+        file = self.file(db_id)
+        if file is None:
+            self.missing.add(db_id)
+        try:
+            index = index_cells(file, schema)
+        except UserError as error:
+            self.missing.add(db_id)
+            self.left_out[db_id] = (str(error),)
+            return CellIndex()
+        self.left_out[db_id] = index.left_out
+        return index
+
+    def _item(self, linked: Linked, db: int) -> Item:
+        codes, values = self._codes[db], linked.values
+        Q, T = linked.table_links.shape
+        names = np.concatenate([linked.table_links, linked.column_links], 1)
+        cells = np.concatenate([np.zeros((Q, T), dtype=bool), linked.cell_links], 1)
+        word_links = [links.max(1, initial=0) for links in (linked.table_links, linked.column_links, linked.cell_links)]
+        first = [value.columns[0] if value.columns else -1 for value in values]
+        return Item(
+            db=db,
+            text=linked.words,
+            words=np.array(self.vocabulary.ids(linked.words), dtype=np.int64),
+            word_links=np.stack(word_links, 1).astype(np.int64),
+            item_links=np.stack([names.max(0, initial=0), cells.max(0, initial=False)], 1).astype(np.int64),
+            values=tuple(value.sql for value in values),
+            value_spans=np.array([(value.start, value.end) for value in values], dtype=np.int64).reshape(-1, 2),
+            value_kinds=np.array([KINDS.index(value.kind) for value in values], dtype=np.int64),
+            value_items=np.array([-1 if column < 0 else T + column for column in first], dtype=np.int64),
+            relations=_items_first(relation_ids(linked, self._automata[db].schema), Q, len(codes), len(values)),
+            gold=None,
+            linked=None if self._coder is None else linked,
+        )
+
+
+_LINK_ARRAYS = ("table_links", "column_links", "cell_links")
+
+
+def _items_first(relations: np.ndarray, words: int, items: int, values: int) -> np.ndarray:
+    """Reorder nodes from words, items, values to items, values, words."""
+    order = np.concatenate([np.arange(words, words + items + values), np.arange(words)])
+    return np.ascontiguousarray(relations[np.ix_(order, order)])
+
+
+def questions_of(card: Mapping[str, Any], databases: Path, linking: str) -> Questions:
+    """Return what encodes questions for the model of a card."""
+    encoder = card.get("encoder")
+    coder = None if encoder is None else WordPieces(encoder)
+    limit = LIMIT if encoder is None else int(encoder["limit"])
+    return Questions(card["words"], parse_schemas(card), databases, linking, coder, limit)
+
+
+def parse_schemas(card: Mapping[str, Any]) -> dict[str, Schema]:
+    """Return the schemas of a run's card."""
+    return {entry["db_id"]: Schema.from_entry(entry) for entry in card["schemas"]}

@@ -1,0 +1,1 @@
+"""Which words of a question name which tables, columns, cells and values."""

@@ -1,0 +1,1 @@
+"""The network, its encoders and decoder, and the beam search that turns it into SQL."""

@@ -1,0 +1,137 @@
+"""From a trained model to SQL: beam search over the grammar's actions, and a look at which hypotheses run.
+
+The step keeps one small state per hypothesis and reads what belongs to the question through its row, so that a search
+copies no memories. Scores are log-probabilities under the grammar's mask, renormalised as in training.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from normlab.data.sql.sqlite import QueryError, run_query
+from normlab.errors import UserError
+from normlab.nn.beam import Hypothesis, beam_search
+from normlab.tasks.base import Placement
+from normlab.tasks.text2sql.config import Text2SqlConfig
+from normlab.tasks.text2sql.grammar.actions import BEGIN, END_NUMBER
+from normlab.tasks.text2sql.grammar.masks import BatchConstraint
+from normlab.tasks.text2sql.inputs.data import evaluation_batches
+from normlab.tasks.text2sql.inputs.encoding import Batch, Item
+from normlab.tasks.text2sql.inputs.questions import Questions
+from normlab.tasks.text2sql.model.network import Text2Sql, real_actions
+
+_RUN_SECONDS = 2.0
+_State = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A query with its score: the log-probability over length ** length_penalty, and the log-probability itself."""
+
+    sql: str
+    score: float
+    log_prob: float
+
+
+def decode(
+    model: Text2Sql,
+    items: list[Item],
+    questions: Questions,
+    config: Text2SqlConfig,
+    placement: Placement,
+    *,
+    beam_size: int,
+    run: bool = False,
+) -> Iterator[tuple[int, list[Answer]]]:
+    """Yield (place, answers best first) for each item, in the order of the batches.
+
+    Args:
+        run: put the first answer that runs on the item's database in front.
+    """
+    size = max(1, config.eval_batch_size * 2 // (1 + beam_size // 2))
+    for rows, batch in evaluation_batches(items, questions, size, placement, gold=False):
+        own = [items[row] for row in rows]
+        found = search(model, batch, own, questions, config, placement, beam_size=beam_size)
+        for row, item, answers in zip(rows.tolist(), own, found, strict=True):
+            if run:
+                answers = _running_first(answers, questions.file(questions.automaton(item).schema.db_id))
+            yield row, answers
+
+
+@torch.inference_mode()
+def search(
+    model: Text2Sql,
+    batch: Batch,
+    items: list[Item],
+    questions: Questions,
+    config: Text2SqlConfig,
+    placement: Placement,
+    *,
+    beam_size: int,
+) -> list[list[Answer]]:
+    """Return each question's answers, best first."""
+    automata = [questions.automaton(item) for item in items]
+    constraint = BatchConstraint(automata, [item.values for item in items], batch.item_mask.shape[1])
+    hypotheses = hypotheses_of(model, batch, constraint, config, placement, beam_size=beam_size)
+    return [[_answer(one, row, constraint) for one in found if one.finished] for row, found in enumerate(hypotheses)]
+
+
+@torch.inference_mode()
+def hypotheses_of(
+    model: Text2Sql,
+    batch: Batch,
+    constraint: BatchConstraint,
+    config: Text2SqlConfig,
+    placement: Placement,
+    *,
+    beam_size: int,
+) -> list[list[Hypothesis]]:
+    """Search a batch; tokens are the batch's own numbers."""
+    with placement.autocast():
+        encoded = model.encode(batch)
+    missing = ~real_actions(batch)
+    rows = torch.arange(len(batch.words), device=batch.words.device)
+
+    def step(tokens: Tensor, state: _State) -> tuple[Tensor, _State]:
+        own, h, c, output = state
+        with placement.autocast():
+            scores, after = model.step(tokens, own, encoded, (h, c, output))
+        scores = scores.float().masked_fill(missing[own], -math.inf)
+        return scores.log_softmax(-1), (own, *after)
+
+    return beam_search(
+        step,
+        (rows, *encoded.start),
+        beam_size=beam_size,
+        n_best=beam_size,
+        max_length=config.max_actions,
+        bos=BEGIN,
+        eos=END_NUMBER,
+        length_penalty=config.length_penalty,
+        constraint=constraint,
+        renormalise=config.mask_training,
+    )
+
+
+def _answer(found: Hypothesis, row: int, constraint: BatchConstraint) -> Answer:
+    return Answer(constraint.sql(row, found.tokens), found.score, found.log_prob)
+
+
+def _running_first(answers: list[Answer], database: Path | None) -> list[Answer]:
+    if database is None:
+        return answers
+    for place, answer in enumerate(answers):
+        try:
+            run_query(database, answer.sql, seconds=_RUN_SECONDS, max_rows=1)
+        except QueryError:
+            continue
+        except UserError:  # locked or gone by now: no answer can be tried
+            return answers
+        return [answer, *answers[:place], *answers[place + 1 :]]
+    return answers
