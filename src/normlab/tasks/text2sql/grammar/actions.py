@@ -6,7 +6,8 @@ schema's items: all tables, then all columns (`*` first), then the value candida
 
 from __future__ import annotations
 
-from normlab.tasks.text2sql.grammar.automaton import AGGREGATES, ARITHMETIC, COMPARISONS, SET_OPERATIONS, Action
+from normlab.tasks.text2sql.grammar.automaton import Action
+from normlab.tasks.text2sql.grammar.phases import AGGREGATES, ARITHMETIC, COMPARISONS, SET_OPERATIONS
 
 WORDS: tuple[str, ...] = (
     "end",

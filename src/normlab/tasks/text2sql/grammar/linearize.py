@@ -22,7 +22,8 @@ from normlab.tasks.text2sql.evaluation.tree import (
     Value,
     ValueUnit,
 )
-from normlab.tasks.text2sql.grammar.automaton import CLOSE, END, OPEN, SET_OPERATIONS, Action, word
+from normlab.tasks.text2sql.grammar.automaton import CLOSE, END, OPEN, Action, word
+from normlab.tasks.text2sql.grammar.phases import SET_OPERATIONS
 
 
 def to_actions(sql: str, schema: Schema) -> list[Action]:
