@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from normlab.data.sql.sqlite import QueryTimeout
 from normlab.errors import UserError
 from normlab.tasks.base import Placement
 from normlab.tasks.text2sql.config import SETTINGS, Text2SqlConfig
@@ -101,3 +102,12 @@ def test_a_query_is_asked_for_one_row_only(data: Text2SqlData, model: Any, monke
     )
     list(decode(model, data.items["test"][:1], data.questions, config(), CPU, beam_size=3, run=True))
     assert [options["max_rows"] for options in asked] == [1, 1]
+
+
+def test_an_answer_that_only_a_limit_stopped_keeps_its_place(data: Text2SqlData, model: Any, monkeypatch: Any):
+    def run(database: Path, sql: str, **_: Any) -> None:
+        raise QueryTimeout("the query did not end in time")
+
+    monkeypatch.setattr(decoding, "run_query", run)
+    [(_, found)] = decode(model, data.items["test"][:1], data.questions, config(), CPU, beam_size=3, run=True)
+    assert found == ANSWERS

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from normlab.data.sql.sqlite import QueryError, run_query
+from normlab.data.sql.sqlite import QueryError, QueryLimit, run_query
 from normlab.errors import UserError
 from normlab.nn.beam import Hypothesis, beam_search
 from normlab.tasks.base import Placement
@@ -128,7 +128,9 @@ def _running_first(answers: list[Answer], database: Path | None) -> list[Answer]
         return answers
     for place, answer in enumerate(answers):
         try:
-            run_query(database, answer.sql, seconds=_RUN_SECONDS, max_rows=1)
+            run_query(database, answer.sql, seconds=_RUN_SECONDS, max_rows=1, max_cell=1)
+        except QueryLimit:  # says nothing against the query
+            pass
         except QueryError:
             continue
         except UserError:  # locked or gone by now: no answer can be tried
