@@ -6,7 +6,7 @@ no live hypothesis can still enter its n best; ties go to the better-ranked beam
 token. Constraints mask and, unless asked to, do not renormalise, so that constrained scores stay
 comparable with the model's own.
 
-Letters: R rows, one for each live hypothesis of each sentence still searched; K = beam_size; V tokens.
+Dimensions: R rows, one for each live hypothesis of each sentence still searched; K = beam_size; V tokens.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
+
+from normlab.nn.beam_candidates import best_candidates
 
 State = TypeVar("State")
 Step = Callable[[Tensor, Any], tuple[Tensor, Any]]
@@ -116,7 +118,7 @@ def beam_search(
             break
         log_probs, state = step(tokens, state)
         table = _check(log_probs, sum(len(search.live) for search in live), length)
-        _mask(table, live, eos, length, max_length, min_length, constraint, renormalise)
+        table = _mask(table, live, eos, length, max_length, min_length, constraint, renormalise)
         rows = _expand(table, live, beam_size, eos, length)
         index = [row for search, chosen in zip(live, rows, strict=True) if not search.done(length) for row in chosen]
         live = [search for search in live if not search.ended]
@@ -216,14 +218,13 @@ class _Search:
 
 
 def _check(log_probs: Tensor, rows: int, length: int) -> Tensor:
-    """A float64 copy, which may be masked in place."""
+    """Return the log-probabilities, not above 0; the step's own tensor where nothing has to change."""
     if log_probs.dim() != 2 or log_probs.shape[0] != rows:
         raise ValueError(f"step {length} returned {tuple(log_probs.shape)} for {rows} rows, not (rows, V)")
-    table = log_probs.double()
-    table = table.clone() if table is log_probs else table
-    if not bool((table <= 1e-4).all()):  # false for NaN too
+    largest = float(log_probs.amax()) if log_probs.numel() else 0.0
+    if not largest <= 1e-4:  # true for NaN too
         raise ValueError(f"step {length} returned NaN or values above 0: log-probabilities are needed")
-    return table.clamp_(max=0.0)
+    return log_probs.clamp(max=0.0) if largest > 0 else log_probs
 
 
 def _mask(
@@ -235,8 +236,8 @@ def _mask(
     min_length: int,
     constraint: Constraint | None,
     renormalise: bool,
-) -> None:
-    """Set to -inf what may not follow: by length, then by the constraint."""
+) -> Tensor:
+    """Return the table with -inf for what may not follow: by the constraint, then by length."""
     if constraint is not None:
         banned = torch.ones_like(table, dtype=torch.bool)
         nodes = [node for search in live for node in search.live]
@@ -246,15 +247,18 @@ def _mask(
                 banned[row] = ~allowed.to(banned.device)
             elif len(allowed):
                 banned[row, torch.as_tensor(allowed, device=banned.device)] = False
-        table.masked_fill_(banned, -math.inf)
+        table = table.masked_fill(banned, -math.inf)
         if renormalise:
+            table = table.double()
             table.sub_(table.logsumexp(-1, keepdim=True).nan_to_num(neginf=0.0))
-    if length <= min_length:
-        table[:, eos] = -math.inf
-    elif length == max_length:
-        end = table[:, eos].clone()
-        table.fill_(-math.inf)
-        table[:, eos] = end
+    if min_length < length < max_length:
+        return table
+    masked = torch.full_like(table, -math.inf)
+    if length == max_length:
+        masked[:, eos] = table[:, eos]
+    else:
+        masked.copy_(table)[:, eos] = -math.inf
+    return masked
 
 
 def _expand(table: Tensor, live: list[_Search], beam_size: int, eos: int, length: int) -> list[list[int]]:
@@ -263,36 +267,21 @@ def _expand(table: Tensor, live: list[_Search], beam_size: int, eos: int, length
     Of a sentence's candidates the best 2K are looked at, so that K stay live even when K end; an end counts
     only among the best K.
     """
-    vocabulary, first = table.shape[1], 0
-    chosen = []
-    totals = torch.tensor([n.total for s in live for n in s.live], dtype=torch.float64, device=table.device)
-    scored = totals[:, None] + table
-    for search in live:
-        width = len(search.live)
-        flat = scored[first : first + width].reshape(-1)
-        order = _best(flat, 2 * beam_size)
-        log_probs = table[first : first + width].reshape(-1)[order].tolist()
-        candidates = zip(order.tolist(), flat[order].tolist(), log_probs, strict=True)
+    chosen, first = [], 0
+    sums = [[node.total for node in search.live] for search in live]
+    for search, candidates in zip(live, best_candidates(table, sums, 2 * beam_size), strict=True):
         nodes: list[_Node] = []
         rows: list[int] = []
-        for rank, (place, total, log_prob) in enumerate(candidates):
-            beam, token = divmod(place, vocabulary)
+        for rank, (beam, token, total, log_prob) in enumerate(candidates):
             if token != eos and len(nodes) < beam_size:
                 nodes.append(_Node(token, log_prob, total, search.live[beam], search.live[beam].memory))
                 rows.append(first + beam)
             elif token == eos and rank < beam_size:
                 search.finish(search.live[beam], log_prob, total, length)
+        first += len(search.live)
         search.replace(nodes, length)
         chosen.append(rows)
-        first += width
     return chosen
-
-
-def _best(scores: Tensor, count: int) -> Tensor:
-    """Places of the best finite scores, best first; of equal ones the earlier, which `topk` leaves open."""
-    cut = scores.topk(min(count, len(scores))).values[-1]
-    places = ((scores >= cut) & (scores > -math.inf)).nonzero().squeeze(1)
-    return places[scores[places].sort(descending=True, stable=True).indices[:count]]
 
 
 def _count_rows(state: Any) -> int:
