@@ -35,6 +35,7 @@ ALLOWED: dict[str, set[str]] = {
     "engine": {"runs", "tasks", "kernels"},
     "studies": {"runs", "tasks", "engine.api", "norms"},
     "report": {"runs", "studies", "norms", "data.tagging.scheme"},
+    "apps": {"runs", "engine.api", "nn", "data", "tasks"},
     "bench": {"norms", "nn", "kernels", "data", "tasks", "engine", "runs"},
 }
 NO_TORCH = (*FOUNDATION, "runs", "studies", "report")
@@ -47,7 +48,7 @@ ONLY_IN = {
     "optuna": {"studies/search/proposals.py"},
     "plotly": {"report"},
     "jinja2": {"report"},
-    "rich": {"engine/progress.py", "cli/look.py"},
+    "rich": {"engine/progress.py", "cli/look.py", "cli/ask.py"},
     "pooch": {"data"},
     "torchcrf": {"bench/sequence.py"},
     "seqeval": {"bench/ner.py"},

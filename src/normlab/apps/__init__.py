@@ -1,0 +1,1 @@
+"""Programs for people who have a trained model in hand."""

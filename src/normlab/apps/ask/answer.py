@@ -1,0 +1,67 @@
+"""What comes back for a question."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One way to understand a question.
+
+    Attributes:
+        sql: the query.
+        probability: the model's own, of this query among all that it could write; not calibrated.
+    """
+
+    sql: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Link:
+    """A word of the question and what it names: "table", "column" or "cell", and its name ("student.age")."""
+
+    word: str
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A question's answer.
+
+    Attributes:
+        question: as asked.
+        sql: the query that was run, or would be.
+        probability: see `Reading`.
+        columns: names of the result's columns; empty where nothing was run.
+        rows: tuples of values.
+        truncated: whether there are more rows than the limit.
+        readings: all that the search found, best first; `sql` is one of them.
+        links: what the words name.
+        notes: what a reader should know, one line each: a better-ranked reading that failed, columns left out, ...
+    """
+
+    question: str
+    sql: str
+    probability: float
+    columns: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+    truncated: bool
+    readings: tuple[Reading, ...]
+    links: tuple[Link, ...]
+    notes: tuple[str, ...] = ()
+
+    def as_values(self) -> dict[str, Any]:
+        """Return plain values for JSON; bytes become hexadecimal text."""
+        values = asdict(self)
+        values["rows"] = [[cell.hex() if isinstance(cell, bytes) else cell for cell in row] for row in self.rows]
+        return values
+
+    def to_pandas(self) -> Any:
+        """Return the rows as a pandas DataFrame. Raises: ImportError without pandas."""
+        import pandas
+
+        return pandas.DataFrame(self.rows, columns=list(self.columns))

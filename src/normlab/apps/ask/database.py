@@ -1,0 +1,161 @@
+"""A database and a trained model: question in, rows out.
+
+What is costly is done once: the schema is encoded and the cells are indexed when the database is opened (the index is
+cached), the model is loaded with the first question.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Self, cast
+
+from normlab.apps.ask.answer import Answer, Link, Reading
+from normlab.apps.ask.files import as_database
+from normlab.apps.ask.refusals import refuse_no_question, refuse_unknown_words
+from normlab.data.sql.sqlite import QueryError, QueryLimit, QueryResult, run_query
+from normlab.data.text.word_forms import is_word
+from normlab.engine.api import Run, load_run
+from normlab.errors import UserError
+from normlab.tasks.text2sql.config import Text2SqlConfig
+from normlab.tasks.text2sql.inputs.questions import questions_of
+from normlab.tasks.text2sql.linking.linker import NONE, Linked
+from normlab.tasks.text2sql.model.decoding import decode
+
+BEAM_SIZE, LIMIT, SECONDS = 8, 100, 10.0
+
+
+class Database:
+    """A database to be asked. Nothing of it is changed, and nothing is written beside it.
+
+    Args:
+        path: an SQLite file, a .csv, .tsv or .parquet file, or a folder of these.
+        model: a run of text2sql, or its folder.
+        beam_size: readings that are looked at.
+
+    Raises: UserError if the path holds no such thing, or the model is of another task.
+    """
+
+    def __init__(self, path: Path | str, model: Run | Path | str, *, beam_size: int = BEAM_SIZE) -> None:
+        self.model = model if isinstance(model, Run) else load_run(model)
+        if self.model.task.name != "text2sql":
+            raise UserError(f"{self.model.path} is a run of {self.model.task.name}: asking needs one of text2sql")
+        if beam_size < 1:
+            raise UserError(f"beam size {beam_size}: give 1 or more")
+        self._beam_size = beam_size
+        self._resources = ExitStack()
+        self.path = Path(path)
+        self._file, self.notes = as_database(self.path, self._resources)
+        card = self.model.folder.card()
+        self._config = cast(Text2SqlConfig, self.model.config)
+        # Training's databases are no business of this one.
+        self._questions = questions_of({**card, "schemas": []}, self._file.parent, self._config.linking)
+        self._known = {*card["words"]} if card.get("encoder") is None else None
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            self._name = self._questions.add_database(self._file)
+            self._questions.database(self._name)
+        self.notes += [str(warning.message).replace(f"{self._file}: ", "", 1) for warning in caught]
+        self.schema = self._questions.schemas[self._name]
+
+    def question(self, text: str, *, limit: int = LIMIT, seconds: float = SECONDS, run: bool = True) -> Answer:
+        """Answer a question.
+
+        Args:
+            limit: most rows.
+            seconds: deadline of the query.
+            run: False only writes the query.
+        Raises: UserError for what is no question, and where no query could be written.
+        """
+        refuse_no_question(text)
+        linked = self._questions.link(text, self._name)
+        self._refuse_unknown(linked)
+        readings = self._readings(text)
+        if not readings:
+            raise UserError("no query could be written for this question: ask it in other words")
+        chosen, result, notes = self._first_that_runs(readings, limit, seconds) if run else (readings[0], None, [])
+        return Answer(
+            question=text,
+            sql=chosen.sql,
+            probability=chosen.probability,
+            columns=result.columns if result else (),
+            rows=result.rows if result else [],
+            truncated=bool(result and result.truncated),
+            readings=tuple(readings),
+            links=tuple(self._links(linked)),
+            notes=tuple(notes),
+        )
+
+    def run(self, sql: str, *, limit: int = LIMIT, seconds: float = SECONDS) -> QueryResult:
+        """Run a query on the database, read-only. Raises: QueryError; UserError if the file cannot be read."""
+        return run_query(self._file, sql, seconds=seconds, max_rows=limit, max_cell=1_000_000)
+
+    def close(self) -> None:
+        """Remove what was made for this database."""
+        self._resources.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _readings(self, text: str) -> list[Reading]:
+        item = self._questions.encode(text, self._name)[0]
+        model: Any = self.model.model
+        [(_, answers)] = decode(
+            model, [item], self._questions, self._config, self.model.placement, beam_size=self._beam_size
+        )
+        return [Reading(answer.sql, math.exp(min(answer.log_prob, 0.0))) for answer in answers]
+
+    def _first_that_runs(
+        self, readings: list[Reading], limit: int, seconds: float
+    ) -> tuple[Reading, QueryResult | None, list[str]]:
+        """Return the best reading that runs, its result, and why better ones were passed over."""
+        notes: list[str] = []
+        for reading in readings:
+            try:
+                return reading, self.run(reading.sql, limit=limit, seconds=seconds), notes
+            except QueryLimit as error:  # says nothing against this reading: another one is no better answer
+                return reading, None, [*notes, f"not run to its end ({error}): {reading.sql}"]
+            except QueryError as error:
+                notes.append(f"a better-ranked reading does not run ({error}): {reading.sql}")
+        return readings[0], None, notes
+
+    def _refuse_unknown(self, linked: Linked) -> None:
+        if self._known is None:  # word pieces know every word
+            return
+        places = [place for place, word in enumerate(linked.words) if is_word(word)]
+        named = (linked.table_links.max(1, initial=0) > NONE) | (linked.column_links.max(1, initial=0) > NONE)
+        named |= linked.cell_links.any(1)
+        # A capital letter makes a word a candidate for a constant; only cells, numbers and quotes say what it is.
+        sure = [value for value in linked.values if value.kind in ("cell", "quoted", "date", "number")]
+        inside = {place for value in sure for place in range(value.start, value.end)}
+        refuse_unknown_words(
+            [linked.texts[place] for place in places],
+            [bool(named[place]) or place in inside for place in places],
+            [linked.words[place] in self._known for place in places],
+        )
+
+    def _links(self, linked: Linked) -> list[Link]:
+        """Return what each word names best: every table and column that matches as well as the best, and cells."""
+        found = []
+        for place, word in enumerate(linked.texts):
+            tables, columns = linked.table_links[place], linked.column_links[place]
+            best = max(tables.max(initial=NONE), columns.max(initial=NONE))
+            if best > NONE:
+                found += [Link(word, "table", self.schema.tables[n].name) for n in (tables == best).nonzero()[0]]
+                found += [Link(word, "column", self._column(n)) for n in (columns == best).nonzero()[0]]
+            found += [Link(word, "cell", self._column(n)) for n in linked.cell_links[place].nonzero()[0]]
+        return found
+
+    def _column(self, number: int) -> str:
+        column = self.schema.columns[number]
+        return column.name if column.table < 0 else f"{self.schema.tables[column.table].name}.{column.name}"
+
+
+def ask(path: Path | str, model: Run | Path | str, **options: Any) -> Database:
+    """Open a database for questions; see `Database`."""
+    return Database(path, model, **options)

@@ -1,0 +1,171 @@
+"""CSV, TSV and Parquet files as one database: a table each, named by the file, columns typed by what they hold."""
+
+from __future__ import annotations
+
+import csv
+import re
+import sqlite3
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+from normlab.data.sql.sqlite_schema import quoted
+from normlab.data.text.csv_rows import decoded_lines
+from normlab.errors import UserError
+
+SUFFIXES = (".csv", ".tsv", ".parquet")
+_INTEGER = re.compile(r"[+-]?\d{1,18}")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_CHUNK = 10_000
+
+
+def as_database(path: Path, resources: ExitStack) -> tuple[Path, list[str]]:
+    """Return an SQLite file with what a path holds, and lines that say what was made of it.
+
+    An SQLite file is returned as it is. Others are read into a temporary file, which goes when `resources` are closed.
+    Raises: UserError if there is nothing to read, or a file is damaged.
+    """
+    files = _tables(path)
+    if not files:
+        return path, []
+    folder = Path(resources.enter_context(tempfile.TemporaryDirectory(prefix="normlab-ask-")))
+    file = folder / f"{path.stem or 'tables'}.sqlite"
+    notes = []
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode=OFF")
+        for name, source in files.items():
+            columns, rows = _parquet(source) if source.suffix.lower() == ".parquet" else _text(source)
+            count, kinds = _fill(connection, name, columns, rows, source)
+            typed = ", ".join(f"{column} {kind.lower()}" for column, kind in zip(columns, kinds, strict=True))
+            notes.append(f"{source.name}: table {name}, {count} rows: {typed}")
+    return file, notes
+
+
+def _tables(path: Path) -> dict[str, Path]:
+    """Return table name -> file; nothing for an SQLite file."""
+    if path.is_dir():
+        found = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+        if not found:
+            raise UserError(f"{path} is a folder without {', '.join(SUFFIXES)} files: give those, or an SQLite file")
+    else:
+        found = [path] if path.suffix.lower() in SUFFIXES and path.is_file() else []
+    tables: dict[str, Path] = {}
+    for file in found:
+        name = re.sub(r"\W+", "_", file.stem).strip("_") or "table"
+        if name.lower() in {known.lower() for known in tables}:
+            raise UserError(f"{file} and {tables[name]} would be one table, {name}: rename one")
+        tables[name] = file
+    return tables
+
+
+def _text(path: Path) -> tuple[list[str], Iterator[Sequence[Any]]]:
+    """Return the names of the first line, and the rows below it."""
+    lines = decoded_lines(path)
+    first = next(lines, "")
+    reader = csv.reader(chain([first], lines), delimiter=_delimiter(first, path))
+    try:
+        header = next(reader)
+    except StopIteration:
+        raise UserError(f"{path} is empty: its first line must name the columns") from None
+    names = [name.strip() or f"column_{number}" for number, name in enumerate(header, start=1)]
+    _refuse_twice(names, path)
+    return names, _checked(reader, len(names), path)
+
+
+def _delimiter(header: str, path: Path) -> str:
+    """Return what parts the names of the first line: tabs in a .tsv, else the commonest of some signs."""
+    return "\t" if path.suffix.lower() == ".tsv" else max(",;\t|", key=header.count)
+
+
+def _checked(reader: Any, width: int, path: Path) -> Iterator[Sequence[Any]]:
+    try:
+        for row in reader:
+            if not row:
+                continue
+            if len(row) != width:
+                raise UserError(f"{path}:{reader.line_num}: {len(row)} cells for {width} columns: fix the line")
+            yield [cell if cell != "" else None for cell in row]
+    except csv.Error as error:
+        raise UserError(f"{path}:{reader.line_num}: cannot be read ({error}): check the file") from None
+
+
+def _parquet(path: Path) -> tuple[list[str], Iterator[Sequence[Any]]]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise UserError(f"{path}: reading parquet needs pyarrow: pip install 'normlab[parquet]'") from None
+    try:
+        file = pyarrow.parquet.ParquetFile(path)
+    except (OSError, ValueError, pyarrow.ArrowException) as error:
+        raise UserError(f"{path}: no parquet file ({str(error).splitlines()[0]}): check the file") from None
+    names = list(file.schema_arrow.names)
+    _refuse_twice(names, path)
+
+    def rows() -> Iterator[Sequence[Any]]:
+        try:
+            for batch in file.iter_batches(_CHUNK):
+                yield from zip(*(map(_plain, column.to_pylist()) for column in batch.columns), strict=True)
+        except (OSError, ValueError, pyarrow.ArrowException) as error:
+            raise UserError(f"{path}: damaged ({str(error).splitlines()[0]}): check the file") from None
+
+    return names, rows()
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as SQLite has it: dates and lists as text."""
+    if value is None or isinstance(value, int | float | str | bytes):
+        return int(value) if isinstance(value, bool) else value
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+def _refuse_twice(names: list[str], path: Path) -> None:
+    known: set[str] = set()
+    for name in names:
+        if name.lower() in known:
+            raise UserError(f"{path}: two columns are named {name}: rename one")
+        known.add(name.lower())
+
+
+def _fill(
+    connection: sqlite3.Connection, table: str, columns: list[str], rows: Iterable[Sequence[Any]], path: Path
+) -> tuple[int, list[str]]:
+    """Write a table; return its rows and its columns' types, INTEGER, REAL or TEXT."""
+    cells = ", ".join("?" * len(columns))
+    raw = quoted(f"{table} as read")
+    connection.execute(f"CREATE TABLE {raw} ({', '.join(map(quoted, columns))})")
+    kinds = ["INTEGER"] * len(columns)
+    count, waiting = 0, iter(rows)
+    while chunk := list(islice(waiting, _CHUNK)):
+        for place, column in enumerate(zip(*chunk, strict=True)):
+            kinds[place] = _kind(column, kinds[place])
+        try:
+            connection.execute("BEGIN")
+            connection.executemany(f"INSERT INTO {raw} VALUES ({cells})", chunk)
+            connection.execute("COMMIT")
+        except (sqlite3.Error, OverflowError) as error:
+            raise UserError(f"{path}: cannot be taken in ({error}): check the file") from None
+        count += len(chunk)
+    typed = ", ".join(f"{quoted(name)} {kind}" for name, kind in zip(columns, kinds, strict=True))
+    connection.execute(f"CREATE TABLE {quoted(table)} ({typed})")
+    connection.execute(f"INSERT INTO {quoted(table)} SELECT * FROM {raw}")
+    connection.execute(f"DROP TABLE {raw}")
+    return count, kinds
+
+
+def _kind(values: Iterable[Any], so_far: str) -> str:
+    """Return the narrowest type for values, not narrower than the one so far; 007 is text."""
+    kind = so_far
+    for value in values:
+        if value is None or kind == "TEXT":
+            continue
+        if isinstance(value, bytes):
+            return "TEXT"
+        text = str(value)
+        if _INTEGER.fullmatch(text) and not (len(text.lstrip("+-")) > 1 and text.lstrip("+-").startswith("0")):
+            continue
+        kind = "REAL" if _NUMBER.fullmatch(text) and not re.match(r"[+-]?0\d", text) else "TEXT"
+    return kind

@@ -1,0 +1,199 @@
+"""The verb `ask`: questions in plain words to a database, once, from a pipe, or at a prompt."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from normlab.cli.parser import add_verb, at_least
+from normlab.errors import UserError
+
+
+def _add_ask(verbs: Any, arguments: list[str]) -> None:
+    parser = add_verb(verbs, "ask", "ask a database in plain words", _ask)
+    parser.add_argument(
+        "database", type=Path, metavar="DATABASE", help="an SQLite file; .csv, .tsv or .parquet; or a folder of these"
+    )
+    parser.add_argument("question", nargs="?", help="in English; `-` reads one a line; none opens a prompt")
+    parser.add_argument("--model", type=Path, metavar="RUN", help="a trained run of text2sql")
+    parser.add_argument("--sql", metavar="QUERY", help="run this query instead, read-only")
+    parser.add_argument("--limit", type=int, default=100, help="most rows [100]")
+    parser.add_argument("--timeout", type=float, default=10.0, help="seconds for the query [10]")
+    parser.add_argument("--beam-size", type=int, default=8, help="readings that are looked at [8]")
+    parser.add_argument("--dry-run", action="store_true", help="write the query, do not run it")
+    parser.add_argument("--explain", action="store_true", help="show what the words name, and the other readings")
+    forms = parser.add_mutually_exclusive_group()
+    forms.add_argument("--json", action="store_true", help="print answers as JSON, one a line")
+    forms.add_argument("--csv", action="store_true", help="print the rows as CSV")
+    forms.add_argument("--sql-only", action="store_true", help="print the query only")
+
+
+def _ask(options: argparse.Namespace) -> int:
+    at_least(1, limit=options.limit, beam_size=options.beam_size)
+    if not options.timeout > 0:
+        raise UserError(f"--timeout {options.timeout:g}: give more than 0 seconds")
+    if options.sql is not None:
+        return _run_sql(options)
+    if options.model is None:
+        raise UserError(
+            "--model RUN is needed: a folder that `normlab train text2sql` made; none ships with normlab yet"
+        )
+    from normlab.apps.ask import Database
+
+    with Database(options.database, options.model, beam_size=options.beam_size) as database:
+        for note in database.notes:
+            print(f"normlab: {note}", file=sys.stderr)
+        if options.question is None and sys.stdin.isatty():
+            return _prompt(database, options)
+        if options.question not in (None, "-"):
+            return _answer(database, options.question, options)
+        return _answer_lines(database, options)
+
+
+def _run_sql(options: argparse.Namespace) -> int:
+    from contextlib import ExitStack
+
+    from normlab.apps.ask.files import as_database
+    from normlab.data.sql.sqlite import QueryError, run_query
+
+    if options.question is not None:
+        raise UserError("--sql and a question exclude each other: give one")
+    with ExitStack() as resources:
+        file, notes = as_database(options.database, resources)
+        for note in notes:
+            print(f"normlab: {note}", file=sys.stderr)
+        try:
+            result = run_query(file, options.sql, seconds=options.timeout, max_rows=options.limit, max_cell=1_000_000)
+        except QueryError as error:
+            raise UserError(f"the query was not run: {error}") from None
+    if options.json:
+        rows = [[cell.hex() if isinstance(cell, bytes) else cell for cell in row] for row in result.rows]
+        print(json.dumps({"columns": result.columns, "rows": rows, "truncated": result.truncated}, ensure_ascii=False))
+    else:
+        _print_rows(result.columns, result.rows, result.truncated, as_csv=options.csv)
+    return 0
+
+
+def _answer(database: Any, question: str, options: argparse.Namespace) -> int:
+    answer = database.question(
+        question, limit=options.limit, seconds=options.timeout, run=not (options.dry_run or options.sql_only)
+    )
+    if options.json:
+        print(json.dumps(answer.as_values(), ensure_ascii=False))
+        return 0
+    if options.sql_only:
+        print(answer.sql)
+        return 0
+    for note in answer.notes:
+        print(f"normlab: {note}", file=sys.stderr)
+    if not options.csv:
+        print(answer.sql)
+    if options.explain:
+        _explain(answer)
+    if not options.dry_run and answer.columns:
+        _print_rows(answer.columns, answer.rows, answer.truncated, as_csv=options.csv)
+    return 0
+
+
+def _answer_lines(database: Any, options: argparse.Namespace) -> int:
+    """Answer each line of standard input; a question that has no answer is named and does not end the others."""
+    failed = 0
+    for number, line in enumerate(sys.stdin, start=1):
+        if line.strip():
+            try:
+                _answer(database, line.strip(), options)
+            except UserError as error:
+                failed = 1
+                print(f"normlab: line {number}: {error}", file=sys.stderr)
+    return failed
+
+
+def _prompt(database: Any, options: argparse.Namespace) -> int:
+    """Ask for questions until the end of input; a number runs another reading of the last question."""
+    with suppress(ImportError):
+        import readline  # noqa: F401 - lines can be edited and found again
+    readings: tuple[Any, ...] = ()
+    print("Ask in English; a number runs another reading, an empty line or Ctrl-D ends.")
+    while line := next(_lines(), ""):
+        try:
+            if line.isdecimal() and readings:
+                _other_reading(database, readings, int(line), options)
+                continue
+            answer = database.question(line, limit=options.limit, seconds=options.timeout, run=not options.dry_run)
+        except UserError as error:
+            print(f"normlab: {error}")
+            continue
+        readings = answer.readings
+        for note in answer.notes:
+            print(f"normlab: {note}")
+        print(answer.sql)
+        _print_rows(answer.columns, answer.rows, answer.truncated)
+        _explain(answer)
+    return 0
+
+
+def _lines() -> Iterator[str]:
+    with suppress(EOFError):
+        yield input("? ").strip()
+
+
+def _other_reading(database: Any, readings: tuple[Any, ...], number: int, options: argparse.Namespace) -> None:
+    from normlab.data.sql.sqlite import QueryError
+
+    if not 1 <= number <= len(readings):
+        raise UserError(f"there is no reading {number}: 1 to {len(readings)}")
+    sql = readings[number - 1].sql
+    print(sql)
+    try:
+        result = database.run(sql, limit=options.limit, seconds=options.timeout)
+    except QueryError as error:
+        raise UserError(f"this reading does not run: {error}") from None
+    _print_rows(result.columns, result.rows, result.truncated)
+
+
+def _explain(answer: Any) -> None:
+    named: dict[str, list[str]] = {}
+    for link in answer.links:
+        named.setdefault(link.word, []).append(f"{link.kind} {link.name}")
+    for word, names in named.items():
+        more = f", and {len(names) - 3} more" if len(names) > 3 else ""
+        print(f"  {word}: {', '.join(names[:3])}{more}")
+    for number, reading in enumerate(answer.readings, start=1):
+        sign = "*" if reading.sql == answer.sql else " "
+        print(f" {sign}{number}  {reading.probability:6.1%}  {reading.sql}")
+
+
+def _print_rows(columns: Any, rows: Any, truncated: bool, *, as_csv: bool = False) -> None:
+    if as_csv:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows([cell.hex() if isinstance(cell, bytes) else cell for cell in row] for row in rows)
+    elif columns:
+        from rich.console import Console
+        from rich.markup import escape
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(*[escape(str(column)) for column in columns])
+        for row in rows:
+            table.add_row(*[Text(_shown(cell)) for cell in row])
+        Console(markup=False, highlight=False).print(table)
+        print(f"{len(rows)} row{'' if len(rows) == 1 else 's'}")
+    if truncated:
+        print("there are more rows: --limit", file=sys.stderr)
+
+
+def _shown(cell: Any) -> str:
+    if cell is None:
+        return ""
+    text = f"{len(cell)} bytes" if isinstance(cell, bytes) else str(cell)
+    return text if len(text) <= 200 else f"{text[:199]}…"
+
+
+VERBS = (_add_ask,)
