@@ -9,11 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from normlab.kernels.augment.dispatch import available, crop_flip_normalise
+from normlab.kernels.augment import AUGMENT
 
-pytestmark = pytest.mark.skipif(
-    not available(torch.zeros(1, 1, 1, 1, dtype=torch.uint8)), reason="the kernel is not built here"
-)
+pytestmark = pytest.mark.skipif(bool(AUGMENT.reason_against_cpu()), reason="the kernel is not built here")
 MEAN, STD = (0.49, 0.48, 0.45), (0.2, 0.3, 0.25)
 
 
@@ -53,7 +51,8 @@ def test_the_batch_equals_images_cropped_and_flipped_one_by_one(
     draws = {name: torch.randint(0, 2 * pad + 1, (7,)) for name in ("top", "left") if "crop" not in absent}
     draws |= {name: torch.rand(7) < 0.5 for name in ("mirrored", "upturned") if name not in absent}
     options = {"pad": pad, "dtype": dtype, "memory_format": memory_format}
-    found = crop_flip_normalise(images, index, mean=MEAN, std=STD, **options, **draws)  # type: ignore[arg-type]
+    found = AUGMENT.try_call(images, index, mean=MEAN, std=STD, **options, **draws)  # type: ignore[arg-type]
+    assert found is not None
     assert found.dtype == dtype
     assert found.is_contiguous(memory_format=memory_format)
     tolerance = 1e-6 if dtype == torch.float32 else 2**-8
@@ -63,17 +62,17 @@ def test_the_batch_equals_images_cropped_and_flipped_one_by_one(
 def test_an_index_outside_of_the_images_is_an_error() -> None:
     images = torch.zeros(2, 3, 4, 4, dtype=torch.uint8)
     with pytest.raises(IndexError, match="2 images"):
-        crop_flip_normalise(images, torch.tensor([2]), mean=MEAN, std=STD)
+        AUGMENT.try_call(images, torch.tensor([2]), mean=MEAN, std=STD)
 
 
 def test_a_draw_of_another_length_is_an_error() -> None:
     images = torch.zeros(2, 3, 4, 4, dtype=torch.uint8)
     with pytest.raises(ValueError, match=r"\(1,\)"):
-        crop_flip_normalise(images, torch.tensor([0]), mean=MEAN, std=STD, mirrored=torch.ones(2).bool())
+        AUGMENT.try_call(images, torch.tensor([0]), mean=MEAN, std=STD, mirrored=torch.ones(2).bool())
 
 
 def test_images_that_the_kernel_does_not_take_are_left_to_the_reference() -> None:
-    images = torch.zeros(2, 3, 4, 4, dtype=torch.uint8)
-    assert available(images)
-    assert not available(images.float())
-    assert not available(images[..., ::2])
+    images, index = torch.zeros(2, 3, 4, 4, dtype=torch.uint8), torch.tensor([0])
+    assert AUGMENT.try_call(images, index, mean=MEAN, std=STD) is not None
+    assert AUGMENT.try_call(images.float(), index, mean=MEAN, std=STD) is None
+    assert AUGMENT.try_call(images[..., ::2], index, mean=MEAN, std=STD) is None

@@ -1,4 +1,4 @@
-"""A measured choice: made once, kept on disk, robust against a twin that fails and a file that is damaged."""
+"""A measured choice: made once, kept on disk, robust against a kernel that fails and a file that is damaged."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from normlab.kernels.crf import LOSS
+from normlab.kernels.maps import MEAN
+from normlab.kernels.norm import NORM
 from normlab.kernels.runtime import gpu
 from normlab.kernels.runtime.choice import Choices, Work
 
@@ -31,30 +34,30 @@ def fails() -> float:
 
 def test_the_faster_one_is_chosen_by_family(tmp_path: Path) -> None:
     choices = Choices("gpu", Stopwatch(), tmp_path)
-    assert choices.prefers_twin("norm", "128x16", lambda: 1.0, lambda: 2.0)
-    assert not choices.prefers_twin("norm", "8x16", lambda: 3.0, lambda: 2.0)
+    assert choices.prefers_kernel("norm", "128x16", lambda: 1.0, lambda: 2.0)
+    assert not choices.prefers_kernel("norm", "8x16", lambda: 3.0, lambda: 2.0)
     assert choices.ratios() == {"norm 128x16": 0.5, "norm 8x16": 1.5}
 
 
 def test_it_is_measured_once_on_a_machine_and_anew_on_another(tmp_path: Path) -> None:
-    Choices("gpu", Stopwatch(), tmp_path).prefers_twin("norm", "a", lambda: 1.0, lambda: 2.0)
+    Choices("gpu", Stopwatch(), tmp_path).prefers_kernel("norm", "a", lambda: 1.0, lambda: 2.0)
     again, other = Stopwatch(), Stopwatch()
-    assert Choices("gpu", again, tmp_path).prefers_twin("norm", "a", lambda: 9.0, lambda: 2.0)
+    assert Choices("gpu", again, tmp_path).prefers_kernel("norm", "a", lambda: 9.0, lambda: 2.0)
     assert again.calls == 0
-    assert not Choices("another gpu", other, tmp_path).prefers_twin("norm", "a", lambda: 9.0, lambda: 2.0)
+    assert not Choices("another gpu", other, tmp_path).prefers_kernel("norm", "a", lambda: 9.0, lambda: 2.0)
     assert other.calls > 0
 
 
-def test_a_twin_that_raises_is_not_taken(tmp_path: Path) -> None:
-    assert not Choices("gpu", Stopwatch(), tmp_path).prefers_twin("norm", "a", fails, lambda: 2.0)
-    assert not Choices("gpu", Stopwatch(), tmp_path).prefers_twin("norm", "a", lambda: 1.0, lambda: 2.0)
+def test_a_kernel_that_raises_is_not_used(tmp_path: Path) -> None:
+    assert not Choices("gpu", Stopwatch(), tmp_path).prefers_kernel("norm", "a", fails, lambda: 2.0)
+    assert not Choices("gpu", Stopwatch(), tmp_path).prefers_kernel("norm", "a", lambda: 1.0, lambda: 2.0)
 
 
 def test_a_damaged_file_is_measured_anew(tmp_path: Path) -> None:
-    Choices("gpu", Stopwatch(), tmp_path).prefers_twin("norm", "a", lambda: 1.0, lambda: 2.0)
+    Choices("gpu", Stopwatch(), tmp_path).prefers_kernel("norm", "a", lambda: 1.0, lambda: 2.0)
     file = next(tmp_path.glob("choices-*.json"))
     file.write_text("{")
-    assert not Choices("gpu", Stopwatch(), tmp_path).prefers_twin("norm", "a", lambda: 9.0, lambda: 2.0)
+    assert not Choices("gpu", Stopwatch(), tmp_path).prefers_kernel("norm", "a", lambda: 9.0, lambda: 2.0)
     assert json.loads(file.read_text()) == {"norm a": 4.5}
 
 
@@ -62,24 +65,18 @@ def test_what_two_processes_measure_at_once_is_kept_of_both(tmp_path: Path) -> N
     one, two = Choices("gpu", Stopwatch(), tmp_path), Choices("gpu", Stopwatch(), tmp_path)
     one.ratios()
     two.ratios()
-    one.prefers_twin("norm", "a", lambda: 1.0, lambda: 2.0)
-    two.prefers_twin("norm", "b", lambda: 1.0, lambda: 4.0)
+    one.prefers_kernel("norm", "a", lambda: 1.0, lambda: 2.0)
+    two.prefers_kernel("norm", "b", lambda: 1.0, lambda: 4.0)
     assert Choices("gpu", Stopwatch(), tmp_path).ratios() == {"norm a": 0.5, "norm b": 0.25}
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
-def test_without_a_gpu_no_twin_is_in_use_and_the_doctor_says_why() -> None:
-    x = torch.randn(1, 2, 3, 3)
-    assert not gpu.takes_norm(x, None)
-    assert not gpu.takes_crf(x[0], x[0])
-    assert gpu.lstm_runner(x[0], None, x[0]) is None
-    assert gpu.augmenter(x.byte()) is None
+def test_without_a_gpu_the_doctor_says_why_no_triton_kernel_runs() -> None:
     assert gpu.status().startswith("none (")
+    assert NORM.reason_against_gpu() == LOSS.reason_against_gpu() == gpu.reason_against() != ""
+    assert MEAN.reason_against_gpu() == "there is no Triton implementation"
 
 
-@pytest.mark.parametrize("name", ["norm", "norm_backward", "crf_loss", "crf_loss_backward", "crf_viterbi"])
+@pytest.mark.parametrize("name", ["crf_loss", "crf_loss_backward", "crf_viterbi"])
 def test_the_operators_have_a_cuda_implementation(name: str) -> None:
-    import normlab.kernels.crf.dispatch
-    import normlab.kernels.norm.operators  # noqa: F401 - the operators
-
     assert torch._C._dispatch_has_kernel_for_dispatch_key(f"normlab::{name}", "CUDA")

@@ -9,13 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from normlab.kernels.conv import dispatch as conv
-from normlab.kernels.runtime import build
+from normlab.kernels.conv import CONV
 from normlab.nn.resnet import HeConv2d, ResNet
 
-needs_kernel = pytest.mark.skipif(
-    not conv.available() or build.load_glue() is None, reason="no AVX512-BF16 here, or AMX, or no compiler"
-)
+needs_kernel = pytest.mark.skipif(bool(CONV.reason_against_cpu()), reason="no AVX512-BF16 here, or AMX, or no compiler")
 
 
 def maps(*shape: int) -> Tensor:
@@ -24,7 +21,7 @@ def maps(*shape: int) -> Tensor:
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int) -> Tensor:
     with torch.autocast("cpu", torch.bfloat16):
-        found = conv.attempt(x, weight, bias, stride)
+        found = CONV.try_call(x, weight, bias, stride)
     assert found is not None
     return found
 
@@ -123,12 +120,12 @@ def test_a_second_derivative_is_that_of_torch() -> None:
 )
 def test_what_it_does_not_take_is_left_to_torch(x: Tensor, weight: Tensor) -> None:
     with torch.autocast("cpu", torch.bfloat16):
-        assert conv.attempt(x, weight, None, 1) is None
+        assert CONV.try_call(x, weight, None, 1) is None
 
 
 @needs_kernel
 def test_without_autocast_types_are_not_mixed() -> None:
-    assert conv.attempt(maps(2, 16, 8, 8), torch.randn(16, 16, 3, 3), None, 1) is None
+    assert CONV.try_call(maps(2, 16, 8, 8), torch.randn(16, 16, 3, 3), None, 1) is None
 
 
 @pytest.mark.parametrize("norm", ["batch", "none"])
@@ -142,14 +139,14 @@ def test_a_network_learns_the_same_with_and_without_the_kernel(norm: str, monkey
         return [loss, *torch.autograd.grad(loss, list(model.parameters()))]
 
     found = gradients()
-    monkeypatch.setattr(conv, "attempt", lambda *_: None)
+    monkeypatch.setattr(CONV, "try_call", lambda *_: None)
     for ours, theirs in zip(found, gradients(), strict=True):
         difference = torch.linalg.vector_norm(ours - theirs) / torch.linalg.vector_norm(theirs)
         assert difference < 0.1, f"{tuple(ours.shape)}: {difference}"
 
 
-def test_where_it_cannot_be_had_a_layer_is_torchs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conv, "_convolution", lambda: lambda *_: None)
+def test_where_it_is_unavailable_a_layer_is_torchs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CONV, "_run", lambda *_: None)
     layer, x = HeConv2d(16, 16, norm="batch"), maps(2, 16, 8, 8)
     with torch.autocast("cpu", torch.bfloat16):
         torch.testing.assert_close(layer(x), F.conv2d(x, layer.weight.bfloat16(), padding=1))
@@ -157,4 +154,4 @@ def test_where_it_cannot_be_had_a_layer_is_torchs(monkeypatch: pytest.MonkeyPatc
 
 def test_where_amx_multiplies_faster_torch_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True, "amx_bf16": True})
-    assert not conv.available()
+    assert "AMX" in CONV.reason_against_cpu()

@@ -1,19 +1,23 @@
-"""The compiled CRF equals the float64 reference, whatever the scores, and steps aside elsewhere."""
+"""The compiled CRF equals the float64 reference, whatever the scores, and refuses what it does not take."""
 
 from __future__ import annotations
 
 import copy
+from unittest.mock import patch
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from normlab.kernels.crf import dispatch as twin
-from normlab.kernels.runtime import build
+from normlab.kernels.crf import LOSS, MARGINALS, VITERBI, operators
 from normlab.nn import LinearChainCRF
 
-needs_twin = pytest.mark.skipif(build.load("crf") is None, reason="the compiled CRF cannot be had here")
+needs_kernel = pytest.mark.skipif(bool(LOSS.reason_against_cpu()), reason="the compiled CRF is unavailable here")
+
+
+def log_z(crf, emissions):
+    return LOSS.try_call(emissions, None, None, crf._scores(), crf._legal(), "none")
 
 
 @st.composite
@@ -54,12 +58,12 @@ def losses_and_gradients(crf, emissions, tags, mask, dtype):
     return [nll, log_z, emissions.grad, *(p.grad for p in crf.parameters())]
 
 
-@needs_twin
+@needs_kernel
 @given(problems())
 @settings(max_examples=40, deadline=None)
 def test_losses_and_gradients_equal_the_float64_reference(problem):
     crf, emissions, *_ = problem
-    assert twin.applies(emissions, crf.transitions)
+    assert log_z(crf, emissions) is not None
     found = losses_and_gradients(*problem, torch.float32)
     expected = losses_and_gradients(*problem, torch.float64)
     scale = max(1.0, float(emissions.abs().max()))
@@ -69,7 +73,7 @@ def test_losses_and_gradients_equal_the_float64_reference(problem):
         assert (value - exact).abs().max() <= tolerance
 
 
-@needs_twin
+@needs_kernel
 @given(problems())
 @settings(max_examples=40, deadline=None)
 def test_viterbi_finds_a_path_as_good_as_the_references(problem):
@@ -85,7 +89,7 @@ def test_viterbi_finds_a_path_as_good_as_the_references(problem):
     torch.testing.assert_close(score, best_score, rtol=1e-6, atol=1e-4)
 
 
-@needs_twin
+@needs_kernel
 @given(problems())
 @settings(max_examples=30, deadline=None)
 def test_marginals_without_gradient_equal_the_reference(problem):
@@ -96,7 +100,7 @@ def test_marginals_without_gradient_equal_the_reference(problem):
     assert (found - exact).abs().max() <= 1e-5 * max(1.0, float(emissions.abs().max()) / 20)
 
 
-@needs_twin
+@needs_kernel
 def test_scores_that_underflow_a_probability_are_summed_in_log_space():
     # The only path that counts in the end starts with a probability of e^-200.
     crf = LinearChainCRF(3)
@@ -112,7 +116,7 @@ def test_scores_that_underflow_a_probability_are_summed_in_log_space():
     assert exact[0, 0, 2] > 0.99
 
 
-@needs_twin
+@needs_kernel
 def test_two_thousand_words_keep_their_digits():
     torch.manual_seed(0)
     crf = LinearChainCRF(17)
@@ -124,7 +128,7 @@ def test_two_thousand_words_keep_their_digits():
         assert (value - exact).abs().max() <= 1e-5 * exact.abs().max()
 
 
-@needs_twin
+@needs_kernel
 def test_the_number_of_threads_changes_rounding_at_most():
     torch.manual_seed(0)
     crf = LinearChainCRF(17)
@@ -141,7 +145,7 @@ def test_the_number_of_threads_changes_rounding_at_most():
         torch.testing.assert_close(one, two, rtol=1e-5, atol=1e-5)
 
 
-@needs_twin
+@needs_kernel
 def test_the_operators_keep_torchs_contract():
     crf = LinearChainCRF(3)
     emissions, tags, mask = (
@@ -151,12 +155,12 @@ def test_the_operators_keep_torchs_contract():
     )
     scores = crf.constrained_scores()
     checks = ("test_schema", "test_autograd_registration", "test_faketensor")
-    torch.library.opcheck(twin.crf_loss, (emissions, tags, mask, *scores), test_utils=checks)
+    torch.library.opcheck(operators.crf_loss, (emissions, tags, mask, *scores), test_utils=checks)
     plain = tuple(score.detach() for score in scores)
-    torch.library.opcheck(twin.crf_viterbi, (emissions.detach(), mask, *plain), test_utils=checks)
+    torch.library.opcheck(operators.crf_viterbi, (emissions.detach(), mask, *plain), test_utils=checks)
 
 
-@needs_twin
+@needs_kernel
 def test_the_operator_has_the_gradients_of_the_direct_call(monkeypatch):
     crf = LinearChainCRF(5)
     problem = crf, torch.randn(3, 6, 5), torch.randint(5, (3, 6)), torch.rand(3, 6) < 0.7
@@ -167,18 +171,49 @@ def test_the_operator_has_the_gradients_of_the_direct_call(monkeypatch):
     assert torch.equal(crf.viterbi(problem[1]), copy.deepcopy(crf).double().viterbi(problem[1].double()))
 
 
-@needs_twin
+@needs_kernel
 def test_a_wrong_tag_is_refused():
     crf = LinearChainCRF(3)
     with pytest.raises(ValueError, match=r"0\.\.2; row 1"):
         crf.nll(torch.zeros(2, 2, 3), torch.tensor([[0, 2], [0, 3]]))
 
 
-def test_it_steps_aside_for_other_types_and_when_switched_off(monkeypatch):
+@needs_kernel
+def test_it_refuses_other_types_and_says_so():
     crf = LinearChainCRF(4)
-    emissions = torch.randn(2, 5, 4)
-    assert not twin.applies(emissions.double(), crf.transitions)
+    assert log_z(crf, torch.randn(2, 5, 4).double()) is None
+    assert "torch.float64" in LOSS.reason()
+    assert MARGINALS.try_call(torch.randn(2, 5, 4), None, crf._scores(), crf._legal()) is None
+    assert MARGINALS.reason() == "gradients are recorded"
+
+
+@needs_kernel
+@pytest.mark.parametrize("mask_type", [torch.bool, torch.uint8])
+def test_masks_and_tags_of_any_layout_and_type_are_taken(mask_type):
+    crf, emissions = LinearChainCRF(4), torch.randn(3, 5, 4)
+    tags, mask = torch.randint(4, (5, 3)).t(), torch.ones(5, 3, dtype=mask_type).t()
+    expected = crf.nll(emissions, tags.contiguous())
+    with patch.object(LOSS, "refuse", side_effect=AssertionError):
+        assert torch.equal(crf.nll(emissions, tags.int(), mask), expected)
+
+
+def test_the_reference_gives_the_same(monkeypatch):
+    crf, emissions = LinearChainCRF(4), torch.randn(2, 5, 4)
     before = crf.log_partition(emissions), crf.viterbi(emissions)
-    monkeypatch.setattr(build, "load", lambda name: None)
-    assert not twin.applies(emissions, crf.transitions)
+    for kernel in (LOSS, VITERBI):
+        monkeypatch.setattr(kernel, "try_call", lambda *_: None)
     torch.testing.assert_close((crf.log_partition(emissions), crf.viterbi(emissions)), before)
+
+
+@needs_kernel
+def test_the_operator_has_the_second_derivative_of_the_reference():
+    crf, leaf = LinearChainCRF(3), torch.randn(2, 4, 3, requires_grad=True)
+    mask = torch.ones(2, 4).bool()
+    penalties = []
+    for dtype in (torch.float32, torch.float64):
+        x, scores = leaf.to(dtype), [score.to(dtype) for score in crf._scores()]
+        exact = copy.deepcopy(crf).double()
+        losses = operators.crf_loss(x, None, mask, *scores)[0] if dtype == torch.float32 else exact.log_partition(x)
+        (slope,) = torch.autograd.grad(losses.sum(), x, create_graph=True)
+        penalties.append(torch.autograd.grad(slope.square().sum(), leaf)[0])
+    torch.testing.assert_close(*penalties, rtol=1e-4, atol=1e-5)

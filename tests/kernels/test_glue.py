@@ -1,15 +1,16 @@
-"""The kernels give the same results through the glue of C++ and through Python, and do without the glue."""
+"""The glue keeps autograd's contract; where it cannot be built, the references run."""
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from normlab.kernels.norm import dispatch as norm
+from normlab.kernels.crf import LOSS, VITERBI
+from normlab.kernels.lstm import LSTM
+from normlab.kernels.norm import NORM, TRACK
 from normlab.kernels.runtime import build
 from normlab.nn import LayerNormLSTM, LinearChainCRF
 from normlab.norms import NORMS
@@ -20,10 +21,10 @@ SCHEMES = ["batch", "instance", "layer", "group", "batch_instance"]
 
 @pytest.fixture
 def without_glue(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("normlab.kernels.runtime.glue.glue", lambda *_: None)
-    monkeypatch.setattr("normlab.kernels.lstm.dispatch._glue", lambda: None)
-    monkeypatch.setattr(norm, "_connected", lambda: None)
-    monkeypatch.setattr(norm, "_through_glue", lambda: lambda *_: None)
+    monkeypatch.setattr(build, "load_glue", lambda: None)
+    monkeypatch.setitem(build._reasons, build.GLUE, "no headers")
+    for kernel in (NORM, TRACK, LSTM, LOSS, VITERBI):
+        monkeypatch.setattr(kernel, "_run", kernel._connect_and_run)
 
 
 def norm_step(name: str, dtype: torch.dtype, with_residual: bool) -> list[Tensor]:
@@ -62,27 +63,27 @@ def sequence_step(reduction: str = "mean", constrained: bool = True) -> list[Ten
 @pytest.mark.parametrize("name", SCHEMES)
 @pytest.mark.parametrize("with_residual", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_norm_is_the_same_with_and_without_glue(
+def test_a_norm_is_that_of_the_reference(
     name: str, with_residual: bool, dtype: torch.dtype, request: pytest.FixtureRequest
 ) -> None:
-    through_glue = norm_step(name, dtype, with_residual)
+    by_kernel = norm_step(name, dtype, with_residual)
     request.getfixturevalue("without_glue")
-    for found, wanted in zip(through_glue, norm_step(name, dtype, with_residual), strict=True):
-        torch.testing.assert_close(found, wanted, rtol=1e-6, atol=1e-6)
+    tolerance = 1e-4 if dtype == torch.float32 else 3e-2
+    for one, other in zip(by_kernel, norm_step(name, dtype, with_residual), strict=True):
+        assert (one.double() - other).norm() <= tolerance * other.double().norm().clamp(min=1.0)
 
 
 @needs_glue
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none", "token_mean"])
 @pytest.mark.parametrize("constrained", [False, True])
-def test_sequence_layers_are_the_same_with_and_without_glue(
+def test_sequence_layers_are_those_of_the_reference(
     reduction: str, constrained: bool, request: pytest.FixtureRequest
 ) -> None:
-    through_glue = sequence_step(reduction, constrained)
+    by_kernel = sequence_step(reduction, constrained)
     request.getfixturevalue("without_glue")
-    for found, wanted in zip(through_glue, sequence_step(reduction, constrained), strict=True):
-        # BLAS may add up in another order; where layer norm meets a variance near 0, that is magnified.
-        tolerance = 2e-5 * wanted.abs().max().clamp(min=1.0)
-        assert (found - wanted).abs().max() <= tolerance
+    for one, other in zip(by_kernel, sequence_step(reduction, constrained), strict=True):
+        # Where layer norm meets a variance near 0, rounding is magnified.
+        assert (one - other).abs().max() <= 2e-3 * other.abs().max().clamp(min=1.0)
 
 
 @needs_glue
@@ -131,6 +132,7 @@ def test_steps_do_not_pile_up_memory() -> None:
     assert tensors() <= before
 
 
-def test_everything_runs_without_glue(without_glue: Iterator[None]) -> None:
+def test_without_glue_the_references_run_and_the_kernels_say_why(without_glue: None) -> None:
     assert all(norm_step(name, torch.float32, True)[0].isfinite().all() for name in SCHEMES)
     assert sequence_step()[3].isfinite()
+    assert NORM.reason() == LSTM.reason() == LOSS.reason() == "no headers"

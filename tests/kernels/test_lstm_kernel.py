@@ -11,15 +11,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from normlab.kernels.lstm import dispatch as twin
-from normlab.kernels.runtime import build
+from normlab.kernels.lstm import LSTM, operators
 from normlab.nn import LayerNormLSTM
 
 needs_bfloat16 = pytest.mark.skipif(
-    not twin.available() or build.load_glue() is None or not torch.cpu.get_capabilities().get("avx512_bf16"),
+    bool(LSTM.reason_against_cpu()) or not torch.cpu.get_capabilities().get("avx512_bf16"),
     reason="no bfloat16 products in hardware, or no compiler",
 )
-needs_twin = pytest.mark.skipif(not twin.available(), reason="the compiled LSTM cannot be had here")
+needs_kernel = pytest.mark.skipif(bool(LSTM.reason_against_cpu()), reason="the compiled LSTM is unavailable here")
+
+
+def layer_of(lstm: LayerNormLSTM, x: Tensor) -> tuple[Tensor, ...] | None:
+    """What the kernel answers for the first layer of an LSTM, x being (T, B, D)."""
+    weights = [lstm._weights(suffix) for suffix in lstm._suffixes(0)]
+    states = x.new_zeros(2, len(weights), x.shape[1], lstm.hidden_size)
+    return LSTM.try_call(x, (states[0], states[1]), weights, None, lstm.eps)
+
+
+def switched_off(*arguments: object) -> None:
+    return None
 
 
 def outputs_and_gradients(lstm, x, hx, lengths, dtype):
@@ -66,17 +76,18 @@ def problems(draw):
     return lstm, x, hx, lengths
 
 
-@needs_twin
+@needs_kernel
 @given(problems())
 @settings(max_examples=30, deadline=None)
 def test_outputs_and_gradients_equal_the_float64_reference(problem):
     lstm, x, hx, lengths = problem
-    assert twin.runner(x, None) is not None, "this test must not compare the reference with itself"
+    x_tbd = x.transpose(0, 1) if lstm.batch_first else x
+    assert layer_of(lstm, x_tbd) is not None, "this test must not compare the reference with itself"
     found = outputs_and_gradients(lstm, x, hx, lengths, torch.float32)
     expected = outputs_and_gradients(lstm, x, hx, lengths, torch.float64)
     # A nearly vanishing variance magnifies all rounding: there, no worse than the reference in float32, or than what
     # becomes of the reference in float64 when each input is off by half the last place of a float32.
-    with patch.object(build, "load", lambda name: None):
+    with patch.object(LSTM, "try_call", switched_off):
         rounding = largest_difference(outputs_and_gradients(lstm, x, hx, lengths, torch.float32), expected)
     for _ in range(3):
         moved = outputs_and_gradients(lstm, nudged(x), tuple(map(nudged, hx)), lengths, torch.float64)
@@ -84,7 +95,7 @@ def test_outputs_and_gradients_equal_the_float64_reference(problem):
     assert largest_difference(found, expected) < max(1e-5, 5 * rounding)
 
 
-@needs_twin
+@needs_kernel
 def test_the_size_of_the_ner_model_is_as_exact():
     torch.manual_seed(0)
     lstm = LayerNormLSTM(150, 100, bidirectional=True)
@@ -97,7 +108,7 @@ def test_the_size_of_the_ner_model_is_as_exact():
     assert largest_difference(found, expected) < 1e-5
 
 
-@needs_twin
+@needs_kernel
 def test_a_large_offset_of_the_gate_sums_costs_no_more_digits_than_float32_must(monkeypatch):
     torch.manual_seed(0)
     lstm = LayerNormLSTM(8, 16)
@@ -107,13 +118,13 @@ def test_a_large_offset_of_the_gate_sums_costs_no_more_digits_than_float32_must(
     lstm.requires_grad_(False)
     exact = copy.deepcopy(lstm).double()(x.double())[0]
     compiled = float((lstm(x)[0] - exact).abs().max())
-    monkeypatch.setattr(build, "load", lambda name: None)
+    monkeypatch.setattr(LSTM, "try_call", switched_off)
     reference = float((lstm(x)[0] - exact).abs().max())
     # E[x^2] - E[x]^2 would be a hundred times worse.
     assert compiled < 3 * reference + 1e-6
 
 
-@needs_twin
+@needs_kernel
 def test_padding_costs_nothing_and_reaches_nothing():
     lstm = LayerNormLSTM(6, 8, 2, bidirectional=True)
     x = torch.randn(7, 3, 6)
@@ -129,7 +140,7 @@ def test_padding_costs_nothing_and_reaches_nothing():
     assert all(parameter.grad.isfinite().all() for parameter in lstm.parameters())
 
 
-@needs_twin
+@needs_kernel
 def test_a_nan_in_a_word_is_seen_in_the_result():
     x = torch.randn(4, 2, 6)
     x[1, 0, 3] = torch.nan
@@ -138,7 +149,7 @@ def test_a_nan_in_a_word_is_seen_in_the_result():
     assert output[:, 1].isfinite().all()
 
 
-@needs_twin
+@needs_kernel
 def test_the_number_of_threads_changes_rounding_at_most():
     torch.manual_seed(0)
     lstm = LayerNormLSTM(20, 30, bidirectional=True)
@@ -155,7 +166,7 @@ def test_the_number_of_threads_changes_rounding_at_most():
     assert largest_difference(results[0], [tensor.double() for tensor in results[1]]) < 1e-5
 
 
-@needs_twin
+@needs_kernel
 @pytest.mark.parametrize("layer_norm", [True, False])
 def test_the_operator_keeps_torchs_contract(layer_norm):
     lstm = LayerNormLSTM(3, 4, layer_norm=layer_norm)
@@ -164,10 +175,10 @@ def test_the_operator_keeps_torchs_contract(layer_norm):
     lengths, order = torch.tensor([5, 2]), torch.tensor([1, 0])
     arguments = (x, state, state.detach().clone(), *weights, lengths, order, True, 1e-5)
     checks = ("test_schema", "test_autograd_registration", "test_faketensor")
-    torch.library.opcheck(twin.lstm_direction, arguments, test_utils=checks)
+    torch.library.opcheck(operators.lstm_direction, arguments, test_utils=checks)
 
 
-@needs_twin
+@needs_kernel
 def test_the_operator_has_the_gradients_of_the_direct_call(monkeypatch):
     lstm = LayerNormLSTM(3, 4, bidirectional=True)
     x, hx = torch.randn(5, 2, 3), torch.randn(2, 2, 2, 4).unbind()
@@ -177,22 +188,32 @@ def test_the_operator_has_the_gradients_of_the_direct_call(monkeypatch):
     assert all(torch.equal(a, b) for a, b in zip(direct, operator, strict=True))
 
 
-@needs_twin
+@needs_kernel
 def test_mixed_types_are_refused():
     with pytest.raises(TypeError, match="one type"):
         LayerNormLSTM(4, 5).double()(torch.randn(3, 2, 4))
 
 
-def test_it_steps_aside_for_other_types_and_when_switched_off(monkeypatch):
-    x = torch.randn(3, 2, 4)
-    assert twin.runner(x.double(), None) is None
-    assert twin.runner(torch.empty(3, 2, 4, device="meta"), None) is None
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert twin.runner(x, None) is None
-    lstm = LayerNormLSTM(4, 5, bidirectional=True)
+@needs_kernel
+def test_it_refuses_other_types_and_says_so():
+    lstm, x = LayerNormLSTM(4, 5, bidirectional=True), torch.randn(3, 2, 4)
+    assert layer_of(lstm.double(), x.double()) is None
+    assert "torch.float64" in LSTM.reason()
+    assert layer_of(lstm.to("meta"), torch.empty(3, 2, 4, device="meta")) is None
+    assert "meta" in LSTM.reason()
+
+
+@needs_kernel
+def test_a_transform_is_named_as_the_reason():
+    lstm, x = LayerNormLSTM(4, 5).requires_grad_(False), torch.randn(6, 3, 2, 4)
+    torch.func.vmap(lambda x: lstm(x)[0])(x)
+    assert "torch.func" in LSTM.reason()
+
+
+def test_the_reference_gives_the_same(monkeypatch):
+    lstm, x = LayerNormLSTM(4, 5, bidirectional=True), torch.randn(3, 2, 4)
     before = lstm(x, lengths=[3, 1])[0]
-    monkeypatch.setattr(build, "load", lambda name: None)
-    assert twin.runner(x, None) is None
+    monkeypatch.setattr(LSTM, "try_call", switched_off)
     torch.testing.assert_close(lstm(x, lengths=[3, 1])[0], before)
 
 

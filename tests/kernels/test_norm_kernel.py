@@ -10,9 +10,10 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from normlab.kernels.norm.dispatch import available, fused_batch_instance, fused_norm, fused_scale_shift
+from normlab.kernels.norm import NORM, TRACK
+from normlab.kernels.norm.scheme import BATCH, GROUPS, MIX
 
-pytestmark = pytest.mark.skipif(not available(torch.zeros(1, 1, 1, 1)), reason="the norm kernel is not built here")
+pytestmark = pytest.mark.skipif(bool(NORM.reason_against_cpu()), reason="the norm kernel is not built here")
 POOLED = {"batch": (0, 2, 3), "instance": (2, 3), "layer": (1, 2, 3), "group": (2, 3, 4)}
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
 SCHEMES = [*POOLED, "batch_instance", "batch given", "batch_instance given"]
@@ -43,17 +44,21 @@ def oracle(
     return torch.relu(y) if relu else y
 
 
-def kernel(scheme: str, tensors: dict[str, Tensor], groups: int, relu: bool) -> Tensor:
-    options: dict[str, Any] = {name: tensors.get(name) for name in ("weight", "bias", "residual")}
-    name, _, is_given = scheme.partition(" ")
-    x, options["relu"] = tensors["x"], relu
-    statistics = (tensors["mean"], tensors["var"])
-    if name == "batch_instance":
-        running = statistics if is_given else None
-        return fused_batch_instance(x, tensors["gate"], running=running, **options)[0]
-    if is_given:
-        return fused_scale_shift(x, *statistics, **options)
-    return fused_norm(x, index_set=name, groups=groups, **options)[0]  # type: ignore[arg-type]
+def kernel(scheme: str, tensors: dict[str, Tensor], groups: int = 1, relu: bool = False) -> Tensor:
+    return with_statistics(scheme, tensors, groups, relu)[0]
+
+
+def with_statistics(
+    scheme: str, tensors: dict[str, Tensor], groups: int = 1, relu: bool = False
+) -> tuple[Tensor, Tensor, Tensor]:
+    x, (name, _, is_given) = tensors["x"], scheme.partition(" ")
+    kind = {"batch": BATCH, "batch_instance": MIX}.get(name, GROUPS)
+    count = {"instance": x.shape[1], "group": groups}.get(name, 1)
+    rows = [tensors.get(key) for key in ("weight", "bias", "gate", "residual")]
+    statistics = [tensors["mean"], tensors["var"]] if is_given else [None, None]
+    result = NORM.try_call(x, *rows, *statistics, kind, count, bool(is_given), 1e-5, relu)
+    assert result is not None, NORM.reason()
+    return result
 
 
 def draw_tensors(
@@ -164,10 +169,11 @@ def test_values_unlike_those_that_the_centre_is_taken_from_cost_no_accuracy(chan
 @pytest.mark.parametrize("index_set", POOLED)
 def test_statistics_have_the_documented_shapes_and_values(index_set: Any) -> None:
     x = torch.randn(3, 8, 5, 4)
-    _, mean, var = fused_norm(x, index_set=index_set, groups=2)
+    _, mean, var = with_statistics(index_set, {"x": x}, groups=2)
     grouped = x.double().unflatten(1, (2, -1)) if index_set == "group" else x.double()
-    torch.testing.assert_close(mean, grouped.mean(POOLED[index_set]).float())
-    torch.testing.assert_close(var, grouped.var(POOLED[index_set], correction=0).float())
+    shape = {"batch": (8,), "instance": (3, 8), "layer": (3, 1), "group": (3, 2)}[index_set]
+    torch.testing.assert_close(mean, grouped.mean(POOLED[index_set]).float().view(shape))
+    torch.testing.assert_close(var, grouped.var(POOLED[index_set], correction=0).float().view(shape))
     assert not mean.requires_grad
 
 
@@ -193,7 +199,7 @@ def test_a_nan_passes_the_relu() -> None:
     x = torch.randn(2, 16, 4, 4)
     x[1, 3, 2, 1] = torch.nan
     for dtype in (torch.float32, torch.bfloat16):
-        y = fused_norm(x.to(dtype), index_set="instance", relu=True)[0]
+        y = kernel("instance", {"x": x.to(dtype)}, relu=True)
         assert y[1, 3].isnan().all()
         assert not y[0].isnan().any()
 
@@ -213,7 +219,7 @@ def test_second_derivatives_equal_the_oracles() -> None:
 
 def test_a_gradient_in_another_layout_is_understood() -> None:
     x = torch.randn(2, 16, 4, 4).contiguous(memory_format=torch.channels_last).requires_grad_()
-    y = fused_norm(x, index_set="layer")[0]
+    y = kernel("layer", {"x": x})
     grad = torch.randn(2, 16, 1, 1).expand(2, 16, 4, 4)
     (found,) = torch.autograd.grad(y, x, grad)
     exact = x.detach().double().requires_grad_()
@@ -223,7 +229,7 @@ def test_a_gradient_in_another_layout_is_understood() -> None:
 
 def test_bfloat16_parameters_get_bfloat16_gradients() -> None:
     x, weight = torch.randn(2, 8, 4, 4), torch.ones(8, dtype=torch.bfloat16, requires_grad=True)
-    y = fused_norm(x, weight, index_set="batch")[0]
+    y = kernel("batch", {"x": x, "weight": weight})
     (grad,) = torch.autograd.grad(y.square().sum(), weight)
     assert grad.dtype == torch.bfloat16
 
@@ -240,16 +246,30 @@ def test_bfloat16_parameters_get_bfloat16_gradients() -> None:
     ids=["float64", "3 axes", "empty", "strided", "meta"],
 )
 def test_what_the_kernel_does_not_take_is_left_to_the_reference(x: Tensor) -> None:
-    assert not available(x)
+    assert NORM.try_call(x, *[None] * 6, BATCH, 1, False, 1e-5, False) is None
+    assert str(x.dtype) in NORM.reason()
 
 
 def test_a_residual_of_another_type_is_left_to_the_reference() -> None:
     x = torch.zeros(2, 3, 4, 4)
-    assert available(x, x)
-    assert not available(x, x.bfloat16())
-    assert not available(x, x[:1])
+    for residual, is_taken in ((x, True), (x.bfloat16(), False), (x[:1], False)):
+        result = NORM.try_call(x, None, None, None, residual, None, None, BATCH, 1, False, 1e-5, False)
+        assert (result is not None) is is_taken
 
 
-def test_groups_that_do_not_divide_the_channels_are_an_error() -> None:
-    with pytest.raises(ValueError, match="groups=3 does not divide 8"):
-        fused_norm(torch.zeros(2, 8, 4, 4), index_set="group", groups=3)
+def test_autocast_leaves_the_type_of_the_map() -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        x = torch.nn.functional.conv2d(torch.randn(2, 3, 8, 8), torch.randn(16, 3, 3, 3))
+        y, mean, _ = with_statistics("layer", {"x": x}, relu=True)
+    assert y.dtype == x.dtype == torch.bfloat16
+    assert mean.dtype == torch.float32
+
+
+def test_running_estimates_move_towards_the_batch() -> None:
+    running = torch.zeros(3), torch.ones(3), torch.tensor(4)
+    mean, var = torch.randn(3), torch.rand(3)
+    assert TRACK.try_call(*running, mean, var, 0.1, 1.5) is True
+    torch.testing.assert_close(running[0], 0.1 * mean)
+    torch.testing.assert_close(running[1], 0.9 + 0.15 * var)
+    assert running[2] == 5
+    assert TRACK.try_call(running[0].double(), *running[1:], mean, var, 0.1, 1.5) is None

@@ -18,11 +18,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from normlab.kernels.crf import dispatch as kernel
+from normlab.kernels.crf import LOSS, MARGINALS, VITERBI
+from normlab.kernels.crf.scores import REDUCTIONS, Legal, Scores, constrained, full_mask, reduced
 from normlab.kernels.runtime import guards
 from normlab.kernels.runtime.derivatives import register_reference
 from normlab.nn import crf_decoding, crf_lattice
-from normlab.nn.crf_lattice import FORBIDDEN, Lattice
+from normlab.nn.crf_lattice import Lattice
 
 Reduction = Literal["mean", "sum", "none", "token_mean"]
 
@@ -73,41 +74,40 @@ class LinearChainCRF(nn.Module):
             mask: (B, T), True where a position is real; None for all.
             reduction: "mean" over sentences, "sum", "none" (B,), or "token_mean" over real positions.
         """
-        found = kernel.reduced_loss(emissions, tags, mask, self._scores(), self._legal(), reduction)
-        if found is not None:
-            return found
         mask = self._check(emissions, mask)
-        self._check_tags(tags, mask)
-        if kernel.applies(emissions, self.transitions):
-            losses = kernel.loss(emissions, tags, mask, self.constrained_scores())
-        else:
-            lattice, order = self._lattice(emissions, mask)
-            losses = crf_lattice.log_partition(lattice) - self._path_score(lattice, order, tags)
-        return _reduce(losses, mask, reduction)
+        _check_tags(tags, emissions)
+        if reduction not in REDUCTIONS:
+            raise ValueError(f"reduction must be mean, sum, none or token_mean, got {reduction!r}")
+        loss = LOSS.try_call(emissions, tags, mask, self._scores(), self._legal(), reduction)
+        if loss is not None:
+            return loss
+        mask = full_mask(emissions, mask)
+        lattice, order = self._lattice(emissions, mask)
+        losses = crf_lattice.log_partition(lattice) - self._path_score(lattice, order, tags)
+        return reduced(losses, mask, reduction)
 
     def score(self, emissions: Tensor, tags: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the unnormalised score of each tag sequence, (B,)."""
-        self._check_tags(tags, self._check(emissions, mask))
+        mask = self._check(emissions, mask)
+        _check_tags(tags, emissions)
         lattice, order = self._lattice(emissions, mask)
         return self._path_score(lattice, order, tags)
 
     def log_partition(self, emissions: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return log Z, the log of the summed exp(score) of all sequences, (B,)."""
-        found = kernel.reduced_loss(emissions, None, mask, self._scores(), self._legal(), "none")
-        if found is not None:
-            return found
-        if kernel.applies(emissions, self.transitions):
-            return kernel.loss(emissions, None, self._check(emissions, mask), self.constrained_scores())
+        mask = self._check(emissions, mask)
+        result = LOSS.try_call(emissions, None, mask, self._scores(), self._legal(), "none")
+        if result is not None:
+            return result
         return crf_lattice.log_partition(self._lattice(emissions, mask)[0])
 
     @torch.no_grad()
     def viterbi(self, emissions: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the best tag sequence of each sentence, (B, T) int64, 0 where the mask is False."""
-        found = kernel.legal_best_path(emissions, mask, self._scores(), self._legal())
-        if found is not None:
-            return found
-        if kernel.applies(emissions, self.transitions):
-            return kernel.best_path(emissions, self._check(emissions, mask), self.constrained_scores())
+        mask = self._check(emissions, mask)
+        best_path = VITERBI.try_call(emissions, mask, self._scores(), self._legal())
+        if best_path is not None:
+            return best_path
         paths, _ = self.k_best(emissions, mask, k=1)
         return paths[:, 0]
 
@@ -119,15 +119,17 @@ class LinearChainCRF(nn.Module):
         """
         if k < 1:
             raise ValueError(f"k must be positive, got {k}")
-        lattice, order = self._lattice(emissions, mask)
+        lattice, order = self._lattice(emissions, self._check(emissions, mask))
         paths, scores = crf_decoding.k_best(lattice, k)
         back = order.unsqueeze(1).expand(-1, k, -1)
         return torch.zeros_like(paths).scatter(2, back, paths)[:, :, : emissions.shape[1]], scores
 
     def marginals(self, emissions: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return p(y_t = k), (B, T, K), 0 where the mask is False. Differentiable."""
-        if not torch.is_grad_enabled() and kernel.applies(emissions, self.transitions):
-            return kernel.token_marginals(emissions, self._check(emissions, mask), self.constrained_scores())
+        mask = self._check(emissions, mask)
+        result = MARGINALS.try_call(emissions, mask, self._scores(), self._legal())
+        if result is not None:
+            return result
         lattice, order = self._lattice(emissions, mask)
         probabilities = crf_lattice.token_marginals(lattice)
         back = order.unsqueeze(-1).expand_as(probabilities)
@@ -138,11 +140,11 @@ class LinearChainCRF(nn.Module):
 
         With gaps in the mask, pair t is the t-th and the next real position.
         """
-        return crf_lattice.pairwise_marginals(self._lattice(emissions, mask)[0])
+        return crf_lattice.pairwise_marginals(self._lattice(emissions, self._check(emissions, mask))[0])
 
     def entropy(self, emissions: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the entropy of the distribution over tag sequences in nats, (B,). Differentiable."""
-        return crf_lattice.entropy(self._lattice(emissions, mask)[0])
+        return crf_lattice.entropy(self._lattice(emissions, self._check(emissions, mask))[0])
 
     def span_probabilities(
         self,
@@ -163,23 +165,23 @@ class LinearChainCRF(nn.Module):
             then_not: (S,), a tag that the position after the span must not have (`I-X`, so that a longer
                 entity does not count), -1 for none.
         """
+        mask = self._check(emissions, mask)
         lattice, _ = self._lattice(emissions, mask)
-        has_kernel = not torch.is_grad_enabled() and kernel.applies(emissions, self.transitions)
-        marginals = self.marginals(emissions, mask) if has_kernel and emissions.shape[1] else None
+        marginals = MARGINALS.try_call(emissions, mask, self._scores(), self._legal()) if emissions.shape[1] else None
         return crf_lattice.span_probabilities(lattice, sentences, starts, tags, then_not, marginals)
 
-    def constrained_scores(self) -> tuple[Tensor, Tensor, Tensor]:
+    def constrained_scores(self) -> Scores:
         """Return start (K,), transition (K, K) and end scores (K,), -1e30 where illegal."""
-        return _constrained(self._scores(), self._legal())
+        return constrained(self._scores(), self._legal())
 
-    def _scores(self) -> tuple[Tensor, Tensor, Tensor]:
+    def _scores(self) -> Scores:
         return self.start_transitions, self.transitions, self.end_transitions
 
-    def _legal(self) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    def _legal(self) -> Legal:
         return self.allowed_start, self.allowed_transitions, self.allowed_end
 
     def _lattice(self, emissions: Tensor, mask: Tensor | None) -> tuple[Lattice, Tensor]:
-        return _aligned(emissions, self._check(emissions, mask), self.constrained_scores())
+        return _aligned(emissions, full_mask(emissions, mask), self.constrained_scores())
 
     def _path_score(self, lattice: Lattice, order: Tensor, tags: Tensor) -> Tensor:
         if tags.shape[1] == 0:
@@ -189,30 +191,24 @@ class LinearChainCRF(nn.Module):
             raise ValueError(f"tags must lie in 0..{self.num_tags - 1}, got {int(front.min())}..{int(front.max())}")
         return crf_lattice.path_score(lattice, front)
 
-    def _check(self, emissions: Tensor, mask: Tensor | None) -> Tensor:
+    def _check(self, emissions: Tensor, mask: Tensor | None) -> Tensor | None:
+        """Refuse what does not fit; return the mask as booleans, None for all positions."""
         if emissions.dim() != 3 or emissions.shape[2] != self.num_tags:
             raise ValueError(f"emissions must be (B, T, {self.num_tags}), got {tuple(emissions.shape)}")
         if not emissions.is_floating_point():
             raise ValueError(f"emissions must be floating-point scores, got {emissions.dtype}")
         if mask is None:
-            return torch.ones(emissions.shape[:2], dtype=torch.bool, device=emissions.device)
+            return None
         if mask.shape != emissions.shape[:2]:
             raise ValueError(f"mask must be {tuple(emissions.shape[:2])}, got {tuple(mask.shape)}")
         return mask.bool()
 
-    @staticmethod
-    def _check_tags(tags: Tensor, mask: Tensor) -> None:
-        if tags.shape != mask.shape:
-            raise ValueError(f"tags must be {tuple(mask.shape)}, got {tuple(tags.shape)}")
-        if tags.is_floating_point() or tags.is_complex() or tags.dtype == torch.bool:
-            raise ValueError(f"tags must be whole numbers, got {tags.dtype}")
 
-
-def _constrained(scores: Sequence[Tensor], legal: Sequence[Tensor | None]) -> tuple[Tensor, Tensor, Tensor]:
-    start, transitions, end = (
-        values if ok is None else values.masked_fill(~ok, FORBIDDEN) for values, ok in zip(scores, legal, strict=True)
-    )
-    return start, transitions, end
+def _check_tags(tags: Tensor, emissions: Tensor) -> None:
+    if tags.shape != emissions.shape[:2]:
+        raise ValueError(f"tags must be {tuple(emissions.shape[:2])}, got {tuple(tags.shape)}")
+    if tags.is_floating_point() or tags.is_complex() or tags.dtype == torch.bool:
+        raise ValueError(f"tags must be whole numbers, got {tags.dtype}")
 
 
 def _aligned(emissions: Tensor, mask: Tensor, scores: Sequence[Tensor]) -> tuple[Lattice, Tensor]:
@@ -232,10 +228,8 @@ def _loss_reference(inputs: Sequence[Tensor | None], scale: float) -> tuple[Tens
     """Compute the kernel's loss: of each sentence where scale is negative, else their sum times scale."""
     emissions, start, transitions, end, tags, mask, *legal = inputs
     assert emissions is not None
-    mask = torch.ones(emissions.shape[:2], dtype=torch.bool) if mask is None else mask.bool()
-    mask = mask.to(emissions.device)
-    scores = _constrained([start, transitions, end], legal)  # type: ignore[list-item]
-    lattice, order = _aligned(emissions, mask, scores)
+    scores = constrained([start, transitions, end], legal)  # type: ignore[list-item]
+    lattice, order = _aligned(emissions, full_mask(emissions, mask).bool().to(emissions.device), scores)
     losses = crf_lattice.log_partition(lattice)
     if tags is not None:
         losses = losses - crf_lattice.path_score(lattice, _front_tags(lattice, order, tags))
@@ -245,23 +239,11 @@ def _loss_reference(inputs: Sequence[Tensor | None], scale: float) -> tuple[Tens
 register_reference("crf_loss", _loss_reference)
 
 
-def _reduce(losses: Tensor, mask: Tensor, reduction: Reduction) -> Tensor:
-    if reduction == "none":
-        return losses
-    if reduction == "sum":
-        return losses.sum()
-    if reduction == "mean":
-        return losses.mean()
-    if reduction == "token_mean":
-        return losses.sum() / mask.sum()
-    raise ValueError(f"reduction must be mean, sum, none or token_mean, got {reduction!r}")
-
-
 def _legal_triple(allowed: Any, K: int) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     if allowed is None:
         return None, None, None
     parts = tuple(allowed) if isinstance(allowed, tuple) else (np.ones(K, bool), allowed, np.ones(K, bool))
-    start, transitions, end = (torch.as_tensor(part).bool() for part in parts)
+    start, transitions, end = (torch.as_tensor(part).bool().contiguous() for part in parts)
     shapes = tuple(start.shape), tuple(transitions.shape), tuple(end.shape)
     if shapes != ((K,), (K, K), (K,)):
         raise ValueError(f"allowed must have shapes ({K},), ({K}, {K}), ({K},), got {shapes}")

@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from normlab.nn.crf_lattice import FORBIDDEN, Lattice
+from normlab.kernels.crf.scores import FORBIDDEN
+from normlab.nn.crf_lattice import Lattice
 from normlab.nn.recurrence import recur
 
 

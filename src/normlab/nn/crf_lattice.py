@@ -18,10 +18,6 @@ from torch import Tensor
 
 from normlab.nn.recurrence import recur
 
-# A finite stand-in for -inf: no NaN in gradients, exp() is exactly 0, and thousands of them still sum in
-# float32.
-FORBIDDEN = -1e30
-
 
 class Lattice(NamedTuple):
     """Scores of a batch whose real positions stand on the left, at least one position wide."""

@@ -5,9 +5,8 @@ state dicts go both ways; layer norm adds `gain_ih`, `gain_hh`, `gain_c`, `bias_
 With `lengths` a sentence's result depends on nothing but itself: states stand still in padding, so the
 backward direction starts at the sentence's last word and the final states are those at its true ends. The
 input product of all steps is one matrix product; only the recurrent part is a loop (`lstm_reference`).
-Float32 on a CPU runs in a compiled kernel (`kernels.lstm`), which takes over by itself; so it does under autocast, with
-products of bfloat16 where the CPU has them and no layer norm follows. torch.func, tracing, export and second
-derivatives run the reference.
+Float32 on a CPU runs in a compiled kernel (`kernels.lstm`); so it does under autocast, with products of bfloat16 where
+the CPU has them and no layer norm follows. torch.func, tracing, export and second derivatives run the reference.
 
 Dimensions: T steps, B sentences, D input size, H hidden size, P output size (`proj_size`, or H), G = 4 H gate sums.
 """
@@ -23,9 +22,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from normlab.kernels.lstm import dispatch as kernel
-from normlab.kernels.runtime import gpu, guards
-from normlab.nn.lstm_reference import LSTMWeights, ReferenceRunner, Runner, State, run_directions
+from normlab.kernels.lstm import LSTM
+from normlab.kernels.lstm.directions import run_directions
+from normlab.kernels.runtime import guards
+from normlab.nn.lstm_reference import LSTMWeights, ReferenceRunner, State
 
 
 class LayerNormLSTM(nn.Module):
@@ -159,17 +159,14 @@ class LayerNormLSTM(nn.Module):
             own = slice(layer * self.num_directions, (layer + 1) * self.num_directions)
             state = (h_0, c_0) if self.num_layers == 1 else (h_0[own], c_0[own])
             weights = [self._weights(suffix) for suffix in self._suffixes(layer)]
-            compiled = None if self.proj_size else kernel.layer(x, state, weights, lengths, self.eps)
-            x, *final = compiled or run_directions(self._runner(x, lengths, weights[0]), x, state, weights, self.eps)
+            result = None if self.proj_size else LSTM.try_call(x, state, weights, lengths, self.eps)
+            if result is None:
+                _check_types(x, state, weights[0])
+                result = run_directions(ReferenceRunner(x, lengths), x, state, weights, self.eps)
+            x, *final = result
             finals.append((final[0], final[1]))
         h_n, c_n = (torch.cat(states) if len(states) > 1 else states[0] for states in zip(*finals, strict=True))
         return x, h_n, c_n
-
-    def _runner(self, x: Tensor, lengths: Tensor | None, weights: LSTMWeights) -> Runner:
-        """Return what runs a direction that the short way, `kernel.layer`, does not take."""
-        if self.proj_size:
-            return ReferenceRunner(x, lengths)
-        return kernel.runner(x, lengths) or gpu.lstm_runner(x, lengths, weights.gain_hh) or ReferenceRunner(x, lengths)
 
     def _forward_packed(
         self, packed: PackedSequence, hx: State | None, lengths: object
@@ -228,6 +225,15 @@ class LayerNormLSTM(nn.Module):
         sums = weights.weight_hh.new_zeros(4 * self.hidden_size)
         of_cell = weights.weight_hh.new_zeros(self.hidden_size) if self.layer_norm else None
         return weights._replace(bias_ih=sums, bias_hh=sums, bias_c=of_cell)
+
+
+def _check_types(x: Tensor, state: State, weights: LSTMWeights) -> None:
+    if torch.is_autocast_enabled(x.device.type):
+        return
+    dtype = weights.weight_ih.dtype
+    for name, tensor in (("x", x), ("h_0", state[0]), ("c_0", state[1])):
+        if tensor.dtype != dtype:
+            raise TypeError(f"{name} is {tensor.dtype}, the weights are {dtype}: they must have one type")
 
 
 def _check_lengths(lengths: Tensor | Sequence[int] | None, x_tbd: Tensor) -> Tensor | None:

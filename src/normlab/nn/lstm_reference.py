@@ -1,27 +1,25 @@
 """The (layer-normalised) LSTM's definition in plain PyTorch: one direction of one layer.
 
-Any type, any device: what a compiled kernel must equal. Letters as in `lstm`: T steps, B sentences, D input
+Any type, any device: what a compiled kernel must equal. Dimensions as in `lstm`: T steps, B sentences, D input
 size, H hidden size, P size of the output: the projection's, or H without one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from normlab.kernels.lstm.directions import State, run_directions
 from normlab.kernels.runtime.derivatives import register_reference
 from normlab.nn.recurrence import recur
 
-State = tuple[Tensor, Tensor]
-Runner = Callable[..., tuple[Tensor, State]]
-
 
 class LSTMWeights(NamedTuple):
-    """What one direction of one layer owns; gains and bias_c are None in a plain LSTM, weight_hr without projection."""
+    """The parameters of one direction of a layer; gains and bias_c are None in a plain LSTM, weight_hr unprojected."""
 
     weight_ih: Tensor
     weight_hh: Tensor
@@ -70,27 +68,6 @@ class ReferenceRunner:
         return x_tbd.new_zeros(0, *state[0].shape) if output is None else output, state
 
 
-def run_directions(
-    run: Runner, x: Tensor, state: State, weights: Sequence[LSTMWeights], eps: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Run one layer, forwards and with a second set of weights backwards too.
-
-    Args:
-        run: called like a `ReferenceRunner`.
-        x: (T, B, D).
-        state: h and c, (directions, B, P) and (directions, B, H).
-    Returns: the output (T, B, directions * P), and the final h and c.
-    """
-    outputs, finals = [], []
-    for direction, of_direction in enumerate(weights):
-        start = state[0][direction], state[1][direction]
-        output, final = run(x, start, of_direction, reverse=direction == 1, eps=eps)
-        outputs.append(output)
-        finals.append(final)
-    h_n, c_n = (torch.stack(states) for states in zip(*finals, strict=True))
-    return torch.cat(outputs, dim=-1) if len(outputs) > 1 else outputs[0], h_n, c_n
-
-
 def _cell(input_sum: Tensor, h: Tensor, c: Tensor, weights: LSTMWeights, eps: float) -> State:
     a = input_sum + _gate_sums(h, weights.weight_hh, weights.gain_hh, weights.bias_hh, eps)
     i, f, g, o = a.chunk(4, dim=-1)
@@ -118,15 +95,4 @@ def _layer_reference(inputs: Sequence[Tensor | None], eps: float) -> tuple[Tenso
     return run_directions(ReferenceRunner(x, lengths), x, (h_0, c_0), weights, eps)
 
 
-def _direction_reference(inputs: Sequence[Tensor | None], reverse: bool, eps: float) -> tuple[Tensor, ...]:
-    x, h_0, c_0, lengths, *weights = inputs
-    assert x is not None
-    assert h_0 is not None
-    assert c_0 is not None
-    run = ReferenceRunner(x, lengths)
-    output, final = run(x, (h_0, c_0), LSTMWeights(*weights), reverse=reverse, eps=eps)  # type: ignore[arg-type]
-    return output, *final
-
-
 register_reference("lstm_layer", _layer_reference)
-register_reference("lstm_direction", _direction_reference)

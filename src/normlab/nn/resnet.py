@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from normlab.errors import UserError
-from normlab.kernels.conv import dispatch as kernel
-from normlab.kernels.maps import dispatch as maps
+from normlab.kernels.conv import CONV
+from normlab.kernels.maps import HALVE, MEAN
 from normlab.norms import NORMS
 from normlab.norms.options import create_norm
 
@@ -66,7 +66,7 @@ class ResNet(nn.Module):
         """Return the penultimate activations (N, 64): what the output layer reads."""
         x = self.norm.fused(self.conv(x), relu=True)
         x = self.stages(x)
-        pooled = maps.mean(x)
+        pooled = MEAN.try_call(x)
         return x.mean((2, 3)) if pooled is None else pooled
 
     def forward(self, x: Tensor) -> Tensor:
@@ -115,9 +115,9 @@ class ResidualBlock(nn.Module):
         """
         if self.stride == 1:
             return x
-        found = maps.halve(x, self.new_channels)
-        if found is not None:
-            return found
+        result = HALVE.try_call(x, self.new_channels)
+        if result is not None:
+            return result
         halved = F.avg_pool2d(x, kernel_size=1, stride=2)
         return F.pad(halved.permute(0, 2, 3, 1), (0, self.new_channels)).permute(0, 3, 1, 2)
 
@@ -137,8 +137,8 @@ class HeConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve (N, C_in, H, W)."""
-        found = kernel.attempt(x, self.weight, self.bias, self.stride[0])
-        return super().forward(x) if found is None else found
+        result = CONV.try_call(x, self.weight, self.bias, self.stride[0])
+        return super().forward(x) if result is None else result
 
     @property
     def scale_invariant(self) -> bool:

@@ -4,8 +4,8 @@ A scheme is a choice of index set. Each set is a union of whole planes (n, c), s
 plane means: one reduction over H, W serves batch, instance, layer and group norm, and pooling the small (N,
 C) table does the rest. Statistics are two-pass, never E[x^2] - E[x]^2, in float32 (float64 for float64
 input). The backward pass is written out by hand: it keeps the input and two small statistics where autograd
-would keep whole maps. Where the C++ kernel takes the map (`kernels.norm.attempt`), it does all of this in
-one visit, residual sum and ReLU included. Under torch.compile, torch.export, torch.jit.trace, torch.func and
+would keep whole maps. Where a kernel takes the map (`kernels.norm.NORM`), it does all of this in one visit,
+residual sum and ReLU included. Under torch.compile, torch.export, torch.jit.trace, torch.func and
 forward-mode differentiation the plain operations of `reference.py` run, which those tools can take apart.
 """
 
@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from normlab.kernels.norm.calls import BATCH, GROUPS, MIX
-from normlab.kernels.norm.dispatch import attempt
+from normlab.kernels.norm import NORM
+from normlab.kernels.norm.scheme import BATCH, GROUPS, MIX
 from normlab.kernels.runtime.guards import needs_plain_operations
 from normlab.norms.maps import combined, plane_means, plane_products, plane_square_means, scaled
 from normlab.norms.reference import (
@@ -66,10 +66,10 @@ def normalize(
         y, mean, var = _normalize_each_position(x_nchw, weight, bias, eps)
         return finish(y, residual, relu), mean, var
     kind, count = _planes_of(index_set, groups, x_nchw)
-    found = attempt(x_nchw, weight, bias, None, residual, None, None, kind, count, False, eps, relu)
-    if found is not None:
-        y, mean, var = found
-        return (y, mean.view(-1), var.view(-1)) if index_set == "layer" else found
+    result = NORM.try_call(x_nchw, weight, bias, None, residual, None, None, kind, count, False, eps, relu)
+    if result is not None:
+        y, mean, var = result
+        return (y, mean.view(-1), var.view(-1)) if index_set == "layer" else result
     if needs_plain_operations():
         y, mean, var = normalize_reference(x_nchw, index_set, groups, weight, bias, eps)
     else:
@@ -106,9 +106,9 @@ def normalize_mixed(
     """
     mean, var = running or (None, None)
     is_given = running is not None
-    found = attempt(x_nchw, weight, bias, gate, residual, mean, var, MIX, 1, is_given, eps, relu)
-    if found is not None:
-        return found
+    result = NORM.try_call(x_nchw, weight, bias, gate, residual, mean, var, MIX, 1, is_given, eps, relu)
+    if result is not None:
+        return result
     if running is not None:
         y, mean, var = _mixed_with_given(x_nchw, gate, weight, bias, eps, running), *running
     elif needs_plain_operations():
@@ -129,9 +129,9 @@ def scale_shift(
     relu: bool = False,
 ) -> Tensor:
     """Normalise by given per-channel statistics (C,): batch norm in evaluation. Differentiable."""
-    found = attempt(x_nchw, weight, bias, None, residual, mean, var, BATCH, 1, True, eps, relu)
-    if found is not None:
-        return found[0]
+    result = NORM.try_call(x_nchw, weight, bias, None, residual, mean, var, BATCH, 1, True, eps, relu)
+    if result is not None:
+        return result[0]
     x = wide(x_nchw)
     scale = torch.rsqrt(var.to(x.dtype) + eps)
     scale = scale if weight is None else scale * weight
@@ -307,6 +307,6 @@ def _mixed_scales(
 
 def _gradients(ctx: Any, y: Tensor, inputs: tuple[Tensor | None, ...], grad: Tensor) -> tuple[Tensor | None, ...]:
     """Differentiate y by those inputs that need it, keeping the graph; None for the others."""
-    wanted = [t for t, needed in zip(inputs, ctx.needs_input_grad, strict=False) if needed and t is not None]
-    found = iter(torch.autograd.grad(y, wanted, grad, create_graph=True))
-    return tuple(next(found) if needed else None for _, needed in zip(inputs, ctx.needs_input_grad, strict=False))
+    leaves = [t for t, needed in zip(inputs, ctx.needs_input_grad, strict=False) if needed and t is not None]
+    computed = iter(torch.autograd.grad(y, leaves, grad, create_graph=True))
+    return tuple(next(computed) if needed else None for _, needed in zip(inputs, ctx.needs_input_grad, strict=False))

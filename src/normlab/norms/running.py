@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from normlab.kernels.norm import dispatch as kernel
+from normlab.kernels.norm import TRACK
 from normlab.norms.base import Norm
 from normlab.norms.core import scale_shift
 from normlab.norms.synced import process_count
@@ -92,7 +92,7 @@ class RunningNorm(Norm, _BatchNorm):  # type: ignore[misc]
         if (
             self.momentum is not None
             and isinstance(correction, float)  # over several processes the count is on the device
-            and kernel.track(*estimates, mean, var, self.momentum, correction)
+            and TRACK.try_call(*estimates, mean, var, self.momentum, correction)
         ):
             return
         self.num_batches_tracked.add_(1)

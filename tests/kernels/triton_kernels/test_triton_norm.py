@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from normlab.kernels.norm.calls import BATCH, GROUPS, MIX, Scheme
+from normlab.kernels.norm import gpu
 from normlab.kernels.norm.plain import plain_norm
+from normlab.kernels.norm.scheme import BATCH, GROUPS, MIX, Scheme
 
 SCHEMES = {
     "batch": Scheme(BATCH, 1, False, 1e-5, True),
@@ -107,18 +108,19 @@ def test_bfloat16_is_computed_in_float32_and_rounded_at_the_end(name: str) -> No
     torch.testing.assert_close(y.float(), expected, atol=1e-6, rtol=2**-7)
 
 
-@pytest.mark.parametrize("name", SCHEMES)
-def test_the_cpu_kernel_and_the_triton_kernel_share_the_table_of_statistics(name: str) -> None:
-    """A backward pass may read a table that either forward pass wrote."""
-    from normlab.kernels.norm import calls as norm_calls
-    from normlab.kernels.norm import triton as norm
-
-    if norm_calls.library() is None:
-        pytest.skip("the C++ norm cannot be had here")
-    scheme = SCHEMES[name]
+@pytest.mark.parametrize("name", ["batch", "group", "batch_instance", "batch in evaluation"])
+def test_the_autograd_function_has_first_and_second_derivatives(name: str) -> None:
+    scheme, grad = SCHEMES[name], torch.randn(3, 6, 5, 7, generator=torch.Generator().manual_seed(5))
     given = inputs(scheme, torch.contiguous_format, torch.float32)
-    ours, theirs = norm.run_forward(*given.values(), scheme), norm_calls.run_forward(*given.values(), scheme)
-    torch.testing.assert_close(ours[3], theirs[3], atol=1e-4, rtol=1e-4)
+    _, gradients = by_formula(given, scheme, grad)
+    leaves = [
+        given[key].requires_grad_() for key in ("x", "weight", "bias", "gate", "residual") if given[key] is not None
+    ]
+    y = gpu._Norm.apply(*given.values(), scheme)[0]
+    for one, other in zip(torch.autograd.grad(y, leaves, grad, retain_graph=True), gradients, strict=True):
+        torch.testing.assert_close(one.double(), other, atol=2e-3, rtol=1e-3)
+    (slope,) = torch.autograd.grad(y, given["weight"], grad, create_graph=True)
+    assert torch.autograd.grad(slope.square().sum(), given["x"])[0].isfinite().all()
 
 
 def test_the_oracle_of_this_file_agrees_with_the_plain_formula() -> None:

@@ -21,7 +21,7 @@ import normlab
 from normlab.bench.image import evaluation, made_up_images
 from normlab.bench.timing import Settings
 from normlab.engine.layers import GradientNorms, weight_norms
-from normlab.kernels.histogram import dispatch as histogram
+from normlab.kernels.histogram import HISTOGRAM
 from normlab.nn.resnet import ResNet
 from normlab.norms.batch_instance import BatchInstanceNorm
 from normlab.runs import RunFolder
@@ -267,7 +267,7 @@ def evaluations() -> Iterator[dict[str, Callable[[], object]]]:
 def test_every_layers_percentiles_cost_a_fraction_of_the_evaluation(
     evaluations: dict[str, Callable[[], object]],
 ) -> None:
-    if histogram.library() is None:
+    if HISTOGRAM.reason_against_cpu():
         pytest.skip("no C++ compiler here: values are counted by torch's own functions, which take longer")
 
     def seconds(record: str) -> float:

@@ -1,4 +1,4 @@
-"""Take, crop, flip and normalise uint8 images that lie on the GPU: `kernels.augment`'s call in one kernel.
+"""Take, crop, flip and normalise uint8 images that lie on the GPU: the call of augment.cpp as a Triton kernel.
 
 Each output position reads one byte and writes one value, so the traffic is the images once in and once out;
 torch's own way pads, gathers, selects twice and converts in separate passes.
@@ -31,7 +31,7 @@ def crop_flip_normalise(
     dtype: torch.dtype = torch.float32,
     memory_format: torch.memory_format = torch.contiguous_format,
 ) -> Tensor:
-    """Return (x / 255 - mean_c) / std_c of the images `index`; see `kernels.augment.crop_flip_normalise`.
+    """Return (x / 255 - mean_c) / std_c of the images `index`; see `AugmentKernel.try_call`.
 
     All tensors are on the images' device. Indices are not checked, which would wait for it; that is the caller's.
     """

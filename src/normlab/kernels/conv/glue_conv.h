@@ -1,4 +1,4 @@
-// The convolution kernel as an autograd function of C++; conv.py says what it computes.
+// The convolution kernel as an autograd function of C++; dispatch.py says what it computes.
 #pragma once
 
 #include <ATen/autocast_mode.h>

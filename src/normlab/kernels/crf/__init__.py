@@ -1,1 +1,5 @@
-"""Loss, marginals and decoding of a linear-chain CRF."""
+"""Loss, decoding and marginals of a linear-chain CRF."""
+
+from normlab.kernels.crf.dispatch import LOSS, MARGINALS, VITERBI
+
+__all__ = ["LOSS", "MARGINALS", "VITERBI"]

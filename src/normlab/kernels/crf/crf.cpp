@@ -23,7 +23,7 @@ using normlab::log_fast;
 
 namespace {
 
-constexpr float kImpossible = -1e30f;  // FORBIDDEN in nn/crf_lattice.py
+constexpr float kImpossible = -1e30f;  // FORBIDDEN in scores.py
 constexpr float kSmall = 1e-29f;
 constexpr int64_t L = kCrfLanes;
 

@@ -1,4 +1,4 @@
-// What a call of the CRF's kernel is given; crf.cpp computes, glue_crf.h and crf.py call.
+// What a call of the CRF's kernel is given; crf.cpp computes, glue_crf.h and operators.py call.
 //
 // Letters: B sentences, T positions, K tags. Sentences are worked in groups of kCrfLanes, one a lane.
 #pragma once
@@ -7,7 +7,7 @@
 
 constexpr int64_t kCrfLanes = 16;
 
-// The order of fields is that of `_Call` in crf.py.
+// The order of fields is that of `_Call` in operators.py.
 extern "C" struct CrfCall {
     const float* emissions;                         // (B, T, K)
     const int64_t* tags;                            // (B, T), or null for log Z alone

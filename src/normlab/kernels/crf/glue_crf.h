@@ -1,4 +1,4 @@
-// The CRF's kernel as an autograd function of C++, with the reduction over the batch; crf.py says what it computes.
+// The CRF's kernel as an autograd function of C++, with the reduction over the batch; dispatch.py says what it computes.
 #pragma once
 
 #include "crf.h"
@@ -11,7 +11,7 @@ inline void (*crf_loss_backward)(const CrfCall*);
 inline void (*crf_viterbi)(const CrfCall*);
 inline PyObject* crf_reference;
 
-enum Reduction : int64_t { NONE, SUM, MEAN, TOKEN_MEAN };  // as in crf.py
+enum Reduction : int64_t { NONE, SUM, MEAN, TOKEN_MEAN };  // as in dispatch.py
 
 // The arguments that all calls share, as Python gives them: emissions, mask, three scores, what is legal of each.
 struct Chain {
@@ -38,7 +38,7 @@ struct Chain {
         return is_dense_cpu(emissions) && emissions.scalar_type() == at::kFloat && emissions.dim() == 3 &&
                emissions.numel() > 0 && floats(start) && floats(transitions) && floats(end) && start.numel() == K() &&
                (!mask || mask->sizes() == emissions.sizes().slice(0, 2)) && booleans(mask) && booleans(legal_start) &&
-               booleans(legal_transitions) && booleans(legal_end) && is_plain_call();
+               booleans(legal_transitions) && booleans(legal_end);
     }
 
     CrfCall call() const {
@@ -142,6 +142,7 @@ struct Crf : torch::autograd::Function<Crf> {
 // None for what the kernel does not take.
 inline PyObject* call_crf(PyObject*, PyObject* const* arguments, Py_ssize_t) {
     return guarded([&]() -> PyObject* {
+        if (!is_plain_call() || !are_exact(arguments, 9)) Py_RETURN_NONE;
         const Chain chain(arguments);
         const Optional given = optional_of(arguments[8]);
         const int64_t reduction = PyLong_AsLongLong(arguments[9]);
@@ -165,6 +166,7 @@ inline PyObject* call_crf(PyObject*, PyObject* const* arguments, Py_ssize_t) {
 // viterbi(emissions, mask, start, transitions, end, legal_start, legal_transitions, legal_end) -> (B, T), or None.
 inline PyObject* call_viterbi(PyObject*, PyObject* const* arguments, Py_ssize_t) {
     return guarded([&]() -> PyObject* {
+        if (!is_plain_call() || !are_exact(arguments, 8)) Py_RETURN_NONE;
         const Chain chain(arguments);
         if (!chain.is_taken()) Py_RETURN_NONE;
         Tensor path;

@@ -1,1 +1,5 @@
-"""One direction of an LSTM layer."""
+"""One layer of a (layer-normalised) LSTM, in one or both directions."""
+
+from normlab.kernels.lstm.dispatch import LSTM
+
+__all__ = ["LSTM"]

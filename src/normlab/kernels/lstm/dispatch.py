@@ -1,381 +1,111 @@
-"""The compiled twin of `nn.lstm_reference` (lstm.cpp): one direction of an LSTM layer.
+"""One layer of a (layer-normalised) LSTM: all directions of it in one call of `lstm.cpp`.
 
-`runner` returns an object to be called exactly like `ReferenceRunner`, or None where the twin does not apply:
-tensors that are not float32 on the CPU, NORMLAB_KERNELS=off, no compiler. Words beyond a sentence's length
-cost nothing. The matrix products are those of the BLAS that torch brings along, found by its Fortran name.
-`layer` is the short way, through `glue_lstm.h`: all directions of a layer in one call. Under torch.compile the
-other functions are torch operators; without glue the library is called directly.
+Words beyond a sentence's length cost nothing. The matrix products are those of the BLAS that torch brings along.
 
-Letters: T steps, B sentences, D input size, H hidden size, G = 4 H.
+Dimensions: T steps, B sentences, D input size, H hidden size, G = 4 H.
 """
 
 from __future__ import annotations
 
-import ctypes
 import functools
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from normlab.kernels.runtime import build, derivatives, glue, guards
-
-_POINTERS = ["sgemm", "lengths", "order", "x", "h0", "c0", "weight_ih", "weight_hh", "bias_ih", "bias_hh"]
-_POINTERS += [
-    "gain_ih",
-    "gain_hh",
-    "gain_c",
-    "bias_c",
-    "y",
-    "h_n",
-    "c_n",
-    "tape",
-    "grad_y",
-    "grad_h_n",
-    "grad_c_n",
-]
-_GRADIENTS = ["grad_x", "grad_h0", "grad_c0", "grad_weight_ih", "grad_weight_hh", "grad_bias"]
-_GRADIENTS += ["grad_gain_ih", "grad_gain_hh", "grad_gain_c", "grad_bias_c"]
-_INTEGERS = [
-    "T",
-    "B",
-    "D",
-    "H",
-    "x_stride_t",
-    "x_stride_b",
-    "y_stride_t",
-    "y_stride_b",
-    "grad_y_stride_t",
-    "grad_y_stride_b",
-    "reverse",
-    "threads",
-    "half",
-]
+from normlab.kernels.lstm import operators
+from normlab.kernels.lstm.directions import State, run_directions
+from normlab.kernels.runtime import derivatives, gpu, guards
+from normlab.kernels.runtime.kernel import Kernel
 
 
-class _Call(ctypes.Structure):
-    """LstmCall in lstm.h, field by field."""
+class LSTMKernel(Kernel):
+    """`LSTM.try_call(x, state, weights, lengths, eps)` -> the output (T, B, directions * H), and the final h and c.
 
-    _fields_ = [
-        *((name, ctypes.c_void_p) for name in _POINTERS + _GRADIENTS),
-        *((name, ctypes.c_int64) for name in _INTEGERS),
-        ("eps", ctypes.c_float),
-    ]
-
-
-def layer(
-    x_tbd: Tensor, state: tuple[Tensor, Tensor], weights: Iterable[Iterable[Any]], lengths: Tensor | None, eps: float
-) -> tuple[Tensor, Tensor, Tensor] | None:
-    """Run one layer, forwards and with a second set of weights backwards too; None where that cannot be had.
-
-    Under bfloat16 autocast a plain LSTM's products are made of bfloat16 where the CPU has such (AVX512-BF16), with
-    float32 sums; all else, and what is returned, stays float32. With layer norm the products stay float32 too: dividing
-    by the small deviation of a young cell would magnify what bfloat16 rounds, in the gradients to 2 to 9 %.
-
-    Args:
-        state: h and c, (directions, B, H).
-        weights: an `LSTMWeights` per direction.
-        lengths: (B,), None if there is no padding.
-    Returns: the output (T, B, directions * H), 0 in padding, and the final h and c, (directions, B, H).
+    It takes float32 tensors; on a GPU only with layer norm and at most 1,024 units. Under bfloat16 autocast a plain
+    LSTM's products are made of bfloat16 where the CPU has such (AVX512-BF16), with float32 sums; all else, and what is
+    returned, stays float32. With layer norm the products stay float32 too: dividing by the small deviation of a young
+    cell would magnify what bfloat16 rounds, in the gradients to 2 to 9 %.
     """
-    if torch.compiler.is_compiling() or not available():
-        return None
-    module = _glue()
-    flat = tuple(weight for of_direction in weights for weight in of_direction if weight is not None)
-    if module is None or not guards.allows_kernel(x_tbd, *state, lengths, *flat):
-        return None
-    half = torch.is_autocast_enabled("cpu") and x_tbd.is_cpu
-    if half:
-        x_tbd, state = x_tbd.float(), (state[0].float(), state[1].float())
-    plain = len(flat) == 4 * len(state[0])  # no gains, see `LSTMWeights`
-    in_half = half and plain and torch.get_autocast_dtype("cpu") == torch.bfloat16
-    return module.lstm(x_tbd, *state, lengths, flat, eps, in_half)
 
-
-@functools.cache
-def _glue() -> Any:
-    module = glue.glue("lstm", "lstm_forward", "lstm_backward")
-    if module is not None:
-        module.connect("sgemm", _sgemm())
-        module.reference("lstm", functools.partial(derivatives.gradients, "lstm_layer"))
-    return module
-
-
-def runner(x_tbd: Tensor, lengths: Tensor | None) -> _TwinRunner | None:
-    """Return what runs directions over this batch, None if only the reference can."""
-    if x_tbd.device.type != "cpu" or x_tbd.dtype != torch.float32 or torch.is_autocast_enabled("cpu"):
-        return None
-    if not guards.allows_kernel(x_tbd, lengths) or x_tbd.numel() == 0 or not available():
-        return None
-    return _TwinRunner(x_tbd, lengths)
-
-
-@guards.constant_when_compiled
-def available() -> bool:
-    """Return whether the kernel is available here; builds it at the first call."""
-    return build.load("lstm") is not None and _sgemm() is not None
-
-
-class _TwinRunner:
-    def __init__(self, x_tbd: Tensor, lengths: Tensor | None) -> None:
-        T, B = x_tbd.shape[:2]
-        steps = torch.full((B,), T) if lengths is None else lengths.to("cpu", torch.int64)
-        self.lengths, self.order = steps.sort(descending=True, stable=True)
-
-    def __call__(
+    def try_call(
         self,
         x_tbd: Tensor,
-        state: tuple[Tensor, Tensor],
-        weights: Iterable[Any],
-        *,
-        reverse: bool,
+        state: State,
+        weights: Sequence[Sequence[Tensor | None]],
+        lengths: Tensor | None,
         eps: float,
-    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Return the output (T, B, H), 0 in padding, and the final (h, c), each (B, H)."""
-        # Of `LSTMWeights` all but the projection, which the kernel does not have.
-        arguments = (x_tbd, *state, *tuple(weights)[:8], self.lengths, self.order, reverse, eps)
+    ) -> tuple[Tensor, Tensor, Tensor] | None:
+        """Run one layer, forwards and with a second set of weights backwards too.
+
+        Args:
+            x_tbd: (T, B, D).
+            state: h and c, (directions, B, H).
+            weights: per direction weight_ih, weight_hh, bias_ih, bias_hh, gain_ih, gain_hh, gain_c, bias_c; the last
+                four are None in a plain LSTM. What follows them is not read.
+            lengths: (B,), None if there is no padding.
+        Returns: the output, 0 in padding, and the final h and c, (directions, B, H).
+        """
         if torch.compiler.is_compiling():
-            y, h_n, c_n, _ = lstm_direction(*arguments)
-        elif torch.is_grad_enabled():
-            y, h_n, c_n = _Direction.apply(*arguments)
-        else:
-            y, h_n, c_n, _ = _forward(*arguments)
-        return y, (h_n, c_n)
+            return _by_operator(x_tbd, state, weights, lengths, eps)
+        if not x_tbd.is_cpu:
+            return self._try_gpu(x_tbd, state, weights, lengths, eps)
+        flat = tuple(weight for of_direction in weights for weight in of_direction if weight is not None)
+        in_half = False
+        if torch.is_autocast_enabled("cpu"):
+            if not guards.allows_kernel(x_tbd, *state):
+                return self.refuse(x_tbd)
+            x_tbd, state = x_tbd.float(), (state[0].float(), state[1].float())
+            plain = len(flat) == 4 * len(state[0])  # no gains
+            in_half = plain and torch.get_autocast_dtype("cpu") == torch.bfloat16
+        lengths = None if lengths is None else lengths.to("cpu", torch.int64).contiguous()
+        result = self._run(x_tbd, *state, lengths, flat, eps, in_half)
+        return self.refuse(x_tbd) if result is None else result
+
+    def example(self) -> tuple[Any, ...]:
+        """See `Kernel.example`."""
+        H = 4
+        weights = [torch.zeros(4 * H, H), torch.zeros(4 * H, H), torch.zeros(4 * H), torch.zeros(4 * H)]
+        return torch.zeros(2, 1, H), (torch.zeros(1, 1, H), torch.zeros(1, 1, H)), [weights], None, 1e-5
+
+    def reason_against_cpu(self) -> str:
+        """See `Kernel.reason_against_cpu`."""
+        no_blas = "torch's library has no sgemm" if operators.sgemm() is None else ""
+        return super().reason_against_cpu() or no_blas
+
+    def prepare(self, module: Any) -> None:
+        """Matrix products are those of torch's BLAS; second derivatives are those of the reference."""
+        module.connect("sgemm", operators.sgemm())
+        module.reference("lstm", functools.partial(derivatives.gradients, "lstm_layer"))
+
+    def run_on_gpu(
+        self,
+        x_tbd: Tensor,
+        state: State,
+        weights: Sequence[Sequence[Tensor | None]],
+        lengths: Tensor | None,
+        eps: float,
+    ) -> tuple[Tensor, Tensor, Tensor] | None:
+        """See `Kernel.run_on_gpu`. A plain LSTM has no Triton implementation."""
+        gain_hh = weights[0][5]
+        if gain_hh is None or x_tbd.dtype != torch.float32 or torch.is_autocast_enabled("cuda") or x_tbd.numel() == 0:
+            return None
+        module = gpu.triton_module("lstm")
+        if len(gain_hh) > 4 * module.MOST_UNITS:
+            return None
+        return run_directions(module.TritonRunner(x_tbd, lengths), x_tbd, state, weights, eps)
 
 
-class _Direction(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, *inputs: Any) -> tuple[Tensor, Tensor, Tensor]:
-        outputs = _forward(*inputs)
-        *tensors, ctx.reverse, ctx.eps = inputs
-        ctx.save_for_backward(*tensors, outputs[3])
-        return outputs[:3]
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
-        *tensors, lengths, order, tape = ctx.saved_tensors
-        if torch.is_grad_enabled() or not guards.allows_kernel(*grads):
-            x, h0, c0, *weights = tensors
-            by_sentence = torch.empty_like(lengths).scatter(0, order, lengths)
-            inputs = (x, h0, c0, by_sentence, *weights)
-            found = derivatives.gradients("lstm_direction", inputs, grads, ctx.reverse, ctx.eps)
-            return (*found[:3], *found[4:], None, None, None, None)
-        x, _, c0, weight_ih, weight_hh, _, _, gain_ih, gain_hh, gain_c, _ = tensors
-        saved = (x, c0, weight_ih, weight_hh, gain_ih, gain_hh, gain_c, lengths, order, tape)
-        return _arrange(_gradients_of(*grads, *saved, ctx.reverse))
+def _by_operator(
+    x_tbd: Tensor, state: State, weights: Sequence[Sequence[Tensor | None]], lengths: Tensor | None, eps: float
+) -> tuple[Tensor, Tensor, Tensor] | None:
+    """Run a layer by the operator that torch.compile records instead of tracing into it."""
+    if x_tbd.device.type != "cpu" or x_tbd.dtype != torch.float32 or torch.is_autocast_enabled("cpu"):
+        return None
+    if not guards.allows_kernel(x_tbd, lengths) or x_tbd.numel() == 0 or not operators.available():
+        return None
+    return run_directions(operators.OperatorRunner(x_tbd, lengths), x_tbd, state, weights, eps)
 
 
-@torch.library.custom_op("normlab::lstm_direction", mutates_args=())
-def lstm_direction(
-    x: Tensor,
-    h0: Tensor,
-    c0: Tensor,
-    weight_ih: Tensor,
-    weight_hh: Tensor,
-    bias_ih: Tensor,
-    bias_hh: Tensor,
-    gain_ih: Tensor | None,
-    gain_hh: Tensor | None,
-    gain_c: Tensor | None,
-    bias_c: Tensor | None,
-    lengths: Tensor,
-    order: Tensor,
-    reverse: bool,
-    eps: float,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return y (T, B, H), h_n and c_n (B, H), and the tape for the backward pass.
-
-    `lengths` are sorted, longest first; `order` says which sentence each belongs to.
-    """
-    return _forward(
-        x,
-        h0,
-        c0,
-        weight_ih,
-        weight_hh,
-        bias_ih,
-        bias_hh,
-        gain_ih,
-        gain_hh,
-        gain_c,
-        bias_c,
-        lengths,
-        order,
-        reverse,
-        eps,
-    )
-
-
-@lstm_direction.register_fake
-def _(x: Tensor, h0: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    return _outputs(x, h0, layer_norm=rest[5] is not None)
-
-
-@torch.library.custom_op("normlab::lstm_direction_backward", mutates_args=())
-def lstm_direction_backward(
-    grad_y: Tensor,
-    grad_h_n: Tensor,
-    grad_c_n: Tensor,
-    x: Tensor,
-    c0: Tensor,
-    weight_ih: Tensor,
-    weight_hh: Tensor,
-    gain_ih: Tensor | None,
-    gain_hh: Tensor | None,
-    gain_c: Tensor | None,
-    lengths: Tensor,
-    order: Tensor,
-    tape: Tensor,
-    reverse: bool,
-) -> list[Tensor]:
-    """Return the gradients of x, h0, c0, both weights, their common bias, and the four of layer norm."""
-    return _gradients_of(
-        grad_y,
-        grad_h_n,
-        grad_c_n,
-        x,
-        c0,
-        weight_ih,
-        weight_hh,
-        gain_ih,
-        gain_hh,
-        gain_c,
-        lengths,
-        order,
-        tape,
-        reverse,
-    )
-
-
-@lstm_direction_backward.register_fake
-def _(*arguments: Any) -> list[Tensor]:
-    x, c0, weight_ih, weight_hh, gain_ih = arguments[3:8]
-    return _gradients(x, c0, weight_ih, weight_hh, gain_ih)
-
-
-def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    x, _, c0, weight_ih, weight_hh, _, _, gain_ih, gain_hh, gain_c, _, lengths, order, reverse, _ = inputs
-    saved = (x, c0, weight_ih, weight_hh, gain_ih, gain_hh, gain_c, lengths, order, output[3])
-    ctx.save_for_backward(*saved)
-    ctx.reverse = reverse
-
-
-def _backward(ctx: Any, grad_y: Tensor, grad_h_n: Tensor, grad_c_n: Tensor, _tape: Tensor) -> tuple[Any, ...]:
-    return _arrange(lstm_direction_backward(grad_y, grad_h_n, grad_c_n, *ctx.saved_tensors, ctx.reverse))
-
-
-def _arrange(gradients: list[Tensor]) -> tuple[Any, ...]:
-    """Return one gradient, or None, per argument of `lstm_direction`."""
-    x, h0, c0, weight_ih, weight_hh, bias, *layer_norm = gradients
-    norm: list[Tensor | None] = [*layer_norm] or [None] * 4
-    # Each bias gets its own copy: an optimiser may change gradients in place.
-    return (
-        x,
-        h0,
-        c0,
-        weight_ih,
-        weight_hh,
-        bias,
-        bias.clone(),
-        *(norm or [None] * 4),
-        None,
-        None,
-        None,
-        None,
-    )
-
-
-lstm_direction.register_autograd(_backward, setup_context=_setup_context)
-
-
-_ARGUMENTS = [
-    "h0",
-    "c0",
-    "weight_ih",
-    "weight_hh",
-    "bias_ih",
-    "bias_hh",
-    "gain_ih",
-    "gain_hh",
-    "gain_c",
-    "bias_c",
-]
-
-
-def _forward(x: Tensor, *arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    *tensors, lengths, order, reverse, eps = arguments
-    named = dict(zip(_ARGUMENTS, tensors, strict=True))
-    x = _inner_contiguous(x)
-    y, h_n, c_n, tape = outputs = _outputs(x, named["h0"], layer_norm=named["gain_ih"] is not None)
-    named |= {"lengths": lengths, "order": order, "y": y.zero_(), "h_n": h_n, "c_n": c_n, "tape": tape}
-    _run("lstm_forward", x, named["h0"], named, {"reverse": reverse, "eps": eps})
-    return outputs
-
-
-def _gradients_of(grad_y: Tensor, grad_h_n: Tensor, grad_c_n: Tensor, x: Tensor, *rest: Any) -> list[Tensor]:
-    c0, weight_ih, weight_hh, gain_ih, gain_hh, gain_c, lengths, order, tape, reverse = rest
-    grad_y = _inner_contiguous(grad_y)
-    gradients = _gradients(x, c0, weight_ih, weight_hh, gain_ih)
-    gradients[0].zero_()
-    named = {
-        "grad_h_n": grad_h_n,
-        "grad_c_n": grad_c_n,
-        "c0": c0,
-        "weight_ih": weight_ih,
-        "weight_hh": weight_hh,
-    }
-    named |= {"gain_ih": gain_ih, "gain_hh": gain_hh, "gain_c": gain_c}
-    named |= {"lengths": lengths, "order": order, "tape": tape}
-    named |= dict(zip(_GRADIENTS, gradients, strict=False))
-    strides = {"grad_y_stride_t": grad_y.stride(0), "grad_y_stride_b": grad_y.stride(1)}
-    _run("lstm_backward", x, c0, named, strides | {"reverse": reverse}, grad_y=grad_y.data_ptr())
-    return gradients
-
-
-def _outputs(x: Tensor, h0: Tensor, *, layer_norm: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    (T, B, D), H = x.shape, h0.shape[1]
-    # lstm_tape_width in lstm.h: per packed row D + 7 H numbers, and 9 H + 3 more with layer norm.
-    tape = x.new_empty(T * B * (D + 7 * H + (9 * H + 3 if layer_norm else 0)))
-    return x.new_empty(T, B, H), x.new_empty(B, H), x.new_empty(B, H), tape
-
-
-def _gradients(x: Tensor, c0: Tensor, weight_ih: Tensor, weight_hh: Tensor, gain_ih: Tensor | None) -> list[Tensor]:
-    G, H = weight_hh.shape
-    states = [x.new_empty(x.shape), x.new_empty(c0.shape), x.new_empty(c0.shape)]
-    weights = [x.new_empty(weight_ih.shape), x.new_empty(weight_hh.shape), x.new_empty(G)]
-    norm = [] if gain_ih is None else [x.new_empty(size) for size in (G, G, H, H)]
-    return states + weights + norm
-
-
-def _run(
-    function: str, x: Tensor, state: Tensor, tensors: dict[str, Any], numbers: dict[str, Any], **pointers: int
-) -> None:
-    """Call the library. `x` may have any strides but the last; all else is made contiguous."""
-    held = {name: tensor.contiguous() for name, tensor in tensors.items() if tensor is not None} | {"x": x}
-    for name, tensor in held.items():
-        if tensor.dtype != (torch.int64 if name in ("lengths", "order") else torch.float32):
-            raise TypeError(f"{name} is {tensor.dtype}: input, states and weights of an LSTM must have one type")
-        pointers[name] = tensor.data_ptr()
-    (T, B, D), H = x.shape, state.shape[1]
-    numbers = numbers | {"T": T, "B": B, "D": D, "H": H, "threads": torch.get_num_threads()}
-    numbers |= {"x_stride_t": x.stride(0), "x_stride_b": x.stride(1), "y_stride_t": B * H, "y_stride_b": H}
-    library = build.load("lstm")
-    assert library is not None
-    getattr(library, function)(ctypes.byref(_Call(sgemm=_sgemm(), **pointers, **numbers)))
-
-
-def _inner_contiguous(x: Tensor) -> Tensor:
-    return x if x.stride(-1) == 1 else x.contiguous()
-
-
-@functools.cache
-def _sgemm() -> int | None:
-    """Return the address of BLAS's single-precision matrix product in torch's own library."""
-    for path in sorted((Path(torch.__file__).parent / "lib").glob("libtorch_cpu.*")):
-        try:
-            return ctypes.cast(ctypes.CDLL(str(path)).sgemm_, ctypes.c_void_p).value
-        except (OSError, AttributeError):
-            continue
-    return None
+LSTM = LSTMKernel("LSTM layer", "lstm", "lstm", ("lstm_forward", "lstm_backward"))

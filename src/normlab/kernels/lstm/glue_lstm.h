@@ -1,4 +1,4 @@
-// The LSTM's kernel as an autograd function of C++, for all directions of a layer; lstm.py says what it computes.
+// The LSTM's kernel as an autograd function of C++, for all directions of a layer; dispatch.py says what it computes.
 #pragma once
 
 #include <mutex>
@@ -218,6 +218,9 @@ struct Lstm : torch::autograd::Function<Lstm> {
 // lstm(x, h0, c0, lengths, weights, eps, half) -> (y, h_n, c_n), or None for what the kernel does not take.
 inline PyObject* call_lstm(PyObject*, PyObject* const* arguments, Py_ssize_t) {
     return guarded([&]() -> PyObject* {
+        if (!is_plain_call() || !are_exact(arguments, 4) ||
+            !are_exact(reinterpret_cast<PyTupleObject*>(arguments[4])->ob_item, PyTuple_Size(arguments[4])))
+            Py_RETURN_NONE;
         const Tensor x = tensor_of(arguments[0]), h0 = tensor_of(arguments[1]).contiguous(),
                      c0 = tensor_of(arguments[2]).contiguous();
         const Optional lengths = optional_of(arguments[3]);
@@ -228,7 +231,7 @@ inline PyObject* call_lstm(PyObject*, PyObject* const* arguments, Py_ssize_t) {
         if (PyErr_Occurred()) return nullptr;
 
         auto is_taken = [](const Tensor& tensor) { return is_dense_cpu(tensor) && tensor.scalar_type() == at::kFloat; };
-        if (!is_taken(x) || x.dim() != 3 || x.numel() == 0 || !is_taken(h0) || !is_taken(c0) || !is_plain_call() ||
+        if (!is_taken(x) || x.dim() != 3 || x.numel() == 0 || !is_taken(h0) || !is_taken(c0) ||
             (lengths && (!is_dense_cpu(*lengths) || lengths->scalar_type() != at::kLong || !lengths->is_contiguous())))
             Py_RETURN_NONE;
         const int64_t directions = h0.size(0);

@@ -1,4 +1,4 @@
-// What a call of the LSTM's kernel is given: one direction of one layer. lstm.cpp computes, glue_lstm.h and lstm.py call.
+// What a call of the LSTM's kernel is given: one direction of one layer. lstm.cpp computes, glue_lstm.h and operators.py call.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@
 using Sgemm = void (*)(const char*, const char*, const int*, const int*, const int*, const float*, const float*,
                        const int*, const float*, const int*, const float*, float*, const int*);
 
-// The order of fields is that of `_Call` in lstm.py. A plain LSTM has null gains.
+// The order of fields is that of `_Call` in operators.py. A plain LSTM has null gains.
 extern "C" struct LstmCall {
     Sgemm sgemm;
     const int64_t *lengths, *order;  // (B,) sorted, longest first, and the sentence each belongs to

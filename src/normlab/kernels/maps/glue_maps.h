@@ -1,4 +1,4 @@
-// The shortcut that halves a map, and the mean over positions, as autograd functions of C++; maps.py says what they do.
+// The shortcut that halves a map, and the mean over positions, as autograd functions of C++; dispatch.py says what they do.
 #pragma once
 
 #include <ATen/ops/zeros.h>

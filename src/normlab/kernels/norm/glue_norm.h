@@ -1,4 +1,4 @@
-// The norm kernel as an autograd function of C++; norm.py says what it computes, norm_calls.py what it is called with.
+// The norm kernel as an autograd function of C++; dispatch.py says what it computes, scheme.py how a scheme is described.
 #pragma once
 
 #include "../runtime/glue.h"
@@ -12,7 +12,7 @@ using NormBackward = void (*)(int64_t, int64_t, int64_t, int, int, int, int, int
 
 inline NormForward norm_forward;
 inline NormBackward norm_backward;
-inline PyObject* norm_second_derivative;  // `_second_derivative` in norm.py
+inline PyObject* norm_second_derivative;  // `gradients_with_graph` in plain.py
 
 enum NormKind : int64_t { BATCH, GROUPS, MIX };  // as in norm.cpp
 
@@ -186,21 +186,22 @@ inline PyObject* call_norm(PyObject*, PyObject* const* arguments, Py_ssize_t) {
     });
 }
 
-// track(running_mean, running_var, count_of_batches, mean, var, share, correction) -> whether it was done here.
+// track(running_mean, running_var, count_of_batches, mean, var, share, correction) -> True, or None if not done here.
 // Moves the running estimates by share towards mean and correction * var, and counts the batch.
 inline PyObject* call_track(PyObject*, PyObject* const* arguments, Py_ssize_t) {
     return guarded([&]() -> PyObject* {
         Tensor rows[5];
         for (int i = 0; i < 5; i++) {
+            if (!THPVariable_CheckExact(arguments[i])) Py_RETURN_NONE;
             rows[i] = tensor_of(arguments[i]);
             if (!is_dense_cpu(rows[i]) || !rows[i].is_contiguous() ||
                 rows[i].scalar_type() != (i == 2 ? at::kLong : at::kFloat))
-                Py_RETURN_FALSE;
+                Py_RETURN_NONE;
         }
         const float share = float(PyFloat_AsDouble(arguments[5])), correction = float(PyFloat_AsDouble(arguments[6]));
         if (PyErr_Occurred()) return nullptr;
         const int64_t C = rows[0].numel();
-        if (rows[1].numel() != C || rows[3].numel() != C || rows[4].numel() != C || !is_plain_call()) Py_RETURN_FALSE;
+        if (rows[1].numel() != C || rows[3].numel() != C || rows[4].numel() != C || !is_plain_call()) Py_RETURN_NONE;
         float *mean = rows[0].data_ptr<float>(), *var = rows[1].data_ptr<float>();
         const float *new_mean = rows[3].data_ptr<float>(), *new_var = rows[4].data_ptr<float>();
         for (int64_t c = 0; c < C; c++) {

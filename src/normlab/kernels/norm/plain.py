@@ -1,11 +1,13 @@
-"""The kernel's formula in plain, differentiable operations: what a second derivative runs through."""
+"""The kernel's formula in plain, differentiable operations: what a second derivative is taken of."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from normlab.kernels.norm.calls import BATCH, GROUPS, Scheme
+from normlab.kernels.norm.scheme import BATCH, GROUPS, Scheme
 
 
 def plain_norm(
@@ -31,6 +33,29 @@ def plain_norm(
     if weight is not None:
         y = y * _planes(weight.float())
     return (y if bias is None else y + _planes(bias.float())).to(x.dtype)
+
+
+def gradients_with_graph(
+    x: Tensor,
+    y: Tensor | None,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    gate: Tensor | None,
+    mean: Tensor,
+    var: Tensor,
+    grad: Tensor,
+    *scheme: Any,
+) -> tuple[Tensor | None, ...]:
+    """Return the gradients of x, weight, bias, gate and residual, which can be differentiated again.
+
+    y is the output where a ReLU follows; `scheme` has the values of a `Scheme`.
+    """
+    grad = grad if y is None else grad * (y > 0)
+    inputs = (x, weight, bias, gate)
+    leaves = [tensor for tensor in inputs if tensor is not None and tensor.requires_grad]
+    output = plain_norm(x, weight, bias, gate, mean, var, Scheme(*scheme))
+    computed = iter(torch.autograd.grad(output, leaves, grad, create_graph=True))
+    return (*(next(computed) if tensor is not None and tensor.requires_grad else None for tensor in inputs), grad)
 
 
 def _standard(x: Tensor, axes: tuple[int, ...], eps: float) -> Tensor:

@@ -1,10 +1,10 @@
-"""The norm kernels for GPUs: the calls of `norm_calls`, with the same arguments and the same table of statistics.
+"""The norm kernels for GPUs: the formula of `norm.cpp` as a forward and a backward call, without autograd.
 
 Forward is two visits of the map: moments of each plane (n, c), then scale, shift, residual and ReLU. Backward is
 two more: products of each plane, then the gradient. What lies between is arithmetic on (N, C) tables, which every
 scheme does in its own way, so that one pair of kernels serves all of them. Statistics are two-pass in float32.
 
-Letters: N samples, C channels, P = H * W positions, R rows of a table: 1 or N.
+Dimensions: N samples, C channels, P = H * W positions, R rows of a table: 1 or N.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from normlab.kernels.norm.calls import GROUPS, MIX, Scheme, stats_shape
+from normlab.kernels.norm.scheme import GROUPS, MIX, Scheme
 
 
 def run_forward(
@@ -29,8 +29,11 @@ def run_forward(
     var: Tensor | None,
     scheme: Scheme,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return y, mean, var and the table of statistics; see `norm_calls.run_forward`."""
-    N, C = x.shape[:2]
+    """Return y, mean, var and the table that the backward pass reads, (R, 2, sets): means and reciprocal deviations.
+
+    x (N, C, H, W) dense, float32 or bfloat16; weight, bias, gate, mean and var (C,); residual like x.
+    """
+    C = x.shape[1]
     planes = _plane_moments(x) if scheme.kind == MIX or not scheme.given else None
     if not scheme.given:
         assert planes is not None
@@ -52,9 +55,7 @@ def run_forward(
         means, rstds = (values if scheme.kind == GROUPS else values[None] for values in (mean, rstd))
         table = _Table(_spread(means, scheme, C), _spread(rstds, scheme, C) * w, b.expand(len(means), C))
     y = _scaled(x, table, residual, scheme.relu)
-    stats = torch.stack([means, rstds], 1).double()
-    assert stats.shape == stats_shape(N, C, scheme.kind, scheme.groups)
-    return y, mean, var, stats
+    return y, mean, var, torch.stack([means, rstds], 1).double()
 
 
 def run_backward(
@@ -67,7 +68,10 @@ def run_backward(
     scheme: Scheme,
     with_residual: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None]:
-    """Return dx, dweight, dbias, dgate (MIX only) and dresidual; see `norm_calls.run_backward`."""
+    """Return dx, dweight, dbias, dgate (MIX only) and dresidual (where it is not grad itself).
+
+    y is the output, read where a ReLU follows; the rows are float32.
+    """
     grad = _like(grad, x)
     y = y if scheme.relu else None
     w = x.new_ones(x.shape[1], dtype=torch.float32) if weight is None else weight.float()

@@ -1,11 +1,11 @@
 """Compile the C++ kernels at their first use, keep them in the user's cache, load them with ctypes.
 
 A kernel is a plain C library: `kernels/<name>/<name>.cpp` with `extern "C"` functions over raw pointers. It needs
-no torch headers, so it builds in seconds. Only `glue.cpp`, which takes the kernels into torch's autograd,
-does (`load_glue`). The key of the cache covers all that the machine code depends on, so an edited source, a
-new torch or another CPU builds anew and nothing stale is ever loaded; where Python and torch are installed is no
-part of it, so that environments with the same versions share what one has built (`library_cache` keeps it).
-Whatever goes wrong, `load` says so in one line and returns None: the caller then runs its plain PyTorch reference.
+no torch headers, so it builds in seconds. Only `glue.cpp`, which takes the kernels into torch's autograd, needs them
+(`load_glue`). The key of the cache covers all that the machine code depends on, so an edited source, a new torch or
+another CPU causes a new build and nothing stale is loaded. The key does not contain where Python and torch are
+installed, so environments with the same versions share a build (`library_cache` keeps it). Whatever goes wrong, `load`
+prints one line and returns None: the caller then runs its plain PyTorch reference.
 """
 
 from __future__ import annotations
@@ -35,11 +35,12 @@ SOURCES = Path(__file__).parent.parent
 # -ffast-math is left out: it would reorder the compensated steps of the statistics.
 FLAGS = ("-std=c++20", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-fopenmp")
 GLUE = "glue"
+SWITCHED_OFF = "NORMLAB_KERNELS=off"
 # It only passes tensors on: optimising it more costs seconds of the build and saves nothing.
 GLUE_FLAGS = ("-std=c++20", "-O1", "-fPIC", "-fvisibility=hidden")
 
-_reasons: dict[str, str] = {}  # kernel -> why it is off, in one line
-_said: set[str] = set()
+_reasons: dict[str, str] = {}  # library -> why it is unavailable, in one line
+_printed: set[str] = set()
 
 
 class _UnavailableError(Exception):
@@ -57,9 +58,7 @@ def load(name: str) -> ctypes.CDLL | None:
     try:
         return ctypes.CDLL(str(_library(name)))
     except (_UnavailableError, OSError) as error:
-        _reasons[name] = reason = " ".join(str(error).split())
-        _say(f"normlab: fast kernels are not used ({reason}); plain PyTorch runs instead")
-        return None
+        return _report_unavailable(name, error)
 
 
 @functools.cache
@@ -71,25 +70,36 @@ def load_glue() -> ModuleType | None:
         assert spec is not None
         module = importlib.util.module_from_spec(spec)
     except (_UnavailableError, OSError, ImportError) as error:
-        _reasons[GLUE] = reason = " ".join(str(error).split())
-        if os.environ.get("NORMLAB_KERNELS") is None:
-            _say(f"normlab: the kernels go through Python ({reason}): about 50 microseconds more a call")
-        return None
+        return _report_unavailable(GLUE, error)
     return module
 
 
+def reason(name: str) -> str:
+    """Return why a library, or the glue, is unavailable; empty if it is loaded. Builds and loads it."""
+    loaded = load_glue() if name == GLUE else load(name)
+    return "" if loaded is not None else _reasons.get(name, "it cannot be loaded")
+
+
+def are_switched_off() -> bool:
+    """Return whether the environment says NORMLAB_KERNELS=off."""
+    return os.environ.get("NORMLAB_KERNELS", "").lower() in ("off", "0", "no", "false")
+
+
 def status() -> list[dict[str, Any]]:
-    """Return one row a kernel, {"kernel", "active", "reason"}; loads, and so may build, each of them."""
-    rows = []
-    for name in sorted(source.stem for source in SOURCES.rglob("*.cpp")):
-        active = (load_glue() if name == GLUE else load(name)) is not None
-        rows.append({"kernel": name, "active": active, "reason": "" if active else _reasons[name]})
-    return rows
+    """Return one row a library, {"kernel", "active", "reason"}; loads, and so may build, each of them."""
+    reasons = {name: reason(name) for name in sorted(source.stem for source in SOURCES.rglob("*.cpp"))}
+    return [{"kernel": name, "active": not text, "reason": text} for name, text in reasons.items()]
+
+
+def _report_unavailable(name: str, error: Exception) -> None:
+    """Keep the reason, and print it once a process."""
+    _reasons[name] = text = " ".join(str(error).split())
+    _print_once(f"normlab: fast kernels are not used ({text}); plain PyTorch runs instead")
 
 
 def _library(name: str) -> Path:
-    if os.environ.get("NORMLAB_KERNELS", "").lower() in ("off", "0", "no", "false"):
-        raise _UnavailableError("NORMLAB_KERNELS=off")
+    if are_switched_off():
+        raise _UnavailableError(SWITCHED_OFF)
     if sys.platform == "win32":
         raise _UnavailableError("they need Linux or macOS")
     compiler = _compiler()
@@ -155,18 +165,18 @@ def _openmp_runtime() -> Path | None:
     except OSError:
         return None
     mapped = {Path(fields[5]) for fields in (line.split(maxsplit=5) for line in lines) if len(fields) == 6}
-    found = sorted(path for path in mapped if path.name.startswith("libgomp"))
-    return next((path for path in found if "torch" in path.parts), found[0] if found else None)
+    runtimes = sorted(path for path in mapped if path.name.startswith("libgomp"))
+    return next((path for path in runtimes if "torch" in path.parts), runtimes[0] if runtimes else None)
 
 
 def _build(source: Path, library: Path, compiler: str) -> None:
     start = time.perf_counter()
     flags, links, duration = _glue_options() if source.stem == GLUE else _kernel_options(compiler)
-    _say(f"normlab: compiling the {source.stem} kernels, once on this machine ({duration}) ...")
+    _print_once(f"normlab: compiling the {source.stem} kernels, once on this machine ({duration}) ...")
     unlinked = library.with_suffix(".o")
     _run([compiler, *flags, "-c", str(source), "-o", str(unlinked)], source.name, library.parent)
     _run([compiler, "-shared", str(unlinked), *links, "-o", str(library)], source.name, library.parent)
-    _say(f"normlab: compiled the {source.stem} kernels in {time.perf_counter() - start:.1f} s")
+    _print_once(f"normlab: compiled the {source.stem} kernels in {time.perf_counter() - start:.1f} s")
 
 
 def _kernel_options(compiler: str) -> tuple[list[str], list[str], str]:
@@ -194,11 +204,13 @@ def _run(command: list[str], what: str, scratch: Path) -> None:
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
         first = next((line for line in lines if "error" in line), lines[0])
+        if "Python.h" in first:
+            raise _UnavailableError("Python's header files are missing: install your system's python3-dev")
         raise _UnavailableError(f"{Path(command[0]).name} failed on {what}: {first[:200]}")
 
 
-def _say(line: str) -> None:
+def _print_once(line: str) -> None:
     """Print a line to stderr, the same one once a process."""
-    if line not in _said:
-        _said.add(line)
+    if line not in _printed:
+        _printed.add(line)
         print(line, file=sys.stderr, flush=True)

@@ -25,7 +25,7 @@ _ROUNDS = 7
 
 
 class Choices:
-    """Remembers, for a machine, by block and family of shapes, whether the twin was faster than the reference.
+    """Remembers, for a machine, by operation and family of shapes, whether the kernel was faster than the reference.
 
     Args:
         machine: what the answers depend on, e.g. the GPU's name and torch's version.
@@ -39,20 +39,20 @@ class Choices:
         self._timer = timer
         self._ratios: dict[str, float] | None = None
 
-    def prefers_twin(self, block: str, family: str, twin: Work, reference: Work) -> bool:
-        """Return whether the twin takes less time; measures if nobody has here.
+    def prefers_kernel(self, operation: str, family: str, kernel: Work, reference: Work) -> bool:
+        """Return whether the kernel takes less time; measures if nobody has here.
 
-        A twin that raises is not taken, and that is remembered as an infinite ratio.
+        A kernel that raises is not used, and that is remembered as an infinite ratio.
         """
-        key = f"{block} {family}"
+        key = f"{operation} {family}"
         ratios = self.ratios()
         if key not in ratios:
-            ratios[key] = self._measure(twin, reference)
-            self._keep()
+            ratios[key] = self._measure(kernel, reference)
+            self._save()
         return ratios[key] < 1
 
     def ratios(self) -> dict[str, float]:
-        """Return "block family" -> seconds of the twin / seconds of the reference, as far as measured."""
+        """Return "operation family" -> seconds of the kernel / seconds of the reference, as far as measured."""
         if self._ratios is None:
             try:
                 self._ratios = {str(key): float(value) for key, value in json.loads(self._path.read_text()).items()}
@@ -60,20 +60,20 @@ class Choices:
                 self._ratios = {}
         return self._ratios
 
-    def _measure(self, twin: Work, reference: Work) -> float:
+    def _measure(self, kernel: Work, reference: Work) -> float:
         try:
-            self._timer(twin)  # compiles
+            self._timer(kernel)  # compiles
         except Exception:
             return float("inf")
         self._timer(reference)
-        times = [(self._timer(twin), self._timer(reference)) for _ in range(_ROUNDS)]
-        ours, theirs = (statistics.median(column) for column in zip(*times, strict=True))
-        return ours / theirs
+        times = [(self._timer(kernel), self._timer(reference)) for _ in range(_ROUNDS)]
+        of_kernel, of_reference = (statistics.median(column) for column in zip(*times, strict=True))
+        return of_kernel / of_reference
 
-    def _keep(self) -> None:
+    def _save(self) -> None:
         """Write the file in one move; what another process has measured meanwhile is kept too."""
-        found, self._ratios = self._ratios or {}, None
-        self._ratios = {**self.ratios(), **found}
+        measured, self._ratios = self._ratios or {}, None
+        self._ratios = {**self.ratios(), **measured}
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile("w", dir=self._path.parent, delete=False) as file:

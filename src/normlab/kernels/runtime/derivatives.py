@@ -38,6 +38,6 @@ def gradients(
         # A view each: of two inputs that are one tensor, each has a gradient of its own.
         views = [None if tensor is None else tensor.view_as(tensor) for tensor in inputs]
         outputs = _references[operation](views, *options)
-        wanted = [view for view in views if view is not None and view.requires_grad]
-        found = iter(torch.autograd.grad(outputs, wanted, list(grads), create_graph=create_graph, allow_unused=True))
-    return tuple(next(found) if view is not None and view.requires_grad else None for view in views)
+        leaves = [view for view in views if view is not None and view.requires_grad]
+        computed = iter(torch.autograd.grad(outputs, leaves, list(grads), create_graph=create_graph, allow_unused=True))
+    return tuple(next(computed) if view is not None and view.requires_grad else None for view in views)

@@ -1,4 +1,4 @@
-// What the three parts of glue.cpp share: how Python's arguments become tensors, and what a tensor must be.
+// What the parts of glue.cpp share: how Python's arguments become tensors, and what a tensor must be.
 #pragma once
 
 #include <torch/csrc/autograd/python_variable.h>  // first: it includes Python.h
@@ -48,6 +48,12 @@ inline bool is_plain_call() {
     return !c10::impl::tls_is_dispatch_key_included(c10::DispatchKey::FuncTorchDynamicLayerFrontMode) &&
            !at::tracer::impl::is_dispatch_enabled() && c10::impl::TorchDispatchModeTLS::stack_len() == 0 &&
            !torch::autograd::ForwardADLevel::try_get_by_idx(0);
+}
+
+// Whether all of these are None, tensors of torch's own class, or parameters: no subclass that answers for itself.
+inline bool are_exact(PyObject* const* objects, Py_ssize_t count) {
+    return std::all_of(objects, objects + count,
+                       [](PyObject* object) { return object == Py_None || THPVariable_CheckExact(object); });
 }
 
 // Whether a tensor is its memory: no subclass that answers for itself (a fake tensor), no transform's wrapper, no view

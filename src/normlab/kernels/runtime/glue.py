@@ -1,8 +1,7 @@
-"""The short way from Python into a kernel: `glue.cpp`, autograd included, where it can be built.
+"""Load `glue.cpp`, which takes the C++ kernels into torch's autograd, and connect the kernels' functions to it.
 
-An autograd function written in Python costs some fifty microseconds forward and backward, more than a small
-map's normalization itself. The glue is what torch's own layers have instead. It is optional: each kernel's
-module keeps its function of Python, which runs the same kernel where the glue cannot be had.
+An autograd function written in Python costs some fifty microseconds forward and backward, more than the normalization
+of a small map itself. The glue is what torch's own layers have instead. Where it cannot be built, the references run.
 """
 
 from __future__ import annotations
@@ -14,18 +13,15 @@ from typing import Any
 from normlab.kernels.runtime import build
 
 
-def glue(kernel: str, *functions: str) -> Any:
-    """Return the module with these functions of the kernel's library connected, None without either.
-
-    Its functions are described where they are defined, in `glue_<kernel>.h`.
-    """
-    return None if build.load(kernel) is None else _connected(kernel, functions)
-
-
 @functools.cache
-def _connected(kernel: str, functions: tuple[str, ...]) -> Any:
-    library, module = build.load(kernel), build.load_glue()
-    if module is not None:
-        for name in functions:
-            module.connect(name, ctypes.cast(getattr(library, name), ctypes.c_void_p).value)
+def connected(library: str, symbols: tuple[str, ...]) -> Any:
+    """Return the module with these functions of a library connected; None where either is unavailable.
+
+    The module's own functions are described where they are defined, in `glue_<library>.h`.
+    """
+    functions, module = build.load(library), build.load_glue()
+    if functions is None or module is None:
+        return None
+    for name in symbols:
+        module.connect(name, ctypes.cast(getattr(functions, name), ctypes.c_void_p).value)
     return module

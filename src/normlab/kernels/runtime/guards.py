@@ -32,6 +32,17 @@ def needs_plain_operations() -> bool:
     )
 
 
+def observer() -> str:
+    """Return what looks into torch's operations now, so that no kernel may run; empty if nothing does."""
+    if torch._C._are_functorch_transforms_active():
+        return "a transform of torch.func (vmap, grad, jvp ...) is active"
+    if torch._C._get_tracing_state():
+        return "torch.jit.trace records the operations"
+    if forward_ad._current_level >= 0:
+        return "forward-mode differentiation is active"
+    return "a mode that sees each operation is active" if torch._C._len_torch_dispatch_stack() else ""
+
+
 def allows_kernel(*tensors: Tensor | None) -> bool:
     """Return whether a kernel may be called with these tensors now.
 

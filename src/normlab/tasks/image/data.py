@@ -7,7 +7,7 @@ in batch size still see the same pictures.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -20,8 +20,7 @@ from normlab.data.image.augment import Augmentation, Draws, apply, draw, normali
 from normlab.data.image.images import ImageDataset, load_images
 from normlab.data.split import channel_statistics, train_validation_split
 from normlab.errors import UserError
-from normlab.kernels.augment import dispatch as crop_kernel
-from normlab.kernels.runtime import gpu
+from normlab.kernels.augment import AUGMENT
 from normlab.tasks.base import Placement
 from normlab.tasks.image.config import ImageConfig
 from normlab.tasks.image.resident import Pixels, resident
@@ -55,11 +54,12 @@ class ImageData:
         index = rows[chosen]
         pixels, labels = self.images[source], self.labels[source][index].to(placement.device, non_blocking=True)
         constants: dict[str, Any] = {"mean": self.card["mean"], "std": self.card["std"], "dtype": placement.dtype}
-        crop = _one_pass(pixels, placement.device) if draws.angle is None else None
-        if crop is not None:
+        if draws.angle is None and pixels.device.type == placement.device.type:
             crops = {name: getattr(draws, name) for name in ("top", "left", "mirrored", "upturned")}
             layout: Any = {"memory_format": torch.channels_last, "pad": settings.pad}
-            return Batch(crop(pixels, index, **crops, **constants, **layout), labels)
+            result = AUGMENT.try_call(pixels, index, **crops, **constants, **layout)
+            if result is not None:
+                return Batch(result, labels)
         images = apply(pixels[index].to(placement.device, non_blocking=True), draws, settings)
         return Batch(to_network(images, self.card, placement), labels)
 
@@ -79,13 +79,6 @@ class ImageData:
     def _beside(self, pixels: Pixels, device: torch.device) -> ImageData:
         rows = {split: (source, numbers.to(device)) for split, (source, numbers) in self.rows.items()}
         return replace(self, images=pixels.images, labels=pixels.labels, rows=rows)
-
-
-def _one_pass(pixels: Tensor, device: torch.device) -> Callable[..., Tensor] | None:
-    """Return the kernel that crops, flips and normalises where the pixels lie, None where there is none."""
-    if device.type == "cpu":
-        return crop_kernel.crop_flip_normalise if crop_kernel.available(pixels) else None
-    return gpu.augmenter(pixels)
 
 
 def prepare(config: ImageConfig) -> ImageData:

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from normlab.kernels.histogram import dispatch as histogram
+from normlab.kernels.histogram import HISTOGRAM, PATTERNS
 
 _CHUNK = 1 << 22  # values that the plain reference turns into integers at once: 16 MiB
 
@@ -50,9 +50,7 @@ class PercentileSketch:
         values = values.detach() if values.dim() > 1 else values.detach().reshape(-1, 1)
         counts, alive = self._tables(values)
         self.rounded |= values.dtype != torch.bfloat16
-        if histogram.available(values):
-            histogram.count_patterns(values, counts, alive)
-        elif values.numel():
+        if values.numel() and HISTOGRAM.try_call(values, counts, alive) is None:
             count_patterns_plain(values, counts, alive)
 
     @property
@@ -83,7 +81,7 @@ class PercentileSketch:
 
     def _tables(self, values: Tensor) -> tuple[Tensor, Tensor]:
         if self._counts is None or self._alive is None:
-            self._counts = torch.zeros(histogram.PATTERNS, dtype=torch.int64, device=values.device)
+            self._counts = torch.zeros(PATTERNS, dtype=torch.int64, device=values.device)
             self._alive = torch.zeros(values.shape[1], dtype=torch.bool, device=values.device)
         if len(self._alive) != values.shape[1]:
             raise ValueError(f"PercentileSketch: {values.shape[1]} channels, but there were {len(self._alive)} before")
@@ -91,25 +89,25 @@ class PercentileSketch:
 
 
 def count_patterns_plain(values: Tensor, counts: Tensor, alive: Tensor) -> None:
-    """Do what `normlab.kernels.histogram.dispatch.count_patterns` does with torch's own functions, on any device."""
+    """Do what the kernel `HISTOGRAM` does with torch's own functions, on any device."""
     alive |= values.to(torch.bfloat16).any(dim=tuple(axis for axis in range(values.dim()) if axis != 1))
     # In the order of memory, so that flattening copies nothing.
     in_order = values.permute(0, 2, 3, 1) if values.dim() == 4 else values
     for part in in_order.flatten().split(_CHUNK):
         pattern = part.to(torch.bfloat16).view(torch.int16).int() & 0xFFFF
-        counts += torch.bincount(pattern, minlength=histogram.PATTERNS)
+        counts += torch.bincount(pattern, minlength=PATTERNS)
 
 
 @functools.cache
 def _every_value() -> Tensor:
     """Return float64 (65536,): all values, ascending as `_ascending` puts a table."""
-    patterns = torch.arange(histogram.PATTERNS, dtype=torch.int32).to(torch.int16)
+    patterns = torch.arange(PATTERNS, dtype=torch.int32).to(torch.int16)
     return _ascending(patterns.view(torch.bfloat16).double())
 
 
 def _ascending(by_pattern: Tensor) -> Tensor:
     """Put a table by bit pattern into the order of the values: negative ones (top bit set) count down, then up."""
-    half = histogram.PATTERNS // 2
+    half = PATTERNS // 2
     return torch.cat([by_pattern[half:].flip(0), by_pattern[:half]])
 
 
