@@ -319,6 +319,17 @@ def test_doctor_names_torch_and_cores(capsys: pytest.CaptureFixture[str]) -> Non
     assert {"torch", "cores", "precision"} <= json.loads(capsys.readouterr().out).keys()
 
 
+def test_doctor_says_which_kernels_run_and_why_not(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--kernels", "--json"]) == 0
+    rows = {row["operation"]: row for row in json.loads(capsys.readouterr().out)}
+    assert {"norm", "LSTM layer", "CRF loss", "convolution", "augmentation"} <= rows.keys()
+    for row in rows.values():
+        assert row["on a CPU"] == "C++" or row["on a CPU"].startswith("reference (")
+        assert row["on a GPU"] == "Triton" or row["on a GPU"].startswith("reference (")
+    assert main(["doctor", "--kernels"]) == 0
+    assert capsys.readouterr().out.startswith("operation")
+
+
 def test_both_kinds_of_statistics_are_measured_on_the_same_weights(tmp_path: Path) -> None:
     small = ["--scale", "smoke", "--epochs", "1", "--limit-train", "64", "--bn-statistics", "both"]
     found = {}

@@ -51,7 +51,7 @@ def examine() -> dict[str, Any]:
 
 
 def _triton() -> str:
-    """Say which Triton twins run here, or why none does; builds and measures nothing."""
+    """Say which Triton kernels were measured to be faster here, or why none runs; builds and measures nothing."""
     from normlab.kernels.runtime.gpu import status
 
     return status()

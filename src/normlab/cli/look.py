@@ -32,12 +32,16 @@ def _list(options: argparse.Namespace) -> int:
     if not rows:
         print(f"no {options.what} in {options.folder}")
         return 0
+    _print_table(rows)
+    return 0
+
+
+def _print_table(rows: list[dict[str, Any]]) -> None:
     columns = list(rows[0])
     widths = {name: max(len(name), *(len(str(row[name])) for row in rows)) for name in columns}
     print("  ".join(name.ljust(widths[name]) for name in columns).rstrip())
     for row in rows:
         print("  ".join(str(row[name]).ljust(widths[name]) for name in columns).rstrip())
-    return 0
 
 
 def _add_data(verbs: Any, arguments: list[str]) -> None:
@@ -106,12 +110,21 @@ def _data_list(options: argparse.Namespace) -> int:
 
 def _add_doctor(verbs: Any, arguments: list[str]) -> None:
     parser = add_verb(verbs, "doctor", "say what this machine has and what normlab will use", _doctor)
+    parser.add_argument(
+        "--kernels", action="store_true", help="show which implementation of each fast operation runs here, and why"
+    )
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
 
 
 def _doctor(options: argparse.Namespace) -> int:
     from normlab.cli.doctor import examine
 
+    if options.kernels:
+        from normlab.kernels.overview import overview
+
+        rows = overview()
+        print(json.dumps(rows)) if options.json else _print_table(rows)
+        return 0
     findings = examine()
     if options.json:
         print(json.dumps(findings))

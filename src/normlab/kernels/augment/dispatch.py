@@ -22,7 +22,9 @@ from normlab.kernels.runtime.kernel import Kernel
 class AugmentKernel(Kernel):
     """`AUGMENT.try_call(images, index, mean=..., std=..., ...)` -> normalised crops of the images `index`."""
 
-    def try_call(
+    has_triton = True
+
+    def try_call(  # type: ignore[override]
         self,
         images_nchw: Tensor,
         index: Tensor,
@@ -64,10 +66,6 @@ class AugmentKernel(Kernel):
             images_nchw, index, mean=mean, std=std, pad=pad, **draws, dtype=dtype, memory_format=memory_format
         )
         return result
-
-    def reason_against_gpu(self) -> str:
-        """See `Kernel.reason_against_gpu`."""
-        return gpu.reason_against()
 
     def example(self) -> tuple[Any, ...]:
         """See `Kernel.example`."""

@@ -25,6 +25,8 @@ _SYMBOLS = ("crf_loss", "crf_loss_backward", "crf_viterbi")
 class LossKernel(Kernel):
     """`LOSS.try_call(emissions, tags, mask, scores, legal, reduction)` -> the loss of gold sequences, or log Z."""
 
+    has_triton = True
+
     def try_call(
         self, emissions: Tensor, tags: Tensor | None, mask: Tensor | None, scores: Scores, legal: Legal, reduction: str
     ) -> Tensor | None:
@@ -54,10 +56,6 @@ class LossKernel(Kernel):
         emissions, scores = _example()
         return emissions, torch.zeros(1, 2, dtype=torch.int64), None, scores, (None, None, None), "mean"
 
-    def reason_against_gpu(self) -> str:
-        """See `Kernel.reason_against_gpu`."""
-        return operators.reason_against_gpu()
-
     def prepare(self, module: Any) -> None:
         """Second derivatives are those of the reference."""
         module.reference("crf", functools.partial(derivatives.gradients, "crf_loss"))
@@ -65,6 +63,8 @@ class LossKernel(Kernel):
 
 class ViterbiKernel(Kernel):
     """`VITERBI.try_call(emissions, mask, scores, legal)` -> the best tag sequences."""
+
+    has_triton = True
 
     def try_call(self, emissions: Tensor, mask: Tensor | None, scores: Scores, legal: Legal) -> Tensor | None:
         """Return the best tag sequences, (B, T) int64, 0 where the mask is False; the arguments are those of LOSS."""
@@ -81,13 +81,11 @@ class ViterbiKernel(Kernel):
         emissions, scores = _example()
         return emissions, None, scores, (None, None, None)
 
-    def reason_against_gpu(self) -> str:
-        """See `Kernel.reason_against_gpu`."""
-        return operators.reason_against_gpu()
-
 
 class MarginalsKernel(Kernel):
     """`MARGINALS.try_call(emissions, mask, scores, legal)` -> p(y_t = k), where no gradient is recorded."""
+
+    has_triton = True
 
     def try_call(self, emissions: Tensor, mask: Tensor | None, scores: Scores, legal: Legal) -> Tensor | None:
         """Return p(y_t = k), (B, T, K), 0 where the mask is False; the arguments are those of LOSS.
@@ -104,10 +102,6 @@ class MarginalsKernel(Kernel):
     def example(self) -> tuple[Any, ...]:
         """See `Kernel.example`."""
         return VITERBI.example()
-
-    def reason_against_gpu(self) -> str:
-        """See `Kernel.reason_against_gpu`."""
-        return operators.reason_against_gpu()
 
 
 def _example() -> tuple[Tensor, Scores]:

@@ -51,11 +51,6 @@ def available() -> bool:
     return build.load("crf") is not None
 
 
-def reason_against_gpu() -> str:
-    """Return why the operators do not run on a GPU of this machine; empty if they do."""
-    return gpu.reason_against()
-
-
 @torch.library.custom_op("normlab::crf_loss", mutates_args=(), device_types=("cpu", "cuda"))
 def crf_loss(
     emissions: Tensor, tags: Tensor | None, mask: Tensor, start: Tensor, transitions: Tensor, end: Tensor

@@ -29,6 +29,8 @@ class LSTMKernel(Kernel):
     cell would magnify what bfloat16 rounds, in the gradients to 2 to 9 %.
     """
 
+    has_triton = True
+
     def try_call(
         self,
         x_tbd: Tensor,

@@ -32,6 +32,8 @@ class NormKernel(Kernel):
         kind, groups, given, eps, relu: the values of a `Scheme`.
     """
 
+    has_triton = True
+
     def example(self) -> tuple[Any, ...]:
         """See `Kernel.example`."""
         return torch.zeros(2, 16, 8, 8), *[None] * 6, BATCH, 1, False, 1e-5, True

@@ -58,7 +58,8 @@ def load(name: str) -> ctypes.CDLL | None:
     try:
         return ctypes.CDLL(str(_library(name)))
     except (_UnavailableError, OSError) as error:
-        return _report_unavailable(name, error)
+        _report_unavailable(name, error)
+        return None
 
 
 @functools.cache
@@ -70,7 +71,8 @@ def load_glue() -> ModuleType | None:
         assert spec is not None
         module = importlib.util.module_from_spec(spec)
     except (_UnavailableError, OSError, ImportError) as error:
-        return _report_unavailable(GLUE, error)
+        _report_unavailable(GLUE, error)
+        return None
     return module
 
 

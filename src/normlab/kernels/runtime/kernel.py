@@ -37,6 +37,8 @@ class Kernel:
         symbols: the functions of the library that the glue needs.
     """
 
+    has_triton = False  # whether there is an implementation for GPUs
+
     def __init__(self, name: str, library: str, function: str = "", symbols: Sequence[str] = ()) -> None:
         self.name = name
         self.library = library
@@ -66,8 +68,7 @@ class Kernel:
 
     def reason_against_gpu(self) -> str:
         """Return why no Triton implementation runs on this machine, empty if one can."""
-        has_one = type(self).run_on_gpu is not Kernel.run_on_gpu
-        return gpu.reason_against() if has_one else "there is no Triton implementation"
+        return gpu.reason_against() if self.has_triton else "there is no Triton implementation"
 
     def example(self) -> tuple[Any, ...]:
         """Return arguments that the kernel takes on a CPU that suits it: `normlab doctor --kernels` calls it once."""
@@ -84,9 +85,10 @@ class Kernel:
     def prepare(self, module: Any) -> None:
         """Tell the glue what else this operation needs, before its first call."""
 
-    def refuse(self, x: Tensor, why: str = "") -> None:
+    def refuse(self, x: Tensor, why: str = "") -> Any | None:
         """Remember that a call was refused, and answer None. Only facts are stored: `reason` makes words of them."""
         self._refused = (x.dtype, x.dim(), x.device.type, why or guards.observer())
+        return None
 
     def _try_gpu(self, *arguments: Any) -> Any | None:
         x = arguments[0]
