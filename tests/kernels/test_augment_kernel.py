@@ -51,12 +51,12 @@ def test_the_batch_equals_images_cropped_and_flipped_one_by_one(
     draws = {name: torch.randint(0, 2 * pad + 1, (7,)) for name in ("top", "left") if "crop" not in absent}
     draws |= {name: torch.rand(7) < 0.5 for name in ("mirrored", "upturned") if name not in absent}
     options = {"pad": pad, "dtype": dtype, "memory_format": memory_format}
-    found = AUGMENT.try_call(images, index, mean=MEAN, std=STD, **options, **draws)  # type: ignore[arg-type]
-    assert found is not None
-    assert found.dtype == dtype
-    assert found.is_contiguous(memory_format=memory_format)
+    computed = AUGMENT.try_call(images, index, mean=MEAN, std=STD, **options, **draws)  # type: ignore[arg-type]
+    assert computed is not None
+    assert computed.dtype == dtype
+    assert computed.is_contiguous(memory_format=memory_format)
     tolerance = 1e-6 if dtype == torch.float32 else 2**-8
-    torch.testing.assert_close(found.double(), one_by_one(images, index, pad, draws), rtol=tolerance, atol=1e-6)
+    torch.testing.assert_close(computed.double(), one_by_one(images, index, pad, draws), rtol=tolerance, atol=1e-6)
 
 
 def test_an_index_outside_of_the_images_is_an_error() -> None:

@@ -137,7 +137,7 @@ def test_a_read_only_cache_is_used_for_what_it_holds(sources: Path, tmp_path: Pa
         ({"CXX": "/bin/false"}, "false failed on probe.cpp"),
     ],
 )
-def test_a_kernel_that_cannot_be_had_costs_one_line(sources: Path, environment: dict[str, str], reason: str) -> None:
+def test_an_unavailable_kernel_costs_one_line(sources: Path, environment: dict[str, str], reason: str) -> None:
     out, err = start_probe(sources, **environment).communicate(timeout=600)
     lines = [line for line in err.splitlines() if "compiling" not in line]
     assert out.strip() == "None"

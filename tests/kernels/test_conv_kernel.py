@@ -21,9 +21,9 @@ def maps(*shape: int) -> Tensor:
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int) -> Tensor:
     with torch.autocast("cpu", torch.bfloat16):
-        found = CONV.try_call(x, weight, bias, stride)
-    assert found is not None
-    return found
+        computed = CONV.try_call(x, weight, bias, stride)
+    assert computed is not None
+    return computed
 
 
 @needs_kernel
@@ -49,13 +49,13 @@ def test_output_and_gradients_equal_those_of_torch(
     assert y.dtype == torch.bfloat16
     assert y.is_contiguous(memory_format=torch.channels_last)
     grad = maps(*y.shape)
-    found = [y, *torch.autograd.grad(y, leaves, grad)]
+    computed = [y, *torch.autograd.grad(y, leaves, grad)]
 
     wide = {id(leaf): leaf.detach().double().requires_grad_() for leaf in (*leaves, x)}
     wide[id(weight)] = weight.detach().bfloat16().double().requires_grad_()
-    wanted = F.conv2d(wide[id(x)], wide[id(weight)], None if bias is None else wide[id(bias)], stride, padding=1)
-    gradients = torch.autograd.grad(wanted, [wide[id(leaf)] for leaf in leaves], grad.double())
-    for ours, theirs in zip(found, [wanted, *gradients], strict=True):
+    expected = F.conv2d(wide[id(x)], wide[id(weight)], None if bias is None else wide[id(bias)], stride, padding=1)
+    gradients = torch.autograd.grad(expected, [wide[id(leaf)] for leaf in leaves], grad.double())
+    for ours, theirs in zip(computed, [expected, *gradients], strict=True):
         # Sums are float32: only what is stored as bfloat16 is rounded to 8 bits.
         tolerance = 2**-8 if ours.dtype == torch.bfloat16 else 1e-5
         scale = float(theirs.detach().abs().max())
@@ -99,9 +99,9 @@ def test_a_second_derivative_is_that_of_torch() -> None:
         gradient = torch.autograd.grad(y.float().square().sum(), x, create_graph=True)[0]
         return torch.autograd.grad(gradient.float().square().sum(), weight)[0]
 
-    found = penalty(convolve(x, weight, None, 1))
-    wanted = penalty(F.conv2d(x, weight.bfloat16(), padding=1))
-    torch.testing.assert_close(found, wanted, rtol=0.05, atol=0.05 * float(wanted.abs().max()))
+    computed = penalty(convolve(x, weight, None, 1))
+    expected = penalty(F.conv2d(x, weight.bfloat16(), padding=1))
+    torch.testing.assert_close(computed, expected, rtol=0.05, atol=0.05 * float(expected.abs().max()))
 
 
 @needs_kernel
@@ -138,9 +138,9 @@ def test_a_network_learns_the_same_with_and_without_the_kernel(norm: str, monkey
             loss = F.cross_entropy(model(x).float(), labels)
         return [loss, *torch.autograd.grad(loss, list(model.parameters()))]
 
-    found = gradients()
+    computed = gradients()
     monkeypatch.setattr(CONV, "try_call", lambda *_: None)
-    for ours, theirs in zip(found, gradients(), strict=True):
+    for ours, theirs in zip(computed, gradients(), strict=True):
         difference = torch.linalg.vector_norm(ours - theirs) / torch.linalg.vector_norm(theirs)
         assert difference < 0.1, f"{tuple(ours.shape)}: {difference}"
 

@@ -64,10 +64,10 @@ def losses_and_gradients(crf, emissions, tags, mask, dtype):
 def test_losses_and_gradients_equal_the_float64_reference(problem):
     crf, emissions, *_ = problem
     assert log_z(crf, emissions) is not None
-    found = losses_and_gradients(*problem, torch.float32)
+    computed = losses_and_gradients(*problem, torch.float32)
     expected = losses_and_gradients(*problem, torch.float64)
     scale = max(1.0, float(emissions.abs().max()))
-    for value, exact in zip(found, expected, strict=True):
+    for value, exact in zip(computed, expected, strict=True):
         # Scores of size s are known to s * 2^-24 only, and a probability depends on their differences.
         tolerance = 1e-5 * max(1.0, scale / 20) * exact.abs().max().clamp(min=1.0)
         assert (value - exact).abs().max() <= tolerance
@@ -79,11 +79,11 @@ def test_losses_and_gradients_equal_the_float64_reference(problem):
 def test_viterbi_finds_a_path_as_good_as_the_references(problem):
     crf, emissions, _, mask = problem
     exact = copy.deepcopy(crf).double()
-    found = crf.viterbi(emissions, mask)
+    computed = crf.viterbi(emissions, mask)
     best = exact.viterbi(emissions.double(), mask)
-    assert not found[~mask].any()
+    assert not computed[~mask].any()
     score, best_score = (
-        exact.score(emissions.double(), found, mask),
+        exact.score(emissions.double(), computed, mask),
         exact.score(emissions.double(), best, mask),
     )
     torch.testing.assert_close(score, best_score, rtol=1e-6, atol=1e-4)
@@ -96,8 +96,8 @@ def test_marginals_without_gradient_equal_the_reference(problem):
     crf, emissions, _, mask = problem
     exact = copy.deepcopy(crf).double().marginals(emissions.double(), mask)
     with torch.no_grad():
-        found = crf.marginals(emissions, mask)
-    assert (found - exact).abs().max() <= 1e-5 * max(1.0, float(emissions.abs().max()) / 20)
+        computed = crf.marginals(emissions, mask)
+    assert (computed - exact).abs().max() <= 1e-5 * max(1.0, float(emissions.abs().max()) / 20)
 
 
 @needs_kernel
@@ -122,9 +122,9 @@ def test_two_thousand_words_keep_their_digits():
     crf = LinearChainCRF(17)
     emissions, tags = 3 * torch.randn(2, 2000, 17), torch.randint(17, (2, 2000))
     mask = torch.arange(2000) < torch.tensor([[2000], [1999]])
-    found = losses_and_gradients(crf, emissions, tags, mask, torch.float32)
+    computed = losses_and_gradients(crf, emissions, tags, mask, torch.float32)
     expected = losses_and_gradients(crf, emissions, tags, mask, torch.float64)
-    for value, exact in zip(found, expected, strict=True):
+    for value, exact in zip(computed, expected, strict=True):
         assert (value - exact).abs().max() <= 1e-5 * exact.abs().max()
 
 

@@ -97,8 +97,8 @@ def test_an_unneeded_gradient_is_not_asked_for() -> None:
     layer = NORMS.create("group", 8)
     x, residual = torch.randn(2, 8, 4, 4), torch.randn(2, 8, 4, 4, requires_grad=True)
     y = layer.fused(x, residual=residual, relu=True)
-    (found,) = torch.autograd.grad(y.sum(), residual)
-    assert torch.equal(found, (y > 0).float())
+    (computed,) = torch.autograd.grad(y.sum(), residual)
+    assert torch.equal(computed, (y > 0).float())
 
 
 @needs_glue

@@ -1,4 +1,4 @@
-"""The compiled LSTM equals the float64 reference for every shape and length, and steps aside elsewhere."""
+"""The compiled LSTM equals the float64 reference for every shape and length, and refuses what it does not take."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def outputs_and_gradients(lstm, x, hx, lengths, dtype):
     return [output, h_n, c_n, x.grad, *(h.grad for h in hx), *(p.grad for p in lstm.parameters())]
 
 
-def largest_difference(found, expected):
+def largest_difference(computed, expected):
     """Relative to the largest entry, or to 1 where all are smaller: LN makes some gradients vanish."""
     return max(
         float((a.detach().double() - b.detach()).abs().max() / b.detach().abs().max().clamp(min=1.0))
-        for a, b in zip(found, expected, strict=True)
+        for a, b in zip(computed, expected, strict=True)
         if a.numel()
     )
 
@@ -83,7 +83,7 @@ def test_outputs_and_gradients_equal_the_float64_reference(problem):
     lstm, x, hx, lengths = problem
     x_tbd = x.transpose(0, 1) if lstm.batch_first else x
     assert layer_of(lstm, x_tbd) is not None, "this test must not compare the reference with itself"
-    found = outputs_and_gradients(lstm, x, hx, lengths, torch.float32)
+    computed = outputs_and_gradients(lstm, x, hx, lengths, torch.float32)
     expected = outputs_and_gradients(lstm, x, hx, lengths, torch.float64)
     # A nearly vanishing variance magnifies all rounding: there, no worse than the reference in float32, or than what
     # becomes of the reference in float64 when each input is off by half the last place of a float32.
@@ -92,7 +92,7 @@ def test_outputs_and_gradients_equal_the_float64_reference(problem):
     for _ in range(3):
         moved = outputs_and_gradients(lstm, nudged(x), tuple(map(nudged, hx)), lengths, torch.float64)
         rounding = max(rounding, largest_difference(moved, expected))
-    assert largest_difference(found, expected) < max(1e-5, 5 * rounding)
+    assert largest_difference(computed, expected) < max(1e-5, 5 * rounding)
 
 
 @needs_kernel
@@ -101,11 +101,11 @@ def test_the_size_of_the_ner_model_is_as_exact():
     lstm = LayerNormLSTM(150, 100, bidirectional=True)
     x, hx = torch.randn(22, 32, 150), torch.zeros(2, 2, 32, 100).unbind()
     lengths = torch.randint(1, 23, (32,))
-    found = outputs_and_gradients(lstm, x, hx, lengths, torch.float32)
+    computed = outputs_and_gradients(lstm, x, hx, lengths, torch.float32)
     expected = outputs_and_gradients(lstm, x, hx, lengths, torch.float64)
     # h0 = 0 makes the first recurrent variance 0: its gradient is scaled by 316, and so is its rounding.
-    del found[4], expected[4]
-    assert largest_difference(found, expected) < 1e-5
+    del computed[4], expected[4]
+    assert largest_difference(computed, expected) < 1e-5
 
 
 @needs_kernel
@@ -234,9 +234,9 @@ def test_under_autocast_products_are_bfloat16_where_no_norm_magnifies_what_that_
         weighted = (y * torch.linspace(0.5, 1, y.shape[-1])).sum() + h.sum() + c.square().sum()
         return [y, h, c, *torch.autograd.grad(weighted, [x, *layer.parameters()])]
 
-    def errors(found: list[Tensor]) -> list[float]:
-        assert all(tensor.dtype == torch.float32 for tensor in found)
-        pairs = zip(found, exact, strict=True)
+    def errors(computed: list[Tensor]) -> list[float]:
+        assert all(tensor.dtype == torch.float32 for tensor in computed)
+        pairs = zip(computed, exact, strict=True)
         return [
             float((torch.linalg.vector_norm(a - b) / torch.linalg.vector_norm(b).clamp_min(1e-3)).detach())
             for a, b in pairs

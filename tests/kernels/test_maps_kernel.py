@@ -38,24 +38,24 @@ def test_values_and_gradients_are_those_of_torch(
 ) -> None:
     torch.manual_seed(0)
     x = random((3, channels, *size), dtype)
-    found, wanted = ours(x), plain(x)
-    assert found is not None
-    torch.testing.assert_close(found, wanted, rtol=2**-8 if dtype == torch.bfloat16 else 1e-6, atol=1e-6)
-    grad = torch.randn_like(wanted)
-    torch.testing.assert_close(torch.autograd.grad(found, x, grad)[0], torch.autograd.grad(wanted, x, grad)[0])
+    computed, expected = ours(x), plain(x)
+    assert computed is not None
+    torch.testing.assert_close(computed, expected, rtol=2**-8 if dtype == torch.bfloat16 else 1e-6, atol=1e-6)
+    grad = torch.randn_like(expected)
+    torch.testing.assert_close(torch.autograd.grad(computed, x, grad)[0], torch.autograd.grad(expected, x, grad)[0])
     with torch.no_grad():
         again = ours(x)
-    assert torch.equal(again, found)
+    assert torch.equal(again, computed)
 
 
 @pytest.mark.parametrize("function", [lambda x: HALVE.try_call(x, 2), MEAN.try_call])
 def test_there_is_a_second_derivative(function: Callable[[Tensor], Tensor]) -> None:
     x = random((2, 3, 3, 4), torch.float32)
     gradient = torch.autograd.grad(function(x).pow(3).sum(), x, create_graph=True)[0]
-    found = torch.autograd.grad(gradient.square().sum(), x)[0]
+    computed = torch.autograd.grad(gradient.square().sum(), x)[0]
     plain = (lambda x: x.mean((2, 3))) if function == MEAN.try_call else (lambda x: x[:, :, ::2, ::2])
     gradient = torch.autograd.grad(plain(x).pow(3).sum(), x, create_graph=True)[0]
-    torch.testing.assert_close(found, torch.autograd.grad(gradient.square().sum(), x)[0])
+    torch.testing.assert_close(computed, torch.autograd.grad(gradient.square().sum(), x)[0])
 
 
 def test_other_maps_are_left_to_torch() -> None:

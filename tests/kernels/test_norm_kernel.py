@@ -77,10 +77,10 @@ def differentiated(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensors[name].requires_grad_() for name in tensors if name not in ("mean", "var")}
 
 
-def assert_near(found: Tensor, wanted: Tensor, tolerance: float, scale: Tensor | float = 0.0) -> None:
+def assert_near(computed: Tensor, expected: Tensor, tolerance: float, scale: Tensor | float = 0.0) -> None:
     """In the relative norm; `scale` is what the terms of a sum that cancels are measured by."""
-    error = (found.detach().double() - wanted.detach()).norm()
-    assert error <= tolerance * torch.maximum(wanted.detach().norm(), torch.as_tensor(scale))
+    error = (computed.detach().double() - expected.detach()).norm()
+    assert error <= tolerance * torch.maximum(expected.detach().norm(), torch.as_tensor(scale))
 
 
 def assert_equals_oracle(scheme: str, tensors: dict[str, Tensor], groups: int, relu: bool) -> None:
@@ -100,14 +100,14 @@ def assert_equals_oracle(scheme: str, tensors: dict[str, Tensor], groups: int, r
     # Where few values share statistics, what goes through these cancels nearly all of the gradient of x.
     held_y = oracle(scheme, exact, groups, relu=False, held=True)
     (terms,) = torch.autograd.grad(held_y, exact_leaves["x"], grad.double())
-    for name, found, wanted in zip(leaves, grads, exact_grads, strict=True):
-        if wanted is None:
-            assert found is None, name
+    for name, computed, expected in zip(leaves, grads, exact_grads, strict=True):
+        if expected is None:
+            assert computed is None, name
         else:
-            assert found is not None, name
-            assert found.dtype == leaves[name].dtype
+            assert computed is not None, name
+            assert computed.dtype == leaves[name].dtype
             scale = terms.norm() if name == "x" else 0.1 * grad.double().norm()
-            assert_near(found, wanted, TOLERANCE[dtype], scale)
+            assert_near(computed, expected, TOLERANCE[dtype], scale)
 
 
 @example("batch", 1, 8, 1, (1, 2), torch.float32, False, set(), True, 0)  # two values share their statistics
@@ -213,18 +213,18 @@ def test_second_derivatives_equal_the_oracles() -> None:
         y = run("batch_instance", values, 1, True)
         (slope,) = torch.autograd.grad(y.square().sum(), leaves["x"], create_graph=True)
         penalties.append(torch.autograd.grad(slope.square().sum(), [leaves["x"], leaves["weight"]]))
-    for found, wanted in zip(*penalties, strict=True):
-        assert_near(found, wanted, 1e-4)
+    for computed, expected in zip(*penalties, strict=True):
+        assert_near(computed, expected, 1e-4)
 
 
 def test_a_gradient_in_another_layout_is_understood() -> None:
     x = torch.randn(2, 16, 4, 4).contiguous(memory_format=torch.channels_last).requires_grad_()
     y = kernel("layer", {"x": x})
     grad = torch.randn(2, 16, 1, 1).expand(2, 16, 4, 4)
-    (found,) = torch.autograd.grad(y, x, grad)
+    (computed,) = torch.autograd.grad(y, x, grad)
     exact = x.detach().double().requires_grad_()
-    (wanted,) = torch.autograd.grad(standardized(exact, (1, 2, 3), 1e-5), exact, grad.double())
-    assert_near(found, wanted, 1e-5)
+    (expected,) = torch.autograd.grad(standardized(exact, (1, 2, 3), 1e-5), exact, grad.double())
+    assert_near(computed, expected, 1e-5)
 
 
 def test_bfloat16_parameters_get_bfloat16_gradients() -> None:

@@ -42,8 +42,8 @@ def test_a_compiled_module_trains(name, backend):
     compiled = torch.compile(module, backend=backend, fullgraph=True)
     for x in (inputs(), inputs(B, T + 2)):
         expected = torch.autograd.grad(scalar(module, x), list(module.parameters()), allow_unused=True)
-        found = torch.autograd.grad(scalar(compiled, x), list(module.parameters()), allow_unused=True)
-        for one, other in itertools.zip_longest(found, expected):
+        computed = torch.autograd.grad(scalar(compiled, x), list(module.parameters()), allow_unused=True)
+        for one, other in itertools.zip_longest(computed, expected):
             assert (one is None) == (other is None)
             if one is not None:
                 scale = other.abs().max().clamp(min=1.0)
@@ -55,5 +55,5 @@ def test_a_transform_inside_a_compiled_function(name):
     torch.compiler.reset()
     module, x = made(name), torch.stack([inputs(), inputs() + 1])
     with torch.no_grad():
-        found = torch.compile(lambda x: torch.func.vmap(module)(x), backend="aot_eager")(x)
-        close(found, torch.stack([module(batch) for batch in x]))
+        computed = torch.compile(lambda x: torch.func.vmap(module)(x), backend="aot_eager")(x)
+        close(computed, torch.stack([module(batch) for batch in x]))

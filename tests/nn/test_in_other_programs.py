@@ -33,9 +33,9 @@ def test_a_second_derivative_is_that_of_the_reference(name):
         total = sum((g.square().sum() for g in first if g is not None), torch.zeros((), dtype=x.dtype))
         return [*(g for g in first if g is not None), *torch.autograd.grad(total, leaves, allow_unused=True)]
 
-    found, expected = second(module, x), second(copy.deepcopy(module).double(), x.double())
-    assert len(found) > 2
-    for one, other in zip(found, expected, strict=True):
+    computed, expected = second(module, x), second(copy.deepcopy(module).double(), x.double())
+    assert len(computed) > 2
+    for one, other in zip(computed, expected, strict=True):
         assert (one is None) == (other is None)
         if one is not None:
             scale = other.detach().abs().max().clamp(min=1.0)
@@ -82,9 +82,9 @@ def test_forward_mode_over_a_backward_pass_gives_a_row_of_the_hessian(name):
     leaf = x.clone().requires_grad_()
     (first,) = torch.autograd.grad(scalar(module, leaf), leaf, create_graph=True)
     (expected,) = torch.autograd.grad((first * v).sum(), leaf)
-    found = torch.func.jvp(torch.func.grad(lambda x: scalar(module, x)), (x,), (v,))[1]
+    computed = torch.func.jvp(torch.func.grad(lambda x: scalar(module, x)), (x,), (v,))[1]
     scale = expected.abs().max().clamp(min=1.0)
-    close(found / scale, expected / scale)
+    close(computed / scale, expected / scale)
 
 
 @differentiable
@@ -112,8 +112,8 @@ def test_vmap_over_batches_equals_a_loop(name):
     with torch.no_grad():
         together = torch.func.vmap(module)(x)
         assert len(together) == 2
-        for found, batch in zip(together, x, strict=True):
-            close(found, module(batch))
+        for computed, batch in zip(together, x, strict=True):
+            close(computed, module(batch))
 
 
 @everything
@@ -141,9 +141,9 @@ def test_fake_tensors_have_the_right_shape(name):
     tensors = dict([*module.named_parameters(), *module.named_buffers()])
     with FakeTensorMode() as mode:
         fakes = {key: mode.from_tensor(value) for key, value in tensors.items()}
-        found = torch.func.functional_call(module, fakes, (mode.from_tensor(inputs()),))
-    assert found.shape == expected.shape
-    assert found.dtype == expected.dtype
+        computed = torch.func.functional_call(module, fakes, (mode.from_tensor(inputs()),))
+    assert computed.shape == expected.shape
+    assert computed.dtype == expected.dtype
 
 
 @everything
@@ -152,8 +152,8 @@ def test_a_mode_that_sees_every_operation_sees_them(name):
 
     module, x = made(name), inputs()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        found = module(x)
-    close(found, module(x))
+        computed = module(x)
+    close(computed, module(x))
     assert counter.get_total_flops() > 0
 
 
@@ -163,6 +163,6 @@ def test_a_subclass_of_tensor_stays_one(name):
         pass
 
     module, x = made(name), inputs()
-    found = module(x.as_subclass(Marked))
-    assert type(found) is Marked
-    close(found.as_subclass(Tensor), module(x))
+    computed = module(x.as_subclass(Marked))
+    assert type(computed) is Marked
+    close(computed.as_subclass(Tensor), module(x))

@@ -1,7 +1,7 @@
 """What `precision: auto` means on this machine: bfloat16 or float32, whichever trains a convolution faster.
 
-On a CPU the two are measured once and the choice is kept beside the compiled kernels, so that all runs of a machine are
-computed alike; a run records its precision and is resumed in it.
+On a CPU the two are measured once and the choice is stored beside the compiled kernels, so that all runs of a machine
+are computed alike; a run records its precision and is resumed in it.
 """
 
 from __future__ import annotations
@@ -56,24 +56,24 @@ def has_fast_bfloat16(device: torch.device) -> bool:
 
 @cache
 def _speedup() -> float:
-    """Return the kept measurement, or measure now; a cache that cannot be written costs time, not the result."""
+    """Return the stored measurement, or measure now; a cache that cannot be written costs time, not the result."""
     path = cache_root() / "precision.json"
     key = f"{cpu_name()}, torch {torch.__version__}"
-    kept = _read(path)
-    if not isinstance(kept.get(key), float):
-        kept[key] = _measure()
+    stored = _read(path)
+    if not isinstance(stored.get(key), float):
+        stored[key] = _measure()
         with suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_json(path, kept)
-    return float(kept[key])
+            write_json(path, stored)
+    return float(stored[key])
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
+        stored = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return kept if isinstance(kept, dict) else {}
+    return stored if isinstance(stored, dict) else {}
 
 
 def _measure() -> float:
@@ -87,11 +87,11 @@ def _measure() -> float:
         images = torch.randn(32, 32, 16, 16).contiguous(memory_format=torch.channels_last).requires_grad_()
     times: dict[bool, list[float]] = {False: [], True: []}
     for _ in range(_ROUNDS + 1):
-        for half, found in times.items():
+        for half, seconds in times.items():
             start = time.process_time()
             with torch.autocast("cpu", torch.bfloat16, enabled=half):
                 output = convolution(images)
             torch.autograd.grad(output.sum(), [images, *convolution.parameters()])
-            found.append(time.process_time() - start)
-    plain, half_precision = (min(found[1:]) for found in times.values())  # the first call of each prepares
+            seconds.append(time.process_time() - start)
+    plain, half_precision = (min(seconds[1:]) for seconds in times.values())  # the first call of each is a warm-up
     return plain / max(half_precision, 1e-9)

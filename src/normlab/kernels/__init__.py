@@ -1,1 +1,1 @@
-"""Fast twins of hot blocks; each is proved equal to its plain PyTorch reference."""
+"""Fast implementations of hot blocks, a folder each; every kernel is proved equal to its plain PyTorch reference."""

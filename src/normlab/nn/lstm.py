@@ -156,8 +156,8 @@ class LayerNormLSTM(nn.Module):
         for layer in range(self.num_layers):
             if layer > 0:
                 x = F.dropout(x, self.dropout, self.training)
-            own = slice(layer * self.num_directions, (layer + 1) * self.num_directions)
-            state = (h_0, c_0) if self.num_layers == 1 else (h_0[own], c_0[own])
+            of_layer = slice(layer * self.num_directions, (layer + 1) * self.num_directions)
+            state = (h_0, c_0) if self.num_layers == 1 else (h_0[of_layer], c_0[of_layer])
             weights = [self._weights(suffix) for suffix in self._suffixes(layer)]
             result = None if self.proj_size else LSTM.try_call(x, state, weights, lengths, self.eps)
             if result is None:

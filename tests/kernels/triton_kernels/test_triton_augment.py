@@ -32,8 +32,8 @@ def test_it_equals_the_plain_augmentation(
     drawn = draw(4, settings, seed=1, epoch=2)
     constants: dict[str, Any] = {"mean": (0.4, 0.5, 0.6), "std": (0.2, 0.25, 0.3), "dtype": dtype}
     draws = {name: getattr(drawn, name) for name in ("top", "left", "mirrored", "upturned")}
-    found = crop_flip_normalise(images, index, pad=settings.pad, memory_format=layout, **draws, **constants)
+    computed = crop_flip_normalise(images, index, pad=settings.pad, memory_format=layout, **draws, **constants)
     expected = normalise(apply(images[index], drawn, settings), **constants)
     # One multiplication and one addition, which the compiler may round once or twice.
-    torch.testing.assert_close(found, expected, atol=1e-6 if dtype == torch.float32 else 2e-2, rtol=0)
-    assert found.is_contiguous(memory_format=layout)
+    torch.testing.assert_close(computed, expected, atol=1e-6 if dtype == torch.float32 else 2e-2, rtol=0)
+    assert computed.is_contiguous(memory_format=layout)

@@ -51,8 +51,8 @@ def test_losses_and_gradients_are_those_of_the_recursions(
 
     grad = torch.linspace(0.5, 2.0, B)
     gradients = torch.autograd.grad(expected, leaves, grad.double(), materialize_grads=True)
-    found = crf.loss_backward(grad, wanted, mask, scores, tape)
-    for one, other in zip(found, gradients, strict=True):
+    computed = crf.loss_backward(grad, wanted, mask, scores, tape)
+    for one, other in zip(computed, gradients, strict=True):
         torch.testing.assert_close(one.double(), other, atol=1e-4, rtol=1e-4)
 
 
@@ -74,6 +74,6 @@ def test_a_long_sentence_neither_overflows_nor_loses_digits() -> None:
     emissions = 30 * torch.randn(1, 40, 3, generator=generator)
     mask = torch.ones(1, 40, dtype=torch.bool)
     scores = torch.zeros(3), torch.zeros(3, 3), torch.zeros(3)
-    found = crf.loss(emissions, None, mask, scores)[0]
+    computed = crf.loss(emissions, None, mask, scores)[0]
     expected = emissions.double().logsumexp(-1).sum()  # without transitions the positions are independent
-    assert float(found) == pytest.approx(float(expected), rel=1e-6)
+    assert float(computed) == pytest.approx(float(expected), rel=1e-6)

@@ -31,7 +31,7 @@ def test_outputs_and_gradients_are_those_of_the_reference(reverse: bool, lengths
     from normlab.kernels.lstm.triton import TritonRunner
 
     steps = None if lengths is None else torch.tensor(lengths)
-    found = everything(TritonRunner, torch.float32, reverse, steps)
+    computed = everything(TritonRunner, torch.float32, reverse, steps)
     expected = everything(ReferenceRunner, torch.float64, reverse, steps)
-    for one, other in zip(found, expected, strict=True):
+    for one, other in zip(computed, expected, strict=True):
         torch.testing.assert_close(one.double(), other, atol=2e-4, rtol=1e-3)

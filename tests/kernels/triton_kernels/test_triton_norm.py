@@ -84,8 +84,8 @@ def test_values_and_gradients_are_those_of_the_formula(name: str, layout: torch.
     torch.testing.assert_close(y.double(), expected, atol=2e-4, rtol=1e-4)
     assert y.stride() == given["x"].stride()
 
-    found = norm.run_backward(grad, given["x"], y, given["weight"], given["gate"], stats, scheme, True)
-    dx, dweight, dbias, dgate, dresidual = found
+    computed = norm.run_backward(grad, given["x"], y, given["weight"], given["gate"], stats, scheme, True)
+    dx, dweight, dbias, dgate, dresidual = computed
     dresidual = grad if dresidual is None else dresidual
     ours = [d for d in (dx, dweight, dbias, dgate, dresidual) if d is not None]
     for one, other in zip(ours, gradients, strict=True):
@@ -128,5 +128,5 @@ def test_the_oracle_of_this_file_agrees_with_the_plain_formula() -> None:
     given = inputs(scheme, torch.contiguous_format, torch.float32)
     expected, _ = by_formula(given, scheme, torch.zeros(3, 6, 5, 7))
     row = (given["weight"], given["bias"], None, torch.empty(0), torch.empty(0))
-    found = plain_norm(given["x"], *row, scheme) + given["residual"]
-    torch.testing.assert_close(found.double(), expected, atol=1e-4, rtol=1e-4)
+    computed = plain_norm(given["x"], *row, scheme) + given["residual"]
+    torch.testing.assert_close(computed.double(), expected, atol=1e-4, rtol=1e-4)

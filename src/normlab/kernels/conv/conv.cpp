@@ -6,7 +6,7 @@
 // stride 2 it is four small convolutions, one for each parity of row and column), and the gradient of the weights
 // pairs positions of a row. Maps are small, so a sample at a time is worked within the caches.
 //
-// Letters: N samples, C input channels, K output channels, H x W the output's size; a tap is one of the 9 places of
+// Dimensions: N samples, C input channels, K output channels, H x W the output's size; a tap is one of the 9 places of
 // the window. Weights (K, C, 3, 3) are packed for each call: that costs less than one sample's products.
 #include <omp.h>
 

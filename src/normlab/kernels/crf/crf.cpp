@@ -155,10 +155,10 @@ struct Batch {
     explicit Batch(const CrfCall& call)
         : positions(call.B * call.T), lengths(call.B), order(call.B), T(call.T), groups((call.B + L - 1) / L) {
         for (int64_t b = 0; b < call.B; b++) {
-            int32_t* own = positions.data() + b * T;
+            int32_t* of_sentence = positions.data() + b * T;
             int32_t count = 0;
             for (int32_t t = 0; t < T; t++) {
-                own[count] = t;
+                of_sentence[count] = t;
                 count += !call.mask || call.mask[b * T + t];
             }
             lengths[b] = count;
@@ -296,8 +296,8 @@ struct Gradients {
 
 class Backward {
   public:
-    Backward(const CrfCall& call, const Scores& scores, const Group& group, int64_t g, Gradients& found)
-        : call_(call), scores_(scores), group_(group), tape_(call, g), found_(found), K_(call.K), posterior_(K_ * L),
+    Backward(const CrfCall& call, const Scores& scores, const Group& group, int64_t g, Gradients& gradients)
+        : call_(call), scores_(scores), group_(group), tape_(call, g), gradients_(gradients), K_(call.K), posterior_(K_ * L),
           ratio_(K_ * L), back_(K_ * L), ending_(K_ * L), ends_(K_ * L), counts_(K_ * K_ * L) {
         for (int64_t l = 0; l < L; l++)
             weight_[l] = l < group.count ? call.grad_scale * call.grad_loss[group.row[l] * call.grad_stride] : 0.0f;
@@ -315,10 +315,10 @@ class Backward {
         }
         for (int64_t j = 0; j < K_; j++) {
             store(&ratio_[j * L], weight_ * load(&posterior_[j * L]));
-            found_.start[j] += total(&ratio_[j * L]);
-            found_.end[j] += total(&ends_[j * L]);
+            gradients_.start[j] += total(&ratio_[j * L]);
+            gradients_.end[j] += total(&ends_[j * L]);
         }
-        for (int64_t ij = 0; ij < K_ * K_; ij++) found_.transitions[ij] += total(&counts_[ij * L]) * scores_.weights[ij];
+        for (int64_t ij = 0; ij < K_ * K_; ij++) gradients_.transitions[ij] += total(&counts_[ij * L]) * scores_.weights[ij];
         if (call_.tags)
             for (int64_t l = 0; l < group_.count; l++) take_gold(l);
     }
@@ -378,7 +378,7 @@ class Backward {
                 const float log_pair = before[i * L + l] + scores_.transitions[i * K_ + j] - arriving;
                 const float pair = posterior_[j * L + l] * std::exp(log_pair);
                 back_[i * L + l] += pair;
-                found_.transitions[i * K_ + j] += weight_[l] * pair;
+                gradients_.transitions[i * K_ + j] += weight_[l] * pair;
             }
         }
     }
@@ -389,10 +389,10 @@ class Backward {
             const int64_t tag = tags[group_.positions[l][t]];
             call_.grad_emissions[group_.word(call_, t, l) * K_ + tag] -= weight_[l];
             if (t)
-                found_.transitions[before * K_ + tag] -= weight_[l];
+                gradients_.transitions[before * K_ + tag] -= weight_[l];
             else
-                found_.start[tag] -= weight_[l];
-            if (t + 1 == group_.length[l]) found_.end[tag] -= weight_[l];
+                gradients_.start[tag] -= weight_[l];
+            if (t + 1 == group_.length[l]) gradients_.end[tag] -= weight_[l];
             before = tag;
         }
     }
@@ -401,7 +401,7 @@ class Backward {
     const Scores& scores_;
     const Group& group_;
     const Tape tape_;
-    Gradients& found_;
+    Gradients& gradients_;
     const int64_t K_;
     Vector weight_;
     Floats posterior_, ratio_, back_, ending_, ends_, counts_;
@@ -496,16 +496,16 @@ extern "C" void crf_loss_backward(const CrfCall* arguments) {
     const Scores scores(call);
     const Batch batch(call);
     const int64_t K = call.K;
-    std::vector<Gradients> found(batch.groups, Gradients(K));
+    std::vector<Gradients> parts(batch.groups, Gradients(K));
     const int threads = team(call, batch.groups);
 #pragma omp parallel for num_threads(threads) if (threads > 1)
     for (int64_t g = 0; g < batch.groups; g++) {
         const Group group(batch, g);
-        Backward(call, scores, group, g, found[g]).run();
+        Backward(call, scores, group, g, parts[g]).run();
     }
     auto add_up = [&](std::vector<float> Gradients::*part, const uint8_t* legal, int64_t size, float* sum) {
         std::fill(sum, sum + size, 0.0f);
-        for (const Gradients& of_group : found)
+        for (const Gradients& of_group : parts)
             for (int64_t i = 0; i < size; i++) sum[i] += (of_group.*part)[i];
         for (int64_t i = 0; legal && i < size; i++)
             if (!legal[i]) sum[i] = 0;

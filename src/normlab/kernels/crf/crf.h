@@ -1,6 +1,6 @@
 // What a call of the CRF's kernel is given; crf.cpp computes, glue_crf.h and operators.py call.
 //
-// Letters: B sentences, T positions, K tags. Sentences are worked in groups of kCrfLanes, one a lane.
+// Dimensions: B sentences, T positions, K tags. Sentences are worked in groups of kCrfLanes, one a lane.
 #pragma once
 
 #include <cstdint>

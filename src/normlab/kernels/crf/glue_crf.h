@@ -102,13 +102,13 @@ struct Crf : torch::autograd::Function<Crf> {
         if (needs_reference(grads)) {
             // The scale says whether the losses were added up at all: they are not where it is below 0.
             const double scale = ctx->saved_data["scale"].toDouble();
-            variable_list found = through_reference(
+            variable_list gradients = through_reference(
                 crf_reference,
                 {saved[9], saved[0], saved[1], saved[2], saved[4], saved[5], saved[6], saved[7], saved[8]}, grads,
                 ctx->saved_data["reduced"].toBool() ? scale : -1.0);
-            found.resize(4);
-            found.resize(7);
-            return found;
+            gradients.resize(4);
+            gradients.resize(7);
+            return gradients;
         }
         const Tensor &tape = saved[3], grad = grads[0].to(at::kFloat).contiguous();
         const int64_t B = ctx->saved_data["B"].toInt(), T = tape.size(1), K = tape.size(3);

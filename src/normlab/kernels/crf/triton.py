@@ -3,7 +3,7 @@
 The recursions of `nn.crf_lattice`: each step subtracts its maximum. The plain reference starts half a dozen
 kernels at every position; here a sentence's scores stay in registers and the loop over positions is inside.
 
-Letters: B sentences, T positions, K tags.
+Dimensions: B sentences, T positions, K tags.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def best_path(emissions: Tensor, mask: Tensor, scores: Scores) -> Tensor:
     emissions, *scores_held = (tensor.contiguous() for tensor in (emissions, *scores))
     held = _bytes(mask)
     _viterbi_kernel[(B,)](emissions, held, *scores_held, pointers, last, T, K, BLOCK=_block(K))
-    # A kernel of its own: its start is the barrier that makes all pointers visible.
+    # A separate kernel: its start is the barrier that makes all pointers visible.
     _trace_kernel[(B,)](held, pointers, last, path, T, K)
     return path
 
@@ -145,8 +145,8 @@ def _loss_kernel(
                 tl.load(transitions + tl.maximum(previous, 0) * K + tag),
                 tl.load(start + tag),
             )
-            own = tl.sum(tl.where(k == tag, emitted, 0.0), 0)
-            gold = gold + tl.where(real != 0, moved + own, 0.0)
+            gold_emission = tl.sum(tl.where(k == tag, emitted, 0.0), 0)
+            gold = gold + tl.where(real != 0, moved + gold_emission, 0.0)
             previous = tl.where(real != 0, tag, previous)
         tl.store(alphas + (b * T + t) * K + k, alpha, mask=known)
         begun = tl.where(real != 0, 1, begun)
@@ -199,21 +199,21 @@ def _loss_backward_kernel(
         beta = tl.where(begun != 0, leaving - tl.max(leaving, 0), last)
         scores = alpha + beta
         weights = tl.exp(scores - tl.max(scores, 0))
-        found = weights / tl.sum(weights, 0)
+        posterior = weights / tl.sum(weights, 0)
         joint = alpha[:, None] + onward
         joint_weights = tl.exp(joint - tl.max(tl.max(joint, 1), 0))
         pair = joint_weights / tl.sum(tl.sum(joint_weights, 1), 0)
         if GOLD:
             tag = tl.minimum(tl.maximum(tl.load(tags + b * T + t), 0), K - 1)
-            found = found - tl.where(k == tag, 1.0, 0.0)
+            posterior = posterior - tl.where(k == tag, 1.0, 0.0)
             pair = pair - tl.where((k[:, None] == tag) & (k[None, :] == following), 1.0, 0.0)
             following = tl.where(real != 0, tag, following)
         moved = moved + tl.where((real != 0) & (begun != 0), pair, 0.0)
-        share = tl.where(real != 0, found, share)
-        of_last = tl.where((real != 0) & (begun == 0), found, of_last)
+        share = tl.where(real != 0, posterior, share)
+        of_last = tl.where((real != 0) & (begun == 0), posterior, of_last)
         after = tl.where(real != 0, emitted + beta, after)
         begun = tl.where(real != 0, 1, begun)
-        tl.store(of_emissions + (b * T + t) * K + k, g * found, mask=here)
+        tl.store(of_emissions + (b * T + t) * K + k, g * posterior, mask=here)
     tl.store(of_start + b * K + k, g * share, mask=known)
     tl.store(of_end + b * K + k, g * of_last, mask=known)
     tl.store(of_transitions + (b * K + k[:, None]) * K + k[None, :], g * moved, mask=pairs)

@@ -33,16 +33,16 @@ const uint16_t* bits_of(const float* values, int64_t n, uint16_t* buffer) {
 #if defined(__AVX512VBMI2__) && defined(__AVX512BW__)
 constexpr bool kPacks = true;
 int64_t pack_nonzero(const uint16_t* bits, int64_t n, uint16_t* packed) {
-    int64_t found = 0, i = 0;
+    int64_t nonzeros = 0, i = 0;
     for (; i + 32 <= n; i += 32) {
         const __m512i values = _mm512_loadu_si512(bits + i);
         const __mmask32 nonzero = _mm512_test_epi16_mask(values, values);
-        _mm512_storeu_si512(packed + found, _mm512_maskz_compress_epi16(nonzero, values));
-        found += __builtin_popcount(nonzero);
+        _mm512_storeu_si512(packed + nonzeros, _mm512_maskz_compress_epi16(nonzero, values));
+        nonzeros += __builtin_popcount(nonzero);
     }
     for (; i < n; ++i)
-        if (bits[i] != 0) packed[found++] = bits[i];
-    return found;
+        if (bits[i] != 0) packed[nonzeros++] = bits[i];
+    return nonzeros;
 }
 #else
 constexpr bool kPacks = false;
@@ -67,9 +67,9 @@ void count_each(const uint16_t* bits, int64_t n, uint32_t* tables) {
 void count(const uint16_t* bits, int64_t n, uint32_t* tables) {
     if (!kPacks) return count_each(bits, n, tables);
     uint16_t packed[kBlock + 32];
-    const int64_t found = pack_nonzero(bits, n, packed);
-    tables[0] += uint32_t(n - found);
-    count_each(packed, found, tables);
+    const int64_t nonzeros = pack_nonzero(bits, n, packed);
+    tables[0] += uint32_t(n - nonzeros);
+    count_each(packed, nonzeros, tables);
 }
 
 uint16_t any_bit(const uint16_t* bits, int64_t n) {

@@ -21,12 +21,12 @@ class Pool {
         Block block{size, nullptr};
         {
             const std::lock_guard<std::mutex> lock(mutex_);
-            auto found = std::find_if(free_.begin(), free_.end(), [&](const Block& own) {
-                return own.size >= size && own.size <= 2 * size;
+            auto block_of_size = std::find_if(free_.begin(), free_.end(), [&](const Block& candidate) {
+                return candidate.size >= size && candidate.size <= 2 * size;
             });
-            if (found != free_.end()) {
-                block = *found;
-                free_.erase(found);
+            if (block_of_size != free_.end()) {
+                block = *block_of_size;
+                free_.erase(block_of_size);
             }
         }
         if (!block.memory) {
@@ -80,8 +80,8 @@ struct Layer {
     LstmCall call(int64_t direction, at::TensorList weights, const Tensor& lengths, const Tensor& order,
                   const Tensor& c0) const {
         LstmCall call{};
-        const Tensor* own = &weights[direction * per_direction];
-        auto weight = [&](int which) { return own[which].data_ptr<float>(); };
+        const Tensor* of_direction = &weights[direction * per_direction];
+        auto weight = [&](int which) { return of_direction[which].data_ptr<float>(); };
         call.sgemm = sgemm;
         call.lengths = lengths.data_ptr<int64_t>();
         call.order = order.data_ptr<int64_t>();
@@ -173,24 +173,24 @@ struct Lstm : torch::autograd::Function<Lstm> {
         if (needs_reference(grads)) {
             variable_list inputs{saved[3], saved[4], c0, saved[5]};
             inputs.insert(inputs.end(), weights.begin(), weights.end());
-            variable_list found =
+            variable_list gradients =
                 through_reference(lstm_reference, inputs, grads, ctx->saved_data["eps"].toDouble());
-            found.erase(found.begin() + 3);  // of the lengths
-            found.resize(found.size() + 2);
-            return found;
+            gradients.erase(gradients.begin() + 3);  // of the lengths
+            gradients.resize(gradients.size() + 2);
+            return gradients;
         }
         const Tensor grad_y = inner_contiguous(grads[0]), grad_h = grads[1].contiguous(), grad_c = grads[2].contiguous();
         const Tensor grad_h0 = fresh({directions, B, H}), grad_c0 = fresh({directions, B, H});
-        variable_list found{Tensor(), grad_h0, grad_c0}, of_x;
+        variable_list gradients{Tensor(), grad_h0, grad_c0}, of_x;
         for (int64_t d = 0; d < directions; d++) {
             of_x.push_back(padded_map({T, B, D}, lengths));
-            for (int w = 0; w < per_direction; w++) found.push_back(fresh(layer.shape(w)));
+            for (int w = 0; w < per_direction; w++) gradients.push_back(fresh(layer.shape(w)));
         }
         for (int64_t d = 0; d < directions; d++) {
             LstmCall call = layer.call(d, weights, lengths, order, c0);
             const int64_t state = d * B * H;
             auto gradient = [&](int which) {
-                return found[3 + d * per_direction + which].data_ptr<float>();
+                return gradients[3 + d * per_direction + which].data_ptr<float>();
             };
             call.x_stride_t = call.x_stride_b = 0;
             call.tape = saved[6 + d].data_ptr<float>();
@@ -209,9 +209,9 @@ struct Lstm : torch::autograd::Function<Lstm> {
             // Each bias has its own copy: an optimiser may change gradients in place.
             std::copy_n(gradient(BIAS_IH), 4 * H, gradient(BIAS_HH));
         }
-        found[0] = directions == 2 ? of_x[0].add_(of_x[1]) : of_x[0];
-        found.resize(found.size() + 2);
-        return found;
+        gradients[0] = directions == 2 ? of_x[0].add_(of_x[1]) : of_x[0];
+        gradients.resize(gradients.size() + 2);
+        return gradients;
     }
 };
 

@@ -7,7 +7,7 @@
 // backwards only changes which word a sentence's step s is; the recurrence never knows.
 //
 // Threads share the work by sentence, so they never wait for each other between steps.
-// Letters: N packed rows, D input size, H hidden size, G = 4 H gate sums in the order i, f, g, o.
+// Dimensions: N packed rows, D input size, H hidden size, G = 4 H gate sums in the order i, f, g, o.
 
 #include "lstm.h"
 

@@ -2,9 +2,9 @@
 
 The input product of all steps is one matrix product as in the reference. A step's products stay with cuBLAS; the
 kernel does what follows them for a sentence each: layer norm of the recurrent sums, gates, cell, layer norm of the
-cell, output and padding, where plain torch starts about twenty kernels. A plain LSTM has cuDNN and gets no twin.
+cell, output and padding, where plain torch starts about twenty kernels. A plain LSTM has cuDNN and gets no kernel here.
 
-Letters: T steps, B sentences, D input size, H hidden size, G = 4 H (gates in the order i, f, g, o).
+Dimensions: T steps, B sentences, D input size, H hidden size, G = 4 H (gates in the order i, f, g, o).
 """
 
 from __future__ import annotations

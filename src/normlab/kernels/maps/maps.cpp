@@ -45,12 +45,12 @@ extern "C" void halve_forward(int64_t N, int64_t C, int64_t H, int64_t W, int64_
                               void* y) {
     const char* from = static_cast<const char*>(x);
     char* to = static_cast<char*>(y);
-    const int64_t own = C * size, rest = extra * size;
+    const int64_t size_of_pixel = C * size, rest = extra * size;
     for (int64_t n = 0; n < N; ++n)
         for (int64_t r = 0; r < H; r += 2)
-            for (int64_t i = 0; i < W; i += 2, to += own + rest) {
-                std::memcpy(to, from + ((n * H + r) * W + i) * own, own);
-                std::memset(to + own, 0, rest);
+            for (int64_t i = 0; i < W; i += 2, to += size_of_pixel + rest) {
+                std::memcpy(to, from + ((n * H + r) * W + i) * size_of_pixel, size_of_pixel);
+                std::memset(to + size_of_pixel, 0, rest);
             }
 }
 
@@ -59,20 +59,20 @@ extern "C" void halve_backward(int64_t N, int64_t C, int64_t H, int64_t W, int64
                                const void* grad, void* dx) {
     const char* from = static_cast<const char*>(grad);
     char* to = static_cast<char*>(dx);
-    const int64_t own = C * size, rest = extra * size;
+    const int64_t size_of_pixel = C * size, rest = extra * size;
     for (int64_t n = 0; n < N; ++n)
         for (int64_t r = 0; r < H; ++r) {
             if (r % 2) {
-                std::memset(to, 0, W * own);
-                to += W * own;
+                std::memset(to, 0, W * size_of_pixel);
+                to += W * size_of_pixel;
                 continue;
             }
-            for (int64_t i = 0; i < W; i += 2, from += own + rest) {
-                std::memcpy(to, from, own);
-                to += own;
+            for (int64_t i = 0; i < W; i += 2, from += size_of_pixel + rest) {
+                std::memcpy(to, from, size_of_pixel);
+                to += size_of_pixel;
                 if (i + 1 < W) {
-                    std::memset(to, 0, own);
-                    to += own;
+                    std::memset(to, 0, size_of_pixel);
+                    to += size_of_pixel;
                 }
             }
         }

@@ -98,8 +98,8 @@ struct Norm : torch::autograd::Function<Norm> {
     }
 
     static variable_list backward(AutogradContext* ctx, variable_list grads) {
-        variable_list found(9);
-        if (!grads[0].defined()) return found;
+        variable_list gradients(9);
+        if (!grads[0].defined()) return gradients;
         const NormScheme scheme =
             NormScheme::unpacked(ctx->saved_data["scheme"].toInt(), ctx->saved_data["eps"].toDouble());
         const variable_list saved = ctx->get_saved_variables();
@@ -110,8 +110,8 @@ struct Norm : torch::autograd::Function<Norm> {
         if (at::GradMode::is_enabled()) {  // a second derivative was asked for
             variable_list graph = norm_graph_of_gradients(saved, grads[0], scheme);
             if (!with_residual) graph[4] = Tensor();
-            std::copy(graph.begin(), graph.end(), found.begin());
-            return found;
+            std::copy(graph.begin(), graph.end(), gradients.begin());
+            return gradients;
         }
         const int64_t N = x.size(0), C = x.size(1), S = x.size(2) * x.size(3);
         const bool nhwc = is_nhwc(x);
@@ -126,12 +126,12 @@ struct Norm : torch::autograd::Function<Norm> {
         auto as = [](const Tensor& gradient, const Tensor& values) {
             return gradient.scalar_type() == values.scalar_type() ? gradient : gradient.to(values.scalar_type());
         };
-        found[0] = dx;
-        if (saved[2].defined()) found[1] = as(dweight, saved[2]);
-        if (saved[3].defined()) found[2] = as(dbias, saved[3]);
-        if (saved[4].defined() && dgate) found[3] = as(*dgate, saved[4]);
-        if (with_residual) found[4] = masked ? *masked : grads[0];
-        return found;
+        gradients[0] = dx;
+        if (saved[2].defined()) gradients[1] = as(dweight, saved[2]);
+        if (saved[3].defined()) gradients[2] = as(dbias, saved[3]);
+        if (saved[4].defined() && dgate) gradients[3] = as(*dgate, saved[4]);
+        if (with_residual) gradients[4] = masked ? *masked : grads[0];
+        return gradients;
     }
 };
 
@@ -149,11 +149,11 @@ inline variable_list norm_graph_of_gradients(const variable_list& saved, const T
         error.persist();
         throw std::move(error);
     }
-    variable_list found;
+    variable_list gradients;
     for (Py_ssize_t i = 0; i < PyTuple_Size(answer); i++)
-        found.push_back(optional_of(PyTuple_GET_ITEM(answer, i)).value_or(Tensor()));
+        gradients.push_back(optional_of(PyTuple_GET_ITEM(answer, i)).value_or(Tensor()));
     Py_DECREF(answer);
-    return found;
+    return gradients;
 }
 
 // norm(x, weight, bias, gate, residual, mean, var, kind, groups, given, eps, relu) -> (y, mean, var), or None for

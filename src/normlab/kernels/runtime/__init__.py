@@ -1,1 +1,1 @@
-"""What every kernel stands on: building and loading, when one may run, and which implementation is the faster."""
+"""What all kernels share: the protocol, building and loading, when one may run, which implementation is faster."""

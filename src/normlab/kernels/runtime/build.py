@@ -79,7 +79,7 @@ def load_glue() -> ModuleType | None:
 def reason(name: str) -> str:
     """Return why a library, or the glue, is unavailable; empty if it is loaded. Builds and loads it."""
     loaded = load_glue() if name == GLUE else load(name)
-    return "" if loaded is not None else _reasons.get(name, "it cannot be loaded")
+    return "" if loaded is not None else _reasons.get(name, "its library cannot be loaded")
 
 
 def are_switched_off() -> bool:

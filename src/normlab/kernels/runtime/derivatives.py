@@ -1,9 +1,9 @@
-"""Gradients through a kernel's reference, where the compiled ones do not do.
+"""Gradients through a kernel's reference, where the compiled ones cannot be used.
 
 A compiled backward pass is a first derivative of plain tensors. Where it is to be differentiated again
 (create_graph=True), or runs inside a transform (is_grads_batched=True, forward mode over reverse mode), the operation
-is computed anew by its plain PyTorch reference and autograd derives that one. `nn` registers the references, since a
-kernel knows nothing above it.
+is computed anew by its plain PyTorch reference, which autograd differentiates. `nn` registers the references, because
+kernels import nothing above them.
 """
 
 from __future__ import annotations

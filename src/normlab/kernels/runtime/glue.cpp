@@ -1,7 +1,7 @@
-// Autograd functions of C++ around the kernels: what torch's own layers have, and what an autograd function of Python
-// pays some fifty microseconds for. A module of Python's C interface; glue.py builds, loads and connects it. The
-// kernels themselves are in libraries of their own, whose functions come in by address, so that they build without
-// torch's headers and run without this file where it cannot be built.
+// Autograd functions of C++ around the kernels, as torch's own layers have them: an autograd function of Python costs
+// some fifty microseconds more. A module of Python's C interface; glue.py builds, loads and connects it. The
+// kernels themselves are in separate libraries, whose functions come in by address, so that they build without torch's
+// headers.
 #include "glue.h"
 
 #include "../conv/glue_conv.h"
@@ -19,9 +19,9 @@ PyObject* connect(PyObject*, PyObject* arguments) {
     unsigned long long address;
     if (!PyArg_ParseTuple(arguments, "sK", &name, &address)) return nullptr;
     const std::string_view wanted = name;
-    auto put = [&](std::string_view own, auto& place) {
-        if (own == wanted) place = reinterpret_cast<std::remove_reference_t<decltype(place)>>(address);
-        return own == wanted;
+    auto put = [&](std::string_view function, auto& pointer) {
+        if (function == wanted) pointer = reinterpret_cast<std::remove_reference_t<decltype(pointer)>>(address);
+        return function == wanted;
     };
     if (!(put("norm_forward", norm_forward) || put("norm_backward", norm_backward) || put("crf_loss", crf_loss) ||
           put("crf_loss_backward", crf_loss_backward) || put("crf_viterbi", crf_viterbi) ||
@@ -29,7 +29,7 @@ PyObject* connect(PyObject*, PyObject* arguments) {
           put("halve_forward", halve_forward) || put("halve_backward", halve_backward) ||
           put("mean_forward", mean_forward) || put("mean_backward", mean_backward) ||
           put("lstm_forward", lstm_forward) || put("lstm_backward", lstm_backward) || put("sgemm", sgemm)))
-        return PyErr_Format(PyExc_KeyError, "the glue has no place for %s", name);
+        return PyErr_Format(PyExc_KeyError, "the glue does not call %s", name);
     Py_RETURN_NONE;
 }
 
@@ -40,14 +40,14 @@ PyObject* second_derivative(PyObject*, PyObject* function) {
     Py_RETURN_NONE;
 }
 
-// reference(kernel, function): what runs where that kernel's compiled gradients do not do.
+// reference(kernel, function): what runs where that kernel's compiled gradients cannot be used.
 PyObject* reference(PyObject*, PyObject* arguments) {
     const char* name;
     PyObject* function;
     if (!PyArg_ParseTuple(arguments, "sO", &name, &function)) return nullptr;
-    PyObject*& place = std::string_view(name) == "crf" ? crf_reference : lstm_reference;
+    PyObject*& slot = std::string_view(name) == "crf" ? crf_reference : lstm_reference;
     Py_INCREF(function);
-    Py_XSETREF(place, function);
+    Py_XSETREF(slot, function);
     Py_RETURN_NONE;
 }
 

@@ -94,11 +94,11 @@ inline variable_list through_reference(PyObject* reference, at::TensorList input
         error.persist();
         throw std::move(error);
     }
-    variable_list found;
+    variable_list tensors;
     for (Py_ssize_t i = 0; i < PyTuple_Size(answer); i++)
-        found.push_back(optional_of(PyTuple_GET_ITEM(answer, i)).value_or(Tensor()));
+        tensors.push_back(optional_of(PyTuple_GET_ITEM(answer, i)).value_or(Tensor()));
     Py_DECREF(answer);
-    return found;
+    return tensors;
 }
 
 // Turns the exceptions of C++ into those of Python.

@@ -74,7 +74,7 @@ def _record(content: bytes) -> dict[str, int | str]:
 def _locked(library: Path) -> Iterator[bool]:
     """Hold the library's lock; yield False where the disk has none, or the file is another user's.
 
-    Without it two processes may build the same library, which costs time only: it takes its place in one move.
+    Without it two processes may build the same library, which costs time only: the file is replaced in one move.
     """
     import fcntl
 

@@ -5,25 +5,25 @@
 #include <cstdint>
 #include <cstdlib>
 
-namespace {  // each library keeps its own
+namespace {  // each library has its own
 
 // Room for `size` values of type T for one of the USES purposes of a library, 64-byte aligned, so that vectors may be
 // stored whole and BLAS adds up in the same order in every run. What it holds is what the last call left.
 template <class T, int USES>
 T* kept_memory(int use, int64_t size) {
-    struct Kept {
+    struct Block {
         size_t bytes = 0;
-        void* place = nullptr;
-        ~Kept() { std::free(place); }
+        void* memory = nullptr;
+        ~Block() { std::free(memory); }
     };
-    static thread_local Kept all[USES];
-    Kept& kept = all[use];
-    if (kept.bytes < size * sizeof(T)) {
-        std::free(kept.place);
-        kept.bytes = (size * sizeof(T) + 63) / 64 * 64;
-        kept.place = std::aligned_alloc(64, kept.bytes);
+    static thread_local Block all[USES];
+    Block& block = all[use];
+    if (block.bytes < size * sizeof(T)) {
+        std::free(block.memory);
+        block.bytes = (size * sizeof(T) + 63) / 64 * 64;
+        block.memory = std::aligned_alloc(64, block.bytes);
     }
-    return static_cast<T*>(kept.place);
+    return static_cast<T*>(block.memory);
 }
 
 }  // namespace
