@@ -109,6 +109,20 @@ def test_the_size_of_the_ner_model_is_as_exact():
 
 
 @needs_kernel
+@pytest.mark.parametrize("layer_norm", [True, False])
+def test_so_many_words_that_blas_multiplies_are_as_exact(layer_norm):
+    torch.manual_seed(0)
+    lstm = LayerNormLSTM(7, 64, layer_norm=layer_norm)
+    x, hx = torch.randn(40, 64, 7), torch.randn(2, 1, 64, 64).unbind()
+    lengths = torch.randint(30, 41, (64,))
+    computed = outputs_and_gradients(lstm, x, hx, lengths, torch.float32)
+    expected = outputs_and_gradients(lstm, x, hx, lengths, torch.float64)
+    with patch.object(LSTM, "try_call", switched_off):
+        rounding = largest_difference(outputs_and_gradients(lstm, x, hx, lengths, torch.float32), expected)
+    assert largest_difference(computed, expected) < max(1e-5, 3 * rounding)
+
+
+@needs_kernel
 def test_a_large_offset_of_the_gate_sums_costs_no_more_digits_than_float32_must(monkeypatch):
     torch.manual_seed(0)
     lstm = LayerNormLSTM(8, 16)

@@ -107,6 +107,21 @@ void product(Sgemm gemm, const float* A, int64_t a_row, int64_t a_column, int64_
          &a_step, &beta, C, &columns);
 }
 
+// Beyond so many numbers (2 MB) a factor of `product_over_words` leaves the second-level cache.
+constexpr int64_t CACHED = 1 << 19;
+
+// C (m, n) = A^T B for row-major A (k, m) and B (k, n): a weight's gradient, k counting words. Where A is long, BLAS
+// multiplies, block by block: `multiply` would read a column of A from end to end for each eight rows of C.
+void product_over_words(const LstmCall& call, const float* A, int64_t m, const float* B, int64_t n, int64_t k, float* C) {
+    if (call.half || k * m <= CACHED) {
+        product(call.sgemm, A, 1, m, m, Factor(call, B, k, n, n, 1, ROWS), C, false, call.threads);
+        return;
+    }
+    const int rows = (int)m, columns = (int)n, inner = (int)k;
+    const float one = 1.0f, zero = 0.0f;
+    call.sgemm("N", "T", &columns, &rows, &inner, &one, B, &columns, A, &rows, &zero, C, &columns);
+}
+
 // Where the packed rows are.
 struct Packing {
     std::vector<int64_t> sizes, offsets;  // rows of step s, and the first of them
@@ -433,8 +448,8 @@ extern "C" void lstm_backward(const LstmCall* arguments) {
         add_up(sums, &VectorGradients::gain_c, call.grad_gain_c);
         add_up(sums, &VectorGradients::bias_c, call.grad_bias_c);
     }
-    product(call.sgemm, d_x, 1, G, G, Factor(call, tape.x, N, D, D, 1, ROWS), call.grad_weight_ih, false, call.threads);
-    product(call.sgemm, d_h, 1, G, G, Factor(call, tape.h_before, N, H, H, 1, ROWS), call.grad_weight_hh, false, call.threads);
+    product_over_words(call, d_x, G, tape.x, D, N, call.grad_weight_ih);
+    product_over_words(call, d_h, G, tape.h_before, H, N, call.grad_weight_hh);
     float* packed = scratch(GRAD_X, N * D);
     product(call.sgemm, d_x, G, 1, N, Factor(call, call.weight_ih, G, D, D, 1, INPUT_WEIGHTS), packed, false, call.threads);
     for (int64_t s = 0; s < packing.steps(); s++)
