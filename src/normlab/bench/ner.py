@@ -20,7 +20,7 @@ from normlab.bench.student_tagger import StudentTagging
 from normlab.bench.timing import Settings, compare, compare_work, measure
 from normlab.bench.training import OwnTraining
 from normlab.engine.device import choose_placement
-from normlab.runs.memory import settled_objects
+from normlab.runs.memory import frozen_objects
 from normlab.tasks.ner.config import SETTINGS, NerConfig
 from normlab.tasks.ner.data import NerData, prepare
 from normlab.tasks.ner.entities import entity_table, find_entities
@@ -112,7 +112,7 @@ def tagging_row(config: NerConfig, data: NerData, settings: Settings) -> Row:
             return sum(len(record["words"]) for record in records)
 
         words = tag()
-        with settled_objects():  # as when a run predicts into a file
+        with frozen_objects():  # as when a run predicts into a file
             seconds = measure(tag, settings)
     what = f"tagging {words:,} words of text, reading to records, {settings.threads} thread(s)"
     return rate(what, "words/s", seconds, words, goal=TAGGING)

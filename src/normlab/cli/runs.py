@@ -96,9 +96,9 @@ def _resume(options: argparse.Namespace) -> int:
 
 def _show_first(folder: Any, *, as_json: bool) -> int:
     """Print a run's result; of the processes that torchrun has started, the first one does."""
-    from normlab.engine.distributed import is_first
+    from normlab.engine.distributed import is_rank0
 
-    return _show_result(folder, folder.result(), as_json=as_json) if is_first() else 0
+    return _show_result(folder, folder.result(), as_json=as_json) if is_rank0() else 0
 
 
 def _show_result(folder: Any, result: dict[str, Any], *, as_json: bool) -> int:

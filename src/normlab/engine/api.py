@@ -11,10 +11,10 @@ from typing import Any
 
 from torch import nn
 
-from normlab.config import TrainConfig, untrained_fields
+from normlab.config import TrainConfig, inference_only_fields
 from normlab.engine.checkpoint import load_weights
 from normlab.engine.device import choose_placement
-from normlab.engine.distributed import Crew, joined
+from normlab.engine.distributed import ProcessGroup, join_process_group
 from normlab.engine.evaluation import (
     Measured,
     data_to_measure,
@@ -24,13 +24,13 @@ from normlab.engine.evaluation import (
     state_notes,
     write_evaluation,
 )
-from normlab.engine.follower import follow, give_orders
+from normlab.engine.follower import broadcast_run, train_as_follower
 from normlab.engine.loop import Prune, running, train_run
 from normlab.engine.splits import measure
 from normlab.engine.together import train_together
 from normlab.errors import UserError, WriteError
 from normlab.runs import RunFolder
-from normlab.runs.memory import settled_objects
+from normlab.runs.memory import frozen_objects
 from normlab.tasks import TASKS, task_settings
 from normlab.tasks.base import Placement, Task
 
@@ -46,15 +46,15 @@ class Run:
     def __init__(self, folder: RunFolder, *, device: str | None = None, **changes: Any) -> None:
         self.folder = folder
         values = folder.config()
-        place = str(folder.path / "config.yaml")
+        config_path = str(folder.path / "config.yaml")
         name = values.pop("task", None)
         if name is None:
-            raise UserError(f"{place}: key 'task' is missing: add `task: image`, say")
+            raise UserError(f"{config_path}: key 'task' is missing: add `task: image`, say")
         self.task: Task = TASKS.get(name)
-        config = task_settings(name).make(None, values, place)
+        config = task_settings(name).make(None, values, config_path)
         self.config: TrainConfig = config if device is None else config.with_values("device", device=device)
         self.config = _changed(self.config, changes)
-        self.changes = changes  # of settings that training did not depend on
+        self.changes = changes  # of inference-only settings
 
     @property
     def path(self) -> Path:
@@ -110,13 +110,12 @@ class Run:
         records = self.predict(source)
         if watch is not None:
             records = _watched(records, watch)
-        with settled_objects():
+        with frozen_objects():
             return self.task.write_predictions(records, out, form, source)
 
     def read_as(self, source: Any) -> str:
         """Return what `predict` takes a source for ("running text"); "" if the task has nothing to guess."""
-        describe = getattr(self.task, "read_as", None)
-        return str(describe(source, self.config, self.folder.card())) if describe is not None else ""
+        return self.task.read_as(source, self.config, self.folder.card())
 
     def measure(self, split: str, *, data: str | None = None, unfinished: bool = False) -> Measured:
         """Measure a split with the trained weights; writes nothing.
@@ -185,12 +184,12 @@ def train_new(task: str, config: TrainConfig, out: Path | str | None, *, quiet: 
 
     An interrupt is no mistake: it keeps the folder, to be resumed.
     """
-    with joined() as crew:
-        if not crew.first:
-            return RunFolder(follow(crew))
+    with join_process_group() as group:
+        if not group.is_rank0:
+            return RunFolder(train_as_follower(group))
         folder = RunFolder.create(out or default_folder(task), config, task)
         try:
-            _lead(crew, folder, quiet=quiet)
+            _train_rank0(group, folder, quiet=quiet)
         except Exception:
             folder.withdraw()
             raise
@@ -203,10 +202,10 @@ def train_folder(folder: RunFolder, *, quiet: bool = True, prune: Prune | None =
 
     `prune` is asked before each further epoch with the last one's record; True ends the run as "pruned".
     """
-    with joined() as crew:
-        if crew.first:
-            return _lead(crew, folder, quiet=quiet, prune=prune)
-        follow(crew)
+    with join_process_group() as group:
+        if group.is_rank0:
+            return _train_rank0(group, folder, quiet=quiet, prune=prune)
+        train_as_follower(group)
         return {}
 
 
@@ -223,11 +222,11 @@ def train_folders(folders: Sequence[RunFolder], *, concurrent: int) -> list[dict
     return train_together(map(steps, folders), concurrent)
 
 
-def _lead(crew: Crew, folder: RunFolder, *, quiet: bool, prune: Prune | None = None) -> dict[str, Any]:
+def _train_rank0(group: ProcessGroup, folder: RunFolder, *, quiet: bool, prune: Prune | None = None) -> dict[str, Any]:
     run = Run(folder)
-    give_orders(crew, run.task, run.config, folder)
+    broadcast_run(group, run.task, run.config, folder)
     try:
-        return train_run(run.task, run.config, folder, quiet=quiet, prune=prune, crew=crew)
+        return train_run(run.task, run.config, folder, quiet=quiet, prune=prune, group=group)
     except OSError as error:
         if error.errno not in _FULL and not isinstance(error, WriteError):
             raise
@@ -252,7 +251,7 @@ def load_run(path: Path | str, *, device: str | None = None, **changes: Any) -> 
 
 
 def _changed(config: TrainConfig, changes: dict[str, Any]) -> TrainConfig:
-    free = untrained_fields(type(config))
+    free = inference_only_fields(type(config))
     for name in changes:
         if name not in free:
             known = f"only {', '.join(free)} can be" if free else "nothing of this task's can be"

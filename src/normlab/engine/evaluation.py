@@ -51,11 +51,8 @@ def refuse_other_data(folder: RunFolder, data: TaskData) -> None:
     that of the data is made, so that the part that differs can be named. What an older run did not record, or what
     cannot be looked at any more, is not compared.
     """
-    for name, (trained_on, given) in _differing(folder.card(), data).items():
-        raise UserError(
-            f"{folder.path}: trained on {name} {trained_on}, but these are {given}: "
-            f"give the same {name}, or train a new run"
-        )
+    if changed := _differing(folder.card(), data):
+        raise _other_data_error(folder, changed)
 
 
 def data_to_measure(
@@ -72,24 +69,18 @@ def data_to_measure(
         elsewhere: the user has named the data; then data without splits are one split, whole.
     Raises: UserError if there is no such split, or the data cannot be measured by this run.
     """
-    labelled = getattr(task, "labelled", None)
     if split not in SPLITS:
         raise UserError(f"unknown split '{split}': {did_you_mean(split, SPLITS)}")
-    data: TaskData | None = None
-    try:
-        data = task.prepare(config)
-    except UserError:
-        if labelled is None:
-            raise
-    if data is not None:
-        changed = _differing(folder.card(), data)
-        if not changed or labelled is None or "data" not in changed:
-            refuse_other_data(folder, data)
-            if split not in data.sizes:
-                raise UserError(f"{folder.path}: its data have no split '{split}': {did_you_mean(split, data.sizes)}")
-            return data, []
-    assert labelled is not None
-    other: TaskData = labelled(config, folder.card(), split, whole=elsewhere)
+    own = _own_data(task, config)
+    changed = {} if isinstance(own, UserError) else _differing(folder.card(), own)
+    if not isinstance(own, UserError) and "data" not in changed:
+        refuse_other_data(folder, own)
+        if split not in own.sizes:
+            raise UserError(f"{folder.path}: its data have no split '{split}': {did_you_mean(split, own.sizes)}")
+        return own, []
+    other: TaskData | None = task.labelled(config, folder.card(), split, whole=elsewhere)
+    if other is None:
+        raise own if isinstance(own, UserError) else _other_data_error(folder, changed)
     trained_on = folder.card().get("fingerprint", "unknown")
     what = config.data if elsewhere else f"{config.data}, which has changed since training"
     numbers = f"{other.sizes[split]} examples, fingerprint {other.fingerprint}, not {trained_on}"
@@ -150,6 +141,23 @@ def write_evaluation(place: Path, measured: Measured, about: Mapping[str, Any]) 
 def is_not_writable(error: OSError) -> bool:
     """Say whether an error means that a place may only be read."""
     return error.errno in _NOT_WRITABLE
+
+
+def _other_data_error(folder: RunFolder, changed: Mapping[str, tuple[str, str]]) -> UserError:
+    name, (trained_on, given) = next(iter(changed.items()))
+    return UserError(
+        f"{folder.path}: trained on {name} {trained_on}, but these are {given}: "
+        f"give the same {name}, or train a new run"
+    )
+
+
+def _own_data(task: Task, config: TrainConfig) -> TaskData | UserError:
+    """Return the data that training would read, or why they cannot be read."""
+    try:
+        data: TaskData = task.prepare(config)
+        return data
+    except UserError as error:
+        return error
 
 
 def _differing(card: Mapping[str, Any], data: TaskData) -> dict[str, tuple[str, str]]:

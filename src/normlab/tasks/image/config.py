@@ -39,7 +39,7 @@ class ImageConfig(TrainConfig):
     bn_sync: bool = option(
         False,
         "several processes (torchrun): batch norms take their statistics over all of them, not over each share",
-        later=True,
+        added_later=True,
     )
     norm_momentum: float | None = option(
         None,

@@ -18,7 +18,7 @@ from normlab.errors import UserError
 from normlab.nn.resnet import ResNet
 from normlab.norms.options import norm_options
 from normlab.norms.precise import batch_norms, reestimate_statistics, reestimated
-from normlab.tasks.base import Evaluation, Placement, StepOutput
+from normlab.tasks.base import Evaluation, Placement, StepOutput, Task
 from normlab.tasks.image.config import ImageConfig
 from normlab.tasks.image.data import (
     Batch,
@@ -37,8 +37,8 @@ FEATURE_PERCENTILES = (1, 20, 80, 99)
 PRECISE_BATCHES = 10  # of `eval_batch_size` images: 5,000 by default
 
 
-class ImageTask:
-    """See `normlab.tasks.base.Task`; every method is a pure function of its arguments."""
+class ImageTask(Task):
+    """Classify images with a residual network; every method is a pure function of its arguments."""
 
     name = "image"
     headline = "test/accuracy"
@@ -81,7 +81,7 @@ class ImageTask:
         correct = (logits.detach().argmax(1) == batch.labels).sum()
         return StepOutput(loss, len(batch.labels), {"accuracy": correct})
 
-    def settle(self, model: nn.Module, data: ImageData, config: ImageConfig, placement: Placement) -> None:
+    def finalize_statistics(self, model: nn.Module, data: ImageData, config: ImageConfig, placement: Placement) -> None:
         """With `bn_statistics: precise`, measure the batch norms' statistics anew on training images."""
         if config.bn_statistics == "precise":
             reestimate_statistics(model, _large_batches(data, config, placement))
