@@ -1,4 +1,4 @@
-"""What this machine has and what normlab will make of it: the first thing to look at when something is odd."""
+"""What this machine has, and which device, precision and kernels normlab uses on it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def examine() -> dict[str, Any]:
 
 
 def _triton() -> str:
-    """Say which Triton twins run here, or why none does; builds and measures nothing."""
+    """Say which Triton kernels run here, or why none does; builds and measures nothing."""
     from normlab.kernels.runtime.gpu import status
 
     return status()
