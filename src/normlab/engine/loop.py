@@ -1,8 +1,8 @@
-"""The one training loop, as one straight story.
+"""The training loop of every task.
 
-Nothing in a step waits for a GPU: sums stay on the device and are read once per epoch. A loss that is not finite ends
-the run as "diverged", which is a result. The test split is read once, after training, with the weights that
-validation chose. Everything random is a function of (seed, epoch), so a resumed run continues with the same bits.
+No step waits for a GPU: sums stay on the device and are read once per epoch. A loss that is not finite ends the run as
+"diverged", which is a result. The test split is read once, after training, with the weights that validation chose.
+Everything random is a function of (seed, epoch), so a resumed run continues with the same bits.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ def train_run(
     In a group of several processes this is what rank 0 does; the others call `engine.follower.train_as_follower`.
 
     Args:
-        prune: says after an epoch whether the rest is worth its time. A resumed run asks about its last epoch again,
-            so a stop between the epoch and the answer changes nothing.
+        prune: returns True after an epoch to end the run. A resumed run asks about its last epoch again, so that an
+            interrupt between the epoch and the answer changes nothing.
     Raises: UserError for a mistake in configuration or data, or if another process writes to the folder.
     """
     result: dict[str, Any] = finish(running(task, config, folder, quiet=quiet, prune=prune, group=group))
@@ -89,7 +89,7 @@ def running(
             folder.set_status("interrupted")
             raise
         except Exception as error:
-            with suppress(OSError):  # a full disk takes no words about itself
+            with suppress(OSError):  # the disk may be full
                 folder.log(traceback.format_exc())
                 folder.set_status("failed", error=f"{type(error).__name__}: {error}")
             raise
@@ -117,7 +117,7 @@ class Training:
         initialise(self.model, config.seed)
         self.model.to(self.placement.device)
         self.optimizer = build_optimizer(self.model, config)
-        for note in self.data.card.get("notes", ()):  # not before a mistake in the settings has had its one line
+        for note in self.data.card.get("notes", ()):  # after all that can fail: an error is one line alone
             progress.say(note)
         self.average = weight_average(self.model, config, wanted=group.is_rank0)
         self.monitor = config.monitor or task.monitor
@@ -157,7 +157,7 @@ class Training:
         return self._result(final, diverged, state="diverged" if diverged else "finished")
 
     def run_epoch(self) -> Generator[None, None, None]:
-        """Train one epoch, measure it, and save where we stand."""
+        """Train one epoch, measure it, and save a checkpoint."""
         counters, config, checkpoints = self.counters, self.config, self.folder.checkpoints
         started = time.perf_counter()
         record = yield from self.train_steps()
@@ -181,7 +181,7 @@ class Training:
         self.progress.epoch(record, config.epochs, self.monitor, best=improved)
 
     def train_steps(self) -> Generator[None, None, dict[str, float]]:
-        """Run an epoch's steps; return the means over its examples, as the weights moved."""
+        """Run an epoch's steps; return the means over its examples, computed while the weights changed."""
         task, config, counters, group = self.task, self.config, self.counters, self.group
         placement = group.with_rank(self.placement)
         self.model.train()
@@ -203,7 +203,7 @@ class Training:
         return {"lr": lr, **{f"train/online_{name}": float(value) / count for name, value in sums.items()}}
 
     def _ready_step(self) -> Callable[[Any], int]:
-        """Return what makes a step: the plain way, or on a GPU a recording of it."""
+        """Return the function that makes a step; on a GPU it may replay a recorded CUDA graph."""
         placement = self.group.with_rank(self.placement)
         if reason_against(self.config, placement, fixed_shapes=self.task.fixed_shapes):
             return self._plain_step
@@ -213,13 +213,13 @@ class Training:
     def _plain_step(self, batch: Any) -> int:
         """Move the weights by one batch and add to the epoch's sums; return the number of its examples.
 
-        Everything is done in place and nothing is read back, so that a recording of this can be replayed.
+        All updates are in place and nothing is read back, so that the step can be recorded and replayed.
         """
         with self.placement.autocast():
             output = self.task.loss(self.stepped_model, batch, self.config)
-        own_loss, loss = self.group.whole_batch(output.loss, output.count)
+        weighted_loss, loss = self.group.whole_batch(output.loss, output.count)
         self.optimizer.zero_grad(set_to_none=True)
-        own_loss.backward()
+        weighted_loss.backward()
         self.layers.look()
         if self.config.clip_norm is not None:
             clip_gradients(list(self.model.parameters()), self.config.clip_norm)
@@ -234,9 +234,9 @@ class Training:
         splits = ("train", "val") if self.config.train_metrics == "every_epoch" else ("val",)
         metrics: dict[str, float] = {}
         for split in splits:
-            found = measure(self.task, self.model, self.data, split, self.config, self.placement)
-            metrics |= found.metrics
-        self.layers.take(found.tables)
+            evaluation = measure(self.task, self.model, self.data, split, self.config, self.placement)
+            metrics |= evaluation.metrics
+        self.layers.take(evaluation.tables)  # of the last split, val
         if not math.isfinite(metrics.get("val/loss", 0.0)):
             raise DivergedError("the validation loss", self.counters.epoch + 1, self.counters.step)
         return metrics

@@ -28,7 +28,7 @@ _Rows = TypeVar("_Rows", Tensor, np.ndarray)
 
 @dataclass(frozen=True)
 class Placement:
-    """Where and in which precision a model computes, and which share of each batch is its own."""
+    """Where and in which precision a model computes, and which share of each batch this process takes."""
 
     device: torch.device
     precision: str = "float32"
@@ -45,7 +45,7 @@ class Placement:
         return batch[self.rank :: self.processes] if self.processes > 1 else batch
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """Large products in bfloat16 where asked for; parameters stay float32."""
+        """Return the autocast context: large products in bfloat16 if `precision` says so; parameters stay float32."""
         if self.precision == "bfloat16":
             return torch.autocast(self.device.type, torch.bfloat16)
         return nullcontext()
@@ -53,11 +53,11 @@ class Placement:
 
 @dataclass
 class StepOutput:
-    """What one training step yields.
+    """The result of one training step.
 
     Attributes:
-        loss: scalar with a graph, the mean over the batch's examples.
-        count: examples in the batch; the last batch may be smaller and weighs accordingly.
+        loss: scalar with a graph, the mean over the examples of the batch.
+        count: examples in the batch; the last batch may be smaller, and its weight in means is smaller accordingly.
         sums: detached sums over the batch on the device, e.g. {"accuracy": number of correct ones}.
     """
 
@@ -68,7 +68,7 @@ class StepOutput:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a split measures.
+    """The result of evaluating a split.
 
     Attributes:
         metrics: name -> number, without the split's prefix; fractions, never percentages. `normlab.metrics` knows each
