@@ -1,4 +1,4 @@
-"""What a tagging run can be asked for, and the named protocols."""
+"""The settings of a tagging run, and the presets."""
 
 from __future__ import annotations
 
