@@ -8,7 +8,7 @@ STAMP  := $(VENV)/.installed
 
 setup: $(STAMP)
 
-# Two steps: torch first, so that pip settles on one build before anything else asks for it.
+# Two steps: torch first, so that pip chooses one build before anything else asks for it.
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
@@ -24,7 +24,7 @@ docs: setup
 	$(BIN)/python tools/norm_pages.py
 	$(BIN)/python tools/performance_page.py
 
-# The tables for this machine; docs/performance.md stays as it is.
+# Measure this machine and write its tables to runs/bench/; docs/performance.md stays as it is.
 bench: setup
 	mkdir -p runs/bench
 	$(BIN)/normlab bench all --json runs/bench/performance.json

@@ -26,6 +26,20 @@ def test_the_generated_pages_follow_their_sources(script: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_the_page_of_another_machine_holds_its_own_record_only(tmp_path: Path) -> None:
+    record = json.loads((ROOT / "docs" / "performance.json").read_text())
+    record["command"], record["remark"] = "normlab bench sql", ""
+    record["benches"] = {"sql": record["benches"]["sql"]}
+    given, page = tmp_path / "record.json", tmp_path / "page.md"
+    given.write_text(json.dumps(record))
+    subprocess.run([sys.executable, ROOT / "tools" / "performance_page.py", given, page], check=True)
+    headings = re.findall(r"^## (.+)", page.read_text(), re.MULTILINE)
+    assert headings == ["Goals", "sql"]
+    assert "Command: `normlab bench sql`." in page.read_text()
+    published = (ROOT / "docs" / "performance.md").read_text()
+    assert {"Why some goals are missed", "Two threads"} < set(re.findall(r"^## (.+)", published, re.MULTILINE))
+
+
 def test_evidence_names_diverged_runs_and_keeps_shares_between_0_and_100(tmp_path: Path) -> None:
     (tmp_path / "tools").mkdir()
     shutil.copy(ROOT / "tools" / "norm_pages.py", tmp_path / "tools")

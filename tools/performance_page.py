@@ -3,6 +3,9 @@
 python tools/performance_page.py                  write the page
 python tools/performance_page.py --check          fail if it is out of date (a test does this)
 python tools/performance_page.py RECORD PAGE      write another record's page, as `make bench` does
+
+A page holds the tables of its record. What is said about the machine of docs/performance.json alone (PUBLISHED_NOTES)
+stands on that machine's page only.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from normlab.bench.tables import goals, markdown
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
-HEAD = """# How fast
+METHOD = """# How fast
 
 Each part beside what one would take instead, and beside what the machine could do at most. The ratio is taken within a
 round, in which baseline and normlab run in turn in one process; the tables give the median of the rounds with its
@@ -31,13 +34,15 @@ quartiles. Above 1, "times as fast" speaks for normlab; "times the time" is what
   run in a process of their own, in turn with normlab's.
 - This process keeps the memory that a step frees, as training does; all but the course programs gain from it alike.
 - Rows of the norm layers differ in map, type and layout; the tables show a scheme's median, lowest and highest.
+"""
 
+HOW_TO_REPEAT = """
 `make bench` writes the same tables for your machine to `runs/bench/`, in about two minutes. `normlab bench norms`,
 `image`, `ner` and `sql` run one part; `--quick` tries them in a minute, `--threads` sets the threads, `--corpus`,
 `--glove` and `--spider` take real data.
 """
 
-TAIL = """## Why some goals are missed
+PUBLISHED_NOTES = """## Why some goals are missed
 
 - Three times a loop over the steps, for the layer-normalised LSTM on one thread: the products alone take this machine a
   third of the loop's time, so the goal is the limit itself. Products in bfloat16 would be faster, and put gradients 2
@@ -81,25 +86,44 @@ to spin.
 
 
 def page(record: dict[str, Any]) -> str:
-    """Return the page as Markdown."""
-    parts = [HEAD]
-    if record.get("command"):
-        parts += [f"Command: `{record['command']}`. {record.get('remark', '')}".strip(), ""]
-    return "\n".join([*parts, "## Goals", "", *goals(record), markdown(record), TAIL])
+    """Return a record's page as Markdown: how it was measured, the goals, the tables."""
+    return "\n".join([METHOD, *_command(record), *_tables(record)])
+
+
+def published_page(record: dict[str, Any]) -> str:
+    """Return docs/performance.md: the page of its record, how to repeat it, and the notes about its machine."""
+    return "\n".join([METHOD + HOW_TO_REPEAT, *_command(record), *_tables(record), PUBLISHED_NOTES])
+
+
+def _command(record: dict[str, Any]) -> list[str]:
+    if not record.get("command"):
+        return []
+    return [f"Command: `{record['command']}`. {record.get('remark', '')}".strip(), ""]
+
+
+def _tables(record: dict[str, Any]) -> list[str]:
+    return ["## Goals", "", *goals(record), markdown(record)]
 
 
 def main(arguments: list[str]) -> int:
     """Write or check the page; return the exit code."""
-    check = arguments == ["--check"]
-    files = [Path(word) for word in arguments] if arguments and not check else []
-    record, target = files or (DOCS / "performance.json", DOCS / "performance.md")
-    text = page(json.loads(record.read_text(encoding="utf-8")))
-    if not check:
+    if arguments and arguments != ["--check"]:
+        record, target = map(Path, arguments)
+        target.write_text(page(_read(record)), encoding="utf-8")
+        return 0
+    target = DOCS / "performance.md"
+    text = published_page(_read(DOCS / "performance.json"))
+    if not arguments:
         target.write_text(text, encoding="utf-8")
     elif not target.exists() or target.read_text(encoding="utf-8") != text:
         print(f"out of date: {target.name}; run `python tools/performance_page.py`", file=sys.stderr)
         return 1
     return 0
+
+
+def _read(record: Path) -> dict[str, Any]:
+    values: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
+    return values
 
 
 if __name__ == "__main__":

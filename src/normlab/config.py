@@ -2,7 +2,7 @@
 
 A task subclasses `TrainConfig` with its own fields. Every field carries a description, which is also the help of
 its command-line flag. Unknown keys are refused with the nearest known name, and `config_hash` covers exactly the
-fields that can change a result: where the files lie or how loud the log is does not make another experiment.
+fields that can change a result: paths, the device and the log are left out.
 """
 
 from __future__ import annotations
@@ -27,25 +27,31 @@ def option(
     help: str = "",
     *,
     affects_result: bool = True,
-    later: bool = False,
-    untrained: bool = False,
+    added_later: bool = False,
+    inference_only: bool = False,
     acts_with: When | tuple[When, ...] = (),
     **limits: Any,
 ) -> Any:
     """Declare a configuration field: its default, its help, and its limits (`gt`, `ge`, `le`, ...).
 
-    `affects_result=False` keeps a field (a path, the device, the log) out of `config_hash`. `later=True` marks a field
-    that came after results had been made: at its default, which is what was done before, it leaves the hash as it was.
-    `untrained=True` marks what training does not depend on, so that a trained run may be measured with another value.
-    `acts_with` are conditions on other settings without which this one does nothing (`normlab.acting`).
+    Args:
+        affects_result: False keeps a field (a path, the device, the log) out of `config_hash`.
+        added_later: the field is newer than existing results. Its default, which is what was done before it existed,
+            is left out of `config_hash`, so that the hashes of those results stay the same.
+        inference_only: training does not depend on the field, so a trained run may be measured with another value.
+        acts_with: conditions on other settings without which this one has no effect (`normlab.acting`).
     """
-    about: dict[str, Any] = {"affects_result": affects_result, "later": later, "untrained": untrained}
-    about["acts_with"] = acts_with if isinstance(acts_with, tuple) else (acts_with,)
-    return Field(default, description=help, json_schema_extra=about, **limits)
+    attributes: dict[str, Any] = {
+        "affects_result": affects_result,
+        "added_later": added_later,
+        "inference_only": inference_only,
+        "acts_with": acts_with if isinstance(acts_with, tuple) else (acts_with,),
+    }
+    return Field(default, description=help, json_schema_extra=attributes, **limits)
 
 
 class Config(BaseModel):
-    """A frozen set of named values that refuses what it does not know."""
+    """A frozen set of named values; unknown names are refused."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", protected_namespaces=(), validate_default=True, allow_inf_nan=False
@@ -156,14 +162,14 @@ class TrainConfig(Config):
         "none",
         "which weights are measured and saved: none: those of the last step; ema: an exponential moving average over "
         "the steps (training itself goes on without it)",
-        later=True,
+        added_later=True,
     )
     average_decay: float = option(
         0.999,
         "ema: how much of the average a step keeps, in the long run",
         ge=0,
         lt=1,
-        later=True,
+        added_later=True,
         acts_with=When("average", "ema"),
     )
 
@@ -254,13 +260,13 @@ class TaskSettings:
 def config_hash(config: Config) -> str:
     """Return 12 hex digits over the fields that can change a result."""
     kind = type(config)
-    kept = {
+    hashed_values = {
         name: value
         for name, value in config.model_dump(mode="json").items()
         if affects_result(kind, name)
-        and not (_marked(kind, name, "later") and value == kind.model_fields[name].default)
+        and not (_marked(kind, name, "added_later") and value == kind.model_fields[name].default)
     }
-    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:12]
+    return hashlib.sha256(json.dumps(hashed_values, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def affects_result(config_class: type[Config], name: str) -> bool:
@@ -269,9 +275,9 @@ def affects_result(config_class: type[Config], name: str) -> bool:
     return not isinstance(extra, dict) or extra.get("affects_result", True) is not False
 
 
-def untrained_fields(config_class: type[Config]) -> list[str]:
+def inference_only_fields(config_class: type[Config]) -> list[str]:
     """Return the fields that training does not depend on."""
-    return [name for name in config_class.model_fields if _marked(config_class, name, "untrained")]
+    return [name for name in config_class.model_fields if _marked(config_class, name, "inference_only")]
 
 
 def field_kinds(config_class: type[Config], name: str) -> set[type]:
@@ -285,7 +291,7 @@ def _marked(config_class: type[Config], name: str, mark: str) -> bool:
 
 
 def _config_at(config_class: type[Config], keys: Sequence[str]) -> type[Config]:
-    """Return the class of the configuration that stands inside of another one, e.g. at ("scales", "demo")."""
+    """Return the class of a configuration nested in another one, e.g. at ("scales", "demo")."""
     for key in keys:
         if key in config_class.model_fields:
             kinds = _kinds(config_class.model_fields[key].annotation)

@@ -1,7 +1,7 @@
 """Name -> object, imported on first use.
 
-A registry is a table of strings: listing the names for `--help` imports nothing, and a component is found by its
-name behind one line. Aliases let people write what they wrote before (`bn`, `inbuilt`).
+A registry is a table of strings, one line per component: listing the names for `--help` imports nothing. Aliases are
+further accepted names (`bn`, `inbuilt`).
 """
 
 from __future__ import annotations

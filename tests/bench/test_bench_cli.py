@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,13 @@ def test_without_pytorch_crf_the_rows_say_so(monkeypatch: pytest.MonkeyPatch) ->
     rows = list(sequence.crf_rows(Settings(rounds=1)))
     assert [row.value for row in rows] == [None, None]
     assert all("not installed" in row.note for row in rows)
+
+
+def test_without_seqeval_the_row_of_scores_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "seqeval.metrics", None)  # importing it raises ImportError
+    row = ner.score_row(Settings(rounds=1))
+    assert row.value is None
+    assert row.note == "seqeval is not installed"
 
 
 def test_a_network_is_trained_beside_a_course_program() -> None:

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from normlab.cli import main
-from normlab.cli.system_errors import tell
+from normlab.cli.system_errors import report_of
 from normlab.errors import UserError, WriteError
 from normlab.runs import RunFolder, atomic
 from normlab.runs.lock import FolderLock
@@ -372,12 +372,12 @@ def test_another_users_run_can_be_read(run: Path) -> None:
     ],
 )
 def test_what_the_system_refuses_is_one_line_with_cause_and_file(number: int, code: int, said: str) -> None:
-    told = tell(WriteError(OSError(number, os.strerror(number)), "runs/report.html"))
-    assert told is not None
-    assert told.code == code
-    assert told.line.startswith("runs/report.html: ")
-    assert said in told.line
-    assert "resume" not in told.line
+    report = report_of(WriteError(OSError(number, os.strerror(number)), "runs/report.html"))
+    assert report is not None
+    assert report.code == code
+    assert report.line.startswith("runs/report.html: ")
+    assert said in report.line
+    assert "resume" not in report.line
 
 
 def test_a_full_disk_during_a_report_names_the_report(
@@ -394,7 +394,7 @@ def test_a_full_disk_during_a_report_names_the_report(
 
 
 def test_an_error_of_the_system_without_a_number_stays_a_traceback() -> None:
-    assert tell(OSError("a bug of ours")) is None
+    assert report_of(OSError("a bug of ours")) is None
 
 
 def test_a_write_error_survives_the_way_from_another_process() -> None:

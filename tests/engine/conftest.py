@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from torch import nn
 
 from normlab.config import TrainConfig
 from normlab.engine.rng import derive
-from normlab.tasks.base import Evaluation, Placement, StepOutput
+from normlab.runs.atomic import write_text
+from normlab.tasks.base import Evaluation, Placement, StepOutput, Task
 
 
 @dataclass
@@ -28,7 +30,7 @@ class ToyData:
         return {split: len(labels) for split, labels in self.y.items()}
 
 
-class ToyTask:
+class ToyTask(Task):
     name = "toy"
     headline = "test/accuracy"
     monitor = "val/accuracy"
@@ -68,9 +70,6 @@ class ToyTask:
         correct = (logits.argmax(1) == batch[1]).sum()
         return StepOutput(F.cross_entropy(logits, batch[1]), len(batch[1]), {"accuracy": correct})
 
-    def settle(self, model: nn.Module, data: ToyData, config: TrainConfig, placement: Placement) -> None:
-        pass
-
     def evaluate(
         self, model: nn.Module, data: ToyData, split: str, config: TrainConfig, placement: Placement, *, final: bool
     ) -> Evaluation:
@@ -79,6 +78,16 @@ class ToyTask:
         logits = model(data.x[split])
         accuracy = float((logits.argmax(1) == data.y[split]).float().mean())
         return Evaluation({"loss": float(F.cross_entropy(logits, data.y[split])), "accuracy": accuracy})
+
+    def predict(
+        self, model: nn.Module, source: Any, config: TrainConfig, card: Mapping[str, Any], placement: Placement
+    ) -> Iterator[dict[str, Any]]:
+        yield from ({"class": int(model(row[None]).argmax())} for row in source)
+
+    def write_predictions(self, records: Iterator[dict[str, Any]], out: Path, form: str, source: Any) -> int:
+        lines = [str(record["class"]) for record in records]
+        write_text(out, "\n".join(lines))
+        return len(lines)
 
 
 @pytest.fixture

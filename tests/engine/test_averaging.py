@@ -189,11 +189,11 @@ def test_a_checkpoint_without_an_average_is_refused_by_a_run_that_wants_one(toy:
 def test_precise_statistics_are_those_of_the_averaged_network(
     toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def settle(model: nn.Module, data: Any, settings: TrainConfig, placement: Any) -> None:
+    def finalize_statistics(model: nn.Module, data: Any, settings: TrainConfig, placement: Any) -> None:
         reestimate_statistics(model, [data.x["train"]])
 
     run(toy, tmp_path / "running", average="none", select="last")
-    monkeypatch.setattr(toy, "settle", settle)
+    monkeypatch.setattr(toy, "finalize_statistics", finalize_statistics)
     run(toy, tmp_path / "precise", select="last")
     model = toy.build(BASE, {"inputs": 4})
     model.load_state_dict(chosen(tmp_path / "precise"))

@@ -263,5 +263,5 @@ def test_a_name_per_question(run: Path) -> None:
     folder = load_run(run).folder
     fingerprint = folder.card()["fingerprint"]
     one = evaluation.Measured("test", {}, {}, {}, fingerprint, [])
-    assert evaluation.default_place(folder, one, {}).name == "test"
-    assert evaluation.default_place(folder, one, {"beam_size": 4}).name == "test_beam_size-4"
+    assert evaluation.default_target(folder, one, {}).name == "test"
+    assert evaluation.default_target(folder, one, {"beam_size": 4}).name == "test_beam_size-4"

@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from normlab.config import TrainConfig
 from normlab.engine import loop
-from normlab.engine.distributed import Crew
+from normlab.engine.distributed import ProcessGroup
 from normlab.engine.loop import Training
 from normlab.engine.optim import parameter_groups
 from normlab.engine.progress import Progress
@@ -67,7 +67,7 @@ def training_on_meta(norm: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -
     asked = {"distributions": "all", "clip_norm": 1.0, "average": "ema", "device": "meta", "precision": "float32"}
     config = CONFIG.with_values("test", norm=norm, **asked)
     run = RunFolder.create(folder, config, "image")
-    return Training(TASK, config, run, Progress(run, quiet=True), Crew())
+    return Training(TASK, config, run, Progress(run, quiet=True), ProcessGroup())
 
 
 @pytest.mark.parametrize("norm", sorted(NORMS))

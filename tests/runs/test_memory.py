@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from normlab.runs.memory import freed_memory, keep_freed_memory, settled_objects
+from normlab.runs.memory import freed_memory, frozen_objects, keep_freed_memory
 
 IS_GLIBC = sys.platform == "linux" and hasattr(ctypes.CDLL(None), "gnu_get_libc_version")
 needs_glibc = pytest.mark.skipif(not IS_GLIBC, reason="glibc's malloc is what is asked")
@@ -66,10 +66,10 @@ def test_the_process_says_what_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not keep_freed_memory()
 
 
-def test_objects_are_settled_for_a_while_only() -> None:
-    with settled_objects():
+def test_objects_are_frozen_for_a_while_only() -> None:
+    with frozen_objects():
         inside = gc.get_freeze_count()
-        with settled_objects():
+        with frozen_objects():
             assert gc.get_freeze_count() == inside > 0
         assert gc.get_freeze_count() == inside
     assert gc.get_freeze_count() == 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from normlab.bench.student_tagger import StudentTagging
 from normlab.bench.timing import Settings, compare, compare_work, measure
 from normlab.bench.training import OwnTraining
 from normlab.engine.device import choose_placement
-from normlab.runs.memory import settled_objects
+from normlab.runs.memory import frozen_objects
 from normlab.tasks.ner.config import SETTINGS, NerConfig
 from normlab.tasks.ner.data import NerData, prepare
 from normlab.tasks.ner.entities import entity_table, find_entities
@@ -112,7 +113,7 @@ def tagging_row(config: NerConfig, data: NerData, settings: Settings) -> Row:
             return sum(len(record["words"]) for record in records)
 
         words = tag()
-        with settled_objects():  # as when a run predicts into a file
+        with frozen_objects():  # as when a run predicts into a file
             seconds = measure(tag, settings)
     what = f"tagging {words:,} words of text, reading to records, {settings.threads} thread(s)"
     return rate(what, "words/s", seconds, words, goal=TAGGING)
@@ -120,22 +121,33 @@ def tagging_row(config: NerConfig, data: NerData, settings: Settings) -> Row:
 
 def score_row(settings: Settings) -> Row:
     """Precision, recall and F1 of the entities of 2,000 sentences beside seqeval."""
-    from seqeval.metrics import classification_report
-
     sentences = [list(sentence.tags or ()) for sentence in generated_sentences("train")] * 3
+    what = f"entity scores of {len(sentences):,} sentences"
+    report = seqeval_report()
+    if report is None:
+        return missing(what, "seqeval", "seqeval is not installed")
     names = sorted({tag for tags in sentences for tag in tags})
     draw = np.random.default_rng(0)
     guesses = [[tag if draw.random() < 0.9 else "O" for tag in tags] for tags in sentences]
-    number = {tag: place for place, tag in enumerate(names)}
+    number = {tag: index for index, tag in enumerate(names)}
     offsets = np.cumsum([0, *map(len, sentences)])
-    gold, found = (np.array([number[tag] for tags in side for tag in tags]) for side in (sentences, guesses))
+    gold, predicted = (np.array([number[tag] for tags in side for tag in tags]) for side in (sentences, guesses))
 
     def by_normlab() -> object:
-        right, guessed = (find_entities(tags, offsets, names, "bio") for tags in (gold, found))
+        right, guessed = (find_entities(tags, offsets, names, "bio") for tags in (gold, predicted))
         return entity_table(right, guessed, names, strict=False)
 
     def by_seqeval() -> object:
-        return classification_report(sentences, guesses, output_dict=True)
+        return report(sentences, guesses, output_dict=True)
 
     pair = compare(by_seqeval, by_normlab, settings)
-    return faster(f"entity scores of {len(sentences):,} sentences", "seqeval", pair)
+    return faster(what, "seqeval", pair)
+
+
+def seqeval_report() -> Any:
+    """Return seqeval's `classification_report`, or None where seqeval is not installed."""
+    try:
+        from seqeval.metrics import classification_report
+    except ImportError:
+        return None
+    return classification_report

@@ -1,8 +1,8 @@
-"""The command line: verbs only. Nothing heavy is imported before the arguments are understood.
+"""The command line: verbs only. Nothing heavy is imported before the arguments are parsed.
 
 Every verb takes `--help`; those that print a result take `--json`. Exit codes: 0 success, 1 failure, 2 a mistake of
-the user, which is told in one line. A task's settings become flags of `train` and `study run` by themselves: the
-field's name, its description, its default.
+the user, which is reported in one line. Every setting of a task is a flag of `train` and `study run`: the field's name,
+its description, its default.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from types import FrameType
 
 from normlab.cli import ask, bench, look, runs, studies, tune
 from normlab.cli.parser import Parser
-from normlab.cli.system_errors import tell
+from normlab.cli.system_errors import report_of
 from normlab.errors import UserError
 from normlab.runs.threads import let_idle_threads_sleep
 from normlab.version import __version__
@@ -27,27 +27,27 @@ from normlab.version import __version__
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; return the exit code."""
-    let_idle_threads_sleep()  # what libgomp reads when torch loads it
+    let_idle_threads_sleep()  # before torch loads libgomp, which reads it
     _make_printable()
     arguments = [_with_dashes(word) for word in (sys.argv[1:] if argv is None else argv)]
     try:
         options = _parsed(arguments)
         with _termination_interrupts():
             exit_code: int = options.run(options)
-        sys.stdout.flush()  # here, where a reader who went away can be answered
+        sys.stdout.flush()  # here, where a closed pipe is handled
         return exit_code
     except UserError as error:
         print(f"normlab: {error}", file=sys.stderr)
         return 2
-    except BrokenPipeError:  # the reader of our output went away, as `head` does
+    except BrokenPipeError:  # the reader has closed its end, as `head` does
         _drop_output()
         return 0
     except OSError as error:
-        told = tell(error)
-        if told is None:
+        report = report_of(error)
+        if report is None:
             raise
-        print(f"normlab: {told.line}", file=sys.stderr)
-        return told.code
+        print(f"normlab: {report.line}", file=sys.stderr)
+        return report.code
     except KeyboardInterrupt:
         print(f"normlab: interrupted{_GO_ON.get(arguments[0] if arguments else '', '')}", file=sys.stderr)
         return 1
@@ -56,13 +56,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parsed(arguments: list[str]) -> Namespace:
     try:
         return _parser(arguments).parse_args(arguments)
-    except SystemExit:  # after a help text, which may have been too long for its reader
+    except SystemExit:  # after a help text, whose reader may have closed the pipe
         sys.stdout.flush()
         raise
 
 
 def _make_printable() -> None:
-    """Let everything be printed: what a terminal's encoding lacks as escapes, and to nobody if the output is closed."""
+    """Make printing never fail: characters missing from the encoding are escaped, closed streams go to null."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:  # closed by the shell: `>&-`
@@ -72,19 +72,19 @@ def _make_printable() -> None:
 
 
 def _drop_output() -> None:
-    """Send what is still in Python's buffer to nobody, so that the end of the program does not meet the pipe again."""
+    """Discard what is still in Python's buffer, so that flushing at exit does not fail on the closed pipe."""
     with suppress(OSError, ValueError):  # no descriptor: a program that called us has its own stream
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager
 def _termination_interrupts() -> Iterator[None]:
-    """Let `kill`, a batch system or a container stop a verb as Ctrl-C does: runs say that they were interrupted."""
+    """Treat a termination (by `kill`, a batch system, a container) like Ctrl-C: runs are recorded as interrupted."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    # One of several processes may wait for the others outside of Python, deaf to handlers; it has to die.
+    # One of several processes may wait for the others outside of Python, where no handler runs: leave it to be killed.
     alone = "LOCAL_RANK" not in os.environ
     may_set = threading.current_thread() is threading.main_thread()
     if not (alone and may_set and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL):

@@ -1,4 +1,4 @@
-"""What `predict` prints where no file is asked for: a class with its probabilities, tagged words, or a query."""
+"""What `predict` prints without --out: a class with its probabilities, tagged words, or a query."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What this machine has and what normlab will make of it: the first thing to look at when something is odd."""
+"""What this machine has, and which device, precision and kernels normlab uses on it."""
 
 from __future__ import annotations
 

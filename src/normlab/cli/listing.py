@@ -1,4 +1,4 @@
-"""What `normlab list` shows: rows of plain values, one function per list."""
+"""The lists of `normlab list`: one function per list, which returns rows of plain values."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ def _run_row(run: RunFolder) -> dict[str, Any]:
         result = run.result() if run.done else {}
         headline = result.get("headline", "")
         value = result.get("metrics", {}).get(headline)
-        found = f"{headline} {value:.4f}" if value is not None else "-"
-        return {"run": str(run.path), "state": run.status()["state"], "epochs": len(run.metrics()), "result": found}
+        score = f"{headline} {value:.4f}" if value is not None else "-"
+        return {"run": str(run.path), "state": run.status()["state"], "epochs": len(run.metrics()), "result": score}
     except UserError as error:
         return {"run": str(run.path), "state": "damaged", "epochs": 0, "result": str(error)}
 

@@ -1,4 +1,4 @@
-"""Verbs that look around: list, data, doctor."""
+"""The verbs list, data and doctor."""
 
 from __future__ import annotations
 
@@ -95,8 +95,8 @@ def _bytes_shown(title: str) -> Iterator[Callable[[int, int | None], None]]:
 def _data_check(options: argparse.Namespace) -> int:
     from normlab.data.check import check
 
-    found = check(options.path)
-    print(json.dumps(found) if options.json else "\n".join(f"{key}: {value}" for key, value in found.items()))
+    findings = check(options.path)
+    print(json.dumps(findings) if options.json else "\n".join(f"{key}: {value}" for key, value in findings.items()))
     return 0
 
 
@@ -109,7 +109,7 @@ def _data_list(options: argparse.Namespace) -> int:
 
 
 def _add_doctor(verbs: Any, arguments: list[str]) -> None:
-    parser = add_verb(verbs, "doctor", "say what this machine has and what normlab will use", _doctor)
+    parser = add_verb(verbs, "doctor", "show what this machine has and what normlab uses of it", _doctor)
     parser.add_argument(
         "--kernels", action="store_true", help="show which implementation of each fast operation runs here, and why"
     )

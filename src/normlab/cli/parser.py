@@ -13,21 +13,21 @@ class Parser(argparse.ArgumentParser):
     """argparse whose errors are one line with the nearest known name."""
 
     def error(self, message: str) -> NoReturn:
-        """Turn argparse's complaint into a `UserError`."""
+        """Raise argparse's message as a `UserError`."""
         raise UserError(f"{message}; see `{self.prog} --help`")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
-        """Refuse a word that is none of the choices (a verb, a task, a preset), with the nearest that is."""
+        """Refuse a word that is not one of the choices (a verb, a task, a preset) and name the nearest choice."""
         if action.choices is not None and value not in action.choices:
             what = action.option_strings[0] if action.option_strings else str(action.metavar or action.dest).lower()
             known = [str(choice) for choice in action.choices]
             raise UserError(f"unknown {what} '{value}': {did_you_mean(str(value), known)}")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse; the verb at the end of the line refuses what it does not know, with its own nearest flag."""
+        """Parse; an unknown flag is refused by the parser of the verb, which names its nearest flag."""
         first = args[0] if args else ""
         if self._subparsers is not None and first.startswith("--") and first not in self.known_flags():
-            self._refuse(first)  # or argparse would ask for the verb
+            self._refuse(first)  # otherwise argparse would report a missing verb
         options, unknown = super().parse_known_args(args, namespace)
         if unknown and self._subparsers is None:
             self._refuse(unknown[0])
@@ -59,13 +59,13 @@ def add_fields(
 ) -> None:
     """One flag per field of a configuration; values stay strings until the configuration reads them.
 
-    A bare `--fix-tags` says true.
+    `--fix-tags` without a value means true.
 
     Args:
-        values: field -> what runs if its flag is not given, for the help; a field without is shown without.
-        where_from: where these values come from, for people: "with the preset demo".
+        values: field -> its value if the flag is not given, for the help.
+        where_from: where these values come from, in words: "with the preset demo".
     """
-    group = parser.add_argument_group(f"settings; in brackets what runs {where_from}" if values else "settings")
+    group = parser.add_argument_group(f"settings; in brackets the values {where_from}" if values else "settings")
     for name, field in config_class.model_fields.items():
         switch: dict[str, Any] = {"nargs": "?", "const": "true"} if field.annotation is bool else {}
         now = f" [{_value(values[name])}]" if name in values else ""
@@ -79,18 +79,18 @@ def add_fields(
 
 
 def given_option(arguments: Sequence[str], *flags: str) -> str | None:
-    """Return what the words of a command line say for the first of some flags, before they are parsed."""
+    """Return the value of the first of some flags on an unparsed command line; None if there is none."""
     for flag in flags:
-        for place, word in enumerate(arguments):
+        for index, word in enumerate(arguments):
             if word.startswith(f"{flag}="):
                 return word.partition("=")[2]
-            if word == flag and place + 1 < len(arguments):
-                return arguments[place + 1]
+            if word == flag and index + 1 < len(arguments):
+                return arguments[index + 1]
     return None
 
 
 def wants_help(arguments: Sequence[str]) -> bool:
-    """Say whether a command line asks for help: then values are worked out that are shown nowhere else."""
+    """Return whether a command line asks for help; only then are values computed that only the help shows."""
     return any(word in ("-h", "--help") for word in arguments)
 
 
@@ -126,5 +126,5 @@ def field_values(options: argparse.Namespace, config_class: Any) -> dict[str, An
 
 
 def no_action(options: argparse.Namespace) -> int:
-    """Stand in for a verb that only has actions: the parser asks for one before this could run."""
+    """Fail: a verb that only has actions never runs itself, because the parser requires an action."""
     raise AssertionError("a verb with actions was run without one")

@@ -30,7 +30,7 @@ def _add_train(verbs: Any, arguments: list[str]) -> None:
         if arguments[:1] != ["train"] or name not in arguments:
             continue
         settings = task_settings(name)
-        child.add_argument("--preset", choices=list(settings.presets), help="what the flags change [demo]")
+        child.add_argument("--preset", choices=list(settings.presets), help="the settings that the flags change [demo]")
         child.add_argument("--scale", choices=["smoke", "demo", "full"], help="the preset of that size")
         child.add_argument("--config", type=Path, metavar="FILE", help="settings from a YAML file, e.g. a run's")
         child.add_argument("--out", type=Path, help="the run folder; default runs/TASK-TIME")
@@ -61,7 +61,7 @@ def _train(options: argparse.Namespace) -> int:
         config = config.with_values("command line", **values) if values else config
     refuse_ignored([config], values)
     folder = train_new(options.task, config, options.out, quiet=options.json)
-    return _show_first(folder, as_json=options.json)
+    return _show_on_rank0(folder, as_json=options.json)
 
 
 def _from_file(path: Path, task: str, preset: str | None) -> Any:
@@ -77,7 +77,7 @@ def _from_file(path: Path, task: str, preset: str | None) -> Any:
 
 
 def _add_resume(verbs: Any, arguments: list[str]) -> None:
-    parser = add_verb(verbs, "resume", "go on with an interrupted run, to the same bits", _resume)
+    parser = add_verb(verbs, "resume", "continue an interrupted run, to the same bits", _resume)
     parser.add_argument("run_folder", type=Path, metavar="RUN")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
@@ -89,16 +89,16 @@ def _resume(options: argparse.Namespace) -> int:
     folder = RunFolder.open(options.run_folder)
     if folder.done:
         print(f"{folder.path}: finished already", file=sys.stderr)
-        return _show_first(folder, as_json=options.json)  # it may be somebody else's: nothing is written
+        return _show_on_rank0(folder, as_json=options.json)  # the run may be read-only: nothing is written
     train_folder(folder, quiet=options.json)
-    return _show_first(folder, as_json=options.json)
+    return _show_on_rank0(folder, as_json=options.json)
 
 
-def _show_first(folder: Any, *, as_json: bool) -> int:
-    """Print a run's result; of the processes that torchrun has started, the first one does."""
-    from normlab.engine.distributed import is_first
+def _show_on_rank0(folder: Any, *, as_json: bool) -> int:
+    """Print a run's result, in rank 0 only if torchrun has started several processes."""
+    from normlab.engine.distributed import is_rank0
 
-    return _show_result(folder, folder.result(), as_json=as_json) if is_first() else 0
+    return _show_result(folder, folder.result(), as_json=as_json) if is_rank0() else 0
 
 
 def _show_result(folder: Any, result: dict[str, Any], *, as_json: bool) -> int:
@@ -116,7 +116,7 @@ def _show_result(folder: Any, result: dict[str, Any], *, as_json: bool) -> int:
 
 
 def _metric_table(metrics: dict[str, float]) -> str:
-    """Lay `split/name` metrics out as a table: a row per split, percentages where a person reads."""
+    """Lay `split/name` metrics out as a table: a row per split, fractions in percent."""
     splits: dict[str, dict[str, float]] = {}
     for key, value in metrics.items():
         split, _, name = key.partition("/")
@@ -141,12 +141,14 @@ def _add_evaluate(verbs: Any, arguments: list[str]) -> None:
     parser.add_argument("run_folder", type=Path, metavar="RUN", nargs="?")
     parser.add_argument("--split", default="test", help="train, val or test [test]")
     parser.add_argument(
-        "--data", help="labelled data: the run's own where they lie now, or others of the same classes (image, ner)"
+        "--data", help="labelled data: the path of the run's own now, or others of the same classes (image, ner)"
     )
     parser.add_argument(
         "--out", type=Path, help="folder for evaluation.json and predictions.csv [RUN/evaluations/SPLIT...]"
     )
-    parser.add_argument("--unfinished", action="store_true", help="measure the best weights so far of a run not over")
+    parser.add_argument(
+        "--unfinished", action="store_true", help="measure the best weights so far of an unfinished run"
+    )
     parser.add_argument("--device", help="auto, cpu, cuda, ...")
     parser.add_argument("--json", action="store_true", help="print metrics and tables as JSON")
     sql_scores.add_options(parser)
@@ -165,15 +167,15 @@ def _evaluate(options: argparse.Namespace) -> int:
     refuse_ignored([run.config], changes)
     sql_scores.refuse_of_other_task(run, options)
     measured = run.measure(options.split, data=options.data, unfinished=options.unfinished)
-    kept = run.keep(measured, data=options.data, out=options.out)
-    found: dict[str, Any] = {"metrics": measured.metrics, "tables": measured.tables, **kept}
+    written = run.keep(measured, data=options.data, out=options.out)
+    answer: dict[str, Any] = {"metrics": measured.metrics, "tables": measured.tables, **written}
     text = _metric_table(measured.metrics)
     if options.official:
-        found["official"], shown = sql_scores.official_of_run(run, options, measured.predictions, kept["out"])
+        answer["official"], shown = sql_scores.official_of_run(run, options, measured.predictions, written["out"])
         text = f"{text}\n\n{shown}"
-    for note in kept["notes"]:
+    for note in written["notes"]:
         print(f"normlab: {note}", file=sys.stderr)
-    print(json.dumps(found) if options.json else text)
+    print(json.dumps(answer) if options.json else text)
     return 0
 
 
@@ -233,7 +235,7 @@ def _predict(options: argparse.Namespace) -> int:
 
 
 class _Watched:
-    """What became of the inputs of a prediction, beside the predictions themselves."""
+    """The inputs of a prediction that failed or were converted, and the number of records."""
 
     def __init__(self) -> None:
         self.failed: list[str] = []
@@ -241,7 +243,7 @@ class _Watched:
         self.count = 0
 
     def note(self, record: dict[str, Any]) -> None:
-        """Take notice of one record."""
+        """Count one record."""
         self.count += 1
         if "error" in record:
             self.failed.append(f"{record['name']}: {record['error']}")
@@ -249,26 +251,26 @@ class _Watched:
             self.changes[record["changed"]] += 1
 
     def passing(self, records: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-        """Yield the records, noting each."""
+        """Yield the records and count each."""
         for record in records:
             self.note(record)
             yield record
 
     def changes_of(self, count: int) -> list[str]:
-        """Say what had to be done to inputs so that they could be read."""
+        """Return a line for each conversion that was needed to read inputs."""
         return [
             f"changed to be read: {change} ({number} of {count})" for change, number in sorted(self.changes.items())
         ]
 
     def exit_status(self) -> int:
-        """Name the inputs without a prediction; return 1 if there are any."""
+        """Print the inputs without a prediction; return 1 if there are any, else 0."""
         for line in self.failed:
             print(f"not predicted: {line}", file=sys.stderr)
         return 1 if self.failed else 0
 
 
 def _refuse_unreadable(source: Path) -> None:
-    """Raise `UserError` for an input that is not there, or that may keep a reader waiting for ever."""
+    """Raise `UserError` for an input that does not exist, or whose reader could wait forever (a pipe)."""
     from normlab.reading import refuse_special, unreadable
 
     try:
@@ -280,7 +282,7 @@ def _refuse_unreadable(source: Path) -> None:
 
 
 def _print_predictions(run: Any, options: argparse.Namespace, read_as: str, watched: _Watched) -> int:
-    """Print predictions: as the form that is asked for writes them, or for people."""
+    """Print predictions in the requested form, or for people."""
     from normlab.cli.answers import as_json, as_text
 
     if read_as:

@@ -1,4 +1,4 @@
-"""What `normlab evaluate` does for SQL beyond measuring a run: prediction files, and the official script beside it."""
+"""The SQL part of `normlab evaluate`: scores of prediction files, and the official script."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_search_options(parser: argparse.ArgumentParser) -> None:
-    """Add the settings of the search, which a trained run takes anew, to `evaluate` and `predict`."""
+    """Add the inference-only settings of the beam search to `evaluate` and `predict`."""
     group = parser.add_argument_group("text2sql, instead of the run's own")
     group.add_argument("--beam-size", type=int, help="hypotheses; 1 is greedy")
     group.add_argument("--length-penalty", type=float, help="exponent of the length that divides a score")
@@ -46,7 +46,7 @@ def search_options(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def refuse_of_other_task(run: Any, options: argparse.Namespace) -> None:
-    """Refuse flags that only text-to-SQL knows, and those of the official script without it.
+    """Refuse flags of text-to-SQL for other tasks, and flags of the official script without `--official`.
 
     Raises: UserError naming the flag.
     """
@@ -78,8 +78,8 @@ def score_files(options: argparse.Namespace) -> int:
         if options.databases is None:
             raise UserError("--official needs --databases: the script reads the schemas from the SQLite files")
         pairs = [(row.gold, row.db_id) for row in scores.rows]
-        found, shown = _official(options, pairs, [row.predicted for row in scores.rows], options.gold.parent)
-        answer["official"], text = found, f"{text}\n\n{shown}"
+        official, shown = _official(options, pairs, [row.predicted for row in scores.rows], options.gold.parent)
+        answer["official"], text = official, f"{text}\n\n{shown}"
     print(json.dumps(answer) if options.json else text)
     if not scores.count:
         first = scores.skipped[0]
@@ -111,7 +111,7 @@ def _official(
 ) -> tuple[dict[str, Any], str]:
     from normlab.tasks.text2sql.evaluation import as_columns, compare_with_official
 
-    found = compare_with_official(
+    comparison = compare_with_official(
         options.official,
         gold,
         predicted,
@@ -121,4 +121,4 @@ def _official(
         python=options.python,
         seconds=options.seconds,
     )
-    return found.as_dict(), as_columns(found)
+    return comparison.as_dict(), as_columns(comparison)

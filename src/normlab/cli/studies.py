@@ -48,11 +48,11 @@ def _add_study(verbs: Any, arguments: list[str]) -> None:
     ):
         child = add_verb(actions, name, text, run)
         child.add_argument(
-            "folder", type=Path, metavar="STUDY", help="what `study run --out` made, or an archive of it"
+            "folder", type=Path, metavar="STUDY", help="the folder of `study run --out`, or an archive of it"
         )
         child.add_argument("--json", action="store_true", help="print the answer as JSON")
-    child = add_verb(actions, "pack", "keep the finished cells of a study, without weights, in one file", _study_pack)
-    child.add_argument("folder", type=Path, metavar="FOLDER", help="what `study run --out` made")
+    child = add_verb(actions, "pack", "write the finished cells of a study, without weights, to one file", _study_pack)
+    child.add_argument("folder", type=Path, metavar="FOLDER", help="the folder of `study run --out`")
     child.add_argument("--out", type=Path, help="the archive; default FOLDER.zip. Cells that it holds are kept")
 
 
@@ -62,11 +62,14 @@ def _add_cluster(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--address", help="ray: auto, HOST:PORT or ray://HOST:PORT; default: start one on this machine")
     group.add_argument("--cpus-per-cell", type=float, help="ray: processors that a cell occupies [1]")
     group.add_argument("--gpus-per-cell", type=float, help="ray: GPUs, or a fraction; default 1 if there are any")
-    group.add_argument("--results", choices=["auto", "shared", "sent"], help="ray: how results come home [auto]")
+    group.add_argument("--results", choices=["auto", "shared", "sent"], help="ray: how results come back [auto]")
 
 
 def _cluster(options: argparse.Namespace) -> Any:
-    """Return what was said about the cluster; None for the local engine, which takes none of it."""
+    """Return the options of the cluster; None for the local engine.
+
+    Raises: UserError if there are such options with the local engine.
+    """
     from normlab.studies.cluster import ClusterOptions
 
     names = ("address", "cpus_per_cell", "gpus_per_cell", "results")
@@ -89,7 +92,7 @@ def study_config_class(words: list[str]) -> Any:
 
 
 def study_values(words: list[str]) -> tuple[dict[str, Any], str]:
-    """Return what the cells of the study on a command line run with, and where that comes from, for its help."""
+    """Return the settings of the cells of the named study and where they come from, for its help."""
     from normlab.studies.plan import make_plan
 
     named = [word for word in words[:1] if not word.startswith("-")]
@@ -117,7 +120,7 @@ def add_axis(parser: argparse.ArgumentParser) -> None:
 
 def given_axes(options: argparse.Namespace) -> dict[str, list[Any]]:
     """Return the axes given with `--axis`, their values read as YAML reads them."""
-    found = {}
+    axes: dict[str, list[Any]] = {}
     for word in options.axis:
         name, _, values = word.partition("=")
         try:
@@ -126,12 +129,12 @@ def given_axes(options: argparse.Namespace) -> dict[str, list[Any]]:
             read = None
         if not name or not read:
             raise UserError(f"--axis {word[:80]}: give a setting and its values, e.g. --axis norm=batch,group")
-        found[name.replace("-", "_")] = read
-    return found
+        axes[name.replace("-", "_")] = read
+    return axes
 
 
 def refuse_small(options: argparse.Namespace) -> None:
-    """Refuse numbers of seeds, workers and the like that would train nothing; a study of many seeds is a typo."""
+    """Refuse numbers of seeds, workers and the like that are too small, and more seeds than MOST_SEEDS."""
     names = ("seeds", "workers", "concurrent", "trials")
     at_least(1, **{name: getattr(options, name, None) for name in names})
     at_least(0, gpus_per_cell=getattr(options, "gpus_per_cell", None))
@@ -159,7 +162,7 @@ def _study_plan(options: argparse.Namespace) -> int:
         axes=axes,
         **_study_changes(options),
     )
-    if not axes:  # other axes leave out the claims that speak of other values
+    if not axes:  # with other axes, claims about other values are left out
         refuse_wrong_claims(plan, find_study(options.study))
     if options.json:
         print(json.dumps([{"name": c.name, "values": c.values, "seed": c.seed, "hash": c.hash} for c in plan.cells]))
@@ -186,11 +189,11 @@ def _study_run(options: argparse.Namespace) -> int:
         **_study_changes(options),
     )
     exit_code = _show_study(study, as_json=options.json)
-    return exit_code or _tell_what_is_left(study)
+    return exit_code or _report_open_cells(study)
 
 
-def _tell_what_is_left(study: Any) -> int:
-    """Say which cells are not over though the run is: another process has them, or had them. Return the exit code."""
+def _report_open_cells(study: Any) -> int:
+    """Name the cells that are not finished, e.g. because another process trains them. Return the exit code."""
     others = study.trained_elsewhere()
     over = ("finished", "diverged", "pruned", "failed", "running")
     open_cells = [cell for cell in study.cells if cell.state not in over]
@@ -244,20 +247,20 @@ def _study_status(options: argparse.Namespace) -> int:
         return 0
     width = max((len(row["name"]) for row in rows), default=0)
     for row in rows:
-        place = f"  on {row.get('host', '?')}, pid {row.get('pid')}" if row["state"] == "running" else ""
-        print(f"{row['name'].ljust(width)}  {row['state']:<11}  {row['epochs']:>4} epochs{place}")
+        writer = f"  on {row.get('host', '?')}, pid {row.get('pid')}" if row["state"] == "running" else ""
+        print(f"{row['name'].ljust(width)}  {row['state']:<11}  {row['epochs']:>4} epochs{writer}")
     return 0
 
 
 def _readable(study: Any) -> Any:
-    """Return a study without the runs of which a file is damaged, naming these."""
+    """Return a study without its damaged runs, after printing which file of each is damaged."""
     readable = study.readable()
     warn_of_left_out([readable])
     return readable
 
 
 def warn_of_left_out(studies: Sequence[Any]) -> None:
-    """Name the damaged files whose runs no table and no figure shows."""
+    """Print the damaged files; their runs are left out of all tables and figures."""
     for study in studies:
         for line in study.left_out:
             print(f"normlab: left out: {line}", file=sys.stderr)
@@ -271,7 +274,7 @@ def _warn_of_mixed_versions(study: Any) -> None:
 
 
 def _warn_of_wrong_claims(study: Any) -> None:
-    """Name the claims that cannot be answered; metrics are known only now that cells have some."""
+    """Print the claims that cannot be judged; which metrics exist is known only after training."""
     from normlab.studies.claims import claims_or_mistakes
 
     for claim in claims_or_mistakes(study):

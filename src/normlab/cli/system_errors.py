@@ -1,6 +1,6 @@
-"""What the operating system refuses, as one line with the right cause and fix: the last net of the command line.
+"""Errors of the operating system as one line with cause and fix: the last handler of the command line.
 
-Readers tell of what they cannot read themselves; here arrive files that cannot be written, and the unforeseen.
+Readers report files that they cannot read themselves; here are files that cannot be written, and unexpected errors.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from normlab.reading import unreadable
 
 _OUT = "choose another place with --out"
 
-# errno -> (cause, fix); with these a user's choice of a place is wrong
-_PLACES = {
+# errno -> (cause, fix): the user chose a path that cannot be written
+_PATHS = {
     errno.EACCES: ("you may not write there", _OUT),
     errno.EPERM: ("you may not write there", _OUT),
     errno.EROFS: ("its file system is read-only", _OUT),
@@ -29,8 +29,8 @@ _PLACES = {
     errno.ELOOP: ("a link that leads back to itself", _OUT),
     errno.ENXIO: ("a pipe or a device that takes nothing", _OUT),
 }
-# with these the machine is in trouble
-_TROUBLES = {
+# errno -> (cause, fix): the machine has a problem
+_MACHINE = {
     errno.ENOSPC: ("no space left on its disk", "free some space"),
     errno.EDQUOT: ("your quota on its disk is used up", "free some of it"),
     errno.EFBIG: ("the file became larger than the system allows", "raise the limit (`ulimit -f`)"),
@@ -45,30 +45,30 @@ _TROUBLES = {
 }
 
 
-class Told(NamedTuple):
+class Report(NamedTuple):
     """A line for the user, and the exit code."""
 
     line: str
     code: int
 
 
-def tell(error: OSError) -> Told | None:
-    """Return what to say about an error of the system; None for one without a number, which is a bug of ours."""
+def report_of(error: OSError) -> Report | None:
+    """Return the report of a system error; None for one without a number, which is a bug in normlab."""
     if error.errno is None:
         return None
     if _is_read(error):
-        return Told(str(unreadable(str(error.filename), error)), 2)
+        return Report(str(unreadable(str(error.filename), error)), 2)
     where = error.filename or "a file or a device"
-    known = _PLACES.get(error.errno)
-    cause, fix = known or _TROUBLES.get(error.errno, ("the system refuses it", "check the disk and the path"))
+    known = _PATHS.get(error.errno)
+    cause, fix = known or _MACHINE.get(error.errno, ("the system refuses it", "check the disk and the path"))
     then = getattr(error, "next_step", "") or ("" if known else "run the same command again")
     step = f"{fix}, then {then}" if then else fix
-    return Told(one_line(f"{where}: {cause} ({error.strerror or 'no reason given'}): {step}"), 2 if known else 1)
+    return Report(one_line(f"{where}: {cause} ({error.strerror or 'no reason given'}): {step}"), 2 if known else 1)
 
 
 def _is_read(error: OSError) -> bool:
-    """Say whether a file was to be read: normlab's own writer raises a `WriteError`."""
-    if isinstance(error, WriteError) or not error.filename or error.errno in _TROUBLES:
+    """Return whether reading failed: when writing fails normlab raises a `WriteError`."""
+    if isinstance(error, WriteError) or not error.filename or error.errno in _MACHINE:
         return False
     path = str(error.filename)
     if error.errno in (errno.EACCES, errno.EPERM):

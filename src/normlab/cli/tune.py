@@ -46,7 +46,7 @@ def _tune(options: argparse.Namespace) -> int:
 
 
 def _show_plan(options: argparse.Namespace, changes: dict[str, Any]) -> int:
-    """List the trials as `study plan` lists cells; what a space will draw is not known yet."""
+    """List the trials as `study plan` lists cells; the settings that a space draws are not known yet."""
     from normlab.errors import UserError
     from normlab.studies.plan import make_plan
 
@@ -73,8 +73,8 @@ def _show_search(study: Any, *, as_json: bool) -> int:
     report = write_report([study], study.path / "report.html")
     failed = [cell.name for cell in study.cells if cell.state == "failed"]
     if as_json:
-        found = {"search": str(study.path), "report": str(report), "failed": failed, "best": search_values(study)}
-        print(json.dumps(found))
+        answer = {"search": str(study.path), "report": str(report), "failed": failed, "best": search_values(study)}
+        print(json.dumps(answer))
     else:
         print(search_text(study))
         print(f"report: {report}")

@@ -11,32 +11,32 @@ from typing import Any
 
 from torch import nn
 
-from normlab.config import TrainConfig, untrained_fields
+from normlab.config import TrainConfig, inference_only_fields
 from normlab.engine.checkpoint import load_weights
 from normlab.engine.device import choose_placement
-from normlab.engine.distributed import Crew, joined
+from normlab.engine.distributed import ProcessGroup, join_process_group
 from normlab.engine.evaluation import (
     Measured,
     data_to_measure,
-    default_place,
+    default_target,
     is_not_writable,
     refuse_unfinished,
     state_notes,
     write_evaluation,
 )
-from normlab.engine.follower import follow, give_orders
+from normlab.engine.follower import broadcast_run, train_as_follower
 from normlab.engine.loop import Prune, running, train_run
 from normlab.engine.splits import measure
 from normlab.engine.together import train_together
 from normlab.errors import UserError, WriteError
 from normlab.runs import RunFolder
-from normlab.runs.memory import settled_objects
+from normlab.runs.memory import frozen_objects
 from normlab.tasks import TASKS, task_settings
 from normlab.tasks.base import Placement, Task
 
 
 class Run:
-    """A run on disk with its model at hand.
+    """A run on disk and its trained model.
 
     Attributes:
         folder: the run folder (`.path`, `.metrics()`, `.environment()`).
@@ -46,19 +46,19 @@ class Run:
     def __init__(self, folder: RunFolder, *, device: str | None = None, **changes: Any) -> None:
         self.folder = folder
         values = folder.config()
-        place = str(folder.path / "config.yaml")
+        config_path = str(folder.path / "config.yaml")
         name = values.pop("task", None)
         if name is None:
-            raise UserError(f"{place}: key 'task' is missing: add `task: image`, say")
+            raise UserError(f"{config_path}: key 'task' is missing: add `task: image`, say")
         self.task: Task = TASKS.get(name)
-        config = task_settings(name).make(None, values, place)
+        config = task_settings(name).make(None, values, config_path)
         self.config: TrainConfig = config if device is None else config.with_values("device", device=device)
         self.config = _changed(self.config, changes)
-        self.changes = changes  # of settings that training did not depend on
+        self.changes = changes  # of inference-only settings
 
     @property
     def path(self) -> Path:
-        """Where the run lies."""
+        """The run folder."""
         return self.folder.path
 
     @property
@@ -110,13 +110,12 @@ class Run:
         records = self.predict(source)
         if watch is not None:
             records = _watched(records, watch)
-        with settled_objects():
+        with frozen_objects():
             return self.task.write_predictions(records, out, form, source)
 
     def read_as(self, source: Any) -> str:
         """Return what `predict` takes a source for ("running text"); "" if the task has nothing to guess."""
-        describe = getattr(self.task, "read_as", None)
-        return str(describe(source, self.config, self.folder.card())) if describe is not None else ""
+        return self.task.read_as(source, self.config, self.folder.card())
 
     def measure(self, split: str, *, data: str | None = None, unfinished: bool = False) -> Measured:
         """Measure a split with the trained weights; writes nothing.
@@ -125,42 +124,44 @@ class Run:
             split: train, val or test.
             data: labelled data: those of training if they have moved, or others of the same classes. A file or a
                 folder without splits is measured whole.
-            unfinished: take the best weights so far of a run that is not over.
+            unfinished: use the best weights so far of a run that is not over.
         Raises: UserError if training is not over, there is no such split, or the data have other classes.
         """
         if not unfinished:
             refuse_unfinished(self.folder)
         config = self.config if data is None else self.config.with_values("data", data=data)
         data_set, notes = data_to_measure(self.task, self.folder, config, split, elsewhere=data is not None)
-        found = measure(self.task, self.model, data_set, split, config, self.placement, final=True)
+        evaluation = measure(self.task, self.model, data_set, split, config, self.placement, final=True)
         notes = [*state_notes(self.folder), *notes]
-        return Measured(split, found.metrics, found.tables, found.predictions, data_set.fingerprint, notes)
+        return Measured(
+            split, evaluation.metrics, evaluation.tables, evaluation.predictions, data_set.fingerprint, notes
+        )
 
     def evaluate(
         self, split: str, *, data: str | None = None, out: Path | str | None = None, unfinished: bool = False
     ) -> dict[str, Any]:
-        """Do what `measure` does, write it down, and return {"metrics", "tables", "notes", "out"}.
+        """Measure as `measure` does, write the result, and return {"metrics", "tables", "notes", "out"}.
 
-        What training wrote is not touched: `evaluation.json` and `predictions.csv` go to the folder `out`, by default
-        RUN/evaluations/NAME; a run that may not be written to is measured without, and "out" is None.
+        The files of training stay as they are: `evaluation.json` and `predictions.csv` go to the folder `out`, by
+        default RUN/evaluations/NAME. For a run on a read-only disk nothing is written without `out`, and "out" is None.
         """
         measured = self.measure(split, data=data, unfinished=unfinished)
         return {"metrics": measured.metrics, "tables": measured.tables, **self.keep(measured, data=data, out=out)}
 
     def keep(self, measured: Measured, *, data: str | None = None, out: Path | str | None = None) -> dict[str, Any]:
-        """Write what was measured; return {"notes": lines to say, "out": the folder or None}."""
-        place = default_place(self.folder, measured, self.changes) if out is None else Path(out)
-        if (place / "config.yaml").exists():
-            raise UserError(f"{place}: holds a run, which an evaluation must not change: choose another --out")
+        """Write a measurement; return {"notes": lines for the user, "out": the folder or None}."""
+        target = default_target(self.folder, measured, self.changes) if out is None else Path(out)
+        if (target / "config.yaml").exists():
+            raise UserError(f"{target}: holds a run, which an evaluation must not change: choose another --out")
         about = {"run": str(self.path), "data": self.config.data if data is None else data, "changes": self.changes}
         try:
-            write_evaluation(place, measured, about)
+            write_evaluation(target, measured, about)
         except OSError as error:
             if out is not None or not is_not_writable(error):
                 raise
             notes = [*measured.notes, f"{self.path} may not be written to: nothing is kept without --out"]
             return {"notes": notes, "out": None}
-        return {"notes": measured.notes, "out": str(place)}
+        return {"notes": measured.notes, "out": str(target)}
 
 
 def train(
@@ -181,16 +182,16 @@ def train(
 
 
 def train_new(task: str, config: TrainConfig, out: Path | str | None, *, quiet: bool) -> RunFolder:
-    """Make a run folder and train in it. Whatever ends it before an epoch is saved leaves no folder behind.
+    """Make a run folder and train in it. An error before the first epoch is saved removes the folder again.
 
-    An interrupt is no mistake: it keeps the folder, to be resumed.
+    An interrupt keeps the folder, which can be resumed.
     """
-    with joined() as crew:
-        if not crew.first:
-            return RunFolder(follow(crew))
+    with join_process_group() as group:
+        if not group.is_rank0:
+            return RunFolder(train_as_follower(group))
         folder = RunFolder.create(out or default_folder(task), config, task)
         try:
-            _lead(crew, folder, quiet=quiet)
+            _train_rank0(group, folder, quiet=quiet)
         except Exception:
             folder.withdraw()
             raise
@@ -198,15 +199,16 @@ def train_new(task: str, config: TrainConfig, out: Path | str | None, *, quiet: 
 
 
 def train_folder(folder: RunFolder, *, quiet: bool = True, prune: Prune | None = None) -> dict[str, Any]:
-    """Train what a run folder's configuration asks for, from its last checkpoint on, to the same bits as without a
-    stop; return the result. A finished run returns at once.
+    """Train with a run folder's configuration from its last checkpoint on, and return the result.
 
-    `prune` is asked before each further epoch with the last one's record; True ends the run as "pruned".
+    The result has the same bits as that of an uninterrupted run. A finished run returns at once.
+
+    `prune` is called before each further epoch with the record of the last one; True ends the run as "pruned".
     """
-    with joined() as crew:
-        if crew.first:
-            return _lead(crew, folder, quiet=quiet, prune=prune)
-        follow(crew)
+    with join_process_group() as group:
+        if group.is_rank0:
+            return _train_rank0(group, folder, quiet=quiet, prune=prune)
+        train_as_follower(group)
         return {}
 
 
@@ -223,18 +225,18 @@ def train_folders(folders: Sequence[RunFolder], *, concurrent: int) -> list[dict
     return train_together(map(steps, folders), concurrent)
 
 
-def _lead(crew: Crew, folder: RunFolder, *, quiet: bool, prune: Prune | None = None) -> dict[str, Any]:
+def _train_rank0(group: ProcessGroup, folder: RunFolder, *, quiet: bool, prune: Prune | None = None) -> dict[str, Any]:
     run = Run(folder)
-    give_orders(crew, run.task, run.config, folder)
+    broadcast_run(group, run.task, run.config, folder)
     try:
-        return train_run(run.task, run.config, folder, quiet=quiet, prune=prune, crew=crew)
+        return train_run(run.task, run.config, folder, quiet=quiet, prune=prune, group=group)
     except OSError as error:
         if error.errno not in _FULL and not isinstance(error, WriteError):
             raise
-        trouble = WriteError(error, error.filename or folder.path)
+        failure = WriteError(error, error.filename or folder.path)
         if folder.saved:
-            trouble.next_step = f"go on with `normlab resume {folder.path}`; finished epochs are saved"
-        raise trouble from error
+            failure.next_step = f"continue with `normlab resume {folder.path}`; finished epochs are saved"
+        raise failure from error
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -245,14 +247,14 @@ def load_run(path: Path | str, *, device: str | None = None, **changes: Any) -> 
 
     Args:
         device: where to compute now.
-        changes: other values of settings that training did not depend on, such as text2sql's `beam_size`.
+        changes: other values of inference-only settings, such as text2sql's `beam_size`.
     Raises: UserError if it is no run folder, or a change is none of those.
     """
     return Run(RunFolder.open(path), device=device, **changes)
 
 
 def _changed(config: TrainConfig, changes: dict[str, Any]) -> TrainConfig:
-    free = untrained_fields(type(config))
+    free = inference_only_fields(type(config))
     for name in changes:
         if name not in free:
             known = f"only {', '.join(free)} can be" if free else "nothing of this task's can be"
@@ -267,7 +269,7 @@ def _watched(records: Iterator[dict[str, Any]], watch: Callable[[dict[str, Any]]
 
 
 def default_folder(task: str) -> Path:
-    """Return a new place below `runs/`, named by task and time."""
+    """Return a new folder below `runs/`, named by task and time."""
     stem = Path("runs") / f"{task}-{time.strftime('%Y%m%d-%H%M%S')}"
     candidates = (stem if n == 1 else stem.with_name(f"{stem.name}-{n}") for n in range(1, 1000))
     return next(path for path in candidates if not path.exists())

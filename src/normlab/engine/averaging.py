@@ -1,9 +1,9 @@
-"""Averaged weights: measured and saved, while training goes on with the weights that the optimiser moves.
+"""Averaged weights: measured and saved, while training continues with the weights that the optimiser updates.
 
-The iterates of stochastic gradient descent circle around what they look for; their mean lies nearer to it (Polyak &
-Juditsky 1992; for networks Izmailov et al. 2018, arXiv 1803.05407). An exponential moving average forgets the early
-ones. `torch.optim.swa_utils` has the formula, which is used here; its `AveragedModel` would read a counter of the
-device at each step, and copy frozen tables that never change.
+The iterates of stochastic gradient descent scatter around a minimum, and their mean is closer to it (Polyak & Juditsky
+1992; for networks Izmailov et al. 2018, arXiv 1803.05407). An exponential moving average forgets the early ones. The
+formula is that of `torch.optim.swa_utils`; its `AveragedModel` is not used, because it reads a counter from the device
+at each step and copies frozen tables that never change.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from normlab.config import TrainConfig
 
 
 class WeightAverage:
-    """An exponential moving average of all that training moves in a model, kept beside it.
+    """An exponential moving average of everything that training changes in a model, stored beside the model.
 
-    a_t = d_t a_(t-1) + (1 - d_t) w_t with d_t = min(decay, (1 + t) / (10 + t)), a_0 the initial weights: the average
-    reaches back over about a ninth of the steps so far until that is as far as the decay does, so the first weights
-    lose their say early (as in TensorFlow's `tf.train.ExponentialMovingAverage`).
+    a_t = d_t a_(t-1) + (1 - d_t) w_t with d_t = min(decay, (1 + t) / (10 + t)), a_0 the initial weights. Early in
+    training the average spans about a ninth of the steps so far, later as many as the decay gives, so the initial
+    weights are soon forgotten (as in TensorFlow's `tf.train.ExponentialMovingAverage`).
 
-    Averaged are the trainable parameters and, with the same weights, the running statistics of batch norms. Those of
-    the last steps describe networks scattered around the averaged one; to first order their mean describes it, and
-    what the newest of them says alone does not. `bn_statistics: precise` measures them anew under averaged weights.
+    The trainable parameters are averaged and, with the same decay, the running statistics of batch norms: the latest
+    statistics describe the latest network, and to first order their mean describes the averaged network.
+    `bn_statistics: precise` estimates them anew with the averaged weights.
 
-    It is kept outside of the recorded step of `engine.graphs`, because d_t changes; nothing waits for the device.
+    The update is not part of the recorded step of `engine.graphs`, because d_t changes; nothing waits for the device.
 
     Args:
-        model: on its device already; its tensors have to stay where they are.
-        decay: the largest d; None for no average, then every method does nothing.
+        model: on its device already; its tensors must keep their addresses.
+        decay: the largest d; with None there is no average and every method does nothing.
     """
 
     def __init__(self, model: nn.Module, decay: float | None) -> None:
@@ -48,7 +48,7 @@ class WeightAverage:
         return self._decay is not None
 
     def update(self, step: int) -> None:
-        """Take in the weights after a step of the run, counted from 1."""
+        """Add the weights after a step of the run, counted from 1."""
         if self._decay is None:
             return
         decay = decay_at(step, self._decay)
@@ -58,8 +58,8 @@ class WeightAverage:
     def in_use(self) -> Iterator[None]:
         """Within the block the model holds the averages; after it, its own values to the bit.
 
-        What the block does to averaged tensors, statistics measured anew say, is done to the average. Values are
-        exchanged, not tensors: optimiser, recorded steps and wrappers know the model's by their address.
+        If the block changes averaged tensors, e.g. estimates statistics anew, it changes the average. Values are
+        exchanged, not tensors: optimiser, recorded steps and wrappers refer to the model's tensors.
         """
         if not self.on:
             yield
@@ -70,25 +70,25 @@ class WeightAverage:
             yield
         finally:
             self._exchange()
-            for count, kept in zip(self._counts, counts, strict=True):
-                count.copy_(kept)
+            for count, saved in zip(self._counts, counts, strict=True):
+                count.copy_(saved)
 
     @torch.no_grad()
     def _exchange(self) -> None:
         for name, tensor in self._moving.items():
             average = self.tensors[name]
-            kept = tensor.detach().clone()
+            trained = tensor.detach().clone()
             tensor.copy_(average)
-            average.copy_(kept)
+            average.copy_(trained)
 
 
 def weight_average(model: nn.Module, config: TrainConfig, *, wanted: bool = True) -> WeightAverage:
-    """Return the average that a configuration asks for; none if this process has no use for it."""
+    """Return the average of a configuration; switched off where the process does not need it (`wanted`)."""
     return WeightAverage(model, config.average_decay if wanted and config.average == "ema" else None)
 
 
 def decay_at(step: int, decay: float) -> float:
-    """Return how much of the average a step keeps."""
+    """Return d_t, the weight of the old average in a step."""
     return min(decay, (1 + step) / (10 + step))
 
 

@@ -1,4 +1,4 @@
-"""What a run remembers between epochs beside weights and optimiser: where it stands and which epoch was best."""
+"""The counters of a run beside weights and optimiser: finished epochs and steps, and the best epoch."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Counters:
 
     @classmethod
     def restored(cls, values: Mapping[str, Any], where: str) -> Counters:
-        """Return what a checkpoint says; what it lacks, because it is older, is at its start.
+        """Return the counters of a checkpoint; what an older checkpoint lacks has its initial value.
 
         Raises: UserError naming the file, `where`, and a key that is unknown or no number.
         """
@@ -41,32 +41,32 @@ class Counters:
     def judge(self, record: Mapping[str, float], monitor: str, min_delta: float) -> bool:
         """Compare an epoch with the best so far; return whether it is the new best.
 
-        The best epoch is the strictly best one. Patience has a reference of its own, as Keras' and Lightning's early
-        stopping have: it moves only when a value is better by more than `min_delta`, and then patience starts anew. So
-        small gains add up until they count as progress, and slow but steady ones do not stop a run.
+        The best epoch is the strictly best one. Patience has its own reference, as in Keras' and Lightning's early
+        stopping: it is replaced only by a value that is better by more than `min_delta`, and then patience restarts. So
+        small gains add up until they count as progress, and slow but steady gains do not stop a run.
         Raises: UserError if the record does not hold the monitored metric, or it has no better side.
         """
         if monitor not in record:
             measured = sorted(name for name in record if name.startswith(("val/", "train/")))
             raise UserError(f"monitor: '{monitor}' is not measured after each epoch: {did_you_mean(monitor, measured)}")
-        value, turned = record[monitor], sign(monitor)
-        if self.reference is None:  # the first epoch, or a checkpoint that knew no reference but the best
+        value, direction = record[monitor], sign(monitor)
+        if self.reference is None:  # the first epoch, or an older checkpoint, without a reference
             self.reference, self.reference_epoch = self.best_value, self.best_epoch
-        if self.reference is None or turned * (value - self.reference) > min_delta:
+        if self.reference is None or direction * (value - self.reference) > min_delta:
             self.reference, self.reference_epoch, self.stale_epochs = value, self.epoch, 0
         else:
             self.stale_epochs += 1
-        improved = self.best_value is None or turned * (value - self.best_value) > 0
+        improved = self.best_value is None or direction * (value - self.best_value) > 0
         if improved:
             self.best_value, self.best_epoch = value, self.epoch
         return improved
 
     def wants_more(self, config: TrainConfig) -> bool:
-        """Say whether another epoch is due."""
+        """Return whether another epoch is due."""
         return self.epoch < config.epochs and not self.out_of_patience(config)
 
     def out_of_patience(self, config: TrainConfig) -> bool:
-        """Say whether as many epochs as `patience` went by without progress."""
+        """Return whether `patience` epochs in a row brought no progress."""
         return config.patience is not None and self.stale_epochs >= config.patience
 
     def reason_to_stop(self, config: TrainConfig, monitor: str) -> str:

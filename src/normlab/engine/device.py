@@ -1,4 +1,4 @@
-"""Which device, which precision, how many threads: chosen once, before anything is built."""
+"""Choose device, precision and number of threads, once, before anything is built."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def choose_placement(config: TrainConfig, recorded: str | None = None) -> Placem
     """Resolve `device` and `precision`, set the thread count, and let the process keep the memory that it frees.
 
     Args:
-        recorded: the precision that `auto` came to when the run began; kept wherever the device has it.
+        recorded: the precision that `auto` chose when the run began; used again if the device supports it.
     Raises: UserError if the device does not exist here.
     """
     device = choose_device(config.device)
@@ -25,8 +25,8 @@ def choose_placement(config: TrainConfig, recorded: str | None = None) -> Placem
     keep_freed_memory()
     precision: str = config.precision
     if precision == "auto":
-        kept = recorded if recorded == "float32" or has_fast_bfloat16(device) else None
-        precision = kept or automatic_precision(device).precision
+        resumed = recorded if recorded == "float32" or has_fast_bfloat16(device) else None
+        precision = resumed or automatic_precision(device).precision
     return Placement(device, precision)
 
 
@@ -58,11 +58,11 @@ class PeakMemory:
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
         else:
-            return_freed_memory()  # what earlier work has left is not this one's
+            return_freed_memory()  # so that memory of earlier work is not counted
             _reset_resident_peak()
 
     def mib(self) -> float | None:
-        """Return the peak since construction, or None where the system does not tell."""
+        """Return the peak since construction, or None where the system does not report it."""
         if self.device.type == "cuda":
             return round(torch.cuda.max_memory_allocated(self.device) / 2**20, 1)
         return _resident_peak()

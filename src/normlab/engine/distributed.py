@@ -1,10 +1,9 @@
-"""One run by several processes: each takes its share of every batch, the first one measures and writes.
+"""One run trained by several processes: each takes its share of every batch, rank 0 measures and writes.
 
 `torchrun --nproc-per-node 2 -m normlab train image ...` starts the processes. The batches are those of one process;
 each process takes every W-th example of a batch. Gradients are averaged over the examples of the whole batch, also
-where the shares are not equal. The first process alone decides whether another epoch is due, evaluates, and writes
-the run folder; the others follow its word. What they need of a begun run comes from the first, so they need not see
-its disk.
+where the shares are not equal. Rank 0 alone decides whether another epoch is due, evaluates, and writes the run folder.
+It broadcasts its decisions, and the checkpoint of a run that is resumed, so the others need not see its disk.
 """
 
 from __future__ import annotations
@@ -27,38 +26,39 @@ from normlab.errors import UserError
 from normlab.tasks.base import Placement
 
 if dist.is_available():
-    # A default argument of that module is the process group of the moment it is imported in. DDP imports it with the
+    # A default argument of that module is the process group that exists when it is imported. DDP imports it with the
     # first model: then the group outlives `destroy_process_group`, and one of its threads that still holds a tensor
-    # while Python shuts down aborts the process.
+    # while Python shuts down aborts the process. Importing it here, before there is a group, avoids that.
     import torch.distributed.nn
 
 T = TypeVar("T")
-_PATIENCE = timedelta(hours=2)  # how long the others wait while the first evaluates
+_TIMEOUT = timedelta(hours=2)  # how long the other processes wait while rank 0 evaluates
 
 
 @dataclass
-class Crew:
-    """The processes of a run. A crew of one answers every question at once.
+class ProcessGroup:
+    """The processes that train one run. In a group of one process no method communicates.
 
     Attributes:
         rank: the number of this process, from 0.
-        size: how many there are.
-        local_rank, local_size: the same among those of this machine.
+        size: the number of processes.
+        local_rank, local_size: the same among the processes of this machine.
+        stopped: whether rank 0 has broadcast that training is over.
     """
 
     rank: int = 0
     size: int = 1
     local_rank: int = 0
     local_size: int = 1
-    dismissed: bool = False
+    stopped: bool = False
 
     @property
-    def first(self) -> bool:
-        """True for the process that measures and writes."""
+    def is_rank0(self) -> bool:
+        """Whether this is the process that measures and writes."""
         return self.rank == 0
 
-    def place(self, config: TrainConfig) -> TrainConfig:
-        """Return the configuration with this process's own GPU or its share of the cores.
+    def assign_device(self, config: TrainConfig) -> TrainConfig:
+        """Return the configuration with this process's GPU, or its share of the CPU cores.
 
         Raises: UserError if there are more processes than GPUs, or the run cannot be shared.
         """
@@ -81,8 +81,8 @@ class Crew:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         return config.with_values("torchrun", threads=config.threads or max(1, cores // self.local_size))
 
-    def shares(self, placement: Placement) -> Placement:
-        """Return the placement whose batches are this process's share."""
+    def with_rank(self, placement: Placement) -> Placement:
+        """Return the placement with this process's rank: `share` then cuts its part of a batch."""
         return replace(placement, rank=self.rank, processes=self.size)
 
     def refuse_small_batches(self, config: TrainConfig, examples: int) -> None:
@@ -94,11 +94,11 @@ class Crew:
             )
 
     def wrap(self, model: nn.Module) -> nn.Module:
-        """Return the model as it is stepped: its gradients become the mean over all processes."""
+        """Return the model in DistributedDataParallel: its gradients become the mean over all processes."""
         if self.size == 1:
             return model
-        # Buffers are not copied around: evaluation uses the first process's, training uses none. The names differ
-        # between versions of torch; this attribute is read before each step in all of them.
+        # Buffers are not broadcast: evaluation uses those of rank 0, and training uses none. The constructor's argument
+        # differs between versions of torch; all of them read this attribute before each step.
         wrapped = nn.parallel.DistributedDataParallel(model)
         wrapped.broadcast_buffers = False
         return wrapped
@@ -115,7 +115,7 @@ class Crew:
         dist.all_reduce(sums)
         return loss * (count * self.size / sums[1]), sums[0] / sums[1]
 
-    def total(self, count: int, sums: dict[str, Tensor]) -> tuple[int, dict[str, Tensor]]:
+    def all_reduce(self, count: int, sums: dict[str, Tensor]) -> tuple[int, dict[str, Tensor]]:
         """Add up an epoch's count and sums over all processes."""
         if self.size == 1 or not sums:
             return count, sums
@@ -124,42 +124,45 @@ class Crew:
         dist.all_reduce(table)
         return int(table[-1]), dict(zip(sums, table[:-1], strict=True))
 
-    def agree(self, decision: bool) -> bool:
-        """Return the first process's decision, whatever the others say. A "no" is the last word."""
+    def broadcast_continue(self, go_on: bool) -> bool:
+        """Return whether rank 0 goes on; the other processes' argument is ignored. After False the group is stopped."""
         if self.size == 1:
-            return decision
-        decided: bool = self.tell(decision)
-        self.dismissed = not decided
-        return decided
+            return go_on
+        continues: bool = self.broadcast(go_on)
+        self.stopped = not continues
+        return continues
 
-    def dismiss(self) -> None:
-        """Let the others go home, if they have not been told to."""
-        if self.size > 1 and not self.dismissed:
-            self.agree(False)
+    def stop(self) -> None:
+        """End training in the other processes, if rank 0 has not done so already."""
+        if self.size > 1 and not self.stopped:
+            self.broadcast_continue(False)
 
-    def tell(self, value: Any = None) -> Any:
-        """Return what the first process says."""
+    def broadcast(self, value: Any = None) -> Any:
+        """Return rank 0's value in every process.
+
+        Raises: UserError in the others if rank 0 has ended.
+        """
         if self.size == 1:
             return value
         box = [value]
         try:
             dist.broadcast_object_list(box, src=0, device=torch.device("cpu"))
         except RuntimeError:
-            if self.first:
+            if self.is_rank0:
                 raise
-            raise UserError(f"process {self.rank}: the first process has ended; it says why") from None
+            raise UserError(f"process {self.rank}: rank 0 has ended; its message says why") from None
         return box[0]
 
     def all_or_none(self, act: Callable[[], T], key: Callable[[T], object]) -> T:
-        """Let every process do something; if one cannot, or what they have differs in `key`, none goes on.
+        """Call `act` in every process; if it fails in one, or the results differ in `key`, fail in all.
 
-        Raises: UserError with the mistake of the first process that made one, and where.
+        Raises: UserError with the message of the lowest rank that failed, its number and its machine.
         """
         if self.size == 1:
             return act()
         try:
-            done: Any = act()
-            mine: tuple[str, object] = ("", key(done))
+            result: Any = act()
+            mine: tuple[str, object] = ("", key(result))
         except UserError as error:
             mine = (str(error), None)
         everyone: list[Any] = [None] * self.size
@@ -170,33 +173,33 @@ class Crew:
         for rank, (host, _, value) in enumerate(everyone):
             if value != everyone[0][2]:
                 raise UserError(f"process {rank} on {host} has other data than process 0 on {everyone[0][0]}")
-        return done
+        return result
 
 
 @contextmanager
-def joined() -> Iterator[Crew]:
-    """Yield the crew that `torchrun` has started, or a crew of one.
+def join_process_group() -> Iterator[ProcessGroup]:
+    """Yield the group of processes that `torchrun` has started, or a group of one process.
 
-    A program that has made torch's process group itself keeps it afterwards.
+    A process group that the program has made itself stays open afterwards.
     """
     size = int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
     if size == 1 and not (dist.is_available() and dist.is_initialized()):
-        yield Crew()
+        yield ProcessGroup()
         return
-    ours = not dist.is_initialized()
-    if ours:
-        # "cpu:gloo": what the processes tell each other is no tensor of a GPU
+    opened_here = not dist.is_initialized()
+    if opened_here:
+        # "cpu:gloo": Python objects are broadcast as CPU tensors
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() and dist.is_nccl_available() else "gloo"
-        dist.init_process_group(backend, timeout=_PATIENCE)
+        dist.init_process_group(backend, timeout=_TIMEOUT)
     local_rank, local_size = (int(os.environ.get(name, "0")) for name in ("LOCAL_RANK", "LOCAL_WORLD_SIZE"))
     try:
-        yield Crew(dist.get_rank(), dist.get_world_size(), local_rank, max(1, local_size))
+        yield ProcessGroup(dist.get_rank(), dist.get_world_size(), local_rank, max(1, local_size))
     finally:
         gc.collect()  # DDP's wrapper is part of a cycle and holds the group
-        if ours:
+        if opened_here:
             dist.destroy_process_group()
 
 
-def is_first() -> bool:
-    """Say whether this process is the one that measures and writes."""
+def is_rank0() -> bool:
+    """Return whether this process is the one that measures and writes."""
     return int(os.environ.get("RANK", "0")) == 0

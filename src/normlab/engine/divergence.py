@@ -1,4 +1,4 @@
-"""Noticing that training has left the finite numbers, at the step where it happened."""
+"""Detect a loss that is not finite, and the step at which it occurred."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class DivergedError(ArithmeticError):
 class FiniteWatch:
     """Finds the first step of an epoch whose loss is not finite.
 
-    A CPU computes in step, so there every loss is looked at; a GPU would have to wait, so there the number of the
-    first bad step stays on the device until `settle`.
+    On a CPU every loss is checked at once. Reading a loss from a GPU would wait for it, so there the number of the
+    first bad step stays on the device until `raise_if_diverged`.
     """
 
     def __init__(self, device: torch.device) -> None:
         self.epoch = 0
         self._immediate = device.type == "cpu"
-        # Tensors that stay where they are: a recorded step counts on them.
+        # Tensors that keep their addresses: a recorded CUDA graph refers to them.
         self._step = torch.zeros((), dtype=torch.int64, device=device)
         self._never = torch.full_like(self._step, _NEVER)
         self._first_bad = self._never.clone()
@@ -40,7 +40,7 @@ class FiniteWatch:
         self._first_bad.fill_(_NEVER)
 
     def look(self, loss: Tensor) -> None:
-        """Take note of the next step's loss (a detached scalar)."""
+        """Check the next step's loss (a detached scalar)."""
         self._step += 1
         if not self._immediate:
             bad = torch.where(torch.isfinite(loss), self._never, self._step)
@@ -48,7 +48,7 @@ class FiniteWatch:
         elif not math.isfinite(loss.item()):
             raise DivergedError("the training loss", self.epoch, int(self._step))
 
-    def settle(self) -> None:
+    def raise_if_diverged(self) -> None:
         """Raise `DivergedError` naming the first bad step, if there was one."""
         step = int(self._first_bad)
         if step != _NEVER:

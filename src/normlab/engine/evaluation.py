@@ -1,7 +1,7 @@
-"""Measuring a trained run again: on its own data, or on other labelled data of the same classes.
+"""Measure a trained run again: on its own data, or on other labelled data of the same classes.
 
-What training wrote stays as it is, `predictions/` above all, which paired tests read: an evaluation goes to a folder of
-its own, and a run that may not be written to is measured all the same.
+The files of training stay as they are, above all `predictions/`, which paired tests read: an evaluation is written to a
+folder of its own. A run on a read-only disk can be measured too.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Measured:
     Attributes:
         metrics, tables, predictions: as in `tasks.base.Evaluation`, metric names with the split's prefix.
         fingerprint: of the data that were measured.
-        notes: what a reader must know to take the numbers for what they are, a line each.
+        notes: what a reader must know about the numbers, a line each.
     """
 
     split: str
@@ -51,11 +51,8 @@ def refuse_other_data(folder: RunFolder, data: TaskData) -> None:
     that of the data is made, so that the part that differs can be named. What an older run did not record, or what
     cannot be looked at any more, is not compared.
     """
-    for name, (trained_on, given) in _differing(folder.card(), data).items():
-        raise UserError(
-            f"{folder.path}: trained on {name} {trained_on}, but these are {given}: "
-            f"give the same {name}, or train a new run"
-        )
+    if changed := _differing(folder.card(), data):
+        raise _other_data_error(folder, changed)
 
 
 def data_to_measure(
@@ -63,33 +60,27 @@ def data_to_measure(
 ) -> tuple[TaskData, list[str]]:
     """Return data that hold the split, and what must be said about them.
 
-    The run's own data are prepared as training did. Others are read with the run's card, if the task can do that
-    (`labelled`): classes are compared by name, and only rows are measured that are a split of their own, because
-    nothing tells which rows of a changed file training has seen.
+    The run's own data are prepared as in training. Other data are read with the run's card, if the task can do that
+    (`labelled`): classes are compared by name, and only rows that are a split of their own are measured, because it is
+    unknown which rows of a changed file training has seen.
 
     Args:
         config: the run's, `data` being where to look now.
         elsewhere: the user has named the data; then data without splits are one split, whole.
     Raises: UserError if there is no such split, or the data cannot be measured by this run.
     """
-    labelled = getattr(task, "labelled", None)
     if split not in SPLITS:
         raise UserError(f"unknown split '{split}': {did_you_mean(split, SPLITS)}")
-    data: TaskData | None = None
-    try:
-        data = task.prepare(config)
-    except UserError:
-        if labelled is None:
-            raise
-    if data is not None:
-        changed = _differing(folder.card(), data)
-        if not changed or labelled is None or "data" not in changed:
-            refuse_other_data(folder, data)
-            if split not in data.sizes:
-                raise UserError(f"{folder.path}: its data have no split '{split}': {did_you_mean(split, data.sizes)}")
-            return data, []
-    assert labelled is not None
-    other: TaskData = labelled(config, folder.card(), split, whole=elsewhere)
+    own = _own_data(task, config)
+    changed = {} if isinstance(own, UserError) else _differing(folder.card(), own)
+    if not isinstance(own, UserError) and "data" not in changed:
+        refuse_other_data(folder, own)
+        if split not in own.sizes:
+            raise UserError(f"{folder.path}: its data have no split '{split}': {did_you_mean(split, own.sizes)}")
+        return own, []
+    other: TaskData | None = task.labelled(config, folder.card(), split, whole=elsewhere)
+    if other is None:
+        raise own if isinstance(own, UserError) else _other_data_error(folder, changed)
     trained_on = folder.card().get("fingerprint", "unknown")
     what = config.data if elsewhere else f"{config.data}, which has changed since training"
     numbers = f"{other.sizes[split]} examples, fingerprint {other.fingerprint}, not {trained_on}"
@@ -98,7 +89,7 @@ def data_to_measure(
 
 
 def state_notes(folder: RunFolder) -> list[str]:
-    """Say whose weights a run has that did not end by itself; nothing for a finished one."""
+    """Say which weights are measured if training did not finish; nothing for a finished run."""
     if not folder.done:
         best = _best_so_far(folder)
         return [f"training is not over (state: {folder.status()['state']}): these are the weights {best}"]
@@ -109,7 +100,7 @@ def state_notes(folder: RunFolder) -> list[str]:
 
 
 def refuse_unfinished(folder: RunFolder) -> None:
-    """Raise `UserError` if training is not over: its scores would be taken for the run's."""
+    """Raise `UserError` if training is not over: its scores could be mistaken for final ones."""
     if not folder.done:
         state, epochs = folder.status()["state"], len(folder.metrics())
         raise UserError(
@@ -118,10 +109,10 @@ def refuse_unfinished(folder: RunFolder) -> None:
         )
 
 
-def default_place(folder: RunFolder, measured: Measured, changes: Mapping[str, Any]) -> Path:
+def default_target(folder: RunFolder, measured: Measured, changes: Mapping[str, Any]) -> Path:
     """Return RUN/evaluations/NAME: one name for a split, the data, and the settings changed since training.
 
-    So the same question replaces its own answer and nobody else's.
+    So a repeated evaluation replaces its earlier result and no other.
     """
     parts = [measured.split]
     if measured.fingerprint != folder.card().get("fingerprint", measured.fingerprint):
@@ -132,10 +123,10 @@ def default_place(folder: RunFolder, measured: Measured, changes: Mapping[str, A
     return folder.path / "evaluations" / re.sub(r"[^\w.+-]+", "_", "_".join(parts))
 
 
-def write_evaluation(place: Path, measured: Measured, about: Mapping[str, Any]) -> None:
+def write_evaluation(target: Path, measured: Measured, about: Mapping[str, Any]) -> None:
     """Write `evaluation.json` and, where the task predicts example by example, `predictions.csv`."""
     if measured.predictions:
-        write_text(place / "predictions.csv", columns_as_csv(measured.predictions))
+        write_text(target / "predictions.csv", columns_as_csv(measured.predictions))
     record = {
         **about,
         "split": measured.split,
@@ -144,21 +135,38 @@ def write_evaluation(place: Path, measured: Measured, about: Mapping[str, Any]) 
         "metrics": measured.metrics,
         "tables": measured.tables,
     }
-    write_json(place / "evaluation.json", record)
+    write_json(target / "evaluation.json", record)
 
 
 def is_not_writable(error: OSError) -> bool:
-    """Say whether an error means that a place may only be read."""
+    """Return whether an error means that a folder is read-only."""
     return error.errno in _NOT_WRITABLE
 
 
+def _other_data_error(folder: RunFolder, changed: Mapping[str, tuple[str, str]]) -> UserError:
+    name, (trained_on, given) = next(iter(changed.items()))
+    return UserError(
+        f"{folder.path}: trained on {name} {trained_on}, but these are {given}: "
+        f"give the same {name}, or train a new run"
+    )
+
+
+def _own_data(task: Task, config: TrainConfig) -> TaskData | UserError:
+    """Return the data that training would read, or why they cannot be read."""
+    try:
+        data: TaskData = task.prepare(config)
+        return data
+    except UserError as error:
+        return error
+
+
 def _differing(card: Mapping[str, Any], data: TaskData) -> dict[str, tuple[str, str]]:
-    """Return name -> (recorded in training, now) of what a run depends on and that differs."""
+    """Return name -> (recorded in training, now) for each input of a run that has changed."""
     parts = data.card.get("fingerprint_parts", {})
     then = {**card.get("fingerprint_parts", {}), **card.get("fingerprints", {}), "data": card.get("fingerprint")}
     now = {**parts, **data.card.get("fingerprints", {}), "data": data.fingerprint}
     if parts and "fingerprint_parts" not in card:
-        now["data"] = parts["questions"]  # all that a run recorded before there were parts
+        now["data"] = parts["questions"]  # an older run recorded the fingerprint of the questions only
     return {
         name: (trained_on, now[name])
         for name, trained_on in then.items()

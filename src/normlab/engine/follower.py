@@ -1,7 +1,7 @@
-"""What every process but the first does in a run of several: the same steps on its share of each batch, and no more.
+"""What every process but rank 0 does in a run of several processes: the same steps, on its share of each batch.
 
-It gets the configuration and the checkpoint from the first process, keeps what the loop wants to write in a temporary
-folder, and neither evaluates nor decides.
+It receives the configuration and the checkpoint from rank 0 and writes what the loop writes to a temporary folder. It
+neither evaluates nor decides whether to go on.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from normlab.config import TrainConfig
-from normlab.engine.distributed import Crew
+from normlab.engine.distributed import ProcessGroup
 from normlab.engine.divergence import DivergedError
 from normlab.engine.loop import Training
 from normlab.engine.progress import Progress
@@ -28,43 +28,43 @@ _CHECKPOINT = "last.safetensors"
 
 
 @dataclass(frozen=True)
-class _Orders:
-    """What the first process tells the others."""
+class _SharedRun:
+    """What rank 0 sends to the other processes."""
 
-    path: str  # of the run folder, for those who see it
+    path: str  # of the run folder, which the others may not see
     task: str
     config: dict[str, Any]
     checkpoint: bytes | None
 
 
-def give_orders(crew: Crew, task: Task, config: TrainConfig, folder: RunFolder) -> None:
-    """Tell the others what to train and from where; a finished run is no work for them.
+def broadcast_run(group: ProcessGroup, task: Task, config: TrainConfig, folder: RunFolder) -> None:
+    """Send the other processes what to train and from which checkpoint; None for a finished run.
 
     Raises: UserError if the task cannot be shared by several processes.
     """
-    if crew.size == 1:
+    if group.size == 1:
         return
-    if not getattr(task, "shares_batches", False):
+    if not task.shares_batches:
         raise UserError(f"{task.name}: trains in one process only: start it without torchrun")
     last = folder.checkpoints / _CHECKPOINT
     checkpoint = last.read_bytes() if last.exists() else None
     path = str(folder.path.resolve())
-    crew.tell(None if folder.done else _Orders(path, task.name, config.model_dump(mode="json"), checkpoint))
+    group.broadcast(None if folder.done else _SharedRun(path, task.name, config.model_dump(mode="json"), checkpoint))
 
 
-def follow(crew: Crew) -> Path:
-    """Train along until the first process says that it is enough; return the run folder, which only it has written."""
-    orders: _Orders | None = crew.tell()
-    if orders is None:
+def train_as_follower(group: ProcessGroup) -> Path:
+    """Take part in a run until rank 0 stops; return the run folder, which rank 0 alone writes."""
+    shared_run: _SharedRun | None = group.broadcast()
+    if shared_run is None:
         return Path()
-    config = task_settings(orders.task).config_class.parse(orders.config, "the first process")
+    config = task_settings(shared_run.task).config_class.parse(shared_run.config, "rank 0")
     with tempfile.TemporaryDirectory(prefix="normlab-follower-") as scratch:
         folder = RunFolder(scratch)
-        if orders.checkpoint is not None:
-            write_bytes(folder.checkpoints / _CHECKPOINT, orders.checkpoint)
-        training = Training(TASKS.get(orders.task), config, folder, Progress(folder, quiet=True), crew)
-        while crew.agree(False):
-            with suppress(DivergedError):  # all processes see it at the same step; the first one tells what follows
+        if shared_run.checkpoint is not None:
+            write_bytes(folder.checkpoints / _CHECKPOINT, shared_run.checkpoint)
+        training = Training(TASKS.get(shared_run.task), config, folder, Progress(folder, quiet=True), group)
+        while group.broadcast_continue(False):
+            with suppress(DivergedError):  # in all processes at the same step; rank 0 then stops the group
                 finish(training.train_steps())
             training.counters.epoch += 1
-    return Path(orders.path)
+    return Path(shared_run.path)

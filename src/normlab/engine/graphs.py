@@ -2,9 +2,9 @@
 
 A step of a small network is a hundred kernels of a few microseconds, so the processor's time to start them is what
 counts. A graph records them once, with the addresses of their tensors, and replays them. So everything that a step
-touches must stay where it is: inputs are copied into fixed tensors, the learning rate is a tensor on the device,
-running statistics, sums and the step's number move in place. Batches of another shape, such as an epoch's smaller last
-one, take the ordinary way, on the same parameters.
+touches must keep its address: inputs are copied into fixed tensors, the learning rate is a tensor on the device,
+running statistics, sums and the step's number are updated in place. Batches of another shape, such as an epoch's
+smaller last one, are computed without the graph, on the same parameters.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from normlab.tasks.base import Placement
 T = TypeVar("T")
 Say = Callable[[str], None]
 CAPTURABLE = ("sgd", "adam", "adamw")
-WARM_UP = 3  # ordinary steps before one is recorded: optimiser state, work spaces and choices of kernels settle
+WARM_UP = 3  # ordinary steps before one is recorded: they create optimiser state and work spaces, and choose kernels
 
 
 class Recording(Protocol):
@@ -34,7 +34,7 @@ class Recording(Protocol):
         """Do the work in the ordinary way, where it will be recorded."""
 
     def record(self, work: Callable[[], T]) -> T:
-        """Take note of the work without doing it."""
+        """Record the work without doing it."""
 
     def replay(self) -> None:
         """Do what was recorded."""
@@ -73,8 +73,8 @@ class GraphedStep:
         step: takes a batch (tensors in tuples, lists or dictionaries), does everything in place, and returns what
             depends on the batch's shapes alone; a replay returns that again.
         new_recording: makes an empty recording.
-        say: told in one line if recording failed; all steps are ordinary ones then.
-        warm_up: ordinary steps of a shape before it is recorded. They are real steps: nothing is done twice.
+        say: called with one line if recording fails; then no step is recorded.
+        warm_up: steps of a shape that run before it is recorded. They are training steps: none is repeated.
     """
 
     def __init__(
@@ -118,16 +118,16 @@ class GraphedStep:
             self._result = self._recording.record(lambda: self._step(tree_unflatten(fixed, structure)))
         except RuntimeError as error:
             self._failed = True
-            self._say(f"cuda_graphs: this step cannot be recorded ({str(error).splitlines()[0]}); going on without")
+            self._say(f"cuda_graphs: this step cannot be recorded ({str(error).splitlines()[0]}); continuing without")
         return not self._failed
 
 
 def reason_against(config: TrainConfig, placement: Placement, *, fixed_shapes: bool) -> str:
-    """Return in one line why steps are not recorded; empty where they are.
+    """Return in one line why steps are not recorded; empty if they are.
 
     Args:
         fixed_shapes: whether the task's batches have one shape but for the last; "auto" records only those.
-    Raises: UserError if `cuda_graphs: on` cannot be had.
+    Raises: UserError if `cuda_graphs: on` is not possible.
     """
     if config.cuda_graphs == "off":
         return "cuda_graphs: off"

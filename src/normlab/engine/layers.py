@@ -1,4 +1,4 @@
-"""What the weights of every layer do over the epochs: their norms, their gradients' norms, their effective step.
+"""Per layer and epoch: the norms of weights and gradients, and the effective learning rate.
 
 Where a norm follows a layer, the loss does not depend on the scale of the layer's weights w: only their direction is
 learnt. The gradient is then in proportion to 1 / |w|, and a step of SGD turns w by an angle in proportion to
@@ -26,12 +26,12 @@ class LayerRecord:
         self._measured: dict[str, dict[str, Any]] = {}
 
     def look(self) -> None:
-        """Take note of a step's gradients, as the loss gave them: before any clipping."""
+        """Add a step's gradients, before they are clipped."""
         if self.on:
             self._gradients.look()
 
     def take(self, tables: Mapping[str, Any]) -> None:
-        """Take what a task measured by layer: the table "layers" of an evaluation, if there is one."""
+        """Keep what a task measured by layer: the table "layers" of an evaluation, if there is one."""
         self._measured = tables.get("layers", {})
 
     def write(self, epoch: int, lr: float) -> dict[str, float]:
@@ -69,7 +69,7 @@ class GradientNorms:
         self._steps += 1
 
     def read(self) -> dict[str, dict[str, float]]:
-        """Return layer -> {"gradient_norm": mean since the last reading}, and begin anew; the one wait of an epoch."""
+        """Return layer -> {"gradient_norm": mean since the last call}, and reset; this waits for the device."""
         if self._sum is None:
             return {}
         *means, steps = torch.cat([self._sum / self._steps, self._steps[None]]).tolist()
@@ -83,15 +83,15 @@ class GradientNorms:
 def weight_norms(model: nn.Module, lr: float) -> dict[str, dict[str, float]]:
     """Return layer -> {"weight_norm": |w|}, with {"effective_lr": lr / |w|^2} where the loss ignores w's scale.
 
-    A module says so with the attribute `scale_invariant`.
+    A module declares this with the attribute `scale_invariant`.
     """
-    found = {}
+    by_layer = {}
     for layer, (module, weight) in weights_of(model).items():
         norm = float(torch.linalg.vector_norm(weight.detach()))
-        found[layer] = {"weight_norm": norm}
+        by_layer[layer] = {"weight_norm": norm}
         if norm > 0 and getattr(module, "scale_invariant", False):
-            found[layer]["effective_lr"] = lr / norm**2
-    return found
+            by_layer[layer]["effective_lr"] = lr / norm**2
+    return by_layer
 
 
 def weights_of(model: nn.Module) -> dict[str, tuple[nn.Module, nn.Parameter]]:
@@ -99,15 +99,15 @@ def weights_of(model: nn.Module) -> dict[str, tuple[nn.Module, nn.Parameter]]:
 
     One called "weight" goes by its module's qualified name ("stages.0.0.conv1"), any other by its own.
     """
-    found = {}
+    weights = {}
     for path, module in model.named_modules():
         for name, parameter in module.named_parameters(recurse=False):
             if parameter.requires_grad and parameter.dim() >= 2:
                 parts = [path] if name == "weight" and path else [path, name]
-                found[".".join(part for part in parts if part)] = (module, parameter)
-    return found
+                weights[".".join(part for part in parts if part)] = (module, parameter)
+    return weights
 
 
 def _values(gradient: Tensor) -> Tensor:
-    """What a gradient's norm is taken of: for a sparse one its rows, each counted once."""
+    """Return the values whose norm is taken: of a sparse gradient its rows, each counted once."""
     return gradient.coalesce().values() if gradient.is_sparse else gradient

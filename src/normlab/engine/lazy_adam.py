@@ -1,4 +1,4 @@
-"""Adam that moves only the rows of a table that a step has touched.
+"""Adam that updates only those rows of a table that the batch uses.
 
 Dense Adam reads and writes three numbers for every parameter at every step, so a table of 400,000 word vectors costs
 far more than the network above it, although a batch holds a few hundred words.
@@ -17,10 +17,10 @@ class LazyAdam(torch.optim.Adam):
     """Adam (Kingma & Ba 2015, algorithm 1) in which a parameter with a sparse gradient is updated row by row.
 
     Of such a parameter, weight and both moments change only in the rows that the gradient holds; bias correction goes
-    by the number of steps of the whole parameter. Where every step touches every row that is dense Adam. Elsewhere it
-    differs: dense Adam lets an untouched row glide on along its first moment and shrinks both moments at every step,
-    lazily neither happens until the row's next turn. A rare word therefore keeps the moments of its last turn, and is
-    not moved by sentences that do not hold it.
+    by the number of steps of the whole parameter. If every step uses every row, this equals dense Adam. Otherwise it
+    differs: dense Adam keeps moving an unused row along its first moment and decays both moments at every step; here
+    neither happens until the row is used again. A rare word therefore keeps its moments, and is not moved by sentences
+    that do not hold it.
 
     Parameters with dense gradients are updated as by `torch.optim.Adam`, whose arguments and state this class shares,
     so a checkpoint of one loads into the other.
@@ -37,15 +37,15 @@ class LazyAdam(torch.optim.Adam):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        held: list[tuple[nn.Parameter, Tensor]] = []
+        sparse: list[tuple[nn.Parameter, Tensor]] = []
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None and parameter.grad.is_sparse:
-                    held.append((parameter, parameter.grad))
+                    sparse.append((parameter, parameter.grad))
                     self._step_rows(group, parameter, parameter.grad.coalesce())
-                    parameter.grad = None  # the dense step below passes it over
+                    parameter.grad = None  # so that the dense step below skips it
         super().step()
-        for parameter, gradient in held:
+        for parameter, gradient in sparse:
             parameter.grad = gradient
         return loss
 
@@ -73,15 +73,15 @@ class LazyAdam(torch.optim.Adam):
 def clip_gradients(parameters: list[nn.Parameter], max_norm: float) -> Tensor:
     """Scale all gradients so that their common 2-norm is at most `max_norm`; return the norm before.
 
-    As `nn.utils.clip_grad_norm_`, which knows no sparse gradients: those are coalesced in place, since a row that
+    Like `nn.utils.clip_grad_norm_`, and for sparse gradients too: those are coalesced in place, since a row that
     occurs twice counts as the sum of both.
     """
-    given = [parameter for parameter in parameters if parameter.grad is not None]
-    sparse = [parameter for parameter in given if parameter.grad is not None and parameter.grad.is_sparse]
+    with_gradient = [parameter for parameter in parameters if parameter.grad is not None]
+    sparse = [parameter for parameter in with_gradient if parameter.grad is not None and parameter.grad.is_sparse]
     if not sparse:
-        return nn.utils.clip_grad_norm_(given, max_norm)
+        return nn.utils.clip_grad_norm_(with_gradient, max_norm)
     values: list[Tensor] = []
-    for parameter in given:
+    for parameter in with_gradient:
         assert parameter.grad is not None
         if parameter.grad.is_sparse:
             parameter.grad = parameter.grad.coalesce()

@@ -1,8 +1,8 @@
-"""The one training loop, as one straight story.
+"""The training loop of every task.
 
-Nothing in a step waits for a GPU: sums stay on the device and are read once per epoch. A loss that is not finite ends
-the run as "diverged", which is a result. The test split is read once, after training, with the weights that
-validation chose. Everything random is a function of (seed, epoch), so a resumed run continues with the same bits.
+No step waits for a GPU: sums stay on the device and are read once per epoch. A loss that is not finite ends the run as
+"diverged", which is a result. The test split is read once, after training, with the weights that validation chose.
+Everything random is a function of (seed, epoch), so a resumed run continues with the same bits.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from normlab.engine.averaging import weight_average
 from normlab.engine.checkpoint import load_training, load_weights, save_training, save_weights
 from normlab.engine.counters import Counters
 from normlab.engine.device import PeakMemory, choose_placement
-from normlab.engine.distributed import Crew
+from normlab.engine.distributed import ProcessGroup
 from normlab.engine.divergence import DivergedError, FiniteWatch
 from normlab.engine.evaluation import refuse_other_data
 from normlab.engine.graphs import CudaRecording, GraphedStep, make_capturable, reason_against
@@ -53,18 +53,18 @@ def train_run(
     *,
     quiet: bool = False,
     prune: Prune | None = None,
-    crew: Crew | None = None,
+    group: ProcessGroup | None = None,
 ) -> dict[str, Any]:
     """Train in a folder, from its last checkpoint if there is one, and return what `result.json` holds.
 
-    Of a crew of several processes, this is the first one's part; the others' is `engine.follower.follow`.
+    In a group of several processes this is what rank 0 does; the others call `engine.follower.train_as_follower`.
 
     Args:
-        prune: says after an epoch whether the rest is worth its time. A resumed run asks about its last epoch again,
-            so a stop between the epoch and the answer changes nothing.
+        prune: returns True after an epoch to end the run. A resumed run asks about its last epoch again, so that an
+            interrupt between the epoch and the answer changes nothing.
     Raises: UserError for a mistake in configuration or data, or if another process writes to the folder.
     """
-    result: dict[str, Any] = finish(running(task, config, folder, quiet=quiet, prune=prune, crew=crew))
+    result: dict[str, Any] = finish(running(task, config, folder, quiet=quiet, prune=prune, group=group))
     return result
 
 
@@ -75,7 +75,7 @@ def running(
     *,
     quiet: bool = False,
     prune: Prune | None = None,
-    crew: Crew | None = None,
+    group: ProcessGroup | None = None,
 ) -> Generator[None, None, dict[str, Any]]:
     """Do what `train_run` does, pausing after each step, so that several runs can share a process."""
     with folder:
@@ -83,13 +83,13 @@ def running(
             return folder.result()
         folder.set_status("running")
         try:
-            training = Training(task, config, folder, Progress(folder, quiet=quiet), crew or Crew())
+            training = Training(task, config, folder, Progress(folder, quiet=quiet), group or ProcessGroup())
             result = yield from training.run(prune)
         except KeyboardInterrupt:
             folder.set_status("interrupted")
             raise
         except Exception as error:
-            with suppress(OSError):  # a full disk takes no words about itself
+            with suppress(OSError):  # the disk may be full
                 folder.log(traceback.format_exc())
                 folder.set_status("failed", error=f"{type(error).__name__}: {error}")
             raise
@@ -100,13 +100,15 @@ def running(
 class Training:
     """A model, its data and its optimiser, and the loop that moves them: generators that pause after each step."""
 
-    def __init__(self, task: Task, config: TrainConfig, folder: RunFolder, progress: Progress, crew: Crew) -> None:
-        config = crew.place(config)
-        self.task, self.config, self.folder, self.progress, self.crew = task, config, folder, progress, crew
+    def __init__(
+        self, task: Task, config: TrainConfig, folder: RunFolder, progress: Progress, group: ProcessGroup
+    ) -> None:
+        config = group.assign_device(config)
+        self.task, self.config, self.folder, self.progress, self.group = task, config, folder, progress, group
         self.placement = choose_placement(config, folder.card().get("precision"))
         self.memory = PeakMemory(self.placement.device)
-        self.data = crew.all_or_none(lambda: task.prepare(config), lambda data: data.fingerprint)
-        crew.refuse_small_batches(config, self.data.sizes["train"])
+        self.data = group.all_or_none(lambda: task.prepare(config), lambda data: data.fingerprint)
+        group.refuse_small_batches(config, self.data.sizes["train"])
         refuse_other_data(folder, self.data)
         used = {"fingerprint": self.data.fingerprint, "precision": self.placement.precision}
         folder.write_card({**self.data.card, **used})
@@ -115,14 +117,14 @@ class Training:
         initialise(self.model, config.seed)
         self.model.to(self.placement.device)
         self.optimizer = build_optimizer(self.model, config)
-        for note in self.data.card.get("notes", ()):  # not before a mistake in the settings has had its one line
+        for note in self.data.card.get("notes", ()):  # after all that can fail: an error is one line alone
             progress.say(note)
-        self.average = weight_average(self.model, config, wanted=crew.first)
+        self.average = weight_average(self.model, config, wanted=group.is_rank0)
         self.monitor = config.monitor or task.monitor
         refuse_as_monitor(self.monitor)
         self.counters = self._restore()
         stepped: nn.Module = torch.compile(self.model) if config.compile else self.model  # type: ignore[assignment]
-        self.stepped_model = crew.wrap(stepped)
+        self.stepped_model = group.wrap(stepped)
         if config.precision == "auto":
             progress.say(f"precision: {self.placement.precision} ({automatic_precision(self.placement.device).reason})")
         self.scalars = ScalarLog(folder.path)
@@ -135,10 +137,10 @@ class Training:
         diverged = None
         final: dict[str, Any] = {"metrics": {}, "tables": {}}
         try:
-            while self.crew.agree(self.counters.wants_more(self.config)):
+            while self.group.broadcast_continue(self.counters.wants_more(self.config)):
                 if prune is not None and self.counters.epoch and prune(self.folder.metrics()[-1]):
                     self.progress.say(f"pruned after epoch {self.counters.epoch}")
-                    self.crew.dismiss()
+                    self.group.stop()
                     self.scalars.close({}, self.counters.epoch)
                     return self._result(final, None, state="pruned")
                 yield from self.run_epoch()
@@ -148,14 +150,14 @@ class Training:
                 load_weights(self.folder.checkpoints / "model.safetensors", self.model)
             final = measure_final(self.task, self.model, self.data, self.config, self.placement, self.folder)
         except DivergedError as error:
-            self.crew.dismiss()
+            self.group.stop()
             self.progress.say(f"diverged: {error}")
             diverged = {"epoch": error.epoch, "step": error.step, "reason": str(error)}
         self.scalars.close(final["metrics"], self.counters.epoch)
         return self._result(final, diverged, state="diverged" if diverged else "finished")
 
     def run_epoch(self) -> Generator[None, None, None]:
-        """Train one epoch, measure it, and save where we stand."""
+        """Train one epoch, measure it, and save a checkpoint."""
         counters, config, checkpoints = self.counters, self.config, self.folder.checkpoints
         started = time.perf_counter()
         record = yield from self.train_steps()
@@ -179,11 +181,11 @@ class Training:
         self.progress.epoch(record, config.epochs, self.monitor, best=improved)
 
     def train_steps(self) -> Generator[None, None, dict[str, float]]:
-        """Run an epoch's steps; return the means over its examples, as the weights moved."""
-        task, config, counters, crew = self.task, self.config, self.counters, self.crew
-        placement = crew.shares(self.placement)
+        """Run an epoch's steps; return the means over its examples, computed while the weights changed."""
+        task, config, counters, group = self.task, self.config, self.counters, self.group
+        placement = group.with_rank(self.placement)
         self.model.train()
-        seed_stream(config.seed, "dropout", counters.epoch, *([crew.rank] if crew.rank else []))
+        seed_stream(config.seed, "dropout", counters.epoch, *([group.rank] if group.rank else []))
         steps = task.steps_per_epoch(config, self.data)
         self.watch.begin(counters.epoch + 1, counters.step)
         self.tally.begin()
@@ -196,14 +198,14 @@ class Training:
             counters.step += 1
             self.average.update(counters.step)
             yield
-        self.watch.settle()
-        count, sums = crew.total(count, self.tally.sums())
+        self.watch.raise_if_diverged()
+        count, sums = group.all_reduce(count, self.tally.sums())
         return {"lr": lr, **{f"train/online_{name}": float(value) / count for name, value in sums.items()}}
 
     def _ready_step(self) -> Callable[[Any], int]:
-        """Return what makes a step: the plain way, or on a GPU a recording of it."""
-        placement = self.crew.shares(self.placement)
-        if reason_against(self.config, placement, fixed_shapes=getattr(self.task, "fixed_shapes", False)):
+        """Return the function that makes a step; on a GPU it may replay a recorded CUDA graph."""
+        placement = self.group.with_rank(self.placement)
+        if reason_against(self.config, placement, fixed_shapes=self.task.fixed_shapes):
             return self._plain_step
         make_capturable(self.optimizer, placement.device)
         return GraphedStep(self._plain_step, lambda: CudaRecording(placement.device), self.progress.say)
@@ -211,13 +213,13 @@ class Training:
     def _plain_step(self, batch: Any) -> int:
         """Move the weights by one batch and add to the epoch's sums; return the number of its examples.
 
-        Everything is done in place and nothing is read back, so that a recording of this can be replayed.
+        All updates are in place and nothing is read back, so that the step can be recorded and replayed.
         """
         with self.placement.autocast():
             output = self.task.loss(self.stepped_model, batch, self.config)
-        own_loss, loss = self.crew.whole_batch(output.loss, output.count)
+        weighted_loss, loss = self.group.whole_batch(output.loss, output.count)
         self.optimizer.zero_grad(set_to_none=True)
-        own_loss.backward()
+        weighted_loss.backward()
         self.layers.look()
         if self.config.clip_norm is not None:
             clip_gradients(list(self.model.parameters()), self.config.clip_norm)
@@ -228,13 +230,13 @@ class Training:
 
     def _measure_epoch(self) -> dict[str, float]:
         with self.placement.autocast():
-            self.task.settle(self.model, self.data, self.config, self.placement)
+            self.task.finalize_statistics(self.model, self.data, self.config, self.placement)
         splits = ("train", "val") if self.config.train_metrics == "every_epoch" else ("val",)
         metrics: dict[str, float] = {}
         for split in splits:
-            found = measure(self.task, self.model, self.data, split, self.config, self.placement)
-            metrics |= found.metrics
-        self.layers.take(found.tables)
+            evaluation = measure(self.task, self.model, self.data, split, self.config, self.placement)
+            metrics |= evaluation.metrics
+        self.layers.take(evaluation.tables)  # of the last split, val
         if not math.isfinite(metrics.get("val/loss", 0.0)):
             raise DivergedError("the validation loss", self.counters.epoch + 1, self.counters.step)
         return metrics
@@ -243,12 +245,12 @@ class Training:
         last = self.folder.checkpoints / "last.safetensors"
         if not last.exists():
             self.folder.keep_metrics(0)
-            return Counters(processes=self.crew.size)
+            return Counters(processes=self.group.size)
         saved = load_training(last, self.model, self.optimizer, self.average.tensors)
         counters = Counters.restored(saved, str(last))
-        if counters.processes != self.crew.size:
+        if counters.processes != self.group.size:
             raise UserError(
-                f"{self.folder.path}: was begun by {counters.processes} processes, but these are {self.crew.size}: "
+                f"{self.folder.path}: was begun by {counters.processes} processes, but these are {self.group.size}: "
                 f"go on with `torchrun --nproc-per-node {counters.processes} -m normlab resume {self.folder.path}`"
             )
         self.folder.keep_metrics(counters.epoch)
@@ -284,7 +286,7 @@ class Training:
             "precision": self.placement.precision,
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
             "threads": torch.get_num_threads(),
-            "processes": self.crew.size,
+            "processes": self.group.size,
             "peak_memory_mib": self.memory.mib(),
             "seconds": counters.seconds,
             **speeds,

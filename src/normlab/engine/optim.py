@@ -17,7 +17,7 @@ from normlab.errors import UserError
 def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     """Return the optimiser over `parameter_groups`.
 
-    Raises: UserError if a parameter's gradient is sparse and the update rule moves rows that it does not hold.
+    Raises: UserError if a gradient is sparse and the update rule also changes rows that it does not hold.
     """
     groups = parameter_groups(model, config)
     shared: dict[str, Any] = {"lr": config.lr, "weight_decay": config.weight_decay}
@@ -42,39 +42,39 @@ def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimi
 
 def _sparse_optimizer(groups: list[dict[str, Any]], config: TrainConfig) -> torch.optim.Optimizer:
     if any(group["sparse"] and group["weight_decay"] for group in groups):
-        raise UserError("weight_decay: moves every row at every step, so rows cannot be updated lazily: set it to 0")
+        raise UserError("weight_decay: changes every row at every step, so rows cannot be updated lazily: set it to 0")
     if config.optimizer in {"adam", "adamw"}:
         decoupled = config.optimizer == "adamw"
         return LazyAdam(groups, lr=config.lr, weight_decay=config.weight_decay, decoupled_weight_decay=decoupled)
     if config.optimizer == "sgd" and config.momentum == 0:
         return torch.optim.SGD(groups, lr=config.lr, weight_decay=config.weight_decay)
     rule = "sgd with momentum" if config.optimizer == "sgd" else config.optimizer
-    raise UserError(f"optimizer: {rule} cannot update rows lazily: take adam, adamw, or sgd with --momentum 0")
+    raise UserError(f"optimizer: {rule} cannot update rows lazily: use adam, adamw, or sgd with --momentum 0")
 
 
 class QuickSGD(torch.optim.SGD):
-    """torch's SGD with momentum, fused, on a CPU, without what its step does in Python before the update.
+    """torch's fused SGD with momentum on a CPU, without the Python work of its step.
 
-    Sorting forty tensors into lists took longer than moving 170,000 weights. Here the lists of parameters and momenta
-    are kept from step to step. The first step goes torch's way, which makes the momenta; and so does one in which a
-    parameter has no gradient.
+    Sorting forty tensors into lists took longer than updating 170,000 weights. Here the lists of parameters and momenta
+    are built once. The first step is torch's own, which creates the momenta; so is a step in which a parameter has no
+    gradient.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._kept: list[tuple[dict[str, Any], list[Tensor], list[Tensor]]] | None = None
+        self._grouped: list[tuple[dict[str, Any], list[Tensor], list[Tensor]]] | None = None
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
         """Move the parameters by their gradients."""
-        kept = self._lists() if closure is None else None
-        gradients: list[Any] = [[parameter.grad for parameter in parameters] for _, parameters, _ in kept or ()]
-        if kept is None or any(gradient is None for own in gradients for gradient in own):
+        groups = self._lists() if closure is None else None
+        gradients: list[Any] = [[parameter.grad for parameter in parameters] for _, parameters, _ in groups or ()]
+        if groups is None or any(gradient is None for of_group in gradients for gradient in of_group):
             return super().step(closure)
-        for (group, parameters, momenta), own in zip(kept, gradients, strict=True):
+        for (group, parameters, momenta), of_group in zip(groups, gradients, strict=True):
             torch._fused_sgd_(
                 parameters,
-                own,
+                of_group,
                 momenta,
                 weight_decay=group["weight_decay"],
                 momentum=group["momentum"],
@@ -91,7 +91,7 @@ class QuickSGD(torch.optim.SGD):
     step.hooked = True  # type: ignore[attr-defined]  # torch would wrap it in a profiler's record, 0.2 ms a step
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients."""
+        """Drop the gradients."""
         if not set_to_none:
             super().zero_grad(set_to_none=False)
             return
@@ -100,26 +100,26 @@ class QuickSGD(torch.optim.SGD):
                 parameter.grad = None
 
     def load_state_dict(self, state_dict: Any) -> None:
-        """Take over other momenta."""
+        """Load momenta."""
         super().load_state_dict(state_dict)
-        self._kept = None
+        self._grouped = None
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add parameters."""
         super().add_param_group(param_group)
-        self._kept = None
+        self._grouped = None
 
     def _lists(self) -> list[tuple[dict[str, Any], list[Tensor], list[Tensor]]] | None:
         """Return each group with its parameters and their momenta; None before there are any."""
-        if self._kept is None:
-            kept = []
+        if self._grouped is None:
+            grouped = []
             for group in self.param_groups:
                 momenta = [self.state.get(parameter, {}).get("momentum_buffer") for parameter in group["params"]]
                 if any(momentum is None for momentum in momenta):
                     return None
-                kept.append((group, group["params"], momenta))
-            self._kept = kept
-        return self._kept
+                grouped.append((group, group["params"], momenta))
+            self._grouped = grouped
+        return self._grouped
 
 
 def _is_on_cpu(groups: list[dict[str, Any]]) -> bool:
@@ -127,11 +127,11 @@ def _is_on_cpu(groups: list[dict[str, Any]]) -> bool:
 
 
 def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
-    """Group the trainable parameters by what their module declares for them.
+    """Group the trainable parameters by the options that their module declares.
 
     A module may define `parameter_options()`, own parameter name -> {"lr_scale": ..., "weight_decay": ..., "sparse":
-    ...}; the gate of batch-instance norm asks for ten times the learning rate and no decay that way, and a table whose
-    gradient is sparse says so.
+    ...}; e.g. the gate of batch-instance norm declares ten times the learning rate and no weight decay, an embedding
+    with sparse gradients declares those.
     """
     members: dict[tuple[float, float, bool], list[nn.Parameter]] = defaultdict(list)
     seen: set[int] = set()

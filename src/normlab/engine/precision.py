@@ -1,7 +1,7 @@
 """What `precision: auto` means on this machine: bfloat16 or float32, whichever trains a convolution faster.
 
-On a CPU the two are measured once and the choice is stored beside the compiled kernels, so that all runs of a machine
-are computed alike; a run records its precision and is resumed in it.
+On a CPU the two are measured once per machine and the choice is cached beside the compiled kernels, so that all runs on
+a machine use the same precision. A run records its precision and is resumed in it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def automatic_precision(device: torch.device) -> Choice:
     if not has_fast_bfloat16(device):
         return Choice("float32", f"no bfloat16 products in hardware ({device.type})")
     if device.type != "cpu":
-        return Choice("bfloat16", "the device has it")
+        return Choice("bfloat16", "the device supports it")
     return judge(_speedup())
 
 
@@ -56,30 +56,31 @@ def has_fast_bfloat16(device: torch.device) -> bool:
 
 @cache
 def _speedup() -> float:
-    """Return the stored measurement, or measure now; a cache that cannot be written costs time, not the result."""
+    """Return the cached measurement, or measure now; if the cache cannot be written, every process measures."""
     path = cache_root() / "precision.json"
     key = f"{cpu_name()}, torch {torch.__version__}"
-    stored = _read(path)
-    if not isinstance(stored.get(key), float):
-        stored[key] = _measure()
+    measurements = _read(path)
+    if not isinstance(measurements.get(key), float):
+        measurements[key] = _measure()
         with suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_json(path, stored)
-    return float(stored[key])
+            write_json(path, measurements)
+    return float(measurements[key])
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        measurements = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return stored if isinstance(stored, dict) else {}
+    return measurements if isinstance(measurements, dict) else {}
 
 
 def _measure() -> float:
     """Train a convolution of the network in both types, in turn, and compare the best times.
 
-    Seconds are the process's own: what else the machine does must not decide. No random stream of the run is touched.
+    CPU seconds of the process are measured, so that other load on the machine matters little. No random stream of the
+    run is used.
     """
     with torch.random.fork_rng(devices=[]):
         convolution: Any = nn.Conv2d(32, 32, 3, padding=1)
@@ -93,5 +94,5 @@ def _measure() -> float:
                 output = convolution(images)
             torch.autograd.grad(output.sum(), [images, *convolution.parameters()])
             seconds.append(time.process_time() - start)
-    plain, half_precision = (min(seconds[1:]) for seconds in times.values())  # the first call of each is a warm-up
+    plain, half_precision = (min(seconds[1:]) for seconds in times.values())  # without the first, which warms up
     return plain / max(half_precision, 1e-9)

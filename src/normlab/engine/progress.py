@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: a bar on a terminal, plain lines elsewhere; the log gets the same lines."""
+"""Progress of a run: a bar on a terminal, plain lines elsewhere; the same lines go to the log."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Progress:
         )
 
     def epoch(self, record: dict[str, Any], epochs: int, headline: str, *, best: bool) -> None:
-        """Say how an epoch went."""
+        """Print an epoch's record in one line."""
         parts = [f"epoch {record['epoch']:>3}/{epochs}", f"lr {record['lr']:.4g}"]
         parts += [f"{name} {_short(record[name])}" for name in ("train/online_loss", headline) if name in record]
         parts.append(f"{record['seconds']:.1f} s")

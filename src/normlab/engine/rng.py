@@ -1,7 +1,7 @@
-"""One random stream per purpose, derived from the seed and never from how many draws came before.
+"""One random stream per purpose, derived from the seed and not from the number of earlier draws.
 
-So two schemes under one seed start from the same convolution weights and meet the same order and crops: their
-comparison is paired. And a resumed run needs no saved generator state.
+So two schemes under one seed start from the same convolution weights and see the same order and crops: their
+comparison is paired. A resumed run needs no saved generator state.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ def derive(seed: int, *purpose: object) -> int:
 
 
 def seed_stream(seed: int, *purpose: object) -> None:
-    """Point torch's global generators (dropout draws from them) at one purpose's stream."""
+    """Seed torch's global generators, which dropout draws from, for one purpose."""
     torch.manual_seed(derive(seed, *purpose))
 
 
 def initialise(model: nn.Module, seed: int) -> None:
     """Draw every module's parameters from a stream of its own, named by the module's path.
 
-    A module takes part by having `reset_parameters()`; a subtree marked `pretrained = True` keeps its weights.
-    Adding or removing a module, a norm layer say, shifts no other module's draw.
+    A module takes part if it has `reset_parameters()`; a subtree marked `pretrained = True` keeps its weights.
+    Adding or removing a module, e.g. a norm layer, changes no other module's draw.
     """
     _initialise(model, seed, "")
 

@@ -1,4 +1,4 @@
-"""The run's scalars as TensorBoard event files, where the extra `tensorboard` is installed. Silent where it is not."""
+"""The run's scalars as TensorBoard event files, if the extra `tensorboard` is installed."""
 
 from __future__ import annotations
 
@@ -39,5 +39,5 @@ def _open_writer(folder: Path) -> Any:
 
     try:
         return SummaryWriter(str(folder))
-    except UnicodeError:  # a path that the locale cannot spell: TensorBoard takes none, and it is a convenience
+    except UnicodeError:  # TensorBoard cannot open a path that the locale cannot encode
         return None

@@ -1,4 +1,4 @@
-"""Measuring the splits of a run: during training without tables, at its end with them."""
+"""Evaluate the splits of a run: during training without tables, at its end with them."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def measure(
     was_training = model.training
     model.eval()
     with torch.inference_mode():
-        found = task.evaluate(model, data, split, config, placement, final=final)
+        evaluation = task.evaluate(model, data, split, config, placement, final=final)
     model.train(was_training)
-    metrics = {name if "/" in name else f"{split}/{name}": value for name, value in found.metrics.items()}
-    return Evaluation(metrics, found.tables, found.predictions)
+    metrics = {name if "/" in name else f"{split}/{name}": value for name, value in evaluation.metrics.items()}
+    return Evaluation(metrics, evaluation.tables, evaluation.predictions)
 
 
 def measure_final(
@@ -44,11 +44,11 @@ def measure_final(
     for split in data.sizes:
         if split == "test" and not config.measure_test:
             continue
-        found = measure(task, model, data, split, config, placement, final=True)
-        metrics |= found.metrics
-        tables[split] = found.tables
+        evaluation = measure(task, model, data, split, config, placement, final=True)
+        metrics |= evaluation.metrics
+        tables[split] = evaluation.tables
         if split != "train":
-            write_columns(folder, split, found.predictions)
+            write_columns(folder, split, evaluation.predictions)
     return {"metrics": metrics, "tables": tables}
 
 
@@ -59,7 +59,7 @@ def measured_headline(headline: str, metrics: Mapping[str, float]) -> str:
 
 
 def write_columns(folder: RunFolder, split: str, columns: dict[str, np.ndarray]) -> None:
-    """Write per-example columns as predictions/SPLIT.csv: what paired tests between two models start from."""
+    """Write per-example columns as predictions/SPLIT.csv: paired tests between two models read it."""
     if columns:
         write_text(folder.predictions / f"{split}.csv", columns_as_csv(columns))
 

@@ -1,6 +1,6 @@
-"""An epoch's sums, kept on the device in tensors that stay where they are: no step waits for them.
+"""An epoch's sums in tensors on the device, so that no step waits for them.
 
-That they stay where they are is what lets a recorded step (`engine.graphs`) add to them.
+The tensors keep their addresses, so that a recorded step (`engine.graphs`) can add to them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Several runs in one process, a step of each in turn: on a GPU their kernels overlap, and the images are there once.
+"""Several runs in one process, a step of each in turn: on a GPU their kernels overlap, and they share the images.
 
-Each run keeps its own place: the state of torch's global generators, which dropout draws from, and on a GPU a stream.
-So a run ends with the same bits as alone. Its seconds are those of the clock and include the others' turns.
+Each run has its own state of torch's global generators, which dropout draws from, and on a GPU its own stream, so it
+ends with the same bits as when it runs alone. Its seconds are wall-clock time and include the turns of the other runs.
 """
 
 from __future__ import annotations
@@ -29,29 +29,29 @@ class Lane:
         self._stream = torch.cuda.Stream() if torch.cuda.is_available() else None
 
     def advance(self) -> bool:
-        """Go on to the next pause; return whether there is more to do."""
-        with self._own_place():
+        """Run to the next pause; return whether there is more to do."""
+        with self._own_state():
             try:
                 next(self._steps)
             except StopIteration as end:
                 self.outcome = end.value
-            except Exception as error:  # the others go on
+            except Exception as error:  # the other runs continue
                 self.outcome = error
             else:
                 return True
         return False
 
     def interrupt(self) -> None:
-        """Let the run end as one that a person has interrupted."""
+        """End the run as if a person had interrupted it."""
         with suppress(KeyboardInterrupt, StopIteration):
             self._steps.throw(KeyboardInterrupt)
 
     @contextmanager
-    def _own_place(self) -> Iterator[None]:
+    def _own_state(self) -> Iterator[None]:
         if self._random is not None:
             _set_random(self._random)
-        place: Any = nullcontext() if self._stream is None else torch.cuda.stream(self._stream)
-        with place:
+        stream: Any = nullcontext() if self._stream is None else torch.cuda.stream(self._stream)
+        with stream:
             yield
         self._random = _random_state()
 
@@ -60,20 +60,20 @@ def train_together(runs: Iterable[Steps], width: int) -> list[Any]:
     """Advance runs a step at a time, `width` of them at once; return each one's result or exception, in order.
 
     Args:
-        runs: generators that pause after each step, such as `engine.loop.running`; taken one by one as places
-            become free, so a run is not begun before its turn.
-    Raises: KeyboardInterrupt after telling all begun runs.
+        runs: generators that pause after each step, such as `engine.loop.running`; one is started when another
+            has ended.
+    Raises: KeyboardInterrupt after interrupting all runs that have started.
     """
     waiting = iter(runs)
-    begun: list[Lane] = []
+    started: list[Lane] = []
     live: list[Lane] = []
     try:
         while True:
             while len(live) < width and (steps := next(waiting, None)) is not None:
-                begun.append(Lane(steps))
-                live.append(begun[-1])
+                started.append(Lane(steps))
+                live.append(started[-1])
             if not live:
-                return [lane.outcome for lane in begun]
+                return [lane.outcome for lane in started]
             live = [lane for lane in live if lane.advance()]
     except KeyboardInterrupt:
         for lane in live:

@@ -32,7 +32,7 @@ def keep_freed_memory() -> bool:
 
 
 @contextmanager
-def settled_objects() -> Iterator[None]:
+def frozen_objects() -> Iterator[None]:
     """Spare Python's garbage collector the objects that are there already, a model and its words, in what follows.
 
     It would look through all of them each time that the records of a long prediction have made it look.

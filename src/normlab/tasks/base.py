@@ -1,4 +1,4 @@
-"""The protocol between a task and the engine: all that the training loop knows about images, tags or SQL.
+"""The interface between a task and the engine: all that the training loop knows about images, tags or SQL.
 
 A task is stateless. `prepare` reads the data, `build` makes the network from the configuration and the data's card
 alone (so that a trained model can be rebuilt without its training data), and everything random in `train_batches` is
@@ -7,6 +7,7 @@ a function of (seed, epoch), which is why a resumed run needs no loader state.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -27,7 +28,7 @@ _Rows = TypeVar("_Rows", Tensor, np.ndarray)
 
 @dataclass(frozen=True)
 class Placement:
-    """Where and in which precision a model computes, and which share of each batch is its own."""
+    """Where and in which precision a model computes, and which share of each batch this process takes."""
 
     device: torch.device
     precision: str = "float32"
@@ -44,7 +45,7 @@ class Placement:
         return batch[self.rank :: self.processes] if self.processes > 1 else batch
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """Large products in bfloat16 where asked for; parameters stay float32."""
+        """Return the autocast context: large products in bfloat16 if `precision` says so; parameters stay float32."""
         if self.precision == "bfloat16":
             return torch.autocast(self.device.type, torch.bfloat16)
         return nullcontext()
@@ -52,11 +53,11 @@ class Placement:
 
 @dataclass
 class StepOutput:
-    """What one training step yields.
+    """The result of one training step.
 
     Attributes:
-        loss: scalar with a graph, the mean over the batch's examples.
-        count: examples in the batch; the last batch may be smaller and weighs accordingly.
+        loss: scalar with a graph, the mean over the examples of the batch.
+        count: examples in the batch; the last batch may be smaller, and its weight in means is smaller accordingly.
         sums: detached sums over the batch on the device, e.g. {"accuracy": number of correct ones}.
     """
 
@@ -67,7 +68,7 @@ class StepOutput:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a split measures.
+    """The result of evaluating a split.
 
     Attributes:
         metrics: name -> number, without the split's prefix; fractions, never percentages. `normlab.metrics` knows each
@@ -82,55 +83,89 @@ class Evaluation:
 
 
 class TaskData(Protocol):
-    """Data that a task has read: the engine looks at these three only."""
+    """Data that a task has read: the engine uses these three attributes only."""
 
     card: dict[str, Any]  # plain JSON: what `build` and `predict` need beside the configuration
     fingerprint: str  # of the decoded content; equal content, equal fingerprint
     sizes: Mapping[str, int]  # split -> number of examples
 
 
-class Task(Protocol):
-    """What the engine asks of a task.
+class Task(ABC):
+    """What the engine asks of a task. A subclass defines three names and the abstract methods.
 
-    A task may have `labelled(config, card, split, *, whole)` too: a `TaskData` with the one split, of data that
-    training never saw, labelled and encoded as a trained model's card does it (`engine.evaluation`).
+    `prepare` returns a `TaskData`; the same object is handed to the methods that take `data`. `config` is the task's
+    own configuration class and `card` the data's card, plain JSON. `normlab.tasks.check.check_task` tests a subclass.
+
+    Attributes:
+        name: the task's name in commands and in run folders.
+        headline: the metric that a table leads with, e.g. "test/accuracy".
+        monitor: the validation metric that picks the best epoch.
+        fixed_shapes: whether all batches but the last of an epoch have one shape, so that steps can be recorded
+            (`engine.graphs`).
+        shares_batches: whether `train_batches` yields only `placement.share` of each batch, so that several processes
+            can train one run.
     """
 
     name: str
-    headline: str  # the metric a table leads with, e.g. "test/accuracy"
-    monitor: str  # the validation metric that picks the best epoch
-    shares_batches: bool  # whether `train_batches` heeds `placement.share`, so that several processes can train
+    headline: str
+    monitor: str
+    fixed_shapes: bool = False
+    shares_batches: bool = False
 
+    @abstractmethod
     def prepare(self, config: Any) -> Any:
         """Read the data; return a `TaskData`."""
 
+    @abstractmethod
     def build(self, config: Any, card: Mapping[str, Any]) -> nn.Module:
         """Make the network, parameters as its constructor draws them."""
 
+    @abstractmethod
     def steps_per_epoch(self, config: Any, data: Any) -> int:
         """Return the number of training batches in an epoch."""
 
+    @abstractmethod
     def train_batches(self, config: Any, data: Any, epoch: int, placement: Placement) -> Iterator[Any]:
         """Yield an epoch's batches on the device: a function of (seed, epoch)."""
 
+    @abstractmethod
     def loss(self, model: nn.Module, batch: Any, config: Any) -> StepOutput:
         """Return the loss of a batch; called in the placement's autocast."""
 
-    def settle(self, model: nn.Module, data: Any, config: Any, placement: Placement) -> None:
-        """Bring the model into the state that is measured and saved, e.g. re-estimate its statistics."""
-
+    @abstractmethod
     def evaluate(
         self, model: nn.Module, data: Any, split: str, config: Any, placement: Placement, *, final: bool
     ) -> Evaluation:
         """Measure a split in evaluation mode; `final` asks for tables and predictions too."""
 
+    @abstractmethod
     def predict(
         self, model: nn.Module, source: Any, config: Any, card: Mapping[str, Any], placement: Placement
     ) -> Iterator[dict[str, Any]]:
         """Yield one record per input, in order, in constant memory."""
 
+    @abstractmethod
     def write_predictions(self, records: Iterator[dict[str, Any]], out: Path, form: str, source: Any) -> int:
         """Write records to a file in one of the task's forms; return their number."""
+
+    def finalize_statistics(self, model: nn.Module, data: Any, config: Any, placement: Placement) -> None:
+        """Bring the model into the state that is measured and saved, after each epoch; by default it is in it.
+
+        An image model with `bn_statistics: precise` estimates its running statistics anew here.
+        """
+        return
+
+    def labelled(self, config: Any, card: Mapping[str, Any], split: str, *, whole: bool) -> Any:
+        """Read labelled data that training never saw, encoded with a trained model's card; return a `TaskData`.
+
+        The data hold the one split. `whole`: data without splits are one split. By default None: models of this task
+        can be measured on the data of their training only.
+        """
+        return None
+
+    def read_as(self, source: Any, config: Any, card: Mapping[str, Any]) -> str:
+        """Say in words what `predict` takes a source for, where there is a choice ("running text"); by default ""."""
+        return ""
 
 
 def unwrapped(model: nn.Module) -> nn.Module:

@@ -92,8 +92,8 @@ def test_a_bare_fix_tags_repairs_and_counts(folder: Path, capsys: pytest.Capture
     assert said in (out / "log.txt").read_text()
 
 
-def test_lazy_rows_under_a_rule_that_moves_every_row_are_refused(
+def test_lazy_rows_with_an_optimizer_that_changes_every_row_are_refused(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flags = ["--embeddings", "random", "--embedding-updates", "lazy", "--optimizer", "rmsprop"]
-    assert "rmsprop cannot update rows lazily: take adam" in refused(folder, capsys, *flags)
+    assert "rmsprop cannot update rows lazily: use adam" in refused(folder, capsys, *flags)

@@ -1,4 +1,4 @@
-"""What an image run can be asked for, and the named protocols."""
+"""The settings of an image run, and the presets."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ImageConfig(TrainConfig):
     bn_sync: bool = option(
         False,
         "several processes (torchrun): batch norms take their statistics over all of them, not over each share",
-        later=True,
+        added_later=True,
     )
     norm_momentum: float | None = option(
         None,
@@ -61,7 +61,7 @@ class ImageConfig(TrainConfig):
     @model_validator(mode="before")
     @classmethod
     def _no_mirrored_digits(cls, values: Any) -> Any:
-        """A mirrored digit is none, so whether images are mirrored follows the data, unless it is said."""
+        """Set the default of `flip` by the data: a mirrored digit is not a digit."""
         if isinstance(values, Mapping) and "flip" not in values:
             return {**values, "flip": values.get("data", "digits") != "digits"}
         return values
@@ -101,7 +101,7 @@ class ImageConfig(TrainConfig):
 # The recipe of the field for short budgets: one cycle of a high learning rate, Nesterov, more weight decay.
 _ONE_CYCLE: Mapping[str, Any] = {"schedule": "one_cycle", "lr": 0.2, "nesterov": True, "weight_decay": 5e-4}
 
-# A short run can afford to look into every layer after each epoch.
+# A short run has time to measure every layer after each epoch.
 _SHORT: Mapping[str, Any] = {**_ONE_CYCLE, "distributions": "all"}
 
 PRESETS: dict[str, Mapping[str, Any]] = {

@@ -1,8 +1,8 @@
 """The images of a run: splits, constants of the training part, and batches that are functions of (seed, epoch).
 
-Pixels stay uint8: for a CPU in memory-mapped files, else on the device, and batches are cut from them there. What an
-image meets in an epoch (its crop, its mirror) depends on seed, epoch and image alone, so runs that differ in scheme or
-in batch size still see the same pictures.
+Pixels stay uint8: for a CPU in memory-mapped files, else on the device, where batches are made. The crop and mirroring
+of an image in an epoch depend on seed, epoch and image alone, so runs that differ in scheme or in batch size see the
+same images.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class ImageData:
     _placed: dict[torch.device, tuple[Pixels, ImageData] | None] = field(default_factory=dict, compare=False)
 
     def batch(self, split: str, chosen: Tensor, placement: Placement, draws: Draws, settings: Augmentation) -> Batch:
-        """Return a split's members `chosen` (int64 positions), changed by their draws, ready for the network."""
+        """Return the images of a split at the positions `chosen` (int64), augmented by their draws, for the network."""
         source, rows = self.rows[split]
         index = rows[chosen]
         pixels, labels = self.images[source], self.labels[source][index].to(placement.device, non_blocking=True)
@@ -64,17 +64,17 @@ class ImageData:
         return Batch(to_network(images, self.card, placement), labels)
 
     def on(self, device: torch.device) -> ImageData:
-        """Return these data as they are best read for a device: there, where they fit; else as they are.
+        """Return these data on a device if they fit there, else as they are.
 
-        Runs on the same images share one copy, so long as any of them lives.
+        Runs on the same images share one copy, which is freed with the last of them.
         """
         if device.type == "cpu":
             return self
         if device not in self._placed:
             pixels = resident(self.fingerprint, self.images, self.labels, device)
             self._placed[device] = None if pixels is None else (pixels, self._beside(pixels, device))
-        held = self._placed[device]
-        return self if held is None else held[1]
+        on_device = self._placed[device]
+        return self if on_device is None else on_device[1]
 
     def _beside(self, pixels: Pixels, device: torch.device) -> ImageData:
         rows = {split: (source, numbers.to(device)) for split, (source, numbers) in self.rows.items()}
@@ -82,7 +82,7 @@ class ImageData:
 
 
 def prepare(config: ImageConfig) -> ImageData:
-    """Read the data set and cut it into splits; the test split is only looked at after training."""
+    """Read the data set and divide it into splits; the test split is used only after training."""
     dataset = load_images(config.data, size=config.image_size)
     rows = _rows(dataset, config)
     mean, std = channel_statistics(dataset.images["train"], rows["train"][1])
@@ -110,14 +110,14 @@ def training_batches(config: ImageConfig, data: ImageData, epoch: int, placement
     order = torch.from_numpy(epoch_order(count, config.seed, epoch))
     settings = augmentation(config)
     draws = draw(count, settings, config.seed, epoch)
-    placed = data.on(placement.device)
-    if placed is not data:  # all that the epoch needs goes over at once: no step copies, none waits
-        data, order, draws = placed, order.to(placement.device), draws.to(placement.device)
+    on_device = data.on(placement.device)
+    if on_device is not data:  # copy what the epoch needs at once, so that no step copies and waits
+        data, order, draws = on_device, order.to(placement.device), draws.to(placement.device)
     arranged = draws.take(order, placement.device)
     for start in range(0, count, config.batch_size):
         rows = slice(start, start + config.batch_size)
-        own = Draws(*(None if values is None else placement.share(values[rows]) for values in arranged.parts()))
-        yield data.batch("train", placement.share(order[rows]), placement, own, settings)
+        drawn = Draws(*(None if values is None else placement.share(values[rows]) for values in arranged.parts()))
+        yield data.batch("train", placement.share(order[rows]), placement, drawn, settings)
 
 
 def evaluation_batches(config: ImageConfig, data: ImageData, split: str, placement: Placement) -> Iterator[Batch]:
@@ -129,7 +129,7 @@ def evaluation_batches(config: ImageConfig, data: ImageData, split: str, placeme
 
 
 def to_network(images: Tensor, card: Mapping[str, Any], placement: Placement) -> Tensor:
-    """Turn uint8 (N, 3, H, W) into what the network reads: normalised, channels last."""
+    """Convert uint8 (N, 3, H, W) to the network's input: normalised, channels last."""
     normal = normalise(images, card["mean"], card["std"], placement.dtype)
     return normal.contiguous(memory_format=torch.channels_last)
 
@@ -145,15 +145,15 @@ def augmentation(config: ImageConfig) -> Augmentation:
 
 
 def _rows(dataset: ImageDataset, config: ImageConfig) -> dict[str, tuple[str, np.ndarray]]:
-    """Return which rows of which source make a split: validation images are given, or drawn from the training ones."""
+    """Return split -> (source, rows). Validation images are the data set's own, or drawn from the training images."""
     if "val" in dataset.images:
         train_rows, val = np.arange(len(dataset.labels["train"])), ("val", np.arange(len(dataset.labels["val"])))
     else:
         train_rows, val_rows = _split(dataset, config)
         val = ("train", val_rows)
     if config.limit_train is not None and config.limit_train < len(train_rows):
-        kept = epoch_order(len(train_rows), config.seed, "limit_train")[: config.limit_train]
-        train_rows = np.sort(train_rows[kept])
+        chosen = epoch_order(len(train_rows), config.seed, "limit_train")[: config.limit_train]
+        train_rows = np.sort(train_rows[chosen])
     rows = {"train": ("train", train_rows), "val": val}
     if "test" in dataset.images:
         rows["test"] = ("test", np.arange(len(dataset.labels["test"])))

@@ -1,4 +1,4 @@
-"""Numbers from a confusion matrix and from features: pure functions, tensors in, plain numbers out."""
+"""Metrics from a confusion matrix, and percentiles of features: pure functions from tensors to plain numbers."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def classification_metrics(confusion: Tensor) -> dict[str, float]:
 def percentiles(values: Tensor, levels: Sequence[int]) -> dict[str, float]:
     """Return exact percentiles over all entries, linearly interpolated as `numpy.percentile` does.
 
-    Names are `p01`, `p20`, ... The sort runs on the values' device, and only the answers leave it.
+    Names are `p01`, `p20`, ... The sort runs on the values' device, and only the results are copied.
     """
     ordered = values.flatten().float().sort().values
     position = torch.tensor([level / 100 * (ordered.numel() - 1) for level in levels], dtype=torch.float64)
     below = position.floor().long()
     above = position.ceil().long()
     weight = (position - below).to(ordered)
-    found = torch.lerp(ordered[below.to(ordered.device)], ordered[above.to(ordered.device)], weight)
-    return {f"p{level:02d}": value for level, value in zip(levels, found.tolist(), strict=True)}
+    interpolated = torch.lerp(ordered[below.to(ordered.device)], ordered[above.to(ordered.device)], weight)
+    return {f"p{level:02d}": value for level, value in zip(levels, interpolated.tolist(), strict=True)}

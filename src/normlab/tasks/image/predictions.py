@@ -1,4 +1,4 @@
-"""Predictions of images as files: a table for a spreadsheet, objects for a program, numbers for the course."""
+"""Predictions of images as files: a CSV table, JSON lines, or one class number a line (the form of the course)."""
 
 from __future__ import annotations
 

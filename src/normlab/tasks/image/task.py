@@ -18,7 +18,7 @@ from normlab.errors import UserError
 from normlab.nn.resnet import ResNet
 from normlab.norms.options import norm_options
 from normlab.norms.precise import batch_norms, reestimate_statistics, reestimated
-from normlab.tasks.base import Evaluation, Placement, StepOutput
+from normlab.tasks.base import Evaluation, Placement, StepOutput, Task
 from normlab.tasks.image.config import ImageConfig
 from normlab.tasks.image.data import (
     Batch,
@@ -37,8 +37,8 @@ FEATURE_PERCENTILES = (1, 20, 80, 99)
 PRECISE_BATCHES = 10  # of `eval_batch_size` images: 5,000 by default
 
 
-class ImageTask:
-    """See `normlab.tasks.base.Task`; every method is a pure function of its arguments."""
+class ImageTask(Task):
+    """Classify images with a residual network; every method is a pure function of its arguments."""
 
     name = "image"
     headline = "test/accuracy"
@@ -81,8 +81,8 @@ class ImageTask:
         correct = (logits.detach().argmax(1) == batch.labels).sum()
         return StepOutput(loss, len(batch.labels), {"accuracy": correct})
 
-    def settle(self, model: nn.Module, data: ImageData, config: ImageConfig, placement: Placement) -> None:
-        """With `bn_statistics: precise`, measure the batch norms' statistics anew on training images."""
+    def finalize_statistics(self, model: nn.Module, data: ImageData, config: ImageConfig, placement: Placement) -> None:
+        """With `bn_statistics: precise`, estimate the batch norms' statistics anew on training images."""
         if config.bn_statistics == "precise":
             reestimate_statistics(model, _large_batches(data, config, placement))
 
@@ -96,23 +96,23 @@ class ImageTask:
         *,
         final: bool,
     ) -> Evaluation:
-        """Measure loss, accuracy and F1 on a split; outside of training, the features' distributions too.
+        """Measure loss, accuracy and F1 on a split, and except on train the features' distributions.
 
-        In the end of a run with `bn_statistics: both`, accuracy and loss with precise statistics stand beside them.
+        At the end of a run with `bn_statistics: both`, accuracy and loss with precise statistics are added.
         """
         assert isinstance(model, ResNet)
         watch = LayerWatch(model, FEATURE_PERCENTILES) if config.distributions == "all" and split != "train" else None
         with watch or nullcontext():
             labels, logits, features = _forward(model, data, split, config, placement)
-        found = _evaluation(labels, logits, final=final)
+        evaluation = _evaluation(labels, logits, final=final)
         if config.distributions != "off" and split != "train":
-            _add_distributions(found, features, watch, split)
+            _add_distributions(evaluation, features, watch, split)
         if final and config.bn_statistics == "both" and batch_norms(model):
             with placement.autocast(), reestimated(model, _large_batches(data, config, placement)):
                 labels, logits, _ = _forward(model, data, split, config, placement)
-            found.metrics["accuracy_precise"] = float((logits.argmax(1) == labels).float().mean())
-            found.metrics["precise_loss"] = float(F.cross_entropy(logits, labels))
-        return found
+            evaluation.metrics["accuracy_precise"] = float((logits.argmax(1) == labels).float().mean())
+            evaluation.metrics["precise_loss"] = float(F.cross_entropy(logits, labels))
+        return evaluation
 
     def predict(
         self,
@@ -124,8 +124,8 @@ class ImageTask:
     ) -> Iterator[dict[str, Any]]:
         """Yield {"name", "class", "index", "probability", "probabilities"} for each image.
 
-        An image that was changed to be read (transparency, say) has "changed" too; in a folder, one that cannot be
-        read has "name" and "error" alone.
+        An image that was converted to be read (e.g. its transparency) has "changed" too; one of a folder that cannot
+        be read has only "name" and "error".
 
         Args:
             source: a CSV, an image or a folder of them, or a uint8 array (N, 3, H, W) of the model's image size.
@@ -155,12 +155,12 @@ class ImageTask:
         return "" if isinstance(source, np.ndarray) else describe_input(source)
 
     def write_predictions(self, records: Iterator[dict[str, Any]], out: Path, form: str, source: Any) -> int:
-        """Write records as csv, jsonl, or the course's one class number a line; `auto` goes by the suffix."""
+        """Write records as csv, jsonl, or as one class number a line (course); `auto` goes by the suffix."""
         return write_predictions(records, out, form)
 
 
 def _large_batches(data: ImageData, config: ImageConfig, placement: Placement) -> Iterator[Tensor]:
-    """Yield the training images that statistics are measured on, augmented as in training."""
+    """Yield the training images for estimating statistics, augmented as in training."""
     large = config.with_values("precise", batch_size=config.eval_batch_size)
     return (batch.images for batch in islice(training_batches(large, data, 0, placement), PRECISE_BATCHES))
 
@@ -193,15 +193,15 @@ def _evaluation(labels: Tensor, logits: Tensor, *, final: bool) -> Evaluation:
     )
 
 
-def _add_distributions(found: Evaluation, features: Tensor, watch: LayerWatch | None, split: str) -> None:
+def _add_distributions(evaluation: Evaluation, features: Tensor, watch: LayerWatch | None, split: str) -> None:
     """Add the penultimate features' percentiles, and with `watch` the table "layers" and the share of dead channels."""
     penultimate = percentiles(features, FEATURE_PERCENTILES)
     if split == "val":
-        found.metrics.update({f"features/{level}": value for level, value in penultimate.items()})
-    found.metrics["penultimate_spread"] = penultimate["p99"] - penultimate["p01"]
+        evaluation.metrics.update({f"features/{level}": value for level, value in penultimate.items()})
+    evaluation.metrics["penultimate_spread"] = penultimate["p99"] - penultimate["p01"]
     if watch is not None:
-        found.metrics["dead_channels"] = watch.dead_share
-        found.tables["layers"] = {**watch.summary(), "penultimate": penultimate}
+        evaluation.metrics["dead_channels"] = watch.dead_share
+        evaluation.tables["layers"] = {**watch.summary(), "penultimate": penultimate}
 
 
 @torch.inference_mode()

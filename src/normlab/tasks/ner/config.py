@@ -1,4 +1,4 @@
-"""What a tagging run can be asked for, and the named protocols."""
+"""The settings of a tagging run, and the presets."""
 
 from __future__ import annotations
 
@@ -49,18 +49,21 @@ class NerConfig(TrainConfig):
     )
     scheme: Literal["bio", "iob1", "bioes"] = option("bio", "how the files spell entities", acts_with=_FILES)
     train_scheme: Literal["file", "bio", "iob1", "bioes"] = option(
-        "file", "how the model spells entities; what it tags comes back as the files spell it", later=True
+        "file", "how the model spells entities; what it tags comes back as the files spell it", added_later=True
     )
     fix_tags: bool = option(False, "repair illegal tags (I- without B-) instead of refusing them", acts_with=_FILES)
     encoding: str | None = option(None, "of the files; none: UTF-8, cp1252 for Kaggle's CSV", acts_with=_FILES)
     input_columns: str | None = option(
         None,
         "prediction: the columns of the file to tag, or `text`; none: looked at",
-        untrained=True,
+        inference_only=True,
         affects_result=False,
     )
     input_encoding: str | None = option(
-        None, "prediction: encoding of the file to tag; none: that of training", untrained=True, affects_result=False
+        None,
+        "prediction: encoding of the file to tag; none: that of training",
+        inference_only=True,
+        affects_result=False,
     )
 
     embeddings: Literal["random", "glove"] = option("random", "what word vectors start from")
@@ -75,7 +78,7 @@ class NerConfig(TrainConfig):
     embedding_updates: Literal["dense", "lazy"] = option(
         "dense",
         "lazy: a step moves only the word vectors of its batch, for large tables",
-        later=True,
+        added_later=True,
         acts_with=When("freeze_embeddings", False),
     )
     vocabulary: Literal["auto", "train", "glove"] = option(
@@ -89,7 +92,7 @@ class NerConfig(TrainConfig):
         1,
         "times an epoch shows a training sentence that holds a rare type, one below 1 % of the entities",
         ge=1,
-        later=True,
+        added_later=True,
     )
 
     characters: bool = option(True, "read each word's characters too")
@@ -98,7 +101,7 @@ class NerConfig(TrainConfig):
     hidden: int = option(100, "word LSTM: hidden size per direction", ge=1)
     layer_norm: Literal["none", "words", "characters", "both"] = option("none", "which LSTMs are layer-normalised")
     dropout: float = option(0.5, "on the input of the word LSTM", ge=0, lt=1)
-    output_dropout: float = option(0.0, "dropout on the output of the word LSTM", ge=0, lt=1, later=True)
+    output_dropout: float = option(0.0, "dropout on the output of the word LSTM", ge=0, lt=1, added_later=True)
     crf: bool = option(True, "linear-chain CRF on top; else each word's tag on its own")
     constraints: bool = option(
         True, "CRF: only legal tag sequences, in the loss as in decoding", acts_with=When("crf", True)

@@ -1,4 +1,4 @@
-"""The files of a run's corpus: which there are, their sentences, and what to tell about them."""
+"""The files of a run's corpus, their sentences, and notes about them for the user."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from normlab.tasks.ner.config import NerConfig
 from normlab.tasks.ner.generated import NAME as GENERATED
 from normlab.tasks.ner.generated import generated_sentences
 
-_COLUMNS = ["word", "tag"]  # what a column file is taken for if training saw none
+_COLUMNS = ["word", "tag"]  # of a column file to predict, if training read no column file
 
 
 def read_corpus(config: NerConfig) -> tuple[dict[str, list[Sentence]], list[str], list[str]]:
-    """Return the splits' sentences, the training file's columns, and what to tell about the files."""
+    """Return the splits' sentences, the training file's columns, and notes about the files."""
     if config.data == GENERATED:
         return {split: list(generated_sentences(split)) for split in ("train", "val", "test")}, _COLUMNS, []
     corpus: dict[str, list[Sentence]] = {}
@@ -33,12 +33,12 @@ def read_corpus(config: NerConfig) -> tuple[dict[str, list[Sentence]], list[str]
         if split == "train":
             known = _known_tags(corpus[split], path)
             columns = list(reader.layout().columns) if isinstance(reader, ColumnFile) else _COLUMNS
-    said = [f"{', '.join(names)}: {layout}" for layout, names in read_as.items() if layout]
-    return corpus, columns, [_found(config, files, corpus, left_out), *said, *notes]
+    layouts = [f"{', '.join(names)}: {layout}" for layout, names in read_as.items() if layout]
+    return corpus, columns, [_sizes_note(config, files, corpus, left_out), *layouts, *notes]
 
 
 def read_tagged(path: Path, config: NerConfig, *, known_tags: set[str]) -> tuple[list[Sentence], list[str]]:
-    """Return the sentences of one tagged file, and what to tell about them.
+    """Return the sentences of one tagged file, and notes about it.
 
     Raises: UserError for a tag outside `known_tags`, with file and line.
     """
@@ -69,8 +69,10 @@ def split_file(config: NerConfig, split: str, *, whole: bool) -> Path:
     return path
 
 
-def _found(config: NerConfig, files: dict[str, Path], corpus: dict[str, list[Sentence]], left_out: list[str]) -> str:
-    """Return what was found and what was left out: "train 40 (train.txt), dev none (a tenth is held out), ..."."""
+def _sizes_note(
+    config: NerConfig, files: dict[str, Path], corpus: dict[str, list[Sentence]], left_out: list[str]
+) -> str:
+    """Return sizes of splits and unused files: "train 40 (train.txt), dev none (a tenth is held out), ..."."""
     parts = [f"train {len(corpus['train'])} ({files['train'].name})"]
     if "val" in files:
         parts.append(f"dev {len(corpus['val'])} ({files['val'].name})")
@@ -78,14 +80,14 @@ def _found(config: NerConfig, files: dict[str, Path], corpus: dict[str, list[Sen
         held_out = round(config.validation * len(corpus["train"]))
         parts.append(f"dev none ({held_out} of these are held out; --dev names a file)")
     parts.append(f"test {len(corpus['test'])} ({files['test'].name})" if "test" in files else "test none")
-    said = f"sentences: {', '.join(parts)}"
+    note = f"sentences: {', '.join(parts)}"
     if left_out:
-        said += f"; left out: {listed(left_out)} (name a file train.txt, dev.txt or test.txt, or give --dev, --test)"
-    return said
+        note += f"; left out: {listed(left_out)} (name a file train.txt, dev.txt or test.txt, or give --dev, --test)"
+    return note
 
 
 def _file_notes(reader: SentenceFile, sentences: list[Sentence]) -> list[str]:
-    """Return what was changed and left out in a file, and what looks wrong in it."""
+    """Return notes on what was changed and left out in a file, and on what looks wrong in it."""
     parts = []
     if reader.repaired:
         parts.append(f"--fix-tags repaired {reader.repaired} of {sum(map(len, sentences))} tags")
@@ -95,7 +97,7 @@ def _file_notes(reader: SentenceFile, sentences: list[Sentence]) -> list[str]:
 
 
 def _known_tags(sentences: list[Sentence], path: Path) -> set[str]:
-    """Return the tags of the training file. Raises: UserError if there is nothing to tell apart."""
+    """Return the tags of the training file. Raises: UserError if all tags are the same."""
     known = {tag for s in sentences for tag in s.tags or ()}
     if len(known) == 1:
         raise UserError(
@@ -123,13 +125,13 @@ def _files(config: NerConfig) -> tuple[dict[str, Path], list[str]]:
     named = {"val": config.dev, "test": config.test}
     given = {split: Path(name).expanduser() for split, name in named.items() if name}
     if data.is_dir():
-        found = corpus_folder(data, given)
-        if "train" not in found.files:
-            held = f"; it holds {listed(found.left_out)}" if found.left_out else ""
+        folder = corpus_folder(data, given)
+        if "train" not in folder.files:
+            others = f"; it holds {listed(folder.left_out)}" if folder.left_out else ""
             raise UserError(
-                f"{data}: holds no train.txt (nor .csv, .jsonl, .conll): name the training file itself{held}"
+                f"{data}: holds no train.txt (nor .csv, .jsonl, .conll): name the training file itself{others}"
             )
-        return found.files, found.left_out
+        return folder.files, folder.left_out
     try:
         neighbours = sorted(data.parent.iterdir())
     except OSError:  # a folder may be closed though its files can be read

@@ -31,7 +31,7 @@ RARE_TYPE = 0.01  # share of the training entities below which a type is rare
 
 @dataclass(frozen=True)
 class NerData:
-    """What `prepare` returns: encoded splits, and what training shows how."""
+    """What `prepare` returns: encoded splits, and what an epoch shows of the training sentences."""
 
     card: dict[str, Any]
     fingerprint: str
@@ -46,13 +46,13 @@ class NerData:
 
 
 def prepare(config: NerConfig) -> NerData:
-    """Read the corpus, cut the splits and number words, characters and tags by the training part.
+    """Read the corpus, divide it into splits and number words, characters and tags by the training part.
 
-    `val` is the development file; without one it is cut from the training sentences by seed. `test` is there only
-    if there is a test file: nothing is measured twice under two names.
+    `val` is the development file; without one it is cut from the training sentences by seed. There is a `test`
+    split only if there is a test file: nothing is measured twice under two names.
     """
     corpus, columns, notes = read_corpus(config)
-    spelling = _spelling(corpus["train"], config)  # before the cut: all sentences with a tag may be held out
+    spelling = _spelling(corpus["train"], config)  # before the split: all sentences with a tag may be held out
     if "val" not in corpus:
         corpus["train"], corpus["val"] = _cut(corpus["train"], config)
     fingerprint = content_fingerprint(corpus)
@@ -100,37 +100,37 @@ def training_batches(config: NerConfig, data: NerData, epoch: int, placement: Pl
             f"{placement.processes} processes: choose another --batch-size or --repeat-rare"
         )
     words = _with_unknown(split.words, data.rare, config, epoch)
-    for places in buckets.training_batches(split.lengths[shown], config.batch_size, seed=config.seed, epoch=epoch):
-        rows = placement.share(shown[places])
+    for positions in buckets.training_batches(split.lengths[shown], config.batch_size, seed=config.seed, epoch=epoch):
+        rows = placement.share(shown[positions])
         yield split.batch(rows, words, characters=config.characters).to(placement.device)
 
 
 def evaluation_batches(
     split: Encoded, config: NerConfig, placement: Placement
 ) -> Iterator[tuple[np.ndarray, np.ndarray, Batch]]:
-    """Yield (rows, flat places, batch), longest sentences first; `places` has one entry per word, row after row."""
+    """Yield (rows, flat positions, batch), longest sentences first; positions are one per word, row after row."""
     for rows in buckets.evaluation_batches(split.lengths, config.eval_batch_size):
-        places, real = split.places(rows)
-        yield rows, places[real], split.batch(rows, characters=config.characters).to(placement.device)
+        positions, real = split.positions(rows)
+        yield rows, positions[real], split.batch(rows, characters=config.characters).to(placement.device)
 
 
 def shown_sentences(sentences: list[Sentence], repeats: int) -> np.ndarray:
     """Return the numbers of the sentences that an epoch shows: all, those that hold a rare type `repeats` times.
 
-    Without it a type with one entity in three hundred is met once in many batches (repeat factors: Gupta et al. 2019,
+    Without it a type with one entity in three hundred occurs once in many batches (repeat factors: Gupta et al. 2019,
     arXiv 1908.03195, sec. 4, there by the square root of a type's rarity and drawn anew each epoch).
     """
     rows = np.arange(len(sentences))
     if repeats == 1:
         return rows
     types = [[span.type for span in spans(s.tags or ())] for s in sentences]
-    count = Counter(kind for held in types for kind in held)
+    count = Counter(kind for of_sentence in types for kind in of_sentence)
     rare = {kind for kind, entities in count.items() if entities < RARE_TYPE * count.total()}
-    return np.repeat(rows, [1 if rare.isdisjoint(held) else repeats for held in types])
+    return np.repeat(rows, [1 if rare.isdisjoint(of_sentence) else repeats for of_sentence in types])
 
 
 def _with_unknown(words: np.ndarray, rare: np.ndarray, config: NerConfig, epoch: int) -> np.ndarray:
-    """Show rare words as unknown now and then, so that the unknown word's vector is learned (Lample et al. 2016)."""
+    """Show rare words as unknown at random, so that the unknown word's vector is learned (Lample et al. 2016)."""
     if config.unknown_rate == 0:
         return words
     draws = random_words(len(words), config.seed, "unknown", epoch) / 2.0**64
@@ -140,8 +140,8 @@ def _with_unknown(words: np.ndarray, rare: np.ndarray, config: NerConfig, epoch:
 def _vocabulary(sentences: list[Sentence], config: NerConfig) -> tuple[Vocabulary, int, np.ndarray]:
     """Return all known words, how many of them (from 0 on) have a vector that is trained, and which are rare.
 
-    Words of the GloVe file that training does not hold come last: no gradient ever reaches them. A word is rare if
-    training holds it once and the GloVe file does not: others like it will be unknown.
+    Words of the GloVe file that do not occur in training come last: they get no gradient. A word is rare if it occurs
+    once in training and not in the GloVe file: words like it will be unknown in other data.
     """
     tokens = (look_up_form(token, lowercase=config.lowercase) for s in sentences for token in s.tokens)
     seen = Vocabulary.from_words(tokens, config.min_count)

@@ -3,7 +3,7 @@
 All sentences of a split lie end to end in flat arrays, so that a batch is one fancy index and no loop. Characters are
 kept once per distinct spelling, and a batch holds each spelling once too, however often the word occurs in it.
 
-Letters: N sentences, W words of all of them, F distinct spellings, L characters; B, T, U: those of a batch.
+Dimensions: N sentences, W words of all of them, F distinct spellings, L characters; B, T, U: those of a batch.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from normlab.data.tagging.scheme import Scheme, convert
 from normlab.data.tagging.sentences import Sentence
 from normlab.data.text.vocabulary import Vocabulary
 
-# Longer "words" are web addresses and the like: what follows adds nothing but time.
+# Longer "words" are web addresses and the like: more characters cost time and help nothing.
 LONGEST_SPELLING = 40
 
 
@@ -82,35 +82,35 @@ class Encoded:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
-    def places(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the flat place of each word of some sentences, (B, T), and whether there is one, (B, T)."""
+    def positions(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return positions in the flat arrays of the words of some sentences, (B, T), and which are real, (B, T)."""
         lengths = self.lengths[rows]
         steps = np.arange(lengths.max(initial=0))
         real = steps < lengths[:, None]
         return np.where(real, self.offsets[rows][:, None] + steps, 0), real
 
     def batch(self, rows: np.ndarray, words: np.ndarray | None = None, *, characters: bool = True) -> Batch:
-        """Return some sentences as a batch; `words` stands in for the flat word numbers."""
-        places, real = self.places(rows)
-        numbers = np.where(real, (self.words if words is None else words)[places], 0)
-        tags = None if self.tags is None else _tensor(np.where(real, self.tags[places], 0))
+        """Return some sentences as a batch; `words` replaces the flat word numbers."""
+        positions, real = self.positions(rows)
+        numbers = np.where(real, (self.words if words is None else words)[positions], 0)
+        tags = None if self.tags is None else _tensor(np.where(real, self.tags[positions], 0))
         lengths = _tensor(self.lengths[rows])
         if not characters:
             return Batch(_tensor(numbers), lengths, None, None, None, tags)
-        used, inverse = np.unique(self.spelling[places], return_inverse=True)
+        used, inverse = np.unique(self.spelling[positions], return_inverse=True)
         sizes = self.character_lengths[used]
         letters = self.characters[used, : sizes.max(initial=1)]
         return Batch(
-            _tensor(numbers), lengths, _tensor(letters), _tensor(sizes), _tensor(inverse.reshape(places.shape)), tags
+            _tensor(numbers), lengths, _tensor(letters), _tensor(sizes), _tensor(inverse.reshape(positions.shape)), tags
         )
 
 
 class Lexicon:
-    """What a trained model knows: words, characters and tags, as its card lists them.
+    """The words, characters and tags of a trained model, as its card lists them.
 
     Args:
         card: holds `words`, `characters` (both from number 2 on), `classes` (the tags) and their `scheme`, and
-            `file_scheme` if the files spell entities otherwise.
+            `file_scheme` if the files use another scheme.
         lowercase: look words up in lower case.
     """
 
@@ -158,7 +158,7 @@ class Lexicon:
 
 
 def look_up_form(token: str, *, lowercase: bool) -> str:
-    """Return what the vocabulary is asked for."""
+    """Return the form under which the vocabulary holds a word."""
     return token.lower() if lowercase else token
 
 

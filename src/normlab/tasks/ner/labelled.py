@@ -1,4 +1,4 @@
-"""Tagged sentences that a trained model never saw, encoded as its card sees the world: its words, characters, tags."""
+"""Tagged sentences that a trained model never saw, encoded with its card: its words, characters and tags."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def labelled(config: NerConfig, card: Mapping[str, Any], split: str, *, whole: b
         sentences, notes = read_tagged(path, config, known_tags=set(card.get("file_classes", card["classes"])))
         name = path.name
     fingerprint = content_fingerprint({split: sentences})
-    own = card["scheme"]
-    if own != card.get("file_scheme", own):
-        sentences = [replace(s, tags=tuple(convert(s.tags or (), own))) for s in sentences]
+    scheme = card["scheme"]
+    if scheme != card.get("file_scheme", scheme):
+        sentences = [replace(s, tags=tuple(convert(s.tags or (), scheme))) for s in sentences]
     lexicon = Lexicon(card, lowercase=config.lowercase)
     return NerData(
         card={**card, "data": name, "notes": [*notes, *_unknown_words(sentences, lexicon)]},

@@ -1,7 +1,9 @@
 """The tagger: words and their characters, a BiLSTM, and a score per tag or a chain of them.
 
 Every sentence is computed as if it were alone: the LSTMs take lengths, characters end where the word ends, and the
-loss is a sum over the sentence's own words. Letters: B sentences, T words, U distinct spellings, L characters, K tags.
+loss is a sum over the sentence's own words.
+
+Dimensions: B sentences, T words, U distinct spellings, L characters, K tags.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ def write_predictions(records: Iterator[Record], out: Path, form: str, source: A
     """Write records in constant memory; the file appears only when it is whole. Return the number of sentences.
 
     Args:
-        form: "columns": a column file comes back byte for byte but for its last column, or with one more if it has no
+        form: "columns": a column file is repeated byte for byte except its last column, or with one more if it has no
             tags; other input becomes `word TAB tag` lines. "jsonl": an object per sentence. "auto": JSON lines if the
             suffix says so, else columns for a column file, else JSON lines.
     Raises: UserError for an unknown form.

@@ -1,7 +1,7 @@
-"""What a trained model is given to tag: files of any of the known formats, or sentences from Python.
+"""The input of a prediction: files of any of the known formats, or sentences from Python.
 
-Column files and running text are both called .txt, so a file is looked at: it holds columns if nearly all its first
-lines have as many fields as those that training saw (or one less: the tag), or end in a tag.
+Column files and running text are both called .txt, so the content decides: a file holds columns if nearly all its first
+lines have as many fields as the training file (or one less: the tag), or end in a tag.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from normlab.data.text.standard_input import path_of
 from normlab.errors import UserError
 
 Kind = Literal["columns", "columns without tags", "text", "other"]
-TEXT = "text"  # said instead of columns: it is running text
-_SENTENCES_TO_LOOK_AT = 200
+TEXT = "text"  # given instead of columns: running text
+_SENTENCES_TO_CHECK = 200
 _NEARLY_ALL = 0.8
 _BARE = {".csv": "Kaggle's CSV", ".jsonl": "JSON lines", ".json": "JSON lines"}
 
 
 class Input(NamedTuple):
-    """Sentences to tag, streamed, what they came in, and the same in words, for whoever handed them over."""
+    """Sentences to tag, streamed, the kind of their source, and that kind in words for the user."""
 
     kind: Kind
     sentences: Iterable[Sentence]
@@ -58,16 +58,16 @@ def open_input(source: Any, card: Mapping[str, Any], encoding: str | None = None
     if names is None:
         return Input("text", PlainText(path, **options), f"running text{_columns_after_all(path, encoding, columns)}")
     table = ColumnFile(path, columns=names, tagged=False, **options)
-    said = "columns " + " ".join(table.columns or ())
+    described = "columns " + " ".join(table.columns or ())
     if "tag" in names:
-        return Input("columns", table, f"{said}; the old tags are not read{_doubts(table)}")
-    return Input("columns without tags", table, f"{said}, without tags{_doubts(table)}")
+        return Input("columns", table, f"{described}; the old tags are not read{_doubts(table)}")
+    return Input("columns without tags", table, f"{described}, without tags{_doubts(table)}")
 
 
 def _doubts(reader: SentenceFile) -> str:
-    """Return what makes one doubt the reading, from the first sentences; a mistake in them is told when it is met."""
+    """Return warnings about the first sentences. An error in them is raised later, when they are read."""
     try:
-        sample = list(islice(reader, _SENTENCES_TO_LOOK_AT))
+        sample = list(islice(reader, _SENTENCES_TO_CHECK))
     except UserError:
         return ""
     return "".join(f"; {doubt}" for doubt in doubts(sample))
@@ -101,7 +101,7 @@ def _columns_of(path: Path, trained: list[str], encoding: str) -> list[str] | No
         return names if tagged else [name if name != "tag" else f"column{width}" for name in names]
     if len(rows) < 5:
         return None
-    if trained[-1] != "tag":  # the tags that training read stand further left, and stay there
+    if trained[-1] != "tag":  # the tags of the training file are further left, and stay there
         return [name if name != "tag" else "old_tag" for name in trained] if width == len(trained) else None
     return {len(trained): trained, len(trained) - 1: trained[:-1], 1: ["word"]}.get(width)
 
@@ -113,7 +113,7 @@ def _guessed(lines: Sequence[str], path: Path) -> list[str]:
 
 
 def _columns_after_all(path: Path, encoding: str | None, columns: str | None) -> str:
-    """Return a hint for a file that may yet hold columns: every line has as many words as the others."""
+    """Return a hint for a text that may hold columns after all: most lines have the same number of words."""
     _, rows, width = rows_of(sample_lines(path, encoding or "utf-8") if columns is None else [])
     if width < 2 or len(rows) < 2:
         return ""

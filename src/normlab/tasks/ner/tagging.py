@@ -1,4 +1,4 @@
-"""Tagging sentences that training never saw: chunk by chunk, so that memory does not grow with the file."""
+"""Tag sentences that training never saw, chunk by chunk, so that memory does not grow with the file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CHUNK = 50_000  # words
 
 
 class Tagged:
-    """A sentence's answer: its tags, their probabilities, and its entities with theirs."""
+    """A tagged sentence: its tags, their probabilities, and its entities with theirs."""
 
     def __init__(self, tags: list[str], probabilities: list[float], entities: list[tuple[Span, float]]) -> None:
         self.tags = tags
@@ -31,7 +31,7 @@ class Tagged:
 
 
 class Records(Iterator[dict[str, Any]]):
-    """A record per sentence, in order, and what the sentences came in, for whoever writes them down."""
+    """A record per sentence, in order; `given` is the input, which `write_predictions` may need."""
 
     def __init__(self, model: Tagger, given: Input, lexicon: Lexicon, config: NerConfig, placement: Placement) -> None:
         self.given = given
@@ -55,25 +55,25 @@ def _tag(
 ) -> list[Tagged]:
     encoded = lexicon.encode(sentences)
     respell = lexicon.respell
-    found: list[Tagged | None] = [None] * len(encoded)
+    tagged_sentences: list[Tagged | None] = [None] * len(encoded)
     for rows, _, batch in evaluation_batches(encoded, config, placement):
         with placement.autocast():
             emissions = model(batch).float()
         mask = batch.mask
         best = model.decode(emissions, mask)
-        sure = model.probabilities(emissions, mask)
-        own = sure.gather(2, best.unsqueeze(-1)).squeeze(-1)
+        probabilities = model.probabilities(emissions, mask)
+        of_best = probabilities.gather(2, best.unsqueeze(-1)).squeeze(-1)
         names = [
             [lexicon.tags[tag] for tag in tags[:length]]
             for tags, length in zip(best.tolist(), batch.lengths.tolist(), strict=True)
         ]
         entities = [spans(tags) for tags in names]
         flat = _gathered(entities, names, lexicon.tags, best.device)
-        shares = _span_probabilities(model, emissions, mask, sure, entities, flat)
-        for row, tags, values, items in zip(rows, names, own.tolist(), entities, strict=True):
+        shares = _span_probabilities(model, emissions, mask, probabilities, entities, flat)
+        for row, tags, values, items in zip(rows, names, of_best.tolist(), entities, strict=True):
             scored = [(span, next(shares)) for span in items]
-            found[row] = Tagged(respell(tags), values[: len(tags)], scored)
-    return [tagged for tagged in found if tagged is not None]
+            tagged_sentences[row] = Tagged(respell(tags), values[: len(tags)], scored)
+    return [tagged for tagged in tagged_sentences if tagged is not None]
 
 
 class _Spans(NamedTuple):
@@ -86,7 +86,7 @@ class _Spans(NamedTuple):
 
 
 def _span_probabilities(
-    model: Tagger, emissions: Tensor, mask: Tensor, sure: Tensor, entities: list[list[Span]], found: _Spans
+    model: Tagger, emissions: Tensor, mask: Tensor, probabilities: Tensor, entities: list[list[Span]], flat: _Spans
 ) -> Iterator[float]:
     """Return p(exactly this entity) of all entities, sentence after sentence.
 
@@ -96,15 +96,19 @@ def _span_probabilities(
     if not any(entities):
         return iter(())
     if model.crf is not None:
-        return iter(model.crf.span_probabilities(emissions, mask, *found).tolist())
-    inside = found.tags >= 0
-    ends = found.starts + inside.sum(1)
-    last_place = sure.shape[1] - 1
-    places = (found.starts[:, None] + torch.arange(inside.shape[1], device=sure.device)).clamp(max=last_place)
-    own = sure[found.sentences[:, None], places].gather(2, found.tags.clamp(min=0).unsqueeze(-1)).squeeze(-1)
-    after = sure[found.sentences, ends.clamp(max=last_place)].gather(1, found.then_not.clamp(min=0)[:, None]).squeeze(1)
-    may_go_on = (found.then_not >= 0) & (ends < mask.sum(1)[found.sentences])
-    shares = own.masked_fill(~inside, 1.0).prod(1) * (1 - after.masked_fill(~may_go_on, 0.0))
+        return iter(model.crf.span_probabilities(emissions, mask, *flat).tolist())
+    inside = flat.tags >= 0
+    ends = flat.starts + inside.sum(1)
+    last = probabilities.shape[1] - 1
+    positions = (flat.starts[:, None] + torch.arange(inside.shape[1], device=probabilities.device)).clamp(max=last)
+    of_tags = (
+        probabilities[flat.sentences[:, None], positions].gather(2, flat.tags.clamp(min=0).unsqueeze(-1)).squeeze(-1)
+    )
+    after = (
+        probabilities[flat.sentences, ends.clamp(max=last)].gather(1, flat.then_not.clamp(min=0)[:, None]).squeeze(1)
+    )
+    may_continue = (flat.then_not >= 0) & (ends < mask.sum(1)[flat.sentences])
+    shares = of_tags.masked_fill(~inside, 1.0).prod(1) * (1 - after.masked_fill(~may_continue, 0.0))
     return iter(shares.tolist())
 
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 from torch import nn
 
 from normlab.data.text.vocabulary import SPECIAL
-from normlab.tasks.base import Evaluation, Placement, StepOutput, unwrapped
+from normlab.tasks.base import Evaluation, Placement, StepOutput, Task, unwrapped
 from normlab.tasks.ner.config import NerConfig
 from normlab.tasks.ner.data import NerData, prepare, steps_per_epoch, training_batches
 from normlab.tasks.ner.encoding import Batch, Lexicon
@@ -23,8 +23,8 @@ from normlab.tasks.ner.tagging import Records
 from normlab.tasks.ner.vectors import load_vectors
 
 
-class NerTask:
-    """See `normlab.tasks.base.Task`; every method is a pure function of its arguments."""
+class NerTask(Task):
+    """Tag the words of sentences with a BiLSTM; every method is a pure function of its arguments."""
 
     name = "ner"
     headline = "test/micro_f1"
@@ -86,9 +86,6 @@ class NerTask:
         assert batch.tags is not None
         losses = tagger.losses(model(batch).float(), batch.tags, batch.mask)
         return StepOutput(losses.mean(), len(batch.lengths))
-
-    def settle(self, model: nn.Module, data: Any, config: Any, placement: Placement) -> None:
-        """Do nothing: a tagger's state is complete after its last step."""
 
     def evaluate(
         self,

@@ -109,20 +109,20 @@ class Text2SqlConfig(TrainConfig):
     drop_table: float = option(0.3, "probability of hiding one table that the query does not need", ge=0, le=1)
 
     beam_size: int = option(
-        1, "hypotheses in the final evaluation and in predictions; 1 is greedy", untrained=True, ge=1
+        1, "hypotheses in the final evaluation and in predictions; 1 is greedy", inference_only=True, ge=1
     )
     length_penalty: float = option(
         0.0,
         "exponent of the length that divides a hypothesis' score",
-        untrained=True,
+        inference_only=True,
         ge=0,
         acts_with=Unless("beam_size", 1),
     )
-    max_actions: int = option(100, "longest query, in actions of the grammar", untrained=True, ge=5)
+    max_actions: int = option(100, "longest query, in actions of the grammar", inference_only=True, ge=5)
     execution_filter: bool = option(
         False,
         "take the first hypothesis that runs on the database",
-        untrained=True,
+        inference_only=True,
         acts_with=Unless("beam_size", 1),
     )
     monitor_rows: int = option(400, "validation questions decoded after each epoch", ge=1)

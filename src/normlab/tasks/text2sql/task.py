@@ -11,7 +11,7 @@ from torch import nn
 
 from normlab.data.text.vocabulary import SPECIAL
 from normlab.nn.word_embedding import WordEmbedding
-from normlab.tasks.base import Evaluation, Placement, StepOutput
+from normlab.tasks.base import Evaluation, Placement, StepOutput, Task
 from normlab.tasks.text2sql.config import Text2SqlConfig
 from normlab.tasks.text2sql.inputs.data import Text2SqlData, prepare, steps_per_epoch, training_batches, vector_source
 from normlab.tasks.text2sql.inputs.encoding import Batch
@@ -25,8 +25,8 @@ from normlab.tasks.text2sql.model.pretrained import PretrainedEncoder
 from normlab.tasks.text2sql.predictions import records, write_predictions
 
 
-class Text2SqlTask:
-    """See `normlab.tasks.base.Task`; every method is a pure function of its arguments."""
+class Text2SqlTask(Task):
+    """Translate questions about a database into SQL; every method is a pure function of its arguments."""
 
     name = "text2sql"
     headline = "test/exact_match"
@@ -62,9 +62,6 @@ class Text2SqlTask:
         scores = model(batch).float()
         losses = gold_losses(scores, batch, masked=config.mask_training, smoothing=config.label_smoothing)
         return StepOutput(losses.mean(), len(losses))
-
-    def settle(self, model: nn.Module, data: Any, config: Any, placement: Placement) -> None:
-        """Do nothing: the state is complete after the last step."""
 
     def evaluate(
         self,

@@ -1,4 +1,4 @@
-"""What the layers of an image network do over the epochs: percentiles, dead channels, gates."""
+"""Statistics of an image network's layers, measured after each epoch: percentiles, dead channels, gates."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Exact percentiles of a stream of values in half a megabyte, however long the stream.
 
-A bfloat16 has 65,536 values, so a table of how often each occurred holds all that a percentile needs, and no value
-is kept. What "exact" means here: the answers are those of `numpy.percentile`, with its linear interpolation between
+A bfloat16 has 65,536 values, so a table of how often each occurred suffices for percentiles, and no value is stored.
+"Exact" means: the results are those of `numpy.percentile`, with its linear interpolation between
 neighbouring order statistics, over all values *as bfloat16*. An activation that the network computed in bfloat16 is
-that very value. A float32 value is rounded first, to the nearest; rounding keeps the order, so every order statistic
+not changed. A float32 value is rounded first, to the nearest; rounding keeps the order, so every order statistic
 is the rounded one, off by at most 1/256 of itself (1e-38 and above).
 """
 
@@ -29,7 +29,7 @@ class PercentileSketch:
             sketch.update(layer(batch))
         low, high = sketch.percentiles([1, 99])
 
-    The table lies on the device of the first tensor; nothing but answers leaves it.
+    The table is on the device of the first tensor; only results are copied from it.
 
     Attributes:
         rounded: whether a tensor of another type than bfloat16 was rounded to it.

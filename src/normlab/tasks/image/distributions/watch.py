@@ -1,8 +1,8 @@
-"""Listen to every layer of a residual network while it is evaluated; keep tables, never activations.
+"""Statistics of every layer's output while a residual network is evaluated; activations are not stored.
 
-A layer is a convolution with its norm, its shortcut if there is one, and its ReLU: what is measured is what the next
-convolution reads. The norms run fused with their ReLU, so a hook on a norm would force the slow path. The same tensor
-passes the next module's door, and there we look at it: no value is copied and no path changes.
+A layer is a convolution with its norm, its shortcut if there is one, and its ReLU: its output is the input of the next
+convolution. The norms run fused with their ReLU, and a hook on a norm would prevent that. So the hooks are on the next
+module, whose input is the same tensor: nothing is copied, and the same kernels run.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from normlab.tasks.image.distributions.sketch import PercentileSketch
 
 
 class LayerWatch:
-    """Percentiles and dead channels of every layer's output over all that a network reads inside `with`.
+    """Percentiles and dead channels of every layer's output over all inputs of a network inside `with`.
 
         with LayerWatch(model, (1, 20, 80, 99)) as watch:
             for images in batches:
@@ -28,7 +28,7 @@ class LayerWatch:
         watch.summary()["stages.2.1.conv2"]["p99"]
 
     Args:
-        model: the network; it is evaluated as ever.
+        model: the network; its results do not change.
         levels: percentiles, whole numbers from 0 to 99.
     """
 
@@ -41,9 +41,9 @@ class LayerWatch:
         for layer, module, side in activation_points(self.model):
             update = self.sketches[layer].update
             if side == "input":
-                self._hooks.append(module.register_forward_pre_hook(_input_listener(update)))
+                self._hooks.append(module.register_forward_pre_hook(_input_hook(update)))
             else:
-                self._hooks.append(module.register_forward_hook(_output_listener(update)))
+                self._hooks.append(module.register_forward_hook(_output_hook(update)))
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -58,19 +58,19 @@ class LayerWatch:
         return dead / sum(widths.values())
 
     def summary(self) -> dict[str, dict[str, Any]]:
-        """Return layer -> {"p01", "p20", ..., "dead"}, and the gates where the norm has them.
+        """Return layer -> {"p01", "p20", ..., "dead"}, and the gates if the norm has them.
 
         A layer goes by its convolution's qualified name; "dead" is the share of its channels whose output was zero
         at every position of every image.
         """
-        found: dict[str, dict[str, Any]] = {}
+        by_layer: dict[str, dict[str, Any]] = {}
         for layer, sketch in self.sketches.items():
             values = sketch.percentiles(self.levels)
-            found[layer] = {f"p{level:02d}": value for level, value in zip(self.levels, values, strict=True)}
-            found[layer]["dead"] = sketch.dead_share
+            by_layer[layer] = {f"p{level:02d}": value for level, value in zip(self.levels, values, strict=True)}
+            by_layer[layer]["dead"] = sketch.dead_share
         for norm, gates in gate_histograms(self.model).items():
-            found[norm.replace("norm", "conv")] |= gates
-        return found
+            by_layer[norm.replace("norm", "conv")] |= gates
+        return by_layer
 
 
 def convolutions(model: ResNet) -> Iterator[tuple[str, nn.Conv2d]]:
@@ -79,7 +79,7 @@ def convolutions(model: ResNet) -> Iterator[tuple[str, nn.Conv2d]]:
 
 
 def activation_points(model: ResNet) -> Iterator[tuple[str, nn.Module, str]]:
-    """Yield (layer, module, "input" or "output"): where a layer's activations, after its ReLU, can be met."""
+    """Yield (layer, module, "input" or "output"): where a layer's output, after its ReLU, can be read."""
     yield "conv", model.stages, "input"
     for name, block in model.named_modules():
         if isinstance(block, ResidualBlock):
@@ -87,15 +87,15 @@ def activation_points(model: ResNet) -> Iterator[tuple[str, nn.Module, str]]:
             yield f"{name}.conv2", block, "output"
 
 
-def _input_listener(update: Any) -> Any:
-    def listen(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+def _input_hook(update: Any) -> Any:
+    def hook(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         update(inputs[0])
 
-    return listen
+    return hook
 
 
-def _output_listener(update: Any) -> Any:
-    def listen(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+def _output_hook(update: Any) -> Any:
+    def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         update(output)
 
-    return listen
+    return hook
