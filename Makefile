@@ -22,6 +22,7 @@ demo: setup
 
 docs: setup
 	$(BIN)/python tools/norm_pages.py
+	$(BIN)/python tools/claim_kinds.py
 	$(BIN)/python tools/performance_page.py
 
 # The tables for this machine; docs/performance.md stays as it is.

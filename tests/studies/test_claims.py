@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -11,8 +13,8 @@ from scipy import stats
 from synthetic_study import DIVERGED, WAITING, make_study
 
 from normlab.errors import UserError
-from normlab.studies.claims import judge, parse_claims
-from normlab.studies.claims.judge import RULES, verdict_by_interval
+from normlab.studies.claims import KINDS, Region, claim_kind, judge, parse_claims
+from normlab.studies.claims.judge import verdict_by_interval
 from normlab.studies.statistics import seeds_needed
 
 NORMS = ["batch", "torch_batch", "group", "none"]
@@ -269,6 +271,43 @@ def test_divergence_is_not_stable_and_counts_as_spreading(tmp_path):
     assert verdict_of(tmp_path / "2", gone, kind="spreads", a={"norm": "none"}, **OVER_TIME).kind == "confirmed"
 
 
+NEW_KIND = """
+from normlab.studies.claims import Region, claim_kind
+
+@claim_kind("slightly_better", states="0 < d < margin", needs=("a", "b"), margin_above=0, subject="{a} over {b}")
+def _slightly_better(margin):
+    return Region(0, margin)
+"""
+
+
+@pytest.fixture
+def slightly_better(tmp_path, monkeypatch):
+    """A kind of claim that a module of somebody else's registers."""
+    (tmp_path / "their_claims.py").write_text(NEW_KIND, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "their_claims", raising=False)
+    importlib.import_module("their_claims")
+    yield "slightly_better"
+    del KINDS["slightly_better"]
+
+
+def test_a_kind_is_added_by_one_decorated_function(settled, slightly_better):
+    claim = {**BETTER, "kind": slightly_better}
+    found = ask(settled, margin=0.05, **claim)
+    assert found.kind == "confirmed"
+    assert found.sentence.startswith("confirmed: batch over group: test/accuracy +3.0")
+    assert ask(settled, margin=0.02, **claim).kind == "refuted"
+    with pytest.raises(UserError, match=r"kind 'slightly_better' needs a margin above 0 \(0 < d < margin\)"):
+        ask(settled, **claim)
+    with pytest.raises(UserError, match="did you mean 'slightly_better'"):
+        ask(settled, margin=0.05, **{**claim, "kind": "slightly_bettr"})
+
+
+def test_a_registered_name_cannot_be_taken_again(slightly_better):
+    with pytest.raises(ValueError, match="claim kind 'slightly_better' is registered already"):
+        claim_kind(slightly_better, states="", needs=())(lambda margin: Region(0, margin))
+
+
 @pytest.mark.parametrize(
     "change, message",
     [
@@ -341,18 +380,18 @@ def test_on_the_border_of_a_claim_verdicts_are_wrong_as_rarely_as_promised(kind,
     """Where the true difference is the border itself, each verdict is an error: 2.5 % a side."""
     rng = np.random.default_rng(8)
     margin = abs(truth)
-    rule = RULES[kind](margin)
-    found = [verdict_by_interval(rule, rng.normal(truth, 0.004, 5).tolist(), 1) for _ in range(2000)]
+    region = KINDS[kind].region(margin)
+    found = [verdict_by_interval(region, rng.normal(truth, 0.004, 5).tolist(), 1) for _ in range(2000)]
     assert found.count("confirmed") / 2000 <= 0.035
     assert 0.015 <= found.count("refuted") / 2000 <= 0.035
 
 
 def test_a_true_claim_is_confirmed_more_often_with_more_seeds():
     rng = np.random.default_rng(9)
-    rule = RULES["equal"](0.01)
+    region = KINDS["equal"].region(0.01)
     shares = []
     for seeds in (3, 5, 8):
-        found = [verdict_by_interval(rule, rng.normal(0.0, 0.004, seeds).tolist(), 1) for _ in range(500)]
+        found = [verdict_by_interval(region, rng.normal(0.0, 0.004, seeds).tolist(), 1) for _ in range(500)]
         shares.append(found.count("confirmed") / 500)
     assert shares == sorted(shares)
     assert shares[-1] > 0.95

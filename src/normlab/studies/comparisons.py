@@ -26,7 +26,7 @@ class SchemeComparison:
         comparison: values minus reference over the seeds that finished in both; None if there are none.
         adjusted: interval and p-value after Holm's correction over all comparisons of the call; None if there is
             nothing to test.
-        lost: seeds in which only this side diverged; `reference_lost` only the reference.
+        diverged: number of seeds in which only this side diverged; `reference_diverged` only the reference.
         winner: "values", "reference", or None: not told apart.
         sentence: the outcome for a person.
     """
@@ -35,8 +35,8 @@ class SchemeComparison:
     reference: dict[str, Any]
     comparison: Comparison | None
     adjusted: Adjusted | None
-    lost: int
-    reference_lost: int
+    diverged: int
+    reference_diverged: int
     winner: str | None
     sentence: str
 
@@ -80,14 +80,14 @@ def _decide(pair: Pair, comparison: Comparison | None, adjusted: Adjusted | None
     winner = None
     if comparison is not None and adjusted is not None and adjusted.settled:
         winner = "values" if (comparison.difference.mean > 0) == higher_is_better(metric) else "reference"
-    if bool(pair.lost_a) != bool(pair.lost_b):
-        survivor = "reference" if pair.lost_a else "values"
+    if bool(pair.diverged_a) != bool(pair.diverged_b):
+        survivor = "reference" if pair.diverged_a else "values"
         winner = survivor if winner in (None, survivor) else None
-    elif pair.lost_a and pair.lost_b:
+    elif pair.diverged_a and pair.diverged_b:
         winner = None
     sentence = _sentence(pair, winner, adjusted)
     return SchemeComparison(
-        pair.values_a, pair.values_b, comparison, adjusted, pair.lost_a, pair.lost_b, winner, sentence
+        pair.values_a, pair.values_b, comparison, adjusted, pair.diverged_a, pair.diverged_b, winner, sentence
     )
 
 
@@ -95,7 +95,7 @@ def _sentence(pair: Pair, winner: str | None, adjusted: Adjusted | None) -> str:
     names = label_of(pair.values_a), label_of(pair.values_b)
     lost = [
         f"{name} diverged in {count} of {pair.planned} seeds"
-        for name, count in zip(names, (pair.lost_a, pair.lost_b), strict=True)
+        for name, count in zip(names, (pair.diverged_a, pair.diverged_b), strict=True)
         if count
     ]
     corrected = (

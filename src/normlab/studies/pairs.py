@@ -19,7 +19,7 @@ class Pair:
 
     Attributes:
         a: the metric over the seeds that finished on both sides, sorted by seed; `b` the other side's.
-        lost_a: seeds in which only a diverged; `lost_b` only b, `lost_both` both.
+        diverged_a: seeds in which only a diverged; `diverged_b` only b, `diverged_both` both.
         planned: seeds of the plan.
     """
 
@@ -27,9 +27,9 @@ class Pair:
     values_b: dict[str, Any]
     a: list[float]
     b: list[float]
-    lost_a: int
-    lost_b: int
-    lost_both: int
+    diverged_a: int
+    diverged_b: int
+    diverged_both: int
     planned: int
 
 

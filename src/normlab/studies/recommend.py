@@ -203,7 +203,7 @@ def _open_ones(found: list[SchemeComparison], scheme: str, place: str) -> list[s
 
 def _speaks(each: SchemeComparison) -> bool:
     paired = each.comparison.n if each.comparison else 0
-    return paired > 1 or each.lost > 0 or each.reference_lost > 0
+    return paired > 1 or each.diverged > 0 or each.reference_diverged > 0
 
 
 def _gain(each: SchemeComparison) -> float:
