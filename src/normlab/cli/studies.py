@@ -12,6 +12,7 @@ from typing import Any
 
 from normlab.cli.parser import Parser, add_fields, add_verb, at_least, field_values, given_option, no_action, wants_help
 from normlab.errors import UserError
+from normlab.runs import RunState
 from normlab.runs.atomic import write_text
 from normlab.yaml_file import parse_yaml
 
@@ -192,8 +193,7 @@ def _study_run(options: argparse.Namespace) -> int:
 def _tell_what_is_left(study: Any) -> int:
     """Say which cells are not over though the run is: another process has them, or had them. Return the exit code."""
     others = study.trained_elsewhere()
-    over = ("finished", "diverged", "pruned", "failed", "running")
-    open_cells = [cell for cell in study.cells if cell.state not in over]
+    open_cells = [cell for cell in study.cells if not (cell.state.is_over or cell.state is RunState.RUNNING)]
     if others:
         line = "1 cell is" if len(others) == 1 else f"{len(others)} cells are"
         pid = others[0].writer().get("pid", "?")
@@ -214,7 +214,7 @@ def _show_study(study: Any, *, as_json: bool, out: Path | None = None) -> int:
 
     study = _readable(study)
     report = write_report([study], out or study.path / "report.html")
-    failed = [cell.name for cell in study.cells if cell.state == "failed"]
+    failed = [cell.name for cell in study.cells if cell.state is RunState.FAILED]
     _warn_of_mixed_versions(study)
     _warn_of_wrong_claims(study)
     if as_json:
@@ -244,7 +244,7 @@ def _study_status(options: argparse.Namespace) -> int:
         return 0
     width = max((len(row["name"]) for row in rows), default=0)
     for row in rows:
-        place = f"  on {row.get('host', '?')}, pid {row.get('pid')}" if row["state"] == "running" else ""
+        place = f"  on {row.get('host', '?')}, pid {row.get('pid')}" if row["state"] == RunState.RUNNING else ""
         print(f"{row['name'].ljust(width)}  {row['state']:<11}  {row['epochs']:>4} epochs{place}")
     return 0
 

@@ -40,7 +40,7 @@ from normlab.engine.tally import Tally
 from normlab.engine.together import finish
 from normlab.errors import UserError
 from normlab.metrics import refuse_as_monitor
-from normlab.runs import RunFolder
+from normlab.runs import RunFolder, RunState
 from normlab.tasks.base import Task
 
 Prune = Callable[[Mapping[str, Any]], bool]  # asked with an epoch's record; True ends the run as "pruned"
@@ -81,17 +81,17 @@ def running(
     with folder:
         if folder.done:
             return folder.result()
-        folder.set_status("running")
+        folder.set_status(RunState.RUNNING)
         try:
             training = Training(task, config, folder, Progress(folder, quiet=quiet), crew or Crew())
             result = yield from training.run(prune)
         except KeyboardInterrupt:
-            folder.set_status("interrupted")
+            folder.set_status(RunState.INTERRUPTED)
             raise
         except Exception as error:
             with suppress(OSError):  # a full disk takes no words about itself
                 folder.log(traceback.format_exc())
-                folder.set_status("failed", error=f"{type(error).__name__}: {error}")
+                folder.set_status(RunState.FAILED, error=f"{type(error).__name__}: {error}")
             raise
         folder.finish(result)
         return result
@@ -140,7 +140,7 @@ class Training:
                     self.progress.say(f"pruned after epoch {self.counters.epoch}")
                     self.crew.dismiss()
                     self.scalars.close({}, self.counters.epoch)
-                    return self._result(final, None, state="pruned")
+                    return self._result(final, None, state=RunState.PRUNED)
                 yield from self.run_epoch()
             if reason := self.counters.reason_to_stop(self.config, self.monitor):
                 self.progress.say(reason)
@@ -152,7 +152,7 @@ class Training:
             self.progress.say(f"diverged: {error}")
             diverged = {"epoch": error.epoch, "step": error.step, "reason": str(error)}
         self.scalars.close(final["metrics"], self.counters.epoch)
-        return self._result(final, diverged, state="diverged" if diverged else "finished")
+        return self._result(final, diverged, state=RunState.DIVERGED if diverged else RunState.FINISHED)
 
     def run_epoch(self) -> Generator[None, None, None]:
         """Train one epoch, measure it, and save where we stand."""
@@ -255,7 +255,7 @@ class Training:
         self.progress.say(f"resuming after epoch {counters.epoch}")
         return counters
 
-    def _result(self, final: dict[str, Any], diverged: dict[str, Any] | None, *, state: str) -> dict[str, Any]:
+    def _result(self, final: dict[str, Any], diverged: dict[str, Any] | None, *, state: RunState) -> dict[str, Any]:
         counters, device = self.counters, self.placement.device
         records = self.folder.metrics()
         speeds = {

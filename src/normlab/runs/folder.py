@@ -48,6 +48,7 @@ from normlab.runs.schema import (
     Status,
     checked,
 )
+from normlab.runs.states import RunState
 
 _FIRST_FILES = (
     "config.yaml",
@@ -88,7 +89,7 @@ class RunFolder:
         try:
             with folder:
                 write_json(folder.path / "environment.json", describe_environment())
-                folder.set_status("created")
+                folder.set_status(RunState.CREATED)
                 write_text(folder.path / "config.yaml", f"task: {task}\n{config.to_yaml()}")
         except BaseException:
             folder.withdraw()
@@ -141,11 +142,12 @@ class RunFolder:
         return self._read("card.json", Card, default={})
 
     def status(self) -> dict[str, Any]:
-        """Return {"state": ..., "time": ...}; a "running" whose writer is gone reads as "interrupted"."""
-        status = self._read("status.json", Status, default={"state": "created"})
-        if status["state"] == "running" and not self._lock.held_by_someone():
-            return {**status, "state": "interrupted"}
-        return status
+        """Return {"state": ..., "time": ...}; "running" without a process that has the lock reads as "interrupted"."""
+        status = self._read("status.json", Status, default={"state": RunState.CREATED})
+        state = RunState(status["state"])
+        if state is RunState.RUNNING and not self._lock.held_by_someone():
+            state = RunState.INTERRUPTED
+        return {**status, "state": state}
 
     def result(self) -> dict[str, Any]:
         """Return the final result; raise `UserError` if the run is not done."""
@@ -178,10 +180,10 @@ class RunFolder:
 
     # What the writer does
 
-    def set_status(self, state: str, **details: Any) -> None:
+    def set_status(self, state: RunState | str, **details: Any) -> None:
         """Record the state, when it began (seconds since 1970), and which process of which machine says so."""
         writer = {"host": platform.node(), "pid": os.getpid()}
-        write_json(self.path / "status.json", {"state": state, "time": time.time(), **writer, **details})
+        write_json(self.path / "status.json", {"state": RunState(state), "time": time.time(), **writer, **details})
 
     def write_card(self, card: Mapping[str, Any]) -> None:
         """Record what the model needs to be used."""

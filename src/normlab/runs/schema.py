@@ -6,27 +6,15 @@ one adds passes; a file of a newer *schema* is refused, because known keys may t
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from normlab.errors import UserError, shortened
+from normlab.runs.states import RunState
 from normlab.runs.tables import Count, Number, Part, Tables
 
 RESULT_SCHEMA = 1  # of result.json, written as "schema"; 0 are the results from before it was
-
-
-class RunState(StrEnum):
-    """Where a run stands."""
-
-    CREATED = "created"
-    RUNNING = "running"
-    INTERRUPTED = "interrupted"
-    FAILED = "failed"
-    FINISHED = "finished"
-    DIVERGED = "diverged"
-    PRUNED = "pruned"
 
 
 class Record(dict[str, Any]):
@@ -46,6 +34,18 @@ class Record(dict[str, Any]):
 _FIX = "the file was edited or damaged; restore it, or train again"
 
 
+_WRITTEN = [state.value for state in RunState if state is not RunState.WAITING]
+
+
+def _written(state: Any) -> RunState:
+    if state not in _WRITTEN:
+        raise ValueError(f"should be {', '.join(map(repr, _WRITTEN[:-1]))} or {_WRITTEN[-1]!r}")
+    return RunState(state)
+
+
+State = Annotated[RunState, BeforeValidator(_written)]
+
+
 class Diverged(Part):
     """Where a run diverged."""
 
@@ -57,7 +57,7 @@ class Diverged(Part):
 class Result(Part):
     """result.json."""
 
-    state: Annotated[RunState, Field(strict=False)]
+    state: State
     headline: str
     metrics: dict[str, float]
     schema_version: Annotated[int, Field(alias="schema", ge=0)] = 0
@@ -119,7 +119,7 @@ class Environment(Part):
 class Status(Part):
     """status.json."""
 
-    state: Annotated[RunState, Field(strict=False)]
+    state: State
     time: float = 0.0
     host: str = ""
     pid: int = 0

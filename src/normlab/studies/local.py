@@ -10,22 +10,31 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from normlab.config import TrainConfig
 from normlab.errors import UserError
-from normlab.runs import RunFolder
+from normlab.runs import RunFolder, RunState
 from normlab.runs.lock import FolderBusyError
 from normlab.studies.plan import Cell
 from normlab.studies.supervisor import Died, Job, run_jobs
+
+
+class NotTrained(StrEnum):
+    """Why a cell was not trained here, in place of a run's state."""
+
+    BUSY = "busy"  # another process trains it
+    REFUSED = "refused"  # the run cannot begin on this machine: no data, no such device
+    UNFIT = "unfit"  # the machine cannot take any cell: it has another version of normlab, or none
 
 
 @dataclass(frozen=True)
 class Outcome:
     """How a cell ended."""
 
-    state: str  # finished, diverged, pruned, failed, busy (another process trains it)
+    state: str  # a `RunState` in which a run is over, or `NotTrained`
     line: str  # for people: the headline metric, or the error
     seconds: float
 
@@ -59,7 +68,7 @@ def run_local(
     outcomes: list[Outcome] = []
 
     def ended(number: int, value: Any, seconds: float) -> None:
-        told = [("failed", str(value))] * len(groups[number]) if isinstance(value, Died) else value
+        told = [(RunState.FAILED, str(value))] * len(groups[number]) if isinstance(value, Died) else value
         for cell, (state, line) in zip(groups[number], told, strict=True):
             outcomes.append(Outcome(state, line, seconds))
             say(f"[{len(outcomes)}/{len(cells)}] {cell.name}  {state}  {line}  ({seconds:.0f} s)")
@@ -142,16 +151,16 @@ def _folder(path: Path, config: TrainConfig, task: str) -> RunFolder:
 
 def _failure(error: Exception, path: Path) -> tuple[str, str]:
     if isinstance(error, FolderBusyError):
-        return "busy", f"another process (pid {error.holder}) trains it"
+        return NotTrained.BUSY, f"another process (pid {error.holder}) trains it"
     if isinstance(error, UserError):
-        return "failed", str(error)
-    return "failed", f"{type(error).__name__}: {error} (see {path / 'log.txt'})"
+        return RunState.FAILED, str(error)
+    return RunState.FAILED, f"{type(error).__name__}: {error} (see {path / 'log.txt'})"
 
 
 def _told(result: Mapping[str, Any]) -> tuple[str, str]:
-    if result["state"] == "diverged":
-        return "diverged", result["diverged"]["reason"]
-    if result["state"] == "pruned":
-        return "pruned", f"after epoch {result['epochs']}"
+    if result["state"] == RunState.DIVERGED:
+        return RunState.DIVERGED, result["diverged"]["reason"]
+    if result["state"] == RunState.PRUNED:
+        return RunState.PRUNED, f"after epoch {result['epochs']}"
     headline = result["headline"]
-    return "finished", f"{headline} {result['metrics'][headline]:.4f}"
+    return RunState.FINISHED, f"{headline} {result['metrics'][headline]:.4f}"

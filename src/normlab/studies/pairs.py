@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from normlab.runs import RunState
 from normlab.studies.study import Study
 from normlab.studies.tables import cells_with, final_value
 
@@ -47,8 +48,8 @@ def pair_up(study: Study, values_a: Mapping[str, Any], values_b: Mapping[str, An
         dict(values_b),
         [a for a, _ in both],
         [b for _, b in both],
-        states.count(("diverged", "finished")),
-        states.count(("finished", "diverged")),
-        states.count(("diverged", "diverged")),
+        states.count((RunState.DIVERGED, RunState.FINISHED)),
+        states.count((RunState.FINISHED, RunState.DIVERGED)),
+        states.count((RunState.DIVERGED, RunState.DIVERGED)),
         len(shared),
     )

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from normlab.config import TrainConfig, affects_result
 from normlab.errors import UserError
+from normlab.runs import RunState
 from normlab.runs.archive import is_archive, unpack_study
 from normlab.runs.atomic import write_json, write_text
 from normlab.studies.cluster import ClusterOptions, run_on_ray
@@ -161,7 +162,7 @@ def _recorded_threads(folder: Path) -> tuple[int | None, bool]:
     if not (folder / "study.json").exists():
         return None, False
     study = Study.open(folder)
-    begun = [cell for cell in study.cells if cell.state != "waiting"]
+    begun = [cell for cell in study.cells if cell.state is not RunState.WAITING]
     numbers = {cell.folder.config().get("threads") for cell in begun}  # a plan of an older version says nothing
     return study.threads or (numbers.pop() if len(numbers) == 1 else None), bool(begun)
 
@@ -233,7 +234,7 @@ def _refuse_other_plan(plan: Plan, study: Study) -> None:
     planned = {cell.name: cell for cell in plan.cells}
     drawn = list(plan.search.space) if plan.search else []
     for cell in study.cells:
-        if cell.state == "waiting":
+        if cell.state is RunState.WAITING:
             continue
         place = f"{study.path}: cell {cell.name} was trained"
         if cell.name not in planned:

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from normlab.errors import UserError
 from normlab.json_file import read_json
-from normlab.runs import RunFolder
+from normlab.runs import RunFolder, RunState
 from normlab.runs.archive import is_archive, opened
 from normlab.runs.cache_folders import writable_folder
 from normlab.runs.schema import checked
@@ -42,15 +42,17 @@ class StudyCell:
         return self._read.get("result")
 
     @property
-    def state(self) -> str:
-        """One of: waiting, created, running, interrupted, failed, finished, diverged, pruned."""
+    def state(self) -> RunState:
+        """Where it stands: what its result says, else its status; waiting without a run folder."""
         if self.result is not None:
-            return str(self.result["state"])
-        return self.folder.status()["state"] if (self.folder.path / "config.yaml").exists() else "waiting"
+            return RunState(self.result["state"])
+        if not (self.folder.path / "config.yaml").exists():
+            return RunState.WAITING
+        return RunState(self.folder.status()["state"])
 
     def check(self) -> None:
         """Read every file once; raise `UserError` naming one that is damaged."""
-        if self.state == "waiting":
+        if self.state is RunState.WAITING:
             return
         folder = self.folder
         for read in (folder.status, folder.config, folder.card, folder.environment, folder.metrics, folder.layers):
@@ -138,7 +140,7 @@ class Study:
 
     def trained_elsewhere(self) -> list[StudyCell]:
         """Return the cells that a process is training now."""
-        return [cell for cell in self.cells if cell.state == "running"]
+        return [cell for cell in self.cells if cell.state is RunState.RUNNING]
 
     def finished(self) -> Iterator[StudyCell]:
         """Yield the cells that have a result, diverged ones included."""
@@ -149,7 +151,7 @@ class Study:
 
         Where files lie is no setting, so a plan cannot tell; comparisons between such cells compare the files too.
         """
-        cards = [(cell, cell.folder.card()) for cell in self.cells if cell.state != "waiting"]
+        cards = [(cell, cell.folder.card()) for cell in self.cells if cell.state is not RunState.WAITING]
         seen: dict[str, Counter[str]] = {}
         for _, card in cards:
             data = {"data": card["fingerprint"]} if "fingerprint" in card else {}

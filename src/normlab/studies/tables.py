@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from normlab.metrics import higher_is_better, is_fraction
+from normlab.runs import RunState
 from normlab.studies.statistics import Interval, mean_interval
 from normlab.studies.study import Study, StudyCell
 
@@ -88,7 +89,7 @@ def cells_with(study: Study, values: Values) -> list[StudyCell]:
 def final_value(cell: StudyCell, metric: str) -> float | None:
     """Return a finished cell's number; None if it is unfinished, diverged, or lacks a finite value."""
     result = cell.result
-    if result is None or result["state"] != "finished":
+    if result is None or result["state"] != RunState.FINISHED:
         return None
     value = result["metrics"].get(metric, result.get(metric))
     return float(value) if _is_number(value) and math.isfinite(value) else None
@@ -115,7 +116,7 @@ def known_metrics(study: Study) -> tuple[set[str], set[str]]:
     epochs: set[str] = set()
     for cell in study.finished():
         result = cell.result or {}
-        if result.get("state") == "finished":
+        if result["state"] == RunState.FINISHED:
             finals |= set(result["metrics"]) | {name for name, value in result.items() if _is_number(value)}
             epochs |= {name for record in cell.folder.metrics()[:1] for name in record}
     return finals, epochs
@@ -130,7 +131,7 @@ def label_of(values: Values) -> str:
 def _row(values: dict[str, Any], cells: list[StudyCell], metrics: list[str]) -> Row:
     states = [cell.state for cell in cells]
     intervals = {metric: _interval(_by_seed(cells, metric)) for metric in metrics}
-    counts = {state: states.count(state) for state in ("finished", "diverged", "failed")}
+    counts = {state.value: states.count(state) for state in (RunState.FINISHED, RunState.DIVERGED, RunState.FAILED)}
     return Row(values, label_of(values), len(cells), metrics=intervals, **counts)
 
 

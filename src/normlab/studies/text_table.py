@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from normlab.metrics import is_fraction
+from normlab.runs import RunState
 from normlab.studies.statistics import Interval
 from normlab.studies.study import Study
 from normlab.studies.tables import Row, study_table
@@ -57,7 +58,8 @@ def _line(row: Row, metrics: list[str]) -> list[str]:
 
 def _runs(row: Row) -> str:
     parts = [f"{row.finished}/{row.n}"]
-    parts += [f"{count} {state}" for state, count in (("diverged", row.diverged), ("failed", row.failed)) if count]
+    counts = {RunState.DIVERGED: row.diverged, RunState.FAILED: row.failed}
+    parts += [f"{count} {state}" for state, count in counts.items() if count]
     return ", ".join(parts)
 
 

@@ -23,6 +23,7 @@ from normlab.config import Config, option
 from normlab.errors import UserError, did_you_mean
 from normlab.metrics import higher_is_better
 from normlab.norms import NORMS
+from normlab.runs import RunState
 from normlab.studies.claims.kinds import KINDS, ClaimKind
 from normlab.studies.study import Study
 from normlab.studies.tables import axis_values, known_metrics
@@ -101,7 +102,7 @@ def _has_results(study: Study, claim: Claim) -> bool:
     """Say whether a cell of the claim's first side is finished; until then its metrics are not known."""
     sides = [*claim.a.items(), *claim.where.items()]
     return any(
-        cell.state == "finished" and all(cell.values.get(axis) in values for axis, values in sides)
+        cell.state is RunState.FINISHED and all(cell.values.get(axis) in values for axis, values in sides)
         for cell in study.finished()
     )
 

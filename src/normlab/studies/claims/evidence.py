@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from normlab.metrics import has_direction, sign
+from normlab.runs import RunState
 from normlab.studies.claims.claim import Claim
 from normlab.studies.pairs import pair_up
 from normlab.studies.statistics import paired_differences
@@ -72,8 +73,8 @@ def _paired(study: Study, values_a: Values, values_b: Values, metric: str) -> Ev
 
 def _over_time(study: Study, values: Values, metric: str) -> Evidence:
     cells = [cell for cell in cells_with(study, values) if cell.result is not None]
-    diverged = sum(cell.state == "diverged" for cell in cells)
-    growth = [_log_growth(cell, metric) for cell in cells if cell.state != "diverged"]
+    diverged = sum(cell.state is RunState.DIVERGED for cell in cells)
+    growth = [_log_growth(cell, metric) for cell in cells if cell.state is not RunState.DIVERGED]
     planned = len(cells_with(study, values))
     return Evidence(
         _labels(study, values, values)[0], "", [g for g in growth if g is not None], diverged, 0, 0, planned

@@ -19,13 +19,13 @@ from typing import Any, Literal
 
 from normlab.config import TrainConfig
 from normlab.errors import UserError
-from normlab.runs import RunFolder
+from normlab.runs import RunFolder, RunState
 from normlab.runs.atomic import write_text
 from normlab.runs.parcel import pack, unpack
 from normlab.studies.cluster.connection import CONNECT, connected
 from normlab.studies.cluster.node import TOKEN_FILE, Order
 from normlab.studies.cluster.pieces import entry, new_mailbox
-from normlab.studies.local import Outcome
+from normlab.studies.local import NotTrained, Outcome
 from normlab.studies.plan import Cell
 from normlab.version import __version__
 
@@ -229,15 +229,15 @@ class _Dispatch:
             return
         node, line = answer["node"], f"{answer['host']}: {answer['line']}"
         match answer["state"]:
-            case "unfit":
+            case NotTrained.UNFIT:
                 self._announce(node, line)
                 self.waiting.append(errand)
-            case "refused":
+            case NotTrained.REFUSED:
                 errand.refused_by.add(node)
                 errand.line = line
                 self.say(f"{errand.cell.name}: {line}; trying another machine")
                 self.waiting.append(errand)
-            case "busy":
+            case NotTrained.BUSY:
                 self._wait_for_the_lost_process(errand, line)
             case state:
                 unpack(answer["parcel"], self.folder / errand.cell.name)
@@ -285,8 +285,8 @@ class _Dispatch:
             folder = RunFolder(path) if begun else RunFolder.create(path, errand.cell.config, self.task)
             with folder:
                 folder.log(line)
-                folder.set_status("failed", error=line)
-        self._end(errand, Outcome("failed", line, 0.0))
+                folder.set_status(RunState.FAILED, error=line)
+        self._end(errand, Outcome(RunState.FAILED, line, 0.0))
 
     def _end(self, errand: _Errand, outcome: Outcome) -> None:
         self.outcomes.append(outcome)
@@ -313,7 +313,7 @@ class _Dispatch:
                 errand.folder = RunFolder(self.folder / name).__enter__()
             unpack(parcel, self.folder / name)
 
-    def _release(self, errand: _Errand, state: str = "") -> None:
+    def _release(self, errand: _Errand, state: RunState | None = None) -> None:
         if errand.folder is not None:
             if state:
                 errand.folder.set_status(state)
@@ -333,7 +333,7 @@ class _Dispatch:
             self.ray.cancel(ref, force=True)
         self._take_mail()
         for errand in self.running.values():
-            self._release(errand, "interrupted")
+            self._release(errand, RunState.INTERRUPTED)
         self.running.clear()
 
 

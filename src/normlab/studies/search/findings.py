@@ -15,11 +15,10 @@ from typing import Any
 
 from normlab.errors import UserError
 from normlab.metrics import higher_is_better, sign
+from normlab.runs import RunState
 from normlab.studies.search_settings import TRIAL, Search
 from normlab.studies.study import Study, StudyCell
 from normlab.studies.tables import final_value, label_of
-
-OPEN_STATES = ("waiting", "created", "running", "interrupted")
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class Trial:
     name: str
     settings: dict[str, Any]
     cells: list[StudyCell]
-    state: str
+    state: RunState
     score: float | None
     last: float | None
     epochs: int
@@ -55,7 +54,7 @@ class SchemeSearch:
     @property
     def over(self) -> bool:
         """True if no trial waits or runs; failed ones are over until they are run again."""
-        return all(trial.state not in OPEN_STATES for trial in self.trials)
+        return all(trial.state.is_over for trial in self.trials)
 
     def count(self, state: str) -> int:
         """Return how many trials ended, or stand, in a state."""
@@ -127,19 +126,32 @@ def position(search: Search, name: str, value: Any) -> float:
     return (scale(value) - scale(found.low)) / (scale(found.high) - scale(found.low))
 
 
+# A trial of several seeds is in the first of these states in which one of its cells is.
+_PRECEDENCE = (
+    RunState.WAITING,
+    RunState.CREATED,
+    RunState.RUNNING,
+    RunState.INTERRUPTED,
+    RunState.FAILED,
+    RunState.DIVERGED,
+    RunState.PRUNED,
+    RunState.FINISHED,
+)
+
+
 def _read_trial(search: Search, values: Mapping[str, Any], cells: list[StudyCell]) -> Trial:
     states = [cell.state for cell in cells]
-    state = next((s for s in (*OPEN_STATES, "failed", "diverged", "pruned") if s in states), "finished")
+    state = next(state for state in _PRECEDENCE if state in states)
     scores = [value for cell in cells if (value := final_value(cell, search.objective)) is not None]
-    records = [cell.folder.metrics() if cell.state != "waiting" else [] for cell in cells]
+    records = [cell.folder.metrics() if cell.state is not RunState.WAITING else [] for cell in cells]
     name = str(values[TRIAL]) if TRIAL in values else ", ".join(str(values[name]) for name in search.settings)
     return Trial(
         name,
         _settings(search, values, cells),
         cells,
         state,
-        statistics.fmean(scores) if state == "finished" and len(scores) == len(cells) else None,
-        _last(records, search.objective) if state == "pruned" else None,
+        statistics.fmean(scores) if state is RunState.FINISHED and len(scores) == len(cells) else None,
+        _last(records, search.objective) if state is RunState.PRUNED else None,
         sum(len(found) for found in records),
         sum(record.get("seconds", 0.0) for found in records for record in found),
     )
@@ -148,7 +160,7 @@ def _read_trial(search: Search, values: Mapping[str, Any], cells: list[StudyCell
 def _settings(search: Search, values: Mapping[str, Any], cells: list[StudyCell]) -> dict[str, Any]:
     if search.grid:
         return {name: values[name] for name in search.settings}
-    begun = [cell for cell in cells if cell.state != "waiting"]
+    begun = [cell for cell in cells if cell.state is not RunState.WAITING]
     config = begun[0].folder.config() if begun else {}
     return {name: config[name] for name in search.settings if name in config}
 

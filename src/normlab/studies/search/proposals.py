@@ -21,7 +21,7 @@ from typing import Any
 from normlab.config import TrainConfig
 from normlab.errors import UserError
 from normlab.metrics import higher_is_better
-from normlab.runs import RunFolder
+from normlab.runs import RunFolder, RunState
 from normlab.studies.local import train_cell
 from normlab.studies.plan import Plan
 from normlab.studies.search_settings import TRIAL, Range, Search
@@ -78,11 +78,11 @@ class Proposals:
         trial = self._claim(study, number, path, type(config))
         config = config.with_values("search", **trial.params)
         state, line = train_cell(task, config, path, prune=lambda record: self._falls_behind(trial, record))
-        if state == "finished":
+        if state == RunState.FINISHED:
             value = RunFolder(path).result()["metrics"][self.search.objective]
             study.tell(trial, value, skip_if_finished=True)
             line = f"{self.search.objective} {value:.4f}"
-        elif state in ("pruned", "diverged"):  # both tell the sampler: not here
+        elif state in (RunState.PRUNED, RunState.DIVERGED):  # both teach the sampler to look elsewhere
             study.tell(trial, state=optuna.trial.TrialState.PRUNED, skip_if_finished=True)
         shown = ", ".join(f"{name} {_shown(value)}" for name, value in trial.params.items())
         return state, f"{line} at {shown}"

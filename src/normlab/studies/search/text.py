@@ -6,11 +6,12 @@ import statistics
 from typing import Any
 
 from normlab.metrics import is_fraction
+from normlab.runs import RunState
 from normlab.studies.search.findings import SchemeSearch, at_edge, read_schemes, search_of
 from normlab.studies.search.winners import read_tested
 from normlab.studies.study import Study
 
-STATES = ("finished", "pruned", "diverged", "failed")
+STATES = (RunState.FINISHED, RunState.PRUNED, RunState.DIVERGED, RunState.FAILED)
 
 
 def search_values(study: Study) -> list[dict[str, Any]]:
@@ -24,7 +25,7 @@ def search_values(study: Study) -> list[dict[str, Any]]:
                 "values": scheme.values,
                 "label": scheme.label,
                 "trials": len(scheme.trials),
-                **{state: scheme.count(state) for state in STATES},
+                **{state.value: scheme.count(state) for state in STATES},
                 "best": None if best is None else best.settings,
                 "runs": [] if best is None else [cell.name for cell in best.cells],
                 "objective": search.objective,
