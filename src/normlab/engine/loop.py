@@ -41,6 +41,7 @@ from normlab.engine.together import finish
 from normlab.errors import UserError
 from normlab.metrics import refuse_as_monitor
 from normlab.runs import RunFolder, RunState
+from normlab.runs.result import Divergence, RunResult
 from normlab.tasks.base import Task
 
 Prune = Callable[[Mapping[str, Any]], bool]  # asked with an epoch's record; True ends the run as "pruned"
@@ -150,7 +151,7 @@ class Training:
         except DivergedError as error:
             self.crew.dismiss()
             self.progress.say(f"diverged: {error}")
-            diverged = {"epoch": error.epoch, "step": error.step, "reason": str(error)}
+            diverged = Divergence(epoch=error.epoch, step=error.step, reason=str(error))
         self.scalars.close(final["metrics"], self.counters.epoch)
         return self._result(final, diverged, state=RunState.DIVERGED if diverged else RunState.FINISHED)
 
@@ -255,7 +256,7 @@ class Training:
         self.progress.say(f"resuming after epoch {counters.epoch}")
         return counters
 
-    def _result(self, final: dict[str, Any], diverged: dict[str, Any] | None, *, state: RunState) -> dict[str, Any]:
+    def _result(self, final: dict[str, Any], diverged: Divergence | None, *, state: RunState) -> dict[str, Any]:
         counters, device = self.counters, self.placement.device
         records = self.folder.metrics()
         speeds = {
@@ -266,26 +267,27 @@ class Training:
             )
             if records
         }
-        return {
-            "state": state,
-            "task": self.task.name,
-            "headline": measured_headline(self.task.headline, final["metrics"]),
-            **final,
-            "diverged": diverged,
-            "epochs": counters.epoch,
-            "steps": counters.step,
-            "best_epoch": counters.best_epoch,
-            "stopped_early": diverged is None and counters.epoch < self.config.epochs,
-            "parameters": sum(p.numel() for p in self.model.parameters() if p.requires_grad),
-            "sizes": dict(self.data.sizes),
-            "config_hash": config_hash(self.config),
-            "data_fingerprint": self.data.fingerprint,
-            "fingerprints": self.data.card.get("fingerprints", {}),
-            "precision": self.placement.precision,
-            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-            "threads": torch.get_num_threads(),
-            "processes": self.crew.size,
-            "peak_memory_mib": self.memory.mib(),
-            "seconds": counters.seconds,
+        return RunResult(
+            state=state,
+            task=self.task.name,
+            headline=measured_headline(self.task.headline, final["metrics"]),
+            metrics=final["metrics"],
+            tables=final["tables"],
+            diverged=diverged,
+            epochs=counters.epoch,
+            steps=counters.step,
+            best_epoch=counters.best_epoch,
+            stopped_early=diverged is None and counters.epoch < self.config.epochs,
+            parameters=sum(p.numel() for p in self.model.parameters() if p.requires_grad),
+            sizes=dict(self.data.sizes),
+            config_hash=config_hash(self.config),
+            data_fingerprint=self.data.fingerprint,
+            fingerprints=self.data.card.get("fingerprints", {}),
+            precision=self.placement.precision,
+            device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+            threads=torch.get_num_threads(),
+            processes=self.crew.size,
+            peak_memory_mib=self.memory.mib(),
+            seconds=counters.seconds,
             **speeds,
-        }
+        ).values()

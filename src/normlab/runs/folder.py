@@ -37,8 +37,8 @@ from normlab.json_file import read_json, read_json_lines
 from normlab.runs.atomic import appending, write_json, write_text
 from normlab.runs.environment import describe_environment
 from normlab.runs.lock import FolderLock
+from normlab.runs.result import RESULT_SCHEMA
 from normlab.runs.schema import (
-    RESULT_SCHEMA,
     Card,
     Environment,
     EpochOnly,
