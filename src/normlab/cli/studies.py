@@ -210,7 +210,7 @@ def _tell_what_is_left(study: Any) -> int:
 def _show_study(study: Any, *, as_json: bool, out: Path | None = None) -> int:
     """Print a study's table and write its report; fail if no cell has a result."""
     from normlab.report import write_report
-    from normlab.studies.text_table import as_text, as_values
+    from normlab.studies.text_table import as_text
 
     study = _readable(study)
     report = write_report([study], out or study.path / "report.html")
@@ -218,7 +218,7 @@ def _show_study(study: Any, *, as_json: bool, out: Path | None = None) -> int:
     _warn_of_mixed_versions(study)
     _warn_of_wrong_claims(study)
     if as_json:
-        print(json.dumps({"study": str(study.path), "report": str(report), "failed": failed, "rows": as_values(study)}))
+        print(json.dumps({"study": str(study.path), "report": str(report), "failed": failed, "rows": study.table()}))
     else:
         print(as_text(study))
         print(f"report: {report}")

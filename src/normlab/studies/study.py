@@ -138,6 +138,17 @@ class Study:
             raise UserError(left_out[0])
         return replace(self, cells=cells, left_out=left_out)
 
+    def table(self) -> list[dict[str, Any]]:
+        """Return a row per combination of axis values, seeds together, as plain values.
+
+        A row has "values", "label", the counts "n", "finished", "diverged", "failed", and "metrics": the headline
+        metric on each split, macro F1 and seconds, each {"mean", "low", "high", "n", "std", "level"}, or None
+        before a cell has finished. Fractions are fractions, not percentages.
+        """
+        from normlab.studies.tables import plain_table  # imports scipy, which takes seconds
+
+        return plain_table(self)
+
     def trained_elsewhere(self) -> list[StudyCell]:
         """Return the cells that a process is training now."""
         return [cell for cell in self.cells if cell.state is RunState.RUNNING]

@@ -9,13 +9,15 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
-from normlab.metrics import higher_is_better, is_fraction
+from normlab.metrics import SPLITS, higher_is_better, is_fraction
 from normlab.runs import RunState
 from normlab.studies.statistics import Interval, mean_interval
-from normlab.studies.study import Study, StudyCell
+
+if TYPE_CHECKING:
+    from normlab.studies.study import Study, StudyCell
 
 Values = Mapping[str, Any]
 
@@ -24,12 +26,14 @@ __all__ = [
     "axis_values",
     "cells_with",
     "final_value",
+    "headline_of",
     "higher_is_better",
     "is_fraction",
     "known_metrics",
     "label_of",
     "metric_by_seed",
     "paired_values",
+    "plain_table",
     "product",
     "study_table",
 ]
@@ -58,6 +62,19 @@ def study_table(study: Study, metrics: Iterable[str]) -> list[Row]:
     """Return a row per combination of axis values, in the plan's order."""
     names = list(metrics)
     return [_row(values, cells, names) for values, cells in study.groups()]
+
+
+def plain_table(study: Study) -> list[dict[str, Any]]:
+    """Return the headline metric on each split, macro F1 and time as plain values; fractions, not percentages."""
+    names = [f"{split}/{headline_of(study)}" for split in SPLITS]
+    return [asdict(row) for row in study_table(study, [*names, "test/macro_f1", "seconds"])]
+
+
+def headline_of(study: Study) -> str:
+    """Return the bare name of the metric that the study's results lead with."""
+    for cell in study.finished():
+        return str((cell.result or {})["headline"]).rpartition("/")[2]
+    return "accuracy"
 
 
 def metric_by_seed(study: Study, values: Values, metric: str) -> dict[int, float]:
