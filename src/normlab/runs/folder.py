@@ -73,7 +73,7 @@ class RunFolder:
     def create(cls, path: Path | str, config: Config, task: str) -> Self:
         """Make a new run folder.
 
-        Raises: UserError if the place holds a run already, is a file, or cannot be written.
+        Raises: UserError if the folder holds a run already, is a file, or cannot be written.
         """
         folder = cls(path)
         if os.path.lexists(folder.path / "config.yaml"):
@@ -200,9 +200,9 @@ class RunFolder:
     def keep_metrics(self, epochs: int) -> None:
         """Drop the records after an epoch: those a checkpoint does not know are trained again."""
         for name in ("metrics.jsonl", "layers.jsonl"):
-            kept = [record for record in _records(self.path / name, EpochOnly) if record["epoch"] <= epochs]
-            if kept or name == "metrics.jsonl":
-                write_text(self.path / name, "".join(json.dumps(record) + "\n" for record in kept))
+            records = [record for record in _records(self.path / name, EpochOnly) if record["epoch"] <= epochs]
+            if records or name == "metrics.jsonl":
+                write_text(self.path / name, "".join(json.dumps(record) + "\n" for record in records))
             else:
                 (self.path / name).unlink(missing_ok=True)
 
@@ -213,10 +213,10 @@ class RunFolder:
             file.write(f"{now} {line}\n")
 
     def withdraw(self) -> bool:
-        """Take back a run that never finished an epoch, so that its place is free for the corrected command.
+        """Delete a run that never finished an epoch, so that the corrected command may use its folder.
 
         Only what a run writes is deleted; a folder that held something else before keeps it.
-        Returns: whether it was taken back.
+        Returns: whether it was deleted.
         """
         if self.saved or self.done:
             return False
@@ -225,7 +225,7 @@ class RunFolder:
         for name in ("model.safetensors", "last.safetensors"):
             (self.checkpoints / name).unlink(missing_ok=True)
         shutil.rmtree(self.path / "tensorboard", ignore_errors=True)
-        with suppress(OSError):  # not empty, or not there: somebody else's files
+        with suppress(OSError):  # not empty, or not there: other files remain
             self.checkpoints.rmdir()
         with suppress(OSError):
             for folder in self._made or [self.path]:
@@ -255,10 +255,10 @@ def _make_folder(path: Path) -> list[Path]:
 
 def list_runs(root: Path | str) -> list[RunFolder]:
     """Return the runs below a folder, sorted by path; hidden folders are left out."""
-    found = sorted(Path(root).rglob("config.yaml"))
+    paths = sorted(Path(root).rglob("config.yaml"))
     return [
         RunFolder(path.parent)
-        for path in found
+        for path in paths
         if not any(part.startswith(".") for part in path.relative_to(root).parts)
     ]
 

@@ -75,7 +75,7 @@ class RunResult:
 
     def values(self) -> dict[str, Any]:
         """Return what `result.json` holds, without the version of its form, which `RunFolder.finish` adds."""
-        found = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "schema_version"}
-        found["state"] = str(self.state)
-        found["diverged"] = None if self.diverged is None else self.diverged.model_dump()
-        return {name: value for name, value in found.items() if value is not None or name not in _ABSENT_IF_UNKNOWN}
+        values = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "schema_version"}
+        values["state"] = str(self.state)
+        values["diverged"] = None if self.diverged is None else self.diverged.model_dump()
+        return {name: value for name, value in values.items() if value is not None or name not in _ABSENT_IF_UNKNOWN}

@@ -1,4 +1,4 @@
-"""Cells on this machine: so many processes, each with its share of the cores, each cell on its own.
+"""Cells on this machine: several processes, each with its share of the cores, each cell independent of the others.
 
 A worker imports torch once and trains cell after cell. A cell that raises is recorded as failed by its own run folder;
 a worker that dies (killed for memory, say) is replaced. In both cases the study goes on.
@@ -68,8 +68,8 @@ def run_local(
     outcomes: list[Outcome] = []
 
     def ended(number: int, value: Any, seconds: float) -> None:
-        told = [(RunState.FAILED, str(value))] * len(groups[number]) if isinstance(value, Died) else value
-        for cell, (state, line) in zip(groups[number], told, strict=True):
+        endings = [(RunState.FAILED, str(value))] * len(groups[number]) if isinstance(value, Died) else value
+        for cell, (state, line) in zip(groups[number], endings, strict=True):
             outcomes.append(Outcome(state, line, seconds))
             say(f"[{len(outcomes)}/{len(cells)}] {cell.name}  {state}  {line}  ({seconds:.0f} s)")
 
@@ -121,7 +121,7 @@ def train_cell(
         result: dict[str, Any] = train_folder(folder, quiet=True, prune=prune)
     except Exception as error:  # the study goes on; the run folder holds state and cause
         return _failure(error, path)
-    return _told(result)
+    return _ending(result)
 
 
 def train_cells(task: str, configs: list[TrainConfig], paths: list[Path]) -> list[tuple[str, str]]:
@@ -136,7 +136,9 @@ def train_cells(task: str, configs: list[TrainConfig], paths: list[Path]) -> lis
         except UserError as error:
             ended[path] = error
     ended |= zip(folders, train_folders(list(folders.values()), concurrent=len(paths)), strict=True)
-    return [_failure(ended[path], path) if isinstance(ended[path], Exception) else _told(ended[path]) for path in paths]
+    return [
+        _failure(ended[path], path) if isinstance(ended[path], Exception) else _ending(ended[path]) for path in paths
+    ]
 
 
 def _folder(path: Path, config: TrainConfig, task: str) -> RunFolder:
@@ -157,7 +159,7 @@ def _failure(error: Exception, path: Path) -> tuple[str, str]:
     return RunState.FAILED, f"{type(error).__name__}: {error} (see {path / 'log.txt'})"
 
 
-def _told(result: Mapping[str, Any]) -> tuple[str, str]:
+def _ending(result: Mapping[str, Any]) -> tuple[str, str]:
     if result["state"] == RunState.DIVERGED:
         return RunState.DIVERGED, result["diverged"]["reason"]
     if result["state"] == RunState.PRUNED:

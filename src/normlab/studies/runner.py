@@ -183,15 +183,15 @@ def with_claims_that_apply(plan: Plan, say: Say) -> Plan:
     """Return a plan whose axes were changed without those claims of its file that speak of other values."""
     from normlab.studies.claims import read_claims
 
-    kept = []
+    claims = []
     for claim in plan.file.claims:
         try:
             read_claims([claim], plan.axes, "claim")
         except UserError:
             say(f"left out with what it compares: {claim.get('says', 'a claim')}")
         else:
-            kept.append(claim)
-    return replace(plan, file=plan.file.model_copy(update={"claims": kept}))
+            claims.append(claim)
+    return replace(plan, file=plan.file.model_copy(update={"claims": claims}))
 
 
 def in_pairs(cells: list[Cell]) -> list[Cell]:
@@ -236,12 +236,12 @@ def _refuse_other_plan(plan: Plan, study: Study) -> None:
     for cell in study.cells:
         if cell.state is RunState.WAITING:
             continue
-        place = f"{study.path}: cell {cell.name} was trained"
+        trained = f"{study.path}: cell {cell.name} was trained"
         if cell.name not in planned:
-            raise UserError(f"{place} but is not in the plan any more: choose another --out, or restore the study")
+            raise UserError(f"{trained} but is not in the plan any more: choose another --out, or restore the study")
         if cell.hash != planned[cell.name].hash:
             changed = _difference(cell.folder.config(), planned[cell.name].config, drawn)
-            raise UserError(f"{place} with other settings ({changed}): choose another --out, or restore them")
+            raise UserError(f"{trained} with other settings ({changed}): choose another --out, or restore them")
 
 
 def _difference(old: dict[str, Any], planned: TrainConfig, drawn: list[str]) -> str:

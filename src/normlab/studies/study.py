@@ -185,13 +185,13 @@ class Study:
         contents: dict[str, set[str]] = {}
         for cell, content in read:
             contents.setdefault(json.dumps(cell.values), set()).add(content)
-        if any(len(found) > 1 for found in contents.values()):
+        if any(len(fingerprints) > 1 for fingerprints in contents.values()):
             return True
         return "data" not in self.axes and len({str(cell.folder.config().get("data")) for cell, _ in read}) > 1
 
     def groups(self) -> list[tuple[dict[str, Any], list[StudyCell]]]:
         """Return the cells by axis values, seeds together, in the order of the plan."""
-        found: dict[str, tuple[dict[str, Any], list[StudyCell]]] = {}
+        groups: dict[str, tuple[dict[str, Any], list[StudyCell]]] = {}
         for cell in self.cells:
-            found.setdefault(json.dumps(cell.values), (cell.values, []))[1].append(cell)
-        return list(found.values())
+            groups.setdefault(json.dumps(cell.values), (cell.values, []))[1].append(cell)
+        return list(groups.values())

@@ -96,11 +96,11 @@ def paired_values(study: Study, values_a: Values, values_b: Values, metric: str)
 
 def cells_with(study: Study, values: Values) -> list[StudyCell]:
     """Return the cells whose axis values agree with `values`; ValueError if a seed occurs twice."""
-    found = [cell for cell in study.cells if all(cell.values.get(axis) == value for axis, value in values.items())]
-    if len({cell.seed for cell in found}) < len(found):
+    cells = [cell for cell in study.cells if all(cell.values.get(axis) == value for axis, value in values.items())]
+    if len({cell.seed for cell in cells}) < len(cells):
         open_axes = ", ".join(axis for axis in study.axes if axis not in values)
         raise ValueError(f"{dict(values)} names several combinations: give a value for {open_axes}")
-    return found
+    return cells
 
 
 def final_value(cell: StudyCell, metric: str) -> float | None:
@@ -114,12 +114,12 @@ def final_value(cell: StudyCell, metric: str) -> float | None:
 
 def axis_values(study: Study) -> dict[str, list[Any]]:
     """Return axis -> its values as the cells spell them (a plan may say `bn` where its cells say `batch`)."""
-    found: dict[str, list[Any]] = {axis: [] for axis in study.axes}
+    axes: dict[str, list[Any]] = {axis: [] for axis in study.axes}
     for cell in study.cells:
         for axis, value in cell.values.items():
-            if value not in found[axis]:
-                found[axis].append(value)
-    return found
+            if value not in axes[axis]:
+                axes[axis].append(value)
+    return axes
 
 
 def product(values: Mapping[str, Iterable[Any]]) -> list[dict[str, Any]]:
@@ -153,8 +153,8 @@ def _row(values: dict[str, Any], cells: list[StudyCell], metrics: list[str]) -> 
 
 
 def _by_seed(cells: Iterable[StudyCell], metric: str) -> dict[int, float]:
-    found = ((cell.seed, final_value(cell, metric)) for cell in cells)
-    return {seed: value for seed, value in found if value is not None}
+    values = ((cell.seed, final_value(cell, metric)) for cell in cells)
+    return {seed: value for seed, value in values if value is not None}
 
 
 def _is_number(value: Any) -> bool:

@@ -34,14 +34,14 @@ class Verdict:
 
     Attributes:
         kind: confirmed, refuted or undecided.
-        effect: a - b in the metric's own units with its interval, of the pair that decided; over time,
+        effect: a - b in the metric's units with its interval, of the pair that decided; over time,
             the metric's growth as a factor. None if no seed gave a number.
         n: seeds behind the effect, diverged ones included.
         p_value: directional kinds: sign-flip test of no difference; equal and insensitive: two one-sided
             t-tests of a difference at least as large as the margin (from two seeds on). The largest over
             the pairs.
-        more_seeds: undecided: paired seeds that would decide it if mean and spread stay; None if that
-            cannot be told.
+        more_seeds: undecided: paired seeds that would decide it if mean and spread stay; None if no
+            number can be named.
         sentence: all of it in one sentence.
         details: a sentence per pair, where there are several.
     """

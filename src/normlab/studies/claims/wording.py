@@ -12,7 +12,7 @@ def say_pair(claim: Claim, kind: str, pair: Evidence, effect: Interval | None, m
     """Return one sentence about one pair: verdict, effect, interval, seeds, divergence, what is missing.
 
     Args:
-        more: paired seeds that would decide it, if that can be told.
+        more: number of paired seeds that would decide it; None if none can be named.
         among: of so many pairs it would have to stand out, though its own interval is clear.
     """
     subject = claim.definition.subject.format(a=pair.label_a, b=pair.label_b)

@@ -43,7 +43,7 @@ class ClusterOptions:
     Attributes:
         address: `auto`, HOST:PORT, `ray://HOST:PORT`; None starts a cluster of this machine alone.
         cpus_per_cell: processors that a cell occupies; also its threads.
-        gpus_per_cell: GPUs, in fractions if cells shall share one; None: one if the cluster has any.
+        gpus_per_cell: GPUs, in fractions if cells share one; None: one if the cluster has any.
         results: `shared`, cells work in the study's folder; `sent`, they come back over the network; `auto`, each
             machine finds out whether it sees the folder.
     """
@@ -252,7 +252,7 @@ class _Dispatch:
     def _lost(self, errand: _Errand, how: str) -> None:
         """Send a cell out again from its last checkpoint, unless that was tried often enough."""
         folder = RunFolder(self.folder / errand.cell.name)
-        place = _place(folder)
+        writer = _writer(folder)
         self._release(errand)
         if folder.done:
             self._end(errand, Outcome(folder.result()["state"], f"its process was lost afterwards ({how})", 0.0))
@@ -265,7 +265,7 @@ class _Dispatch:
         start = (
             f"from its checkpoint after epoch {len(folder.metrics())}" if saved else "from the start: no epoch saved"
         )
-        self.say(f"{errand.cell.name}: lost with its process or machine{place} ({how}); once more, {start}")
+        self.say(f"{errand.cell.name}: lost with its process or machine{writer} ({how}); once more, {start}")
         self.waiting.appendleft(errand)
 
     def _wait_for_the_lost_process(self, errand: _Errand, line: str) -> None:
@@ -280,7 +280,7 @@ class _Dispatch:
         """Record in the cell's own folder that it failed, as a local cell does."""
         self._release(errand)
         path = self.folder / errand.cell.name
-        with suppress(UserError):  # somebody else writes to it: it is theirs to tell
+        with suppress(UserError):  # another process writes to it, and reports it
             begun = (path / "config.yaml").exists()
             folder = RunFolder(path) if begun else RunFolder.create(path, errand.cell.config, self.task)
             with folder:
@@ -337,6 +337,6 @@ class _Dispatch:
         self.running.clear()
 
 
-def _place(folder: RunFolder) -> str:
+def _writer(folder: RunFolder) -> str:
     status = folder.status()
     return f" on {status['host']} (pid {status['pid']})" if "host" in status else ""

@@ -72,13 +72,13 @@ def read_schemes(study: Study) -> list[SchemeSearch]:
     """Return the search of each scheme, in the order of the plan."""
     search = search_of(study)
     searched = {TRIAL, *search.settings}
-    found: dict[str, tuple[dict[str, Any], list[Trial]]] = {}
+    by_scheme: dict[str, tuple[dict[str, Any], list[Trial]]] = {}
     for values, cells in study.groups():
         compared = {axis: value for axis, value in values.items() if axis not in searched}
-        found.setdefault(json.dumps(compared), (compared, []))[1].append(_read_trial(search, values, cells))
+        by_scheme.setdefault(json.dumps(compared), (compared, []))[1].append(_read_trial(search, values, cells))
     return [
         SchemeSearch(values, label_of(values), trials, best_trial(trials, search.objective))
-        for values, trials in found.values()
+        for values, trials in by_scheme.values()
     ]
 
 
@@ -105,11 +105,11 @@ def _is_edge(search: Search, name: str, value: Any) -> bool:
     if values is not None:
         numbers = sorted(v for v in values if _is_number(v))
         return len(numbers) == len(values) > 2 and value in (numbers[0], numbers[-1])
-    found = search.space[name]
-    if found.choices is not None or found.low is None or found.high is None:
+    interval = search.space[name]
+    if interval.choices is not None or interval.low is None or interval.high is None:
         return False
-    if found.integer or found.step is not None:
-        return value in (found.low, found.high)
+    if interval.integer or interval.step is not None:
+        return value in (interval.low, interval.high)
     share = position(search, name, value)
     return share < 0.05 or share > 0.95
 
@@ -119,11 +119,11 @@ def position(search: Search, name: str, value: Any) -> float:
     values = search.grid.get(name) or (search.space[name].choices if name in search.space else None)
     if values is not None:
         return values.index(value) / max(1, len(values) - 1)
-    found = search.space[name]
-    assert found.low is not None
-    assert found.high is not None
-    scale = math.log if found.log else float
-    return (scale(value) - scale(found.low)) / (scale(found.high) - scale(found.low))
+    interval = search.space[name]
+    assert interval.low is not None
+    assert interval.high is not None
+    scale = math.log if interval.log else float
+    return (scale(value) - scale(interval.low)) / (scale(interval.high) - scale(interval.low))
 
 
 # A trial of several seeds is in the first of these states in which one of its cells is.
@@ -152,8 +152,8 @@ def _read_trial(search: Search, values: Mapping[str, Any], cells: list[StudyCell
         state,
         statistics.fmean(scores) if state is RunState.FINISHED and len(scores) == len(cells) else None,
         _last(records, search.objective) if state is RunState.PRUNED else None,
-        sum(len(found) for found in records),
-        sum(record.get("seconds", 0.0) for found in records for record in found),
+        sum(len(epochs) for epochs in records),
+        sum(record.get("seconds", 0.0) for epochs in records for record in epochs),
     )
 
 
@@ -166,7 +166,7 @@ def _settings(search: Search, values: Mapping[str, Any], cells: list[StudyCell])
 
 
 def _last(records: Sequence[Sequence[Mapping[str, Any]]], objective: str) -> float | None:
-    values = [float(record[objective]) for found in records for record in found if _is_number(record.get(objective))]
+    values = [float(record[objective]) for epochs in records for record in epochs if _is_number(record.get(objective))]
     if not values:
         return None
     return max(values) if higher_is_better(objective) else min(values)

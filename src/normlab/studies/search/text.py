@@ -39,10 +39,10 @@ def search_values(study: Study) -> list[dict[str, Any]]:
 
 def metrics_on_test(scheme: SchemeSearch, tested: dict[str, dict[str, float]]) -> dict[str, float]:
     """Return the best trial's metrics on the test split, the mean over its seeds; empty before they are measured."""
-    found = [tested[cell.name] for cell in scheme.best.cells if cell.name in tested] if scheme.best else []
-    if not scheme.best or len(found) < len(scheme.best.cells):
+    seeds = [tested[cell.name] for cell in scheme.best.cells if cell.name in tested] if scheme.best else []
+    if not scheme.best or len(seeds) < len(scheme.best.cells):
         return {}
-    return {name: statistics.fmean(metrics[name] for metrics in found) for name in found[0]}
+    return {name: statistics.fmean(metrics[name] for metrics in seeds) for name in seeds[0]}
 
 
 def search_text(study: Study) -> str:

@@ -70,8 +70,8 @@ def bootstrap_interval(differences: Sequence[float], level: float = 0.95, seed: 
     if std == 0:
         return Interval(mean, mean, mean, len(values), std, level)
     draws = np.random.default_rng(seed)
-    found = stats.bootstrap((values,), np.mean, confidence_level=level, method="BCa", random_state=draws)
-    low, high = found.confidence_interval
+    resampled = stats.bootstrap((values,), np.mean, confidence_level=level, method="BCa", random_state=draws)
+    low, high = resampled.confidence_interval
     return Interval(mean, float(low), float(high), len(values), std, level)
 
 
