@@ -1,4 +1,7 @@
-"""A study's table for a terminal: one row per combination of axis values, seeds together."""
+"""A study's table for a terminal: one row per combination of axis values, seeds together.
+
+Plain lines, so that the table reads the same in a pipe as on a screen: rich's tables fold or cut cells at 80 columns.
+"""
 
 from __future__ import annotations
 

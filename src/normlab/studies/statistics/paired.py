@@ -84,7 +84,8 @@ def sign_flip_p_value(differences: Sequence[float] | np.ndarray, seed: int = 0) 
     """Return the share of sign patterns whose mean is at least as far from zero as the observed one.
 
     Exact up to 16 differences; beyond, 100,000 patterns are drawn from `seed` and the observed one is counted
-    too (Phipson & Smyth 2010), so that the answer is never zero.
+    too (Phipson & Smyth 2010), so that the answer is never zero. `scipy.stats.permutation_test` gives the same numbers
+    (a test compares them), but refuses a single difference and takes ten to a hundred times as long.
     """
     values = finite_vector(differences)
     n = len(values)
