@@ -22,6 +22,7 @@ demo: setup
 
 docs: setup
 	$(BIN)/python tools/norm_pages.py
+	$(BIN)/python tools/claim_kinds.py
 	$(BIN)/python tools/performance_page.py
 
 # Measure this machine and write its tables to runs/bench/; docs/performance.md stays as it is.

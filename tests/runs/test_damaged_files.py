@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from normlab.errors import UserError
 from normlab.json_file import parse_json, read_json_lines
-from normlab.runs import RunFolder
-from normlab.runs.schema import RESULT_SCHEMA, Card, Environment, EpochRecord, LayersRecord, Result, Status, checked
+from normlab.runs import RunFolder, RunState
+from normlab.runs.result import RESULT_SCHEMA, Divergence, RunResult
+from normlab.runs.schema import Card, Environment, EpochRecord, LayersRecord, Result, Status, checked
 from normlab.tasks.image.config import ImageConfig
 
 RESULT: dict[str, Any] = {
@@ -66,6 +67,15 @@ def test_what_is_written_is_read_back(folder: RunFolder) -> None:
     assert folder.result() == RESULT
     assert json.loads((folder.path / "result.json").read_text(encoding="utf-8"))["schema"] == RESULT_SCHEMA
     assert folder.layers()[0]["layers"]["conv"]["gate"] == [0.5, None]
+
+
+def test_a_result_that_is_written_reads_as_its_own_values(folder: RunFolder) -> None:
+    diverged = Divergence(epoch=2, step=7, reason="the loss is not finite")
+    written = RunResult(state=RunState.DIVERGED, headline="test/accuracy", metrics={}, diverged=diverged, epochs=1)
+    folder.finish(written.values())
+    assert folder.result() == written.values()
+    assert folder.result()["diverged"] == {"epoch": 2, "step": 7, "reason": "the loss is not finite"}
+    assert "seconds_per_epoch" not in folder.result()
 
 
 def test_a_result_from_before_there_was_a_schema_opens(folder: RunFolder) -> None:

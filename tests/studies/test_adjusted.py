@@ -20,10 +20,14 @@ def test_p_values_are_holms_of_the_t_tests():
 
 def test_an_interval_leaves_out_zero_exactly_where_holm_finds_a_difference():
     draws = np.random.default_rng(0)
+    settled = []
     for _ in range(200):
         effects = draws.choice([0.0, 0.5, 2.0], size=5)
         for each in adjust([draws.normal(effect, 1.0, 6).tolist() for effect in effects]):
             assert each.settled == (each.interval.low > 0 or each.interval.high < 0)
+            settled.append(each.settled)
+    assert len(settled) == 1000
+    assert 0 < sum(settled) < 1000
 
 
 def test_one_comparison_needs_no_correction():
@@ -39,7 +43,7 @@ def test_more_comparisons_widen_the_interval():
     assert width(adjust([NEAR, NONE, NONE])[0]) > width(adjust([NEAR])[0])
 
 
-def test_an_open_comparison_says_how_many_seeds_would_settle_it_at_its_corrected_level():
+def test_an_open_comparison_says_how_many_seeds_would_decide_it_at_its_corrected_level():
     first, _ = adjust([NEAR, NONE])
     assert not first.settled
     assert first.more_seeds == seeds_needed(NEAR, 0.0, level=0.975)

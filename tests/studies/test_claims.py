@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -11,8 +13,8 @@ from scipy import stats
 from synthetic_study import DIVERGED, WAITING, make_study
 
 from normlab.errors import UserError
-from normlab.studies.claims import judge, parse_claims
-from normlab.studies.claims.judge import RULES, verdict_by_interval
+from normlab.studies.claims import KINDS, Region, claim_kind, judge, parse_claims
+from normlab.studies.claims.judge import verdict_by_interval
 from normlab.studies.statistics import seeds_needed
 
 NORMS = ["batch", "torch_batch", "group", "none"]
@@ -37,9 +39,9 @@ def growing(values, seed):
 
 
 @pytest.fixture(scope="module")
-def settled(tmp_path_factory):
+def six_seeds(tmp_path_factory):
     """Six seeds of four schemes, all finished."""
-    return make_study(tmp_path_factory.mktemp("settled") / "s", {"norm": NORMS}, 6, accuracy, epochs=growing)
+    return make_study(tmp_path_factory.mktemp("six_seeds") / "s", {"norm": NORMS}, 6, accuracy, epochs=growing)
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +64,8 @@ EQUAL = {"kind": "equal", "a": {"norm": "bn"}, "b": {"norm": "torch_bn"}, "margi
 BETTER = {"kind": "better", "a": {"norm": "batch"}, "b": {"norm": "group"}}
 
 
-def test_equal_schemes_inside_the_margin_are_confirmed(settled):
-    found = ask(settled, **EQUAL)
+def test_equal_schemes_inside_the_margin_are_confirmed(six_seeds):
+    found = ask(six_seeds, **EQUAL)
     differences = 1e-3 * (np.array(OWN["batch"]) - OWN["torch_batch"])
     assert found.kind == "confirmed"
     assert found.effect.mean == pytest.approx(differences.mean())
@@ -73,15 +75,15 @@ def test_equal_schemes_inside_the_margin_are_confirmed(settled):
     assert found.p_value == pytest.approx(max(upper, lower))
 
 
-def test_a_margin_narrower_than_the_interval_leaves_equality_open(settled):
-    found = ask(settled, **{**EQUAL, "margin": 0.0006})
+def test_a_margin_narrower_than_the_interval_leaves_equality_open(six_seeds):
+    found = ask(six_seeds, **{**EQUAL, "margin": 0.0006})
     assert found.kind == "undecided"
     assert found.more_seeds > 0
     assert f"about {found.more_seeds} more" in found.sentence
 
 
-def test_unequal_schemes_refute_equality(settled):
-    assert ask(settled, **{**EQUAL, "b": {"norm": "group"}}).kind == "refuted"
+def test_unequal_schemes_refute_equality(six_seeds):
+    assert ask(six_seeds, **{**EQUAL, "b": {"norm": "group"}}).kind == "refuted"
 
 
 @pytest.mark.parametrize(
@@ -97,8 +99,8 @@ def test_unequal_schemes_refute_equality(settled):
         ("at_least", "group", "batch", 0.005, "refuted"),
     ],
 )
-def test_directional_kinds(settled, kind, a, b, margin, expected):
-    found = ask(settled, kind=kind, a={"norm": a}, b={"norm": b}, margin=margin)
+def test_directional_kinds(six_seeds, kind, a, b, margin, expected):
+    found = ask(six_seeds, kind=kind, a={"norm": a}, b={"norm": b}, margin=margin)
     assert found.kind == expected
     assert found.sentence.startswith(expected)
 
@@ -157,24 +159,24 @@ def test_cells_that_wait_leave_the_claim_open(tmp_path):
     assert "no seed has finished" in found.sentence
 
 
-def test_diverges_or_lags_is_confirmed_by_either(tmp_path, settled):
+def test_diverges_or_lags_is_confirmed_by_either(tmp_path, six_seeds):
     claim = {
         "kind": "diverges_or_lags",
         "a": {"norm": "none"},
         "b": {"norm": ["batch", "group"]},
         "margin": 0.01,
     }
-    assert ask(settled, **claim).kind == "confirmed"
+    assert ask(six_seeds, **claim).kind == "confirmed"
     assert verdict_of(tmp_path / "2", lost(*(("none", seed) for seed in range(6))), **claim).kind == "confirmed"
-    assert ask(settled, **{**claim, "a": {"norm": "torch_batch"}}).kind == "refuted"
+    assert ask(six_seeds, **{**claim, "a": {"norm": "torch_batch"}}).kind == "refuted"
 
 
-def test_a_list_of_values_must_hold_for_each(settled):
+def test_a_list_of_values_must_hold_for_each(six_seeds):
     all_beat_none = {"kind": "better", "a": {"norm": ["batch", "group"]}, "b": {"norm": "none"}}
-    found = ask(settled, **all_beat_none)
+    found = ask(six_seeds, **all_beat_none)
     assert found.kind == "confirmed"
     assert len(found.details) == 2
-    refuted = ask(settled, **{**all_beat_none, "b": {"norm": ["none", "torch_batch"]}})
+    refuted = ask(six_seeds, **{**all_beat_none, "b": {"norm": ["none", "torch_batch"]}})
     assert refuted.kind == "refuted"
     assert "1 of 4 comparisons" in refuted.sentence
     assert "group minus torch_batch" in refuted.sentence
@@ -227,8 +229,8 @@ def test_an_open_axis_means_each_of_its_values(sized):
     assert narrowed.details == ()
 
 
-def test_nothing_is_compared_with_itself(settled):
-    found = ask(settled, kind="at_least", a={"norm": "batch"}, b={"norm": ["batch", "group", "none"]})
+def test_nothing_is_compared_with_itself(six_seeds):
+    found = ask(six_seeds, kind="at_least", a={"norm": "batch"}, b={"norm": ["batch", "group", "none"]})
     assert len(found.details) == 2
 
 
@@ -239,26 +241,26 @@ def test_an_axis_of_one_value_leaves_nothing_to_compare(tmp_path):
     assert "nothing to compare" in found.sentence
 
 
-def test_ordered_asks_for_every_step(settled):
+def test_ordered_asks_for_every_step(six_seeds):
     claim = {"kind": "ordered", "over": "norm"}
-    assert ask(settled, order=["bn", "gn", "none"], **claim).kind == "confirmed"
-    assert ask(settled, order=["gn", "bn", "none"], **claim).kind == "refuted"
+    assert ask(six_seeds, order=["bn", "gn", "none"], **claim).kind == "confirmed"
+    assert ask(six_seeds, order=["gn", "bn", "none"], **claim).kind == "refuted"
 
 
 OVER_TIME = {"metric": "features/p99", "margin": 5}
 
 
-def test_growth_is_from_first_to_last_epoch(settled):
-    found = ask(settled, kind="spreads", a={"norm": "none"}, **OVER_TIME)
+def test_growth_is_from_first_to_last_epoch(six_seeds):
+    found = ask(six_seeds, kind="spreads", a={"norm": "none"}, **OVER_TIME)
     expected = np.mean([math.log((30.0 + seed) / (1.0 + 0.01 * seed)) for seed in range(6)])
     assert found.kind == "confirmed"
     assert math.log(found.effect.mean) == pytest.approx(expected)
 
 
-def test_stable_is_the_opposite_of_spreads(settled):
-    assert ask(settled, kind="stable", a={"norm": ["batch", "group"]}, **OVER_TIME).kind == "confirmed"
-    assert ask(settled, kind="stable", a={"norm": "none"}, **OVER_TIME).kind == "refuted"
-    assert ask(settled, kind="spreads", a={"norm": "batch"}, **OVER_TIME).kind == "refuted"
+def test_stable_is_the_opposite_of_spreads(six_seeds):
+    assert ask(six_seeds, kind="stable", a={"norm": ["batch", "group"]}, **OVER_TIME).kind == "confirmed"
+    assert ask(six_seeds, kind="stable", a={"norm": "none"}, **OVER_TIME).kind == "refuted"
+    assert ask(six_seeds, kind="spreads", a={"norm": "batch"}, **OVER_TIME).kind == "refuted"
 
 
 def test_divergence_is_not_stable_and_counts_as_spreading(tmp_path):
@@ -267,6 +269,43 @@ def test_divergence_is_not_stable_and_counts_as_spreading(tmp_path):
     assert stable.kind == "refuted"
     assert "group diverged in 1 of 6 seeds" in stable.sentence
     assert verdict_of(tmp_path / "2", gone, kind="spreads", a={"norm": "none"}, **OVER_TIME).kind == "confirmed"
+
+
+NEW_KIND = """
+from normlab.studies.claims import Region, claim_kind
+
+@claim_kind("slightly_better", states="0 < d < margin", needs=("a", "b"), margin_above=0, subject="{a} over {b}")
+def _slightly_better(margin):
+    return Region(0, margin)
+"""
+
+
+@pytest.fixture
+def slightly_better(tmp_path, monkeypatch):
+    """A kind of claim that a module of somebody else's registers."""
+    (tmp_path / "their_claims.py").write_text(NEW_KIND, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "their_claims", raising=False)
+    importlib.import_module("their_claims")
+    yield "slightly_better"
+    del KINDS["slightly_better"]
+
+
+def test_a_kind_is_added_by_one_decorated_function(six_seeds, slightly_better):
+    claim = {**BETTER, "kind": slightly_better}
+    found = ask(six_seeds, margin=0.05, **claim)
+    assert found.kind == "confirmed"
+    assert found.sentence.startswith("confirmed: batch over group: test/accuracy +3.0")
+    assert ask(six_seeds, margin=0.02, **claim).kind == "refuted"
+    with pytest.raises(UserError, match=r"kind 'slightly_better' needs a margin above 0 \(0 < d < margin\)"):
+        ask(six_seeds, **claim)
+    with pytest.raises(UserError, match="did you mean 'slightly_better'"):
+        ask(six_seeds, margin=0.05, **{**claim, "kind": "slightly_bettr"})
+
+
+def test_a_registered_name_cannot_be_taken_again(slightly_better):
+    with pytest.raises(ValueError, match="claim kind 'slightly_better' is registered already"):
+        claim_kind(slightly_better, states="", needs=())(lambda margin: Region(0, margin))
 
 
 @pytest.mark.parametrize(
@@ -285,9 +324,9 @@ def test_divergence_is_not_stable_and_counts_as_spreading(tmp_path):
         ({"kind": "ordered", "over": "norm", "order": ["batch", "lyer"]}, "no cell has norm 'lyer'"),
     ],
 )
-def test_a_wrong_claim_is_refused_in_one_line(settled, change, message):
+def test_a_wrong_claim_is_refused_in_one_line(six_seeds, change, message):
     with pytest.raises(UserError) as caught:
-        ask(settled, **{**BETTER, **change})
+        ask(six_seeds, **{**BETTER, **change})
     assert message in str(caught.value)
     assert "claim 1" in str(caught.value)
     assert "study.json" in str(caught.value)
@@ -341,18 +380,18 @@ def test_on_the_border_of_a_claim_verdicts_are_wrong_as_rarely_as_promised(kind,
     """Where the true difference is the border itself, each verdict is an error: 2.5 % a side."""
     rng = np.random.default_rng(8)
     margin = abs(truth)
-    rule = RULES[kind](margin)
-    found = [verdict_by_interval(rule, rng.normal(truth, 0.004, 5).tolist(), 1) for _ in range(2000)]
+    region = KINDS[kind].region(margin)
+    found = [verdict_by_interval(region, rng.normal(truth, 0.004, 5).tolist(), 1) for _ in range(2000)]
     assert found.count("confirmed") / 2000 <= 0.035
     assert 0.015 <= found.count("refuted") / 2000 <= 0.035
 
 
 def test_a_true_claim_is_confirmed_more_often_with_more_seeds():
     rng = np.random.default_rng(9)
-    rule = RULES["equal"](0.01)
+    region = KINDS["equal"].region(0.01)
     shares = []
     for seeds in (3, 5, 8):
-        found = [verdict_by_interval(rule, rng.normal(0.0, 0.004, seeds).tolist(), 1) for _ in range(500)]
+        found = [verdict_by_interval(region, rng.normal(0.0, 0.004, seeds).tolist(), 1) for _ in range(500)]
         shares.append(found.count("confirmed") / 500)
     assert shares == sorted(shares)
     assert shares[-1] > 0.95

@@ -69,7 +69,7 @@ def test_a_diverged_run_loses_to_one_that_finished(tmp_path):
         return DIVERGED if values["norm"] == "layer" and seed == 1 else accuracy(values, seed)
 
     (only,) = comparisons(make_study(tmp_path, {"norm": ["batch", "layer"]}, 4, outcome), "test/accuracy")
-    assert (only.winner, only.lost, only.reference_lost) == ("reference", 1, 0)
+    assert (only.winner, only.diverged, only.reference_diverged) == ("reference", 1, 0)
     assert "layer diverged in 1 of 4 seeds" in only.sentence
 
 
@@ -128,7 +128,7 @@ def test_a_cell_that_waits_is_neither_a_pair_nor_lost(tmp_path):
         return {("batch", 0): WAITING, ("group", 1): DIVERGED, ("batch", 1): WAITING}.get((values["norm"], seed), 0.5)
 
     pair = pair_up(make_study(tmp_path, {"norm": ["batch", "group"]}, 3, outcome), *PAIR, "test/accuracy")
-    assert (len(pair.a), pair.lost_a, pair.lost_b, pair.lost_both, pair.planned) == (1, 0, 0, 0, 3)
+    assert (len(pair.a), pair.diverged_a, pair.diverged_b, pair.diverged_both, pair.planned) == (1, 0, 0, 0, 3)
 
 
 PAIR = ({"norm": "batch"}, {"norm": "group"})

@@ -62,6 +62,13 @@ def test_sign_flip_p_value_equals_enumeration(n):
     assert sign_flip_p_value(differences) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("n", [2, 3, 6, 9])
+def test_sign_flip_p_value_equals_scipys_permutation_test(n):
+    differences = np.random.default_rng(n).normal(0.5, 1.0, n)
+    expected = stats.permutation_test((differences,), np.mean, permutation_type="samples", n_resamples=np.inf)
+    assert sign_flip_p_value(differences) == pytest.approx(expected.pvalue)
+
+
 def test_drawn_sign_flips_agree_with_the_normal_limit():
     differences = np.random.default_rng(3).normal(0.15, 1, 60)
     z = abs(differences.sum()) / np.sqrt((differences**2).sum())

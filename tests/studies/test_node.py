@@ -67,6 +67,7 @@ def test_a_run_that_is_sent_home_goes_on_elsewhere_to_the_same_bits(
     resumed = train_order(away, sent[-1], lambda parcel: None)["parcel"]
     assert b"resuming after epoch 2" in resumed["log.txt"]
     weights, expected = (load(parcel["checkpoints/last.safetensors"]) for parcel in (resumed, straight))
+    assert weights.keys() == expected.keys() != set()
     assert all(torch.equal(weights[name], expected[name]) for name in expected)
 
 

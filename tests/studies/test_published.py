@@ -16,6 +16,7 @@ TABLES = ["image", "ner", "text_to_sql"]
 @pytest.mark.parametrize("name", TABLES)
 def test_every_row_names_its_source_neutrally(name: str) -> None:
     sources = {row["source"] for row in load_published(name)}
+    assert sources
     assert all(sources)
     assert not any(re.search(r"\d{3}_[0-9a-f]{16}", str(row)) for row in load_published(name))
 
@@ -70,6 +71,8 @@ def test_packaged_figures_equal_the_collected_ones(name: str, shared_data: Path)
     with original.open(encoding="utf-8") as file:
         expected = [[field or None for field in list(row.values())[1:-1]] for row in csv.DictReader(file)]
     packaged = [list(row.values())[1:-1] for row in load_published(name)]
+    assert packaged
+    assert packaged[0]
     for ours, theirs in zip(packaged, expected, strict=True):
         for value, text in zip(ours, theirs, strict=True):
             assert value == (float(text) if text is not None and not isinstance(value, str) else text)

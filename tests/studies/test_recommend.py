@@ -1,4 +1,4 @@
-"""Recommendations: what is in print, and how studies of one's own overrule it."""
+"""Recommendations: published results, and how the user's own studies replace them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_print_decides_without_studies(batch_size, scheme):
     found = recommend(batch_size=batch_size)
     assert found.scheme == scheme
     assert found.reasons
-    assert any("print alone" in limit for limit in found.limits)
+    assert any("published results only" in limit for limit in found.limits)
 
 
 def test_a_contested_batch_size_says_so():
@@ -43,11 +43,11 @@ def test_lstm_tasks_get_layer_norm():
     assert recommend(batch_size=128, task="ner").scheme == "layer"
 
 
-def test_a_study_that_tells_schemes_apart_overrules_print(tmp_path):
+def test_a_study_that_separates_schemes_replaces_published_results(tmp_path):
     found = recommend(batch_size=128, evidence=[study_of(tmp_path, {"batch": 0.85, "group": 0.90})])
     assert found.scheme == "group"
     assert any("group" in reason and "is better than batch" in reason for reason in found.reasons)
-    assert not any("print alone" in limit for limit in found.limits)
+    assert not any("published results only" in limit for limit in found.limits)
 
 
 def test_limits_are_those_of_the_scheme_that_is_recommended_in_the_end(tmp_path):
@@ -63,7 +63,7 @@ def test_limits_are_those_of_the_scheme_that_is_recommended_in_the_end(tmp_path)
     assert not any("running averages" in limit or "per GPU" in limit for limit in found.limits)
 
 
-def test_a_study_of_other_data_does_not_count(tmp_path):
+def test_a_study_of_other_data_is_ignored(tmp_path):
     study = study_of(tmp_path, {"batch": 0.85, "group": 0.90})
     for path in study.path.glob("cells/*/config.yaml"):
         path.write_text(path.read_text().replace("data: ''", "data: /disk/cifar10/"))
@@ -71,7 +71,7 @@ def test_a_study_of_other_data_does_not_count(tmp_path):
         assert recommend(batch_size=128, data=same, evidence=[study]).scheme == "group"
     found = recommend(batch_size=128, data="svhn", evidence=[study])
     assert found.scheme == "batch"
-    assert any("was trained on cifar10, not on svhn: it does not count" in limit for limit in found.limits)
+    assert any("was trained on cifar10, not on svhn: it is ignored" in limit for limit in found.limits)
 
 
 def test_a_study_that_does_not_leaves_it(tmp_path):
@@ -80,7 +80,7 @@ def test_a_study_that_does_not_leaves_it(tmp_path):
     assert any("lost to none of 2 schemes" in reason for reason in found.reasons)
 
 
-def test_divergence_of_the_printed_choice_overrules_it(tmp_path):
+def test_divergence_of_the_published_choice_replaces_it(tmp_path):
     assert recommend(batch_size=128, evidence=[study_of(tmp_path, {"batch": DIVERGED, "group": 0.9})]).scheme == "group"
 
 
@@ -96,7 +96,7 @@ def test_one_seed_is_no_evidence(tmp_path):
     study = make_study(tmp_path, {"norm": ["batch", "group"]}, 1, lambda values, seed: 0.5)
     found = recommend(batch_size=128, evidence=[study])  # the cells' configuration says 128
     assert any("fewer than two seeds" in limit for limit in found.limits)
-    assert any("print alone" in limit for limit in found.limits)
+    assert any("published results only" in limit for limit in found.limits)
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,9 @@ def test_a_space_gives_every_scheme_the_same_number_of_trials(tmp_path: Path) ->
 
 @pytest.mark.parametrize("text", [GRID, SPACE])
 def test_trials_differ_in_what_is_searched_only_and_never_see_the_test_split(tmp_path: Path, text: str) -> None:
-    for cell in plan_of(tmp_path, text).cells:
+    cells = plan_of(tmp_path, text).cells
+    assert len(cells) >= 6
+    for cell in cells:
         assert (cell.config.epochs, cell.config.seed) == (2, 0)
         assert cell.config.monitor == "val/accuracy"
         assert cell.config.measure_test is False

@@ -34,7 +34,9 @@ def test_the_best_trial_has_the_best_mean_over_its_seeds(tmp_path: Path) -> None
     """A lucky seed at 0.01 does not beat two good ones at 0.1."""
     scores = {0.01: (0.99, 0.1), 0.1: (0.8, 0.8), 1.0: (0.7, 0.7)}
     study = searched(tmp_path, lambda values, seed: accuracy(scores[values["lr"]][seed]), seeds=2)
-    for scheme in read_schemes(study):
+    schemes = read_schemes(study)
+    assert schemes
+    for scheme in schemes:
         assert scheme.best is not None
         assert scheme.best.settings == {"lr": 0.1}
         assert scheme.best.score == pytest.approx(0.8)

@@ -86,9 +86,12 @@ def test_the_tuned_study_trains_each_scheme_at_its_best(grid: tuple[Path, Study]
     study = grid[1]
     plan = make_plan(study.path / "tuned.yaml", scale="demo")
     assert len(plan.cells) == 2 * 3
-    for scheme in read_schemes(study):
+    schemes = read_schemes(study)
+    assert len(schemes) == 2
+    for scheme in schemes:
         assert scheme.best is not None
         configs = [cell.config for cell in plan.cells if cell.values["variant"] == scheme.label]
+        assert len(configs) == 3
         assert {config.lr for config in configs} == {scheme.best.settings["lr"]}
         assert all(config.measure_test and config.epochs == 2 for config in configs)
 
@@ -179,13 +182,16 @@ def test_a_space_killed_without_warning_goes_on_and_counts_every_trial_once(tmp_
     assert {n: (out / "cells" / n / "result.json").stat().st_mtime_ns for n in done} == done
     backend = optuna.storages.journal.JournalFileBackend(str(out / "optuna.journal"))
     storage = optuna.storages.JournalStorage(backend)
-    for scheme in read_schemes(study):
-        assert all(trial.state in ("finished", "pruned", "diverged") for trial in scheme.trials)
-        told = optuna.load_study(study_name=scheme.label, storage=storage).trials
-        assert sorted(trial.user_attrs["trial"] for trial in told) == [0, 1, 2]
+    schemes = read_schemes(study)
+    assert len(schemes) == 2
+    for scheme in schemes:
+        assert len(scheme.trials) == 3
+        assert all(trial.state.has_result for trial in scheme.trials)
+        reported = optuna.load_study(study_name=scheme.label, storage=storage).trials
+        assert sorted(trial.user_attrs["trial"] for trial in reported) == [0, 1, 2]
         scores = {int(trial.name): trial.score for trial in scheme.trials if trial.score is not None}
-        assert scores == {t.user_attrs["trial"]: t.value for t in told if t.state.name == "COMPLETE"}
-    first, second = (scheme.trials[0].settings for scheme in read_schemes(study))
+        assert scores == {t.user_attrs["trial"]: t.value for t in reported if t.state.name == "COMPLETE"}
+    first, second = (scheme.trials[0].settings for scheme in schemes)
     assert first == second  # every scheme starts from the same random points
     assert len(read_tested(study)) == 2
     assert json.loads((out / "study.json").read_text())["search"]["trials"] == 3

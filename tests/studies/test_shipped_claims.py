@@ -35,7 +35,9 @@ def test_the_header_gives_the_command_and_where_numbers_stand_if_there_are_any(n
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_sources_are_for_readers(name):
-    for claim in StudyFile.from_yaml(find_study(name)).claims:
+    claims = StudyFile.from_yaml(find_study(name)).claims
+    assert claims
+    for claim in claims:
         assert not re.search(r"[0-9a-f]{12}", claim["source"])
         assert "%" not in claim["says"]
 
@@ -91,7 +93,9 @@ def test_the_header_of_an_sql_study_gives_its_command_and_sources_are_for_reader
     header = find_study(name).read_text(encoding="utf-8").split("\n\n")[0]
     assert f"normlab {'tune' if name == 'sql_grid' else 'study run'} {name}" in header
     assert "docs/results" in header
-    for claim in StudyFile.from_yaml(find_study(name)).claims:
+    claims = StudyFile.from_yaml(find_study(name)).claims
+    assert claims
+    for claim in claims:
         assert not re.search(r"[0-9a-f]{12}", claim["source"])
         assert "%" not in claim["says"]
 
@@ -115,7 +119,8 @@ def test_the_sql_search_gives_every_model_the_same_trials(scale):
         settings = {key: value for key, value in cell.values.items() if key != "model"}
         trials.setdefault(cell.values["model"], []).append(settings)
     assert len(trials) >= 2
-    assert all(found == trials["lstm"] for found in trials.values())
+    assert trials["lstm"]
+    assert all(settings == trials["lstm"] for settings in trials.values())
     assert len(read_claims(plan.file.claims, plan.axes, "sql_grid")) == len(plan.file.claims) > 0
 
 

@@ -65,3 +65,11 @@ def test_axis_values_are_spelled_as_the_cells_spell_them_each_once_in_the_order_
     plan["axes"]["norm"] = ["nn", "bn"]
     (study.path / "study.json").write_text(json.dumps(plan))
     assert axis_values(Study.open(study.path)) == {"norm": ["none", "batch"], "lr": [0.2, 0.1]}
+
+
+def test_a_study_gives_its_table_as_plain_values(study):
+    batch, none = json.loads(json.dumps(study.table()))
+    assert (batch["values"], batch["label"], batch["n"], none["diverged"]) == ({"norm": "batch"}, "batch", 4, 1)
+    expected = mean_interval([ENDS["batch", seed] for seed in range(4)])
+    assert batch["metrics"]["test/accuracy"]["mean"] == expected.mean
+    assert (none["metrics"]["test/accuracy"]["n"], none["metrics"]["test/macro_f1"]) == (1, None)

@@ -17,6 +17,7 @@ from normlab.cli import sql_scores
 from normlab.cli.parser import Parser, add_fields, add_verb, field_values, given_option, wants_help
 from normlab.errors import UserError, shortened
 from normlab.metrics import is_fraction
+from normlab.runs import RunState
 
 
 def _add_train(verbs: Any, arguments: list[str]) -> None:
@@ -104,7 +105,7 @@ def _show_on_rank0(folder: Any, *, as_json: bool) -> int:
 def _show_result(folder: Any, result: dict[str, Any], *, as_json: bool) -> int:
     if as_json:
         print(json.dumps({"run": str(folder.path), **result}))
-    elif result["state"] == "diverged":
+    elif result["state"] == RunState.DIVERGED:
         print(f"{folder.path}: {result['diverged']['reason']}; try a smaller --lr")
     else:
         print(_metric_table(result["metrics"]))
@@ -112,7 +113,7 @@ def _show_result(folder: Any, result: dict[str, Any], *, as_json: bool) -> int:
             f"{result['epochs']} epochs in {result['seconds']:.0f} s, {result['parameters']:,} parameters, "
             f"best epoch {result['best_epoch']}; everything is in {folder.path}"
         )
-    return 1 if result["state"] == "diverged" else 0
+    return 1 if result["state"] == RunState.DIVERGED else 0
 
 
 def _metric_table(metrics: dict[str, float]) -> str:

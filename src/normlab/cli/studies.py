@@ -12,6 +12,7 @@ from typing import Any
 
 from normlab.cli.parser import Parser, add_fields, add_verb, at_least, field_values, given_option, no_action, wants_help
 from normlab.errors import UserError
+from normlab.runs import RunState
 from normlab.runs.atomic import write_text
 from normlab.yaml_file import parse_yaml
 
@@ -195,8 +196,7 @@ def _study_run(options: argparse.Namespace) -> int:
 def _report_open_cells(study: Any) -> int:
     """Name the cells that are not finished, e.g. because another process trains them. Return the exit code."""
     others = study.trained_elsewhere()
-    over = ("finished", "diverged", "pruned", "failed", "running")
-    open_cells = [cell for cell in study.cells if cell.state not in over]
+    open_cells = [cell for cell in study.cells if not (cell.state.is_over or cell.state is RunState.RUNNING)]
     if others:
         line = "1 cell is" if len(others) == 1 else f"{len(others)} cells are"
         pid = others[0].writer().get("pid", "?")
@@ -213,15 +213,15 @@ def _report_open_cells(study: Any) -> int:
 def _show_study(study: Any, *, as_json: bool, out: Path | None = None) -> int:
     """Print a study's table and write its report; fail if no cell has a result."""
     from normlab.report import write_report
-    from normlab.studies.text_table import as_text, as_values
+    from normlab.studies.text_table import as_text
 
     study = _readable(study)
     report = write_report([study], out or study.path / "report.html")
-    failed = [cell.name for cell in study.cells if cell.state == "failed"]
+    failed = [cell.name for cell in study.cells if cell.state is RunState.FAILED]
     _warn_of_mixed_versions(study)
     _warn_of_wrong_claims(study)
     if as_json:
-        print(json.dumps({"study": str(study.path), "report": str(report), "failed": failed, "rows": as_values(study)}))
+        print(json.dumps({"study": str(study.path), "report": str(report), "failed": failed, "rows": study.table()}))
     else:
         print(as_text(study))
         print(f"report: {report}")
@@ -247,7 +247,7 @@ def _study_status(options: argparse.Namespace) -> int:
         return 0
     width = max((len(row["name"]) for row in rows), default=0)
     for row in rows:
-        writer = f"  on {row.get('host', '?')}, pid {row.get('pid')}" if row["state"] == "running" else ""
+        writer = f"  on {row.get('host', '?')}, pid {row.get('pid')}" if row["state"] == RunState.RUNNING else ""
         print(f"{row['name'].ljust(width)}  {row['state']:<11}  {row['epochs']:>4} epochs{writer}")
     return 0
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from normlab.cli.parser import add_fields, add_verb, field_values
 from normlab.cli.studies import add_axis, given_axes, refuse_small, study_config_class, study_values, warn_of_left_out
+from normlab.runs import RunState
 
 
 def _add_tune(verbs: Any, arguments: list[str]) -> None:
@@ -71,7 +72,7 @@ def _show_search(study: Any, *, as_json: bool) -> int:
     study = study.readable()
     warn_of_left_out([study])
     report = write_report([study], study.path / "report.html")
-    failed = [cell.name for cell in study.cells if cell.state == "failed"]
+    failed = [cell.name for cell in study.cells if cell.state is RunState.FAILED]
     if as_json:
         answer = {"search": str(study.path), "report": str(report), "failed": failed, "best": search_values(study)}
         print(json.dumps(answer))

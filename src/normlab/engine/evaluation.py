@@ -19,7 +19,7 @@ from normlab.config import TrainConfig
 from normlab.engine.splits import columns_as_csv
 from normlab.errors import UserError, did_you_mean
 from normlab.metrics import SPLITS
-from normlab.runs import RunFolder
+from normlab.runs import RunFolder, RunState
 from normlab.runs.atomic import write_json, write_text
 from normlab.tasks.base import Task, TaskData
 
@@ -94,7 +94,7 @@ def state_notes(folder: RunFolder) -> list[str]:
         best = _best_so_far(folder)
         return [f"training is not over (state: {folder.status()['state']}): these are the weights {best}"]
     result = folder.result()
-    if result["state"] == "finished":
+    if result["state"] == RunState.FINISHED:
         return []
     return [f"the run is {result['state']}: these are the weights {_best_so_far(folder)}"]
 

@@ -40,7 +40,8 @@ from normlab.engine.tally import Tally
 from normlab.engine.together import finish
 from normlab.errors import UserError
 from normlab.metrics import refuse_as_monitor
-from normlab.runs import RunFolder
+from normlab.runs import RunFolder, RunState
+from normlab.runs.result import Divergence, RunResult
 from normlab.tasks.base import Task
 
 Prune = Callable[[Mapping[str, Any]], bool]  # asked with an epoch's record; True ends the run as "pruned"
@@ -81,17 +82,17 @@ def running(
     with folder:
         if folder.done:
             return folder.result()
-        folder.set_status("running")
+        folder.set_status(RunState.RUNNING)
         try:
             training = Training(task, config, folder, Progress(folder, quiet=quiet), group or ProcessGroup())
             result = yield from training.run(prune)
         except KeyboardInterrupt:
-            folder.set_status("interrupted")
+            folder.set_status(RunState.INTERRUPTED)
             raise
         except Exception as error:
             with suppress(OSError):  # the disk may be full
                 folder.log(traceback.format_exc())
-                folder.set_status("failed", error=f"{type(error).__name__}: {error}")
+                folder.set_status(RunState.FAILED, error=f"{type(error).__name__}: {error}")
             raise
         folder.finish(result)
         return result
@@ -142,7 +143,7 @@ class Training:
                     self.progress.say(f"pruned after epoch {self.counters.epoch}")
                     self.group.stop()
                     self.scalars.close({}, self.counters.epoch)
-                    return self._result(final, None, state="pruned")
+                    return self._result(final, None, state=RunState.PRUNED)
                 yield from self.run_epoch()
             if reason := self.counters.reason_to_stop(self.config, self.monitor):
                 self.progress.say(reason)
@@ -152,9 +153,9 @@ class Training:
         except DivergedError as error:
             self.group.stop()
             self.progress.say(f"diverged: {error}")
-            diverged = {"epoch": error.epoch, "step": error.step, "reason": str(error)}
+            diverged = Divergence(epoch=error.epoch, step=error.step, reason=str(error))
         self.scalars.close(final["metrics"], self.counters.epoch)
-        return self._result(final, diverged, state="diverged" if diverged else "finished")
+        return self._result(final, diverged, state=RunState.DIVERGED if diverged else RunState.FINISHED)
 
     def run_epoch(self) -> Generator[None, None, None]:
         """Train one epoch, measure it, and save a checkpoint."""
@@ -257,7 +258,7 @@ class Training:
         self.progress.say(f"resuming after epoch {counters.epoch}")
         return counters
 
-    def _result(self, final: dict[str, Any], diverged: dict[str, Any] | None, *, state: str) -> dict[str, Any]:
+    def _result(self, final: dict[str, Any], diverged: Divergence | None, *, state: RunState) -> dict[str, Any]:
         counters, device = self.counters, self.placement.device
         records = self.folder.metrics()
         speeds = {
@@ -268,26 +269,27 @@ class Training:
             )
             if records
         }
-        return {
-            "state": state,
-            "task": self.task.name,
-            "headline": measured_headline(self.task.headline, final["metrics"]),
-            **final,
-            "diverged": diverged,
-            "epochs": counters.epoch,
-            "steps": counters.step,
-            "best_epoch": counters.best_epoch,
-            "stopped_early": diverged is None and counters.epoch < self.config.epochs,
-            "parameters": sum(p.numel() for p in self.model.parameters() if p.requires_grad),
-            "sizes": dict(self.data.sizes),
-            "config_hash": config_hash(self.config),
-            "data_fingerprint": self.data.fingerprint,
-            "fingerprints": self.data.card.get("fingerprints", {}),
-            "precision": self.placement.precision,
-            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-            "threads": torch.get_num_threads(),
-            "processes": self.group.size,
-            "peak_memory_mib": self.memory.mib(),
-            "seconds": counters.seconds,
+        return RunResult(
+            state=state,
+            task=self.task.name,
+            headline=measured_headline(self.task.headline, final["metrics"]),
+            metrics=final["metrics"],
+            tables=final["tables"],
+            diverged=diverged,
+            epochs=counters.epoch,
+            steps=counters.step,
+            best_epoch=counters.best_epoch,
+            stopped_early=diverged is None and counters.epoch < self.config.epochs,
+            parameters=sum(p.numel() for p in self.model.parameters() if p.requires_grad),
+            sizes=dict(self.data.sizes),
+            config_hash=config_hash(self.config),
+            data_fingerprint=self.data.fingerprint,
+            fingerprints=self.data.card.get("fingerprints", {}),
+            precision=self.placement.precision,
+            device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+            threads=torch.get_num_threads(),
+            processes=self.group.size,
+            peak_memory_mib=self.memory.mib(),
+            seconds=counters.seconds,
             **speeds,
-        }
+        ).values()

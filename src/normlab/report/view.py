@@ -12,7 +12,7 @@ from typing import Any
 
 from normlab.report.numbers import finite
 from normlab.report.palette import DASHES, Style, name_of, styles_for
-from normlab.runs import RunFolder, flat_layers
+from normlab.runs import RunFolder, RunState, flat_layers
 from normlab.studies.statistics import Interval, mean_interval
 from normlab.studies.study import Study, StudyCell
 
@@ -26,7 +26,7 @@ class CellView:
     name: str
     values: dict[str, Any]
     seed: int
-    state: str
+    state: RunState
     status: dict[str, Any]
     config: dict[str, Any]
     card: dict[str, Any]
@@ -37,7 +37,7 @@ class CellView:
     @property
     def trained(self) -> bool:
         """True if it came to its end without diverging."""
-        return self.state == "finished"
+        return self.state is RunState.FINISHED
 
     def metric(self, name: str) -> float | None:
         """Return a final metric ("test/accuracy") or another number of the result ("seconds")."""
@@ -181,7 +181,7 @@ def _style_variants(groups: list[tuple[dict[str, Any], list[CellView]]]) -> list
 
 def _read_cell(cell: StudyCell) -> CellView:
     folder, state = cell.folder, cell.state
-    exists = state != "waiting"
+    exists = state is not RunState.WAITING
     return CellView(
         name=cell.name,
         values=cell.values,

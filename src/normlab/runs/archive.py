@@ -71,11 +71,11 @@ def unpack_study(path: Path, folder: Path) -> None:
         if name in content and not (folder / name).exists():
             write_bytes(folder / name, content[name])
     for cell in finished_cells(content):
-        own = folder / "cells" / cell
-        if not (own / _DONE).exists():
+        target = folder / "cells" / cell
+        if not (target / _DONE).exists():
             for name in sorted(CELL_FILES, key=lambda name: name == _DONE):  # the result last: it means "done"
                 if (data := content.get(f"cells/{cell}/{name}")) is not None:
-                    write_bytes(own / name, data)
+                    write_bytes(target / name, data)
 
 
 def opened(path: Path, cache: Path) -> Path:
@@ -163,10 +163,10 @@ def _read_cell(cell: Path) -> Iterator[tuple[str, bytes]]:
         path = cell / name
         if path.is_file():
             data = path.read_bytes()
-            yield name, _without_places(path, data)
+            yield name, _without_paths(path, data)
 
 
-def _without_places(path: Path, data: bytes) -> bytes:
+def _without_paths(path: Path, data: bytes) -> bytes:
     """Shorten absolute paths to their last parts: they are no settings, and they name people's folders."""
     if path.name == "environment.json":
         environment = read_json(path)
@@ -184,30 +184,36 @@ def _last_part(word: str) -> str:
     return PurePath(word).name if PurePath(word).is_absolute() or word.startswith(("../", "~/")) else word
 
 
-def _united(old: Content, new: Content, place: Path) -> Content:
+def _united(old: Content, new: Content, archive: Path) -> Content:
     """Return the new content with the cells that only the old one has."""
     added = set(finished_cells(new))
     for cell in sorted(set(finished_cells(old)) & added):
         name = f"cells/{cell}/{_DONE}"
-        if _parsed(old, name, place).get("metrics") != _parsed(new, name, place).get("metrics"):
-            raise UserError(f"{place}: holds the cell {cell} with another result: choose another --out")
-    kept = {name: data for name, data in old.items() if (match := _NAME.fullmatch(name)) and match["cell"] not in added}
-    return {**_wider_plan(old, new, place), **kept, **{name: new[name] for name in new if name not in STUDY_FILES}}
+        if _parsed(old, name, archive).get("metrics") != _parsed(new, name, archive).get("metrics"):
+            raise UserError(f"{archive}: holds the cell {cell} with another result: choose another --out")
+    old_only = {
+        name: data for name, data in old.items() if (match := _NAME.fullmatch(name)) and match["cell"] not in added
+    }
+    return {
+        **_wider_plan(old, new, archive),
+        **old_only,
+        **{name: new[name] for name in new if name not in STUDY_FILES},
+    }
 
 
-def _wider_plan(old: Content, new: Content, place: Path) -> Content:
+def _wider_plan(old: Content, new: Content, archive: Path) -> Content:
     """Return the study's files of the plan with more cells, so that none is lost from `study.json`."""
-    sizes = [len(_parsed(content, "study.json", place).get("cells", ())) for content in (old, new)]
+    sizes = [len(_parsed(content, "study.json", archive).get("cells", ())) for content in (old, new)]
     wider = old if sizes[0] > sizes[1] else new
     return {name: wider[name] for name in STUDY_FILES if name in wider}
 
 
-def _parsed(content: Content, name: str, place: Path) -> dict[str, Any]:
+def _parsed(content: Content, name: str, archive: Path) -> dict[str, Any]:
     """Return a JSON object of an archive.
 
     Raises: UserError naming archive and entry if it is damaged.
     """
-    found = parse_json(content[name].decode("utf-8", "replace"), f"{place}: {name}")
-    if not isinstance(found, dict):
-        raise UserError(f"{place}: {name}: not an object: the archive was edited; pack the study again")
-    return found
+    value = parse_json(content[name].decode("utf-8", "replace"), f"{archive}: {name}")
+    if not isinstance(value, dict):
+        raise UserError(f"{archive}: {name}: not an object: the archive was edited; pack the study again")
+    return value

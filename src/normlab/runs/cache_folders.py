@@ -1,9 +1,9 @@
-"""Where everything is kept that can be made again: one rule for kernels, images, vectors, downloads, measurements.
+"""Where caches lie: one rule for compiled kernels, decoded images, vectors, downloads and measurements.
 
-$NORMLAB_CACHE, else normlab in $XDG_CACHE_HOME, else the system's usual place for a user's caches; `~` is expanded. A
-place that can neither be read nor made (no home, a read-only disk, a home that belongs to somebody else) is replaced by
-a folder for temporary files, said in one line. What lies in a cache that can be read but not written is used; what is
-missing there is made in the temporary folder (`writable_folder`).
+$NORMLAB_CACHE, else normlab in $XDG_CACHE_HOME, else the system's folder for a user's caches; `~` is expanded. A
+folder that can neither be read nor made (no home, a read-only disk, somebody else's home) is replaced by a folder for
+temporary files, with a line that says so. A cache that can be read but not written is used; what is missing there is
+made in the temporary folder (`writable_folder`).
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ def _chosen() -> tuple[Path, str]:
     if not base and os.path.isabs(os.path.expanduser(xdg)):  # the standard: a relative path is to be ignored
         base = os.path.join(xdg, "normlab")
     # os.path's function leaves a `~` alone where no home is known; pathlib's raises.
-    place = os.path.expanduser(base or _usual_place())
-    problem = "there is no home folder" if place.startswith("~") else ""
-    return Path(place if problem else os.path.abspath(place)), problem
+    folder = os.path.expanduser(base or _usual_folder())
+    problem = "there is no home folder" if folder.startswith("~") else ""
+    return Path(folder if problem else os.path.abspath(folder)), problem
 
 
-def _usual_place() -> str:
+def _usual_folder() -> str:
     try:
         return platformdirs.user_cache_dir("normlab", appauthor=False)
     except RuntimeError:  # no home is known; versions before 4.5 return a name that starts with ~ instead
@@ -100,13 +100,13 @@ def _temporary_root() -> Path:
     shared = Path(tempfile.gettempdir()) / f"normlab-{user}"
     try:
         shared.mkdir(mode=0o700, exist_ok=True)
-        found = shared.lstat()
-        private = not hasattr(os, "getuid") or (found.st_uid == user and not found.st_mode & 0o022)
-        if stat.S_ISDIR(found.st_mode) and private:
+        status = shared.lstat()
+        private = not hasattr(os, "getuid") or (status.st_uid == user and not status.st_mode & 0o022)
+        if stat.S_ISDIR(status.st_mode) and private:
             _try_out(shared)
             return shared
     except OSError:
         pass
-    own = Path(tempfile.mkdtemp(prefix="normlab-"))
-    atexit.register(shutil.rmtree, own, ignore_errors=True)
-    return own
+    private_folder = Path(tempfile.mkdtemp(prefix="normlab-"))
+    atexit.register(shutil.rmtree, private_folder, ignore_errors=True)
+    return private_folder

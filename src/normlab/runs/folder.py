@@ -37,8 +37,8 @@ from normlab.json_file import read_json, read_json_lines
 from normlab.runs.atomic import appending, write_json, write_text
 from normlab.runs.environment import describe_environment
 from normlab.runs.lock import FolderLock
+from normlab.runs.result import RESULT_SCHEMA
 from normlab.runs.schema import (
-    RESULT_SCHEMA,
     Card,
     Environment,
     EpochOnly,
@@ -48,6 +48,7 @@ from normlab.runs.schema import (
     Status,
     checked,
 )
+from normlab.runs.states import RunState
 
 _FIRST_FILES = (
     "config.yaml",
@@ -72,7 +73,7 @@ class RunFolder:
     def create(cls, path: Path | str, config: Config, task: str) -> Self:
         """Make a new run folder.
 
-        Raises: UserError if the place holds a run already, is a file, or cannot be written.
+        Raises: UserError if the folder holds a run already, is a file, or cannot be written.
         """
         folder = cls(path)
         if os.path.lexists(folder.path / "config.yaml"):
@@ -88,7 +89,7 @@ class RunFolder:
         try:
             with folder:
                 write_json(folder.path / "environment.json", describe_environment())
-                folder.set_status("created")
+                folder.set_status(RunState.CREATED)
                 write_text(folder.path / "config.yaml", f"task: {task}\n{config.to_yaml()}")
         except BaseException:
             folder.withdraw()
@@ -141,11 +142,12 @@ class RunFolder:
         return self._read("card.json", Card, default={})
 
     def status(self) -> dict[str, Any]:
-        """Return {"state": ..., "time": ...}; a "running" whose writer is gone reads as "interrupted"."""
-        status = self._read("status.json", Status, default={"state": "created"})
-        if status["state"] == "running" and not self._lock.held_by_someone():
-            return {**status, "state": "interrupted"}
-        return status
+        """Return {"state": ..., "time": ...}; "running" without a process that has the lock reads as "interrupted"."""
+        status = self._read("status.json", Status, default={"state": RunState.CREATED})
+        state = RunState(status["state"])
+        if state is RunState.RUNNING and not self._lock.held_by_someone():
+            state = RunState.INTERRUPTED
+        return {**status, "state": state}
 
     def result(self) -> dict[str, Any]:
         """Return the final result; raise `UserError` if the run is not done."""
@@ -178,10 +180,10 @@ class RunFolder:
 
     # What the writer does
 
-    def set_status(self, state: str, **details: Any) -> None:
+    def set_status(self, state: RunState | str, **details: Any) -> None:
         """Record the state, when it began (seconds since 1970), and which process of which machine says so."""
         writer = {"host": platform.node(), "pid": os.getpid()}
-        write_json(self.path / "status.json", {"state": state, "time": time.time(), **writer, **details})
+        write_json(self.path / "status.json", {"state": RunState(state), "time": time.time(), **writer, **details})
 
     def write_card(self, card: Mapping[str, Any]) -> None:
         """Record what the model needs to be used."""
@@ -198,9 +200,9 @@ class RunFolder:
     def keep_metrics(self, epochs: int) -> None:
         """Drop the records after an epoch: those a checkpoint does not know are trained again."""
         for name in ("metrics.jsonl", "layers.jsonl"):
-            kept = [record for record in _records(self.path / name, EpochOnly) if record["epoch"] <= epochs]
-            if kept or name == "metrics.jsonl":
-                write_text(self.path / name, "".join(json.dumps(record) + "\n" for record in kept))
+            records = [record for record in _records(self.path / name, EpochOnly) if record["epoch"] <= epochs]
+            if records or name == "metrics.jsonl":
+                write_text(self.path / name, "".join(json.dumps(record) + "\n" for record in records))
             else:
                 (self.path / name).unlink(missing_ok=True)
 
@@ -211,10 +213,10 @@ class RunFolder:
             file.write(f"{now} {line}\n")
 
     def withdraw(self) -> bool:
-        """Take back a run that never finished an epoch, so that its place is free for the corrected command.
+        """Delete a run that never finished an epoch, so that the corrected command may use its folder.
 
         Only what a run writes is deleted; a folder that held something else before keeps it.
-        Returns: whether it was taken back.
+        Returns: whether it was deleted.
         """
         if self.saved or self.done:
             return False
@@ -223,7 +225,7 @@ class RunFolder:
         for name in ("model.safetensors", "last.safetensors"):
             (self.checkpoints / name).unlink(missing_ok=True)
         shutil.rmtree(self.path / "tensorboard", ignore_errors=True)
-        with suppress(OSError):  # not empty, or not there: somebody else's files
+        with suppress(OSError):  # not empty, or not there: other files remain
             self.checkpoints.rmdir()
         with suppress(OSError):
             for folder in self._made or [self.path]:
@@ -253,10 +255,10 @@ def _make_folder(path: Path) -> list[Path]:
 
 def list_runs(root: Path | str) -> list[RunFolder]:
     """Return the runs below a folder, sorted by path; hidden folders are left out."""
-    found = sorted(Path(root).rglob("config.yaml"))
+    paths = sorted(Path(root).rglob("config.yaml"))
     return [
         RunFolder(path.parent)
-        for path in found
+        for path in paths
         if not any(part.startswith(".") for part in path.relative_to(root).parts)
     ]
 

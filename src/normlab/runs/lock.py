@@ -1,4 +1,9 @@
-"""One writer per folder: an advisory lock that the system lets go when its process dies, however it dies."""
+"""One writer per folder: an advisory lock that the system releases when its process dies, however it dies.
+
+`filelock` does not replace it. A reader asks with a shared lock whether a run is still being written, also in a folder
+that it may only read; the second writer is told the process number of the first; and a file system without locks is an
+error in one line, where `filelock` falls back to a lock file that outlives a killed process.
+"""
 
 from __future__ import annotations
 

@@ -6,31 +6,18 @@ one adds passes; a file of a newer *schema* is refused, because known keys may t
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Annotated, Any, TypeVar
+from dataclasses import MISSING, fields
+from typing import Any, get_type_hints
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, create_model
 
 from normlab.errors import UserError, shortened
-from normlab.runs.tables import Count, Number, Part, Tables
-
-RESULT_SCHEMA = 1  # of result.json, written as "schema"; 0 are the results from before it was
-
-
-class RunState(StrEnum):
-    """Where a run stands."""
-
-    CREATED = "created"
-    RUNNING = "running"
-    INTERRUPTED = "interrupted"
-    FAILED = "failed"
-    FINISHED = "finished"
-    DIVERGED = "diverged"
-    PRUNED = "pruned"
+from normlab.runs.result import RESULT_SCHEMA, RunResult, State
+from normlab.runs.tables import Count, Number, Part
 
 
 class Record(dict[str, Any]):
-    """The content of a file; a key that is asked for and missing is told with the file's name."""
+    """The content of a file; asking for a missing key raises a `UserError` that names the file."""
 
     def __init__(self, values: dict[str, Any], path: object) -> None:
         super().__init__(values)
@@ -46,41 +33,15 @@ class Record(dict[str, Any]):
 _FIX = "the file was edited or damaged; restore it, or train again"
 
 
-class Diverged(Part):
-    """Where a run diverged."""
+def _model_of(record: type) -> type[Part]:
+    """Return the model that checks a mapping for the fields of a dataclass."""
+    types = get_type_hints(record, include_extras=True)
+    optional = {each.name for each in fields(record) if (each.default, each.default_factory) != (MISSING, MISSING)}
+    declared: dict[str, Any] = {name: (kind, None if name in optional else ...) for name, kind in types.items()}
+    return create_model(record.__name__, __base__=Part, **declared)
 
-    epoch: Count
-    step: Count
-    reason: str
 
-
-class Result(Part):
-    """result.json."""
-
-    state: Annotated[RunState, Field(strict=False)]
-    headline: str
-    metrics: dict[str, float]
-    schema_version: Annotated[int, Field(alias="schema", ge=0)] = 0
-    task: str = ""
-    tables: dict[str, Tables] = Field({})
-    diverged: Diverged | None = None
-    epochs: Count = 0
-    steps: Count = 0
-    best_epoch: Count = 0
-    stopped_early: bool = False
-    parameters: Count = 0
-    sizes: dict[str, Count] = Field({})
-    config_hash: str = ""
-    data_fingerprint: str = ""
-    fingerprints: dict[str, str] = Field({})
-    precision: str = ""
-    device: str = ""
-    threads: Count | None = None
-    processes: Count = 1
-    peak_memory_mib: float | None = None
-    seconds: float = 0.0
-    seconds_per_epoch: float | None = None
-    examples_per_second: float | None = None
+Result = _model_of(RunResult)
 
 
 class Card(Part):
@@ -119,7 +80,7 @@ class Environment(Part):
 class Status(Part):
     """status.json."""
 
-    state: Annotated[RunState, Field(strict=False)]
+    state: State
     time: float = 0.0
     host: str = ""
     pid: int = 0
@@ -146,13 +107,11 @@ class LayersRecord(EpochOnly):
     layers: dict[str, dict[str, Number | list[Number]]]
 
 
-Kind = TypeVar("Kind", bound=BaseModel)
-
-
-def checked(value: Any, kind: type[Kind], where: str, fix: str = _FIX) -> Record:
+def checked(value: Any, kind: type[BaseModel], where: str, fix: str = _FIX) -> Record:
     """Return what was read, if it is what that file holds.
 
     Args:
+        kind: the model that describes the file.
         where: file, or file:line, named in an error.
     Raises: UserError naming the first wrong key.
     """

@@ -47,5 +47,5 @@ def undecided() -> Iterator[None]:
 
 def idle_threads() -> str:
     """Return the decision that is in force, e.g. "OMP_WAIT_POLICY=PASSIVE"."""
-    found = [f"{name}={os.environ[name]}" for name in _DECISIONS if name in os.environ]
-    return " ".join(found) or "the runtime's default"
+    decided = [f"{name}={os.environ[name]}" for name in _DECISIONS if name in os.environ]
+    return " ".join(decided) or "the runtime's default"

@@ -1,7 +1,7 @@
 """A study's axes: what they may be, the cells that they make, and the names of these.
 
-Whatever stands in a study's file or after `--axis` ends here as a plan or in one line with its place, before a single
-configuration is built: the number of cells is bounded, and every cell's name is one of a folder.
+A mistake in a study's file or after `--axis` is refused here, in one line that names the file or the flag, before any
+configuration is built. The number of cells is bounded, and every cell's name is a valid folder name.
 """
 
 from __future__ import annotations
@@ -26,43 +26,43 @@ def read_axes(
 
     Raises: UserError for an axis without values, with values that are none, or that a cell would ignore.
     """
-    found = {VARIANT: list(variants), **axes} if variants else dict(axes)
-    found |= asked
-    if not found:
+    chosen = {VARIANT: list(variants), **axes} if variants else dict(axes)
+    chosen |= asked
+    if not chosen:
         raise UserError(f"{where}: nothing to compare: give axes or variants")
-    for name, values in found.items():
-        place = f"--axis {name}" if name in asked else f"{where}: axes: {name}"
-        _refuse_axis(name, place)
+    for name, values in chosen.items():
+        source = f"--axis {name}" if name in asked else f"{where}: axes: {name}"
+        _refuse_axis(name, source)
         if not values:
-            raise UserError(f"{place}: no values: list what to compare, or drop the axis")
+            raise UserError(f"{source}: no values: list what to compare, or drop the axis")
         for value in values:
-            _refuse_value(value, place)
-    for name in found.get(VARIANT, []):
+            _refuse_value(value, source)
+    for name in chosen.get(VARIANT, []):
         if not isinstance(name, str) or name not in variants:
             known = did_you_mean(str(name), variants) if variants else "the study has no variants"
             raise UserError(f"{where}: unknown variant {shortened(name)}: {known}")
-    return found
+    return chosen
 
 
-def _refuse_axis(name: str, place: str) -> None:
+def _refuse_axis(name: str, where: str) -> None:
     if name == "seed":
-        raise UserError(f"{place}: the seeds of a study are 0, 1, 2, ...: give their number as `seeds`, and no axis")
+        raise UserError(f"{where}: the seeds of a study are 0, 1, 2, ...: give their number as `seeds`, and no axis")
     if name == TRIAL:
-        raise UserError(f"{place}: the name of a search's trials: an axis is a setting of the task, or `variants`")
+        raise UserError(f"{where}: the name of a search's trials: an axis is a setting of the task, or `variants`")
 
 
-def _refuse_value(value: Any, place: str) -> None:
+def _refuse_value(value: Any, where: str) -> None:
     """A value is a scalar, or a list of scalars for a setting that takes several numbers."""
     inner = value if isinstance(value, list | tuple) else [value]
     if not all(part is None or isinstance(part, bool | int | float | str) for part in inner):
         hint = "settings that belong together are `variants`: name -> settings"
-        raise UserError(f"{place}: {shortened(value)} is no plain value: {hint}")
+        raise UserError(f"{where}: {shortened(value)} is no plain value: {hint}")
 
 
-def refuse_seed(settings: Mapping[str, Any], place: str) -> None:
-    """Raise `UserError` if settings of a study fix the seed, which its cells would not follow."""
+def refuse_seed(settings: Mapping[str, Any], where: str) -> None:
+    """Raise `UserError` if settings of a study fix the seed: each cell has its own."""
     if "seed" in settings:
-        raise UserError(f"{place}: seed: the seeds of a study are 0, 1, 2, ...: give their number as `seeds`")
+        raise UserError(f"{where}: seed: the seeds of a study are 0, 1, 2, ...: give their number as `seeds`")
 
 
 def refuse_undone(changes: Mapping[str, Any], axes: Mapping[str, list[Any]], where: str) -> None:

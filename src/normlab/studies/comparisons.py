@@ -26,8 +26,8 @@ class SchemeComparison:
         comparison: values minus reference over the seeds that finished in both; None if there are none.
         adjusted: interval and p-value after Holm's correction over all comparisons of the call; None if there is
             nothing to test.
-        lost: seeds in which only this side diverged; `reference_lost` only the reference.
-        winner: "values", "reference", or None: not told apart.
+        diverged: number of seeds in which only this side diverged; `reference_diverged` only the reference.
+        winner: "values", "reference", or None: no difference shown.
         sentence: the outcome for a person.
     """
 
@@ -35,8 +35,8 @@ class SchemeComparison:
     reference: dict[str, Any]
     comparison: Comparison | None
     adjusted: Adjusted | None
-    lost: int
-    reference_lost: int
+    diverged: int
+    reference_diverged: int
     winner: str | None
     sentence: str
 
@@ -70,32 +70,32 @@ def comparisons(study: Study, metric: str, *, axis: str | None = None, reference
         for value in others
     ]
     pairs = [pair for pair in pairs if pair.planned]  # a plan may leave combinations out
-    found = [compare_paired(pair.a, pair.b) if pair.a else None for pair in pairs]
+    compared = [compare_paired(pair.a, pair.b) if pair.a else None for pair in pairs]
     corrected = iter(adjust([paired_differences(pair.a, pair.b) for pair in pairs if pair.a]))
     adjusted = [next(corrected) if pair.a else None for pair in pairs]
-    return [_decide(*each, metric) for each in zip(pairs, found, adjusted, strict=True)]
+    return [_decide(*each, metric) for each in zip(pairs, compared, adjusted, strict=True)]
 
 
 def _decide(pair: Pair, comparison: Comparison | None, adjusted: Adjusted | None, metric: str) -> SchemeComparison:
     winner = None
     if comparison is not None and adjusted is not None and adjusted.settled:
         winner = "values" if (comparison.difference.mean > 0) == higher_is_better(metric) else "reference"
-    if bool(pair.lost_a) != bool(pair.lost_b):
-        survivor = "reference" if pair.lost_a else "values"
+    if bool(pair.diverged_a) != bool(pair.diverged_b):
+        survivor = "reference" if pair.diverged_a else "values"
         winner = survivor if winner in (None, survivor) else None
-    elif pair.lost_a and pair.lost_b:
+    elif pair.diverged_a and pair.diverged_b:
         winner = None
     sentence = _sentence(pair, winner, adjusted)
     return SchemeComparison(
-        pair.values_a, pair.values_b, comparison, adjusted, pair.lost_a, pair.lost_b, winner, sentence
+        pair.values_a, pair.values_b, comparison, adjusted, pair.diverged_a, pair.diverged_b, winner, sentence
     )
 
 
 def _sentence(pair: Pair, winner: str | None, adjusted: Adjusted | None) -> str:
     names = label_of(pair.values_a), label_of(pair.values_b)
-    lost = [
+    diverged = [
         f"{name} diverged in {count} of {pair.planned} seeds"
-        for name, count in zip(names, (pair.lost_a, pair.lost_b), strict=True)
+        for name, count in zip(names, (pair.diverged_a, pair.diverged_b), strict=True)
         if count
     ]
     corrected = (
@@ -103,15 +103,15 @@ def _sentence(pair: Pair, winner: str | None, adjusted: Adjusted | None) -> str:
         if adjusted is None
         else f"Holm-adjusted p {adjusted.p_value:.2g} paired by {len(pair.a)} seed{'' if len(pair.a) == 1 else 's'}"
     )
-    because = "; ".join(part for part in (*lost, corrected) if part) or "no seed has finished in both"
+    because = "; ".join(part for part in (*diverged, corrected) if part) or "no seed has finished in both"
     if winner is None:
-        return f"{names[0]} and {names[1]} overlap, no winner: {because}{_rest(pair, adjusted)}"
+        return f"{names[0]} and {names[1]} overlap, no winner: {because}{_missing(pair, adjusted)}"
     better, worse = names if winner == "values" else names[::-1]
     return f"{better} is better than {worse}: {because}"
 
 
-def _rest(pair: Pair, adjusted: Adjusted | None) -> str:
-    """Say what is missing to a winner."""
+def _missing(pair: Pair, adjusted: Adjusted | None) -> str:
+    """Say what would decide the comparison."""
     if adjusted is None:
         return ""
     if len(pair.a) == 1:

@@ -1,4 +1,4 @@
-"""Cells on this machine: so many processes, each with its share of the cores, each cell on its own.
+"""Cells on this machine: several processes, each with its share of the cores, each cell independent of the others.
 
 A worker imports torch once and trains cell after cell. A cell that raises is recorded as failed by its own run folder;
 a worker that dies (killed for memory, say) is replaced. In both cases the study goes on.
@@ -10,22 +10,31 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from normlab.config import TrainConfig
 from normlab.errors import UserError
-from normlab.runs import RunFolder
+from normlab.runs import RunFolder, RunState
 from normlab.runs.lock import FolderBusyError
 from normlab.studies.plan import Cell
 from normlab.studies.supervisor import Died, Job, run_jobs
+
+
+class NotTrained(StrEnum):
+    """Why a cell was not trained here, in place of a run's state."""
+
+    BUSY = "busy"  # another process trains it
+    REFUSED = "refused"  # the run cannot begin on this machine: no data, no such device
+    UNFIT = "unfit"  # the machine cannot take any cell: it has another version of normlab, or none
 
 
 @dataclass(frozen=True)
 class Outcome:
     """How a cell ended."""
 
-    state: str  # finished, diverged, pruned, failed, busy (another process trains it)
+    state: str  # a `RunState` in which a run is over, or `NotTrained`
     line: str  # for people: the headline metric, or the error
     seconds: float
 
@@ -59,8 +68,8 @@ def run_local(
     outcomes: list[Outcome] = []
 
     def ended(number: int, value: Any, seconds: float) -> None:
-        told = [("failed", str(value))] * len(groups[number]) if isinstance(value, Died) else value
-        for cell, (state, line) in zip(groups[number], told, strict=True):
+        endings = [(RunState.FAILED, str(value))] * len(groups[number]) if isinstance(value, Died) else value
+        for cell, (state, line) in zip(groups[number], endings, strict=True):
             outcomes.append(Outcome(state, line, seconds))
             say(f"[{len(outcomes)}/{len(cells)}] {cell.name}  {state}  {line}  ({seconds:.0f} s)")
 
@@ -112,7 +121,7 @@ def train_cell(
         result: dict[str, Any] = train_folder(folder, quiet=True, prune=prune)
     except Exception as error:  # the study goes on; the run folder holds state and cause
         return _failure(error, path)
-    return _told(result)
+    return _ending(result)
 
 
 def train_cells(task: str, configs: list[TrainConfig], paths: list[Path]) -> list[tuple[str, str]]:
@@ -127,7 +136,9 @@ def train_cells(task: str, configs: list[TrainConfig], paths: list[Path]) -> lis
         except UserError as error:
             ended[path] = error
     ended |= zip(folders, train_folders(list(folders.values()), concurrent=len(paths)), strict=True)
-    return [_failure(ended[path], path) if isinstance(ended[path], Exception) else _told(ended[path]) for path in paths]
+    return [
+        _failure(ended[path], path) if isinstance(ended[path], Exception) else _ending(ended[path]) for path in paths
+    ]
 
 
 def _folder(path: Path, config: TrainConfig, task: str) -> RunFolder:
@@ -142,16 +153,16 @@ def _folder(path: Path, config: TrainConfig, task: str) -> RunFolder:
 
 def _failure(error: Exception, path: Path) -> tuple[str, str]:
     if isinstance(error, FolderBusyError):
-        return "busy", f"another process (pid {error.holder}) trains it"
+        return NotTrained.BUSY, f"another process (pid {error.holder}) trains it"
     if isinstance(error, UserError):
-        return "failed", str(error)
-    return "failed", f"{type(error).__name__}: {error} (see {path / 'log.txt'})"
+        return RunState.FAILED, str(error)
+    return RunState.FAILED, f"{type(error).__name__}: {error} (see {path / 'log.txt'})"
 
 
-def _told(result: Mapping[str, Any]) -> tuple[str, str]:
-    if result["state"] == "diverged":
-        return "diverged", result["diverged"]["reason"]
-    if result["state"] == "pruned":
-        return "pruned", f"after epoch {result['epochs']}"
+def _ending(result: Mapping[str, Any]) -> tuple[str, str]:
+    if result["state"] == RunState.DIVERGED:
+        return RunState.DIVERGED, result["diverged"]["reason"]
+    if result["state"] == RunState.PRUNED:
+        return RunState.PRUNED, f"after epoch {result['epochs']}"
     headline = result["headline"]
-    return "finished", f"{headline} {result['metrics'][headline]:.4f}"
+    return RunState.FINISHED, f"{headline} {result['metrics'][headline]:.4f}"

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from normlab.runs import RunState
 from normlab.studies.study import Study
 from normlab.studies.tables import cells_with, final_value
 
@@ -19,7 +20,7 @@ class Pair:
 
     Attributes:
         a: the metric over the seeds that finished on both sides, sorted by seed; `b` the other side's.
-        lost_a: seeds in which only a diverged; `lost_b` only b, `lost_both` both.
+        diverged_a: seeds in which only a diverged; `diverged_b` only b, `diverged_both` both.
         planned: seeds of the plan.
     """
 
@@ -27,9 +28,9 @@ class Pair:
     values_b: dict[str, Any]
     a: list[float]
     b: list[float]
-    lost_a: int
-    lost_b: int
-    lost_both: int
+    diverged_a: int
+    diverged_b: int
+    diverged_both: int
     planned: int
 
 
@@ -47,8 +48,8 @@ def pair_up(study: Study, values_a: Mapping[str, Any], values_b: Mapping[str, An
         dict(values_b),
         [a for a, _ in both],
         [b for _, b in both],
-        states.count(("diverged", "finished")),
-        states.count(("finished", "diverged")),
-        states.count(("diverged", "diverged")),
+        states.count((RunState.DIVERGED, RunState.FINISHED)),
+        states.count((RunState.FINISHED, RunState.DIVERGED)),
+        states.count((RunState.DIVERGED, RunState.DIVERGED)),
         len(shared),
     )

@@ -124,8 +124,8 @@ def make_plan(
         f"scales: {scale}: base": chosen.base,
         **{f"variants: {name}": values for name, values in study.variants.items()},
     }
-    for place, block in blocks.items():
-        refuse_seed(block, f"{path}: {place}")
+    for key, block in blocks.items():
+        refuse_seed(block, f"{path}: {key}")
     base = {**settings.preset(chosen.preset or scale, str(path)), **study.base, **chosen.base, **changes}
     count = seeds if seeds is not None else chosen.seeds or study.seeds
     if count < 1:

@@ -11,7 +11,7 @@ from typing import Any
 from normlab.errors import UserError
 from normlab.metrics import sign
 from normlab.reading import read_text
-from normlab.runs import RunFolder
+from normlab.runs import RunFolder, RunState
 from normlab.studies.statistics import McNemar, Ranking, friedman, mcnemar
 from normlab.studies.study import Study, StudyCell
 from normlab.studies.tables import cells_with, final_value
@@ -81,4 +81,4 @@ def read_predictions(run: RunFolder, split: str = "test") -> Predictions:
 def _rankable(cell: StudyCell, value: float | None, metric: str) -> float | None:
     if value is not None:
         return sign(metric) * value
-    return -math.inf if cell.result is not None and cell.state == "diverged" else None
+    return -math.inf if cell.result is not None and cell.state is RunState.DIVERGED else None

@@ -1,8 +1,7 @@
 """Which normalization to use: a scheme, the reasons for it, and what they are worth.
 
-It starts from what is published about batch size and architecture, and lets studies of one's own overrule
-that where they tell schemes apart. It is a rule with its grounds written out, not a model: every sentence
-can be looked up.
+It starts from published results about batch size and architecture. The user's own studies replace them where they
+find a difference between schemes. It is a rule with its reasons written out, not a model: every sentence has a source.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from normlab.studies.tables import axis_values, known_metrics, study_table
 
 TASKS = ("image", "ner", "text2sql")
 METRIC = "test/accuracy"
-SMALL_BATCH, LARGE_BATCH = 4, 16  # up to the first batch norm loses in print, from the second on it does not
+SMALL_BATCH, LARGE_BATCH = 4, 16  # batch norm loses in published results up to the first, and not from the second on
 _KIB_PER_IMAGE = 1048  # activations that a ResNet-14 keeps per 32 x 32 image in float32
 
 
@@ -52,24 +51,26 @@ def recommend(
 
     Args:
         batch_size: examples per step on one device.
-        memory_gib: memory of that device; tells whether the batch fits.
-        device: "cpu", "cuda", ...; only its caveats enter.
-        data: name or path of the data set in question; studies of another one do not count.
-        evidence: studies of the same task that compare norms; those of a like batch size overrule print.
+        memory_gib: memory of that device; decides whether the batch fits.
+        device: "cpu", "cuda", ...; adds the limits that hold on it.
+        data: name or path of the data set; studies of other data are ignored.
+        evidence: studies of the same task that compare norms; those near this batch size come before published results.
     Raises: UserError for an unknown task or device, or a batch size or memory that is not positive.
     """
     _refuse_nonsense(batch_size, task, memory_gib, device)
     if task != "image":
         return _recurrent(task)
     fitting = _fitting_batch(batch_size, memory_gib)
-    answer = _from_print(fitting)
+    answer = _from_published_results(fitting)
     if fitting < batch_size:
         answer.reasons.insert(0, f"{memory_gib:g} GiB hold about {fitting} images a step, not {batch_size}.")
         answer.limits.append("The memory estimate is for the ResNet with 14 layers at 32 x 32 pixels in float32.")
-    used = [_weigh(answer, study, fitting, data) for study in evidence if study.task == task]
+    used = [_use_study(answer, study, fitting, data) for study in evidence if study.task == task]
     if not any(used):
-        answer.limits.append("No study of yours at a like batch size was given: this rests on print alone.")
-    answer.limits[:0] = _limits_of(answer.scheme, device)  # only now: a study may have chosen another scheme
+        answer.limits.append(
+            "No study of yours with about this batch size was given: this is based on published results only."
+        )
+    answer.limits[:0] = _limits_of(answer.scheme, device)  # last, because a study may have chosen another scheme
     return answer
 
 
@@ -91,13 +92,13 @@ def _fitting_batch(batch_size: int, memory_gib: float | None) -> int:
     return max(1, min(batch_size, int(0.5 * memory_gib * 2**20 / _KIB_PER_IMAGE)))
 
 
-def _from_print(batch_size: int) -> Recommendation:
+def _from_published_results(batch_size: int) -> Recommendation:
     if batch_size <= SMALL_BATCH:
         return _few_images(batch_size)
     if batch_size >= LARGE_BATCH:
         reason = (
-            f"At {batch_size} images a step, batch norm has statistics enough: on ImageNet it led group norm "
-            "from 16 images a GPU on (76.3 against 75.8 %; Luo et al. 2019)."
+            f"At {batch_size} images a step, batch norm has enough images for statistics: on ImageNet it led group "
+            "norm from 16 images a GPU on (76.3 against 75.8 %; Luo et al. 2019)."
         )
         return Recommendation("batch", [reason])
     reason = (
@@ -143,44 +144,44 @@ def _limits_of(scheme: str, device: str | None) -> list[str]:
     return limits
 
 
-def _weigh(answer: Recommendation, study: Study, batch_size: int, wanted: str | None) -> bool:
-    """Let a study confirm or overrule the answer; return False if it cannot speak to this setting."""
+def _use_study(answer: Recommendation, study: Study, batch_size: int, wanted: str | None) -> bool:
+    """Let a study confirm or replace the answer; return False if it says nothing about this setting."""
     axes = axis_values(study)
     if "norm" not in axes or METRIC not in known_metrics(study)[0]:
         return False
     data = next((_name_of(str(cell.folder.config().get("data", ""))) for cell in study.finished()), "")
     if wanted is not None and data != _name_of(wanted):
-        answer.limits.append(f"Study {study.name} was trained on {data}, not on {_name_of(wanted)}: it does not count.")
+        answer.limits.append(f"Study {study.name} was trained on {data}, not on {_name_of(wanted)}: it is ignored.")
         return False
     nearest = _nearest_batch(study, axes, batch_size)
     if nearest is None or answer.scheme not in axes["norm"]:
         return False
-    found = [
+    compared = [
         each
         for each in comparisons(study, METRIC, axis="norm", reference=answer.scheme)
         if each.reference.get("batch_size", nearest) == nearest
     ]
     setting = ", ".join(part for part in (study.scale, data) if part)
-    place = f"Study {study.name} ({setting}, batch size {nearest})"
-    if not any(_speaks(each) for each in found):
-        answer.limits.append(f"{place} has fewer than two seeds, which tell nothing.")
+    study_name = f"Study {study.name} ({setting}, batch size {nearest})"
+    if not any(_is_informative(each) for each in compared):
+        answer.limits.append(f"{study_name} has fewer than two seeds, which show no spread.")
         return False
-    better = [each for each in found if each.winner == "values"]
+    better = [each for each in compared if each.winner == "values"]
     if better:
         best = max(better, key=_gain)
         answer.scheme = best.values["norm"]
-        answer.reasons.append(f"{place} overrules that: {best.sentence}.")
+        answer.reasons.append(f"{study_name} found a better one: {best.sentence}.")
     else:
-        beaten = sum(each.winner == "reference" for each in found)
-        schemes = len({each.values["norm"] for each in found})
-        where = "" if len(found) == schemes else f" in {len(found)} comparisons"
+        beaten = sum(each.winner == "reference" for each in compared)
+        schemes = len({each.values["norm"] for each in compared})
+        where = "" if len(compared) == schemes else f" in {len(compared)} comparisons"
         answer.reasons.append(
-            f"{place}: {answer.scheme} lost to none of {schemes} schemes{where} and beat {beaten or 'none'}."
+            f"{study_name}: {answer.scheme} lost to none of {schemes} schemes{where} and beat {beaten or 'none'}."
         )
-        answer.limits.extend(_open_ones(found, answer.scheme, place))
+        answer.limits.extend(_undecided(compared, answer.scheme, study_name))
     answer.reasons.extend(_time(study, answer.scheme, nearest))
     if nearest != batch_size:
-        answer.limits.append(f"{place} is the nearest to {batch_size} that was trained.")
+        answer.limits.append(f"{study_name} has the trained batch size nearest to {batch_size}.")
     return True
 
 
@@ -189,21 +190,21 @@ def _name_of(data: str) -> str:
     return data.rstrip("/").rpartition("/")[2]
 
 
-def _open_ones(found: list[SchemeComparison], scheme: str, place: str) -> list[str]:
-    """Say which schemes the study could not tell from the choice, and what would."""
-    undecided = [each for each in found if each.winner is None and each.adjusted is not None]
+def _undecided(compared: list[SchemeComparison], scheme: str, study_name: str) -> list[str]:
+    """Say which schemes are undecided against the chosen one, and how many more seeds would decide."""
+    undecided = [each for each in compared if each.winner is None and each.adjusted is not None]
     if not undecided:
         return []
     more = [each.adjusted.more_seeds for each in undecided if each.adjusted and each.adjusted.more_seeds]
     seeds = f"{min(more)} more seed{'' if min(more) == 1 else 's'}" if more else ""
     rest = f"; about {seeds} would decide the first of them" if more else ""
     names = ", ".join(dict.fromkeys(str(each.values["norm"]) for each in undecided))
-    return [f"{place} has not told {scheme} from {names}{rest}."]
+    return [f"{study_name} leaves {scheme} against {names} undecided{rest}."]
 
 
-def _speaks(each: SchemeComparison) -> bool:
+def _is_informative(each: SchemeComparison) -> bool:
     paired = each.comparison.n if each.comparison else 0
-    return paired > 1 or each.lost > 0 or each.reference_lost > 0
+    return paired > 1 or each.diverged > 0 or each.reference_diverged > 0
 
 
 def _gain(each: SchemeComparison) -> float:
@@ -223,7 +224,7 @@ def _nearest_batch(study: Study, axes: dict[str, list[Any]], batch_size: int) ->
 def _time(study: Study, scheme: str, batch_size: int) -> list[str]:
     """Say what the scheme costs beside the fastest, on the machine of the study."""
     rows = [row for row in study_table(study, ["seconds"]) if row.values.get("batch_size", batch_size) == batch_size]
-    seconds = {row.values["norm"]: found.mean for row in rows if (found := row.metrics["seconds"]) is not None}
+    seconds = {row.values["norm"]: interval.mean for row in rows if (interval := row.metrics["seconds"]) is not None}
     if scheme not in seconds or len(seconds) < 2:
         return []
     fastest = min(seconds, key=lambda name: seconds[name])

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from normlab.config import TrainConfig, affects_result
 from normlab.errors import UserError
+from normlab.runs import RunState
 from normlab.runs.archive import is_archive, unpack_study
 from normlab.runs.atomic import write_json, write_text
 from normlab.studies.cluster import ClusterOptions, run_on_ray
@@ -161,7 +162,7 @@ def _recorded_threads(folder: Path) -> tuple[int | None, bool]:
     if not (folder / "study.json").exists():
         return None, False
     study = Study.open(folder)
-    begun = [cell for cell in study.cells if cell.state != "waiting"]
+    begun = [cell for cell in study.cells if cell.state is not RunState.WAITING]
     numbers = {cell.folder.config().get("threads") for cell in begun}  # a plan of an older version says nothing
     return study.threads or (numbers.pop() if len(numbers) == 1 else None), bool(begun)
 
@@ -182,15 +183,15 @@ def with_claims_that_apply(plan: Plan, say: Say) -> Plan:
     """Return a plan whose axes were changed without those claims of its file that speak of other values."""
     from normlab.studies.claims import read_claims
 
-    kept = []
+    claims = []
     for claim in plan.file.claims:
         try:
             read_claims([claim], plan.axes, "claim")
         except UserError:
             say(f"left out with what it compares: {claim.get('says', 'a claim')}")
         else:
-            kept.append(claim)
-    return replace(plan, file=plan.file.model_copy(update={"claims": kept}))
+            claims.append(claim)
+    return replace(plan, file=plan.file.model_copy(update={"claims": claims}))
 
 
 def in_pairs(cells: list[Cell]) -> list[Cell]:
@@ -233,14 +234,14 @@ def _refuse_other_plan(plan: Plan, study: Study) -> None:
     planned = {cell.name: cell for cell in plan.cells}
     drawn = list(plan.search.space) if plan.search else []
     for cell in study.cells:
-        if cell.state == "waiting":
+        if cell.state is RunState.WAITING:
             continue
-        place = f"{study.path}: cell {cell.name} was trained"
+        trained = f"{study.path}: cell {cell.name} was trained"
         if cell.name not in planned:
-            raise UserError(f"{place} but is not in the plan any more: choose another --out, or restore the study")
+            raise UserError(f"{trained} but is not in the plan any more: choose another --out, or restore the study")
         if cell.hash != planned[cell.name].hash:
             changed = _difference(cell.folder.config(), planned[cell.name].config, drawn)
-            raise UserError(f"{place} with other settings ({changed}): choose another --out, or restore them")
+            raise UserError(f"{trained} with other settings ({changed}): choose another --out, or restore them")
 
 
 def _difference(old: dict[str, Any], planned: TrainConfig, drawn: list[str]) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from normlab.errors import UserError
 from normlab.json_file import read_json
-from normlab.runs import RunFolder
+from normlab.runs import RunFolder, RunState
 from normlab.runs.archive import is_archive, opened
 from normlab.runs.cache_folders import writable_folder
 from normlab.runs.schema import checked
@@ -42,15 +42,17 @@ class StudyCell:
         return self._read.get("result")
 
     @property
-    def state(self) -> str:
-        """One of: waiting, created, running, interrupted, failed, finished, diverged, pruned."""
+    def state(self) -> RunState:
+        """Where it stands: what its result says, else its status; waiting without a run folder."""
         if self.result is not None:
-            return str(self.result["state"])
-        return self.folder.status()["state"] if (self.folder.path / "config.yaml").exists() else "waiting"
+            return RunState(self.result["state"])
+        if not (self.folder.path / "config.yaml").exists():
+            return RunState.WAITING
+        return RunState(self.folder.status()["state"])
 
     def check(self) -> None:
         """Read every file once; raise `UserError` naming one that is damaged."""
-        if self.state == "waiting":
+        if self.state is RunState.WAITING:
             return
         folder = self.folder
         for read in (folder.status, folder.config, folder.card, folder.environment, folder.metrics, folder.layers):
@@ -136,9 +138,20 @@ class Study:
             raise UserError(left_out[0])
         return replace(self, cells=cells, left_out=left_out)
 
+    def table(self) -> list[dict[str, Any]]:
+        """Return a row per combination of axis values, seeds together, as plain values.
+
+        A row has "values", "label", the counts "n", "finished", "diverged", "failed", and "metrics": the headline
+        metric on each split, macro F1 and seconds, each {"mean", "low", "high", "n", "std", "level"}, or None
+        before a cell has finished. Fractions are fractions, not percentages.
+        """
+        from normlab.studies.tables import plain_table  # imports scipy, which takes seconds
+
+        return plain_table(self)
+
     def trained_elsewhere(self) -> list[StudyCell]:
         """Return the cells that a process is training now."""
-        return [cell for cell in self.cells if cell.state == "running"]
+        return [cell for cell in self.cells if cell.state is RunState.RUNNING]
 
     def finished(self) -> Iterator[StudyCell]:
         """Yield the cells that have a result, diverged ones included."""
@@ -149,7 +162,7 @@ class Study:
 
         Where files lie is no setting, so a plan cannot tell; comparisons between such cells compare the files too.
         """
-        cards = [(cell, cell.folder.card()) for cell in self.cells if cell.state != "waiting"]
+        cards = [(cell, cell.folder.card()) for cell in self.cells if cell.state is not RunState.WAITING]
         seen: dict[str, Counter[str]] = {}
         for _, card in cards:
             data = {"data": card["fingerprint"]} if "fingerprint" in card else {}
@@ -172,13 +185,13 @@ class Study:
         contents: dict[str, set[str]] = {}
         for cell, content in read:
             contents.setdefault(json.dumps(cell.values), set()).add(content)
-        if any(len(found) > 1 for found in contents.values()):
+        if any(len(fingerprints) > 1 for fingerprints in contents.values()):
             return True
         return "data" not in self.axes and len({str(cell.folder.config().get("data")) for cell, _ in read}) > 1
 
     def groups(self) -> list[tuple[dict[str, Any], list[StudyCell]]]:
         """Return the cells by axis values, seeds together, in the order of the plan."""
-        found: dict[str, tuple[dict[str, Any], list[StudyCell]]] = {}
+        groups: dict[str, tuple[dict[str, Any], list[StudyCell]]] = {}
         for cell in self.cells:
-            found.setdefault(json.dumps(cell.values), (cell.values, []))[1].append(cell)
-        return list(found.values())
+            groups.setdefault(json.dumps(cell.values), (cell.values, []))[1].append(cell)
+        return list(groups.values())

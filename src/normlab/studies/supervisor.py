@@ -1,4 +1,4 @@
-"""Jobs on this machine: so many worker processes, renewed when they die, and an end in bounded time.
+"""Jobs on this machine: several worker processes, replaced when they die, which end in bounded time.
 
 There is one thread, one loop and no lock. The loop waits for pipes and processes for half a second at most, so it sees
 every end, every signal and every deadline. An interrupt (Ctrl-C, `kill`) is noted by its handler and acted on by the
@@ -25,7 +25,7 @@ from normlab.studies.workers import Answer, Worker
 _LOOK_EVERY = 0.5  # seconds
 _START = 300.0  # seconds for a process to start: imports on a busy machine or a slow disk
 _LOST = 3  # processes in a row that end with nothing to do, before it is no accident
-_GIVE_UP = 8.0  # seconds after which a worker that was told to end is left behind
+_GIVE_UP = 8.0  # seconds after which a worker that was asked to end is left behind
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ Ended = Callable[[int, Any, float], None]  # (number of the job, its value or Di
 
 
 def run_jobs(jobs: Sequence[Job], *, workers: int, threads: int, ended: Ended) -> None:
-    """Make every job's call in one of some processes; `ended` is told of each as it ends.
+    """Make every job's call in one of some processes; `ended` is called with each as it ends.
 
     Args:
         workers: processes at once.
@@ -116,7 +116,7 @@ class _Supervisor:
         self.jobs, self.threads, self.ended, self.interrupts = jobs, threads, ended, interrupts
         self.waiting = deque(range(len(jobs)))
         self.unfinished = len(jobs)
-        self.hands: dict[Worker, tuple[int, float]] = {}  # worker -> the job in its hands, and since when
+        self.working: dict[Worker, tuple[int, float]] = {}  # worker -> its job, and since when
         self.starting: dict[Worker, float] = {}  # worker -> since when
         self.idle: list[Worker] = []
         self.leaving: list[Worker] = []
@@ -127,25 +127,25 @@ class _Supervisor:
         while self.unfinished and self.interrupts.error is None:
             self._hand_out(count)
             self._wait()
-            for worker in [*self.starting, *self.hands]:
+            for worker in [*self.starting, *self.working]:
                 self._look_at(worker)
-            self._press()
+            self._enforce_ends()
 
     def stop(self) -> None:
         """End all workers; take the answers of those that have one yet."""
         for worker in [*self.starting, *self.idle]:
-            self._dismiss(worker)
-        for worker in self.hands:
+            self._end_worker(worker)
+        for worker in self.working:
             worker.stop()
         end = time.monotonic() + _GIVE_UP
-        while (self.hands or self.leaving) and time.monotonic() < end:
+        while (self.working or self.leaving) and time.monotonic() < end:
             self._wait()
-            for worker in list(self.hands):
-                worker.press()
-                with suppress(Exception):  # what ends the study is on its way already
+            for worker in list(self.working):
+                worker.enforce()
+                with suppress(Exception):  # the study ends already, by an earlier exception
                     self._look_at(worker)
-            self._press()
-        for worker in [*self.hands, *self.leaving]:
+            self._enforce_ends()
+        for worker in [*self.working, *self.leaving]:
             worker.kill()
 
     def _hand_out(self, count: int) -> None:
@@ -157,15 +157,15 @@ class _Supervisor:
                 self.waiting.appendleft(number)
                 self._lose(worker)
             else:
-                self.hands[worker] = (number, time.perf_counter())
-        for _ in range(min(len(self.waiting), count - len(self.hands)) - len(self.starting)):
+                self.working[worker] = (number, time.perf_counter())
+        for _ in range(min(len(self.waiting), count - len(self.working)) - len(self.starting)):
             self.starting[Worker(self.threads)] = time.monotonic()
         if not self.waiting:
             for worker in [*self.starting, *self.idle]:
-                self._dismiss(worker)
+                self._end_worker(worker)
 
     def _wait(self) -> None:
-        workers = [*self.starting, *self.hands, *self.leaving]
+        workers = [*self.starting, *self.working, *self.leaving]
         wait([thing for worker in workers for thing in worker.waitables], timeout=_LOOK_EVERY)
 
     def _look_at(self, worker: Worker) -> None:
@@ -176,11 +176,11 @@ class _Supervisor:
         except (EOFError, OSError):
             worker.kill()
             answer, alive = None, False
-        if worker in self.hands:
+        if worker in self.working:
             if answer is not None:
                 self._take(worker, answer)
             elif not alive:
-                number, since = self.hands.pop(worker)
+                number, since = self.working.pop(worker)
                 worker.close()
                 self._end(number, Died(worker.exit_code), since)
         elif worker.ready:
@@ -191,7 +191,7 @@ class _Supervisor:
             self._lose(worker)
 
     def _lose(self, worker: Worker) -> None:
-        """Give up a worker that has no job in its hands."""
+        """Give up a worker without a job."""
         worker.kill()
         worker.close()
         self.lost += 1
@@ -202,11 +202,11 @@ class _Supervisor:
             )
 
     def _take(self, worker: Worker, answer: Answer) -> None:
-        number, since = self.hands.pop(worker)
+        number, since = self.working.pop(worker)
         self.idle.append(worker)
         self.lost = 0
         if self.interrupts.error is not None or answer.kind == "interrupted":
-            self._dismiss(worker)
+            self._end_worker(worker)
         if answer.kind == "interrupted":  # by a signal that reached the worker alone, if none came here
             self.interrupts.error = self.interrupts.error or KeyboardInterrupt()
         elif answer.kind == "error":
@@ -216,21 +216,21 @@ class _Supervisor:
 
     def _end(self, number: int, value: Any, since: float) -> None:
         if isinstance(value, Died) and self.interrupts.error is not None:
-            return  # it was killed because it did not stop; its job is to be done again
+            return  # killed because it did not stop; its job is done again in the next run
         self.unfinished -= 1
         self.ended(number, value, time.perf_counter() - since)
 
-    def _dismiss(self, worker: Worker) -> None:
+    def _end_worker(self, worker: Worker) -> None:
         self.starting.pop(worker, None)
         if worker in self.idle:
             self.idle.remove(worker)
-        worker.dismiss()
+        worker.end()
         self.leaving.append(worker)
 
-    def _press(self) -> None:
-        """See those off that were told to end."""
+    def _enforce_ends(self) -> None:
+        """Terminate, then kill, workers that were asked to end."""
         for worker in list(self.leaving):
-            worker.press()
+            worker.enforce()
             if not worker.alive:
                 self.leaving.remove(worker)
                 worker.close()

@@ -9,12 +9,15 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
-from normlab.metrics import higher_is_better, is_fraction
+from normlab.metrics import SPLITS, higher_is_better, is_fraction
+from normlab.runs import RunState
 from normlab.studies.statistics import Interval, mean_interval
-from normlab.studies.study import Study, StudyCell
+
+if TYPE_CHECKING:
+    from normlab.studies.study import Study, StudyCell
 
 Values = Mapping[str, Any]
 
@@ -23,12 +26,14 @@ __all__ = [
     "axis_values",
     "cells_with",
     "final_value",
+    "headline_of",
     "higher_is_better",
     "is_fraction",
     "known_metrics",
     "label_of",
     "metric_by_seed",
     "paired_values",
+    "plain_table",
     "product",
     "study_table",
 ]
@@ -59,6 +64,19 @@ def study_table(study: Study, metrics: Iterable[str]) -> list[Row]:
     return [_row(values, cells, names) for values, cells in study.groups()]
 
 
+def plain_table(study: Study) -> list[dict[str, Any]]:
+    """Return the headline metric on each split, macro F1 and time as plain values; fractions, not percentages."""
+    names = [f"{split}/{headline_of(study)}" for split in SPLITS]
+    return [asdict(row) for row in study_table(study, [*names, "test/macro_f1", "seconds"])]
+
+
+def headline_of(study: Study) -> str:
+    """Return the bare name of the metric that the study's results lead with."""
+    for cell in study.finished():
+        return str((cell.result or {})["headline"]).rpartition("/")[2]
+    return "accuracy"
+
+
 def metric_by_seed(study: Study, values: Values, metric: str) -> dict[int, float]:
     """Return seed -> final value over the finished cells with exactly these axis values.
 
@@ -78,17 +96,17 @@ def paired_values(study: Study, values_a: Values, values_b: Values, metric: str)
 
 def cells_with(study: Study, values: Values) -> list[StudyCell]:
     """Return the cells whose axis values agree with `values`; ValueError if a seed occurs twice."""
-    found = [cell for cell in study.cells if all(cell.values.get(axis) == value for axis, value in values.items())]
-    if len({cell.seed for cell in found}) < len(found):
+    cells = [cell for cell in study.cells if all(cell.values.get(axis) == value for axis, value in values.items())]
+    if len({cell.seed for cell in cells}) < len(cells):
         open_axes = ", ".join(axis for axis in study.axes if axis not in values)
         raise ValueError(f"{dict(values)} names several combinations: give a value for {open_axes}")
-    return found
+    return cells
 
 
 def final_value(cell: StudyCell, metric: str) -> float | None:
     """Return a finished cell's number; None if it is unfinished, diverged, or lacks a finite value."""
     result = cell.result
-    if result is None or result["state"] != "finished":
+    if result is None or result["state"] != RunState.FINISHED:
         return None
     value = result["metrics"].get(metric, result.get(metric))
     return float(value) if _is_number(value) and math.isfinite(value) else None
@@ -96,12 +114,12 @@ def final_value(cell: StudyCell, metric: str) -> float | None:
 
 def axis_values(study: Study) -> dict[str, list[Any]]:
     """Return axis -> its values as the cells spell them (a plan may say `bn` where its cells say `batch`)."""
-    found: dict[str, list[Any]] = {axis: [] for axis in study.axes}
+    axes: dict[str, list[Any]] = {axis: [] for axis in study.axes}
     for cell in study.cells:
         for axis, value in cell.values.items():
-            if value not in found[axis]:
-                found[axis].append(value)
-    return found
+            if value not in axes[axis]:
+                axes[axis].append(value)
+    return axes
 
 
 def product(values: Mapping[str, Iterable[Any]]) -> list[dict[str, Any]]:
@@ -115,7 +133,7 @@ def known_metrics(study: Study) -> tuple[set[str], set[str]]:
     epochs: set[str] = set()
     for cell in study.finished():
         result = cell.result or {}
-        if result.get("state") == "finished":
+        if result["state"] == RunState.FINISHED:
             finals |= set(result["metrics"]) | {name for name, value in result.items() if _is_number(value)}
             epochs |= {name for record in cell.folder.metrics()[:1] for name in record}
     return finals, epochs
@@ -130,13 +148,13 @@ def label_of(values: Values) -> str:
 def _row(values: dict[str, Any], cells: list[StudyCell], metrics: list[str]) -> Row:
     states = [cell.state for cell in cells]
     intervals = {metric: _interval(_by_seed(cells, metric)) for metric in metrics}
-    counts = {state: states.count(state) for state in ("finished", "diverged", "failed")}
+    counts = {state.value: states.count(state) for state in (RunState.FINISHED, RunState.DIVERGED, RunState.FAILED)}
     return Row(values, label_of(values), len(cells), metrics=intervals, **counts)
 
 
 def _by_seed(cells: Iterable[StudyCell], metric: str) -> dict[int, float]:
-    found = ((cell.seed, final_value(cell, metric)) for cell in cells)
-    return {seed: value for seed, value in found if value is not None}
+    values = ((cell.seed, final_value(cell, metric)) for cell in cells)
+    return {seed: value for seed, value in values if value is not None}
 
 
 def _is_number(value: Any) -> bool:

@@ -1,48 +1,30 @@
-"""A study's table for a terminal: one row per combination of axis values, seeds together."""
+"""A study's table for a terminal: one row per combination of axis values, seeds together.
+
+Plain lines, so that the table reads the same in a pipe as on a screen: rich's tables fold or cut cells at 80 columns.
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
-
-from normlab.metrics import is_fraction
+from normlab.metrics import SPLITS, is_fraction
+from normlab.runs import RunState
 from normlab.studies.statistics import Interval
 from normlab.studies.study import Study
-from normlab.studies.tables import Row, study_table
-
-_COLUMNS = {
-    "train": "train/{}",
-    "val": "val/{}",
-    "test": "test/{}",
-}
+from normlab.studies.tables import Row, headline_of, study_table
 
 
 def as_text(study: Study) -> str:
     """Return the table as lines: headline metric on each split, macro F1, time."""
     headline = headline_of(study)
-    columns = {split: template.format(headline) for split, template in _COLUMNS.items()}
+    columns = {split: f"{split}/{headline}" for split in SPLITS}
     columns |= {"val macro F1": "val/macro_f1", "test macro F1": "test/macro_f1"}
     rows = study_table(study, [*columns.values(), "seconds"])
     columns = {title: metric for title, metric in columns.items() if any(row.metrics[metric] for row in rows)}
-    if "test" in columns:  # then validation has done its part
+    if "test" in columns:  # validation was for choosing: of macro F1 the test value is enough
         columns.pop("val macro F1", None)
     titles = [headline, *columns, "seconds", "runs"]
     lines = [titles, *(_line(row, list(columns.values())) for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(titles))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
-
-
-def as_values(study: Study) -> list[dict[str, Any]]:
-    """Return the same rows as plain values, fractions not percentages."""
-    names = [template.format(headline_of(study)) for template in _COLUMNS.values()]
-    return [asdict(row) for row in study_table(study, [*names, "test/macro_f1", "seconds"])]
-
-
-def headline_of(study: Study) -> str:
-    """Return the bare name of the metric that the study's results lead with."""
-    for cell in study.finished():
-        return str((cell.result or {})["headline"]).rpartition("/")[2]
-    return "accuracy"
 
 
 def _line(row: Row, metrics: list[str]) -> list[str]:
@@ -57,7 +39,8 @@ def _line(row: Row, metrics: list[str]) -> list[str]:
 
 def _runs(row: Row) -> str:
     parts = [f"{row.finished}/{row.n}"]
-    parts += [f"{count} {state}" for state, count in (("diverged", row.diverged), ("failed", row.failed)) if count]
+    counts = {RunState.DIVERGED: row.diverged, RunState.FAILED: row.failed}
+    parts += [f"{count} {state}" for state, count in counts.items() if count]
     return ", ".join(parts)
 
 

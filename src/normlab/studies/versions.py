@@ -17,16 +17,16 @@ def mixed_versions(environments: Iterable[Mapping[str, Any]]) -> list[str]:
     Args:
         environments: what `environment.json` of the cells says; cells that do not say count in no line.
     """
-    found: dict[str, Counter[str]] = {}
+    counts: dict[str, Counter[str]] = {}
     for environment in environments:
         versions = {name: environment.get("packages", {}).get(name) for name in _PACKAGES}
         for name, version in {**versions, "normlab's commit": environment.get("commit")}.items():
             if version:
-                found.setdefault(name, Counter())[str(version)] += 1
+                counts.setdefault(name, Counter())[str(version)] += 1
     return [
         f"cells were trained with several versions of {name}: "
         + ", ".join(f"{version} ({count} cell{'' if count == 1 else 's'})" for version, count in versions.items())
-        for name, versions in found.items()
+        for name, versions in counts.items()
         if len(versions) > 1
     ]
 

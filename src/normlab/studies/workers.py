@@ -4,8 +4,8 @@ A worker has two pipes and shares nothing else: calls and answers go over one, a
 whoever owns a worker never waits for it without a deadline, and a process that dies can take no lock with it.
 
 Ctrl-C reaches all processes of a terminal, but `kill`, a batch system or a container's stop reach one alone. A worker
-that is told to stop, by its owner or by a signal, interrupts the call in hand as by Ctrl-C, so that the run folder says
-so; between calls it ignores signals. If its owner is gone, the kernel ends it (Linux), or its second pipe does.
+that is asked to stop, by its owner or by a signal, interrupts its call as Ctrl-C does, so that the run folder records
+it; between calls it ignores signals. If its owner is gone, the kernel ends it (Linux), or its second pipe does.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from normlab.runs.threads import let_idle_threads_sleep
 
 _SPAWN = multiprocessing.get_context("spawn")  # forking after torch has started threads can hang
 _INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
-_TERMINATE_AFTER, _KILL_AFTER = 2.0, 6.0  # seconds after a worker was told to end
+_TERMINATE_AFTER, _KILL_AFTER = 2.0, 6.0  # seconds after a worker was asked to end
 _ORPHAN = 3.0  # seconds for a worker without an owner to write down that it was interrupted
 _TRANSFER = 10.0  # seconds for a process to take a call or give an answer, once it has begun to
 _READY = "ready"
@@ -58,7 +58,7 @@ class Worker:
 
     def __init__(self, threads: int) -> None:
         self.ready = False
-        self._told_to_end: float | None = None  # when
+        self._end_since: float | None = None  # when it was asked to end
         self._calls, calls = _SPAWN.Pipe()
         stop, self._stop = _SPAWN.Pipe(duplex=False)
         _bound_transfers(self._calls)
@@ -90,30 +90,30 @@ class Worker:
     def answer(self) -> Answer | None:
         """Return what the process has said, or None; raise `OSError` or `EOFError` if it can say nothing any more."""
         while not self._calls.closed and self._calls.poll():
-            told = self._calls.recv()
-            if told != _READY:
-                assert isinstance(told, Answer)
-                return told
+            message = self._calls.recv()
+            if message != _READY:
+                assert isinstance(message, Answer)
+                return message
             self.ready = True
         return None
 
     def stop(self) -> None:
-        """Interrupt the call in hand and end the process. Keep calling `press` until it is not `alive`."""
-        if self._told_to_end is None:
-            self._told_to_end = time.monotonic()
+        """Interrupt the current call and end the process. Keep calling `enforce` until it is not `alive`."""
+        if self._end_since is None:
+            self._end_since = time.monotonic()
             with suppress(OSError):
                 self._stop.send_bytes(b"stop")
 
-    def dismiss(self) -> None:
-        """End the process, which has no call in hand. Keep calling `press` until it is not `alive`."""
-        self._told_to_end = self._told_to_end or time.monotonic()
+    def end(self) -> None:
+        """End the process, which has no call. Keep calling `enforce` until it is not `alive`."""
+        self._end_since = self._end_since or time.monotonic()
         self._calls.close()
 
-    def press(self) -> None:
-        """Terminate, then kill a process that was told to end long enough ago."""
-        if self._told_to_end is None or not self.alive:
+    def enforce(self) -> None:
+        """Terminate, then kill a process that was asked to end long enough ago."""
+        if self._end_since is None or not self.alive:
             return
-        seconds = time.monotonic() - self._told_to_end
+        seconds = time.monotonic() - self._end_since
         if seconds > _KILL_AFTER:
             self._process.kill()
         elif seconds > _TERMINATE_AFTER:
@@ -161,7 +161,7 @@ class _State:
 
 
 def _serve(calls: Connection, stop: Connection, threads: int) -> None:
-    """Make calls until the pipe is closed or the worker is told to stop."""
+    """Make calls until the pipe is closed or the worker is asked to stop."""
     _die_with_the_owner()
     _ignore_interrupts()
     if hasattr(signal, "pthread_sigmask"):
@@ -186,7 +186,7 @@ def _die_with_the_owner() -> None:
 
 
 def _watch(stop: Connection) -> None:
-    """Interrupt the call in hand when told to stop; end the process by force if the owner is gone."""
+    """Interrupt the current call when asked to stop; end the process by force if the owner is gone."""
     with suppress(EOFError, OSError):
         stop.recv_bytes()
     _State.stopped = True

@@ -13,6 +13,7 @@ from normlab.report.figures.multiples import MANY
 from normlab.report.layers import layer_metric, layer_title
 from normlab.report.palette import Style
 from normlab.report.view import Variant
+from normlab.runs import RunState
 
 
 def layers_figure(
@@ -62,7 +63,11 @@ def divergence_marks(
     variant: Variant, metric: str, scale: Scale = as_it_is, panel: int = 0, style: Style | None = None
 ) -> list[go.Scatter]:
     """Return a cross at the last value of each of a variant's runs that diverged."""
-    ends = [max(curve.items()) for cell in variant.cells if cell.state == "diverged" and (curve := cell.curve(metric))]
+    ends = [
+        max(curve.items())
+        for cell in variant.cells
+        if cell.state is RunState.DIVERGED and (curve := cell.curve(metric))
+    ]
     if not ends:
         return []
     return [

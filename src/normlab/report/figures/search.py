@@ -13,6 +13,7 @@ from normlab.metrics import higher_is_better, is_fraction
 from normlab.report.figures.grid import axes_of, axis_suffix, escaped, panel_figure
 from normlab.report.numbers import significant
 from normlab.report.palette import Style
+from normlab.runs import RunState
 
 _WIDE = 10.0  # largest over smallest value from which an axis is logarithmic
 
@@ -23,7 +24,7 @@ class Point:
 
     settings: Mapping[str, Any]
     height: float
-    state: str  # finished, pruned, diverged
+    state: RunState  # finished, pruned or diverged
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def shown(score: float | None, objective: str) -> float | None:
 
 def _slice(line: Line, name: str, panel: int, objective: str, *, joined: bool) -> list[go.Scatter]:
     traces = []
-    scored = [point for point in line.points if point.state == "finished"]
+    scored = [point for point in line.points if point.state is RunState.FINISHED]
     if joined and scored:
         best = _best_by_value(scored, name, objective)
         traces.append(
@@ -96,7 +97,7 @@ def _slice(line: Line, name: str, panel: int, objective: str, *, joined: bool) -
                 **axes_of(panel),
             )
         )
-    for state, symbol in (("finished", "circle"), ("pruned", "circle-open"), ("diverged", "x")):
+    for state, symbol in ((RunState.FINISHED, "circle"), (RunState.PRUNED, "circle-open"), (RunState.DIVERGED, "x")):
         points = [point for point in line.points if point.state == state]
         if points:
             traces.append(_markers(line, points, name, panel, objective, symbol))

@@ -23,32 +23,10 @@ from normlab.config import Config, option
 from normlab.errors import UserError, did_you_mean
 from normlab.metrics import higher_is_better
 from normlab.norms import NORMS
+from normlab.runs import RunState
+from normlab.studies.claims.kinds import KINDS, ClaimKind
 from normlab.studies.study import Study
 from normlab.studies.tables import axis_values, known_metrics
-
-# kind -> the operands it needs, and what it states. d is a's value minus b's, turned so that more is better.
-KINDS: Mapping[str, tuple[tuple[str, ...], str]] = {
-    "equal": (("a", "b"), "|d| < margin"),
-    "better": (("a", "b"), "d > margin"),
-    "worse": (("a", "b"), "d < -margin"),
-    "at_least": (("a", "b"), "d > -margin: better or tied"),
-    "insensitive": (("over",), "|d| < margin between all values of the axis `over`"),
-    "ordered": (("over", "order"), "each value of `order` is better than the next by more than margin"),
-    "diverges_or_lags": (("a", "b"), "a diverges, or d < -margin"),
-    "stable": (
-        ("a",),
-        "no run diverges, and the metric grows less than margin-fold from first to last epoch",
-    ),
-    "spreads": (("a",), "a diverges, or the metric grows more than margin-fold from first to last epoch"),
-}
-_NEED_MARGIN = {
-    "equal": 0.0,
-    "insensitive": 0.0,
-    "stable": 1.0,
-    "spreads": 1.0,
-}  # kind -> what it must exceed
-OVER_TIME = ("stable", "spreads")
-_NEED_DIRECTION = ("better", "worse", "at_least", "ordered", "diverges_or_lags")
 
 
 class Claim(Config):
@@ -59,7 +37,7 @@ class Claim(Config):
     a: dict[str, Any] = option({}, "axis -> value, or a list of values that must each fulfil the claim")
     b: dict[str, Any] = option({}, "what `a` is compared with")
     where: dict[str, Any] = option({}, "axis values that both sides share")
-    over: str | None = option(None, "insensitive, ordered: the axis in question")
+    over: str | None = option(None, "insensitive, ordered: the axis whose values are compared")
     order: list[Any] = option([], "ordered: values of the axis `over`, best first")
     metric: str = option("test/accuracy", "name of a metric of the result, or of an epoch's record")
     margin: float = option(0.0, "smallest difference that matters; stable, spreads: a factor", ge=0)
@@ -72,21 +50,27 @@ class Claim(Config):
             raise ValueError(did_you_mean(kind, KINDS))
         return kind
 
+    @property
+    def definition(self) -> ClaimKind:
+        """The record of its kind."""
+        return KINDS[self.kind]
+
 
 def parse_claims(study: Study) -> list[Claim]:
     """Return a study's claims, checked against its axes and, once a cell is finished, its metrics.
 
     Raises: UserError in one line, with the claim's number and the nearest known name.
     """
-    found = claims_or_mistakes(study)
-    for claim in found:
+    claims: list[Claim] = []
+    for claim in claims_or_mistakes(study):
         if isinstance(claim, UserError):
             raise claim
-    return [claim for claim in found if isinstance(claim, Claim)]
+        claims.append(claim)
+    return claims
 
 
 def claims_or_mistakes(study: Study) -> list[Claim | UserError]:
-    """Return each claim of a study, or the mistake that keeps it from being read: one shall not cost the others."""
+    """Return each claim of a study, or the mistake in it: one mistake does not hide the other claims."""
     where = str(study.path / "study.json")
     metrics = known_metrics(study)
     return [_checked(study, raw, metrics, f"{where}: claim {number}") for number, raw in enumerate(study.claims, 1)]
@@ -98,15 +82,15 @@ def _checked(study: Study, raw: Mapping[str, Any], metrics: tuple[set[str], set[
     except UserError as mistake:
         return mistake
     finals, epochs = metrics
-    known = epochs if claim.kind in OVER_TIME else finals
-    if claim.metric not in known and _has_spoken(study, claim):
+    known = epochs if claim.definition.over_time else finals
+    if claim.metric not in known and _has_results(study, claim):
         return UserError(f"{where}: unknown metric '{claim.metric}': {did_you_mean(claim.metric, sorted(known))}")
-    return _without_direction(claim, where) if claim.metric in known else claim
+    return _with_direction_checked(claim, where) if claim.metric in known else claim
 
 
-def _without_direction(claim: Claim, where: str) -> Claim | UserError:
+def _with_direction_checked(claim: Claim, where: str) -> Claim | UserError:
     """Return the mistake in a claim that one value is better, where nobody declared which way its metric points."""
-    if claim.kind in _NEED_DIRECTION:
+    if claim.definition.directed:
         try:
             higher_is_better(claim.metric)
         except UserError as mistake:
@@ -114,11 +98,11 @@ def _without_direction(claim: Claim, where: str) -> Claim | UserError:
     return claim
 
 
-def _has_spoken(study: Study, claim: Claim) -> bool:
+def _has_results(study: Study, claim: Claim) -> bool:
     """Say whether a cell of the claim's first side is finished; until then its metrics are not known."""
     sides = [*claim.a.items(), *claim.where.items()]
     return any(
-        cell.state == "finished" and all(cell.values.get(axis) in values for axis, values in sides)
+        cell.state is RunState.FINISHED and all(cell.values.get(axis) in values for axis, values in sides)
         for cell in study.finished()
     )
 
@@ -142,23 +126,22 @@ def _read(values: Mapping[str, Any], axes: Mapping[str, Sequence[Any]], where: s
 
 
 def _refuse_missing(claim: Claim, where: str) -> None:
-    needs, statement = KINDS[claim.kind]
-    for name in needs:
+    kind = claim.definition
+    for name in kind.needs:
         if not getattr(claim, name):
-            raise UserError(f"{where}: kind '{claim.kind}' needs '{name}' ({statement})")
-    least = _NEED_MARGIN.get(claim.kind)
-    if least is not None and claim.margin <= least:
-        raise UserError(f"{where}: kind '{claim.kind}' needs a margin above {least:g} ({statement})")
+            raise UserError(f"{where}: kind '{kind.name}' needs '{name}' ({kind.states})")
+    if kind.margin_above is not None and claim.margin <= kind.margin_above:
+        raise UserError(f"{where}: kind '{kind.name}' needs a margin above {kind.margin_above:g} ({kind.states})")
 
 
 def _canonical(operand: Mapping[str, Any], axes: Mapping[str, Sequence[Any]], where: str) -> dict[str, Any]:
     """Return an operand whose every value is a list of values that the study has."""
-    found: dict[str, Any] = {}
+    lists: dict[str, Any] = {}
     for axis, value in operand.items():
         if axis not in axes:
             raise UserError(f"{where}: unknown axis '{axis}': {did_you_mean(axis, axes)}")
-        found[axis] = [_known(item, axis, axes, where) for item in (value if isinstance(value, list) else [value])]
-    return found
+        lists[axis] = [_known(item, axis, axes, where) for item in (value if isinstance(value, list) else [value])]
+    return lists
 
 
 def _known(value: Any, axis: str, axes: Mapping[str, Sequence[Any]], where: str) -> Any:

@@ -1,15 +1,15 @@
-"""The numbers behind a claim: which combinations face each other, and their differences seed by seed."""
+"""The numbers behind a claim: which combinations are compared, and their differences seed by seed."""
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from normlab.metrics import has_direction, sign
-from normlab.studies.claims.claim import OVER_TIME, Claim
+from normlab.runs import RunState
+from normlab.studies.claims.claim import Claim
 from normlab.studies.pairs import pair_up
 from normlab.studies.statistics import paired_differences
 from normlab.studies.study import Study, StudyCell
@@ -25,74 +25,60 @@ class Evidence:
     Attributes:
         differences: a - b per seed that finished on both sides, turned so that more is better for a;
             over time, the logarithm of the metric's growth in a.
-        lost_a: seeds in which only a diverged; `lost_b` only b, `lost_both` both.
-        planned: seeds of the plan.
+        diverged_a: number of seeds in which only a diverged; `diverged_b` only b, `diverged_both` both.
+        planned: number of seeds of the plan.
     """
 
     label_a: str
     label_b: str
     differences: list[float]
-    lost_a: int
-    lost_b: int
-    lost_both: int
+    diverged_a: int
+    diverged_b: int
+    diverged_both: int
     planned: int
 
     @property
     def n(self) -> int:
-        """Number of seeds that say something."""
-        return len(self.differences) + self.lost_a + self.lost_b
+        """Number of seeds that count: with a number on both sides, or diverged on one."""
+        return len(self.differences) + self.diverged_a + self.diverged_b
 
 
 def collect(study: Study, claim: Claim) -> list[Evidence]:
-    """Return the evidence for every pair that the claim speaks of."""
-    if claim.kind in OVER_TIME:
-        found = [_over_time(study, values, claim.metric) for values, _ in _pairs(study, claim)]
+    """Return the evidence for every pair of combinations that the claim compares."""
+    if claim.definition.over_time:
+        evidence = [_over_time(study, values, claim.metric) for values, _ in _pairs(study, claim)]
     else:
-        found = [_paired(study, a, b, claim.metric) for a, b in _pairs(study, claim) if a != b]
-    return [pair for pair in found if pair.planned]  # a plan may leave combinations out
+        evidence = [_paired(study, a, b, claim.metric) for a, b in _pairs(study, claim) if a != b]
+    return [pair for pair in evidence if pair.planned]  # a plan may leave combinations out
 
 
 def _pairs(study: Study, claim: Claim) -> Iterator[tuple[Values, Values]]:
-    """Yield combinations that face each other; axes that the claim leaves open agree on both sides."""
+    """Yield the two combinations of each comparison; axes that the claim leaves open agree on both sides."""
+    axes = axis_values(study)
     named = {*claim.a, *claim.b, *claim.where, claim.over}
-    shared = {
-        **claim.where,
-        **{axis: values for axis, values in axis_values(study).items() if axis not in named},
-    }
+    shared = {**claim.where, **{axis: values for axis, values in axes.items() if axis not in named}}
     for common in product(shared):
-        for a, b in _sides(study, claim):
+        for a, b in claim.definition.sides(claim, axes):
             # An axis that only one side names holds for the other too, unless the other says otherwise.
             yield {**common, **b, **a}, {**common, **a, **b}
 
 
-def _sides(study: Study, claim: Claim) -> Iterator[tuple[Values, Values]]:
-    if claim.kind == "insensitive" and claim.over is not None:
-        points = claim.a.get(claim.over, axis_values(study)[claim.over])
-        for base in product({axis: values for axis, values in claim.a.items() if axis != claim.over}):
-            for one, other in itertools.combinations(points, 2):
-                yield {**base, claim.over: one}, {**base, claim.over: other}
-    elif claim.kind == "ordered":
-        for base in product(claim.a):
-            for one, other in itertools.pairwise(claim.order):
-                yield {**base, claim.over or "": one}, {**base, claim.over or "": other}
-    else:
-        yield from itertools.product(product(claim.a), list(product(claim.b)))
-
-
 def _paired(study: Study, values_a: Values, values_b: Values, metric: str) -> Evidence:
     pair = pair_up(study, values_a, values_b, metric)
-    turned = sign(metric) if has_direction(metric) else 1.0  # `equal` and `insensitive` need no better side
-    differences = [turned * difference for difference in paired_differences(pair.a, pair.b)]
+    direction = sign(metric) if has_direction(metric) else 1.0  # only kinds that are `directed` need one
+    differences = [direction * difference for difference in paired_differences(pair.a, pair.b)]
     labels = _labels(study, values_a, values_b)
-    return Evidence(*labels, differences, pair.lost_a, pair.lost_b, pair.lost_both, pair.planned)
+    return Evidence(*labels, differences, pair.diverged_a, pair.diverged_b, pair.diverged_both, pair.planned)
 
 
 def _over_time(study: Study, values: Values, metric: str) -> Evidence:
     cells = [cell for cell in cells_with(study, values) if cell.result is not None]
-    lost = sum(cell.state == "diverged" for cell in cells)
-    growth = [_log_growth(cell, metric) for cell in cells if cell.state != "diverged"]
+    diverged = sum(cell.state is RunState.DIVERGED for cell in cells)
+    growth = [_log_growth(cell, metric) for cell in cells if cell.state is not RunState.DIVERGED]
     planned = len(cells_with(study, values))
-    return Evidence(_labels(study, values, values)[0], "", [g for g in growth if g is not None], lost, 0, 0, planned)
+    return Evidence(
+        _labels(study, values, values)[0], "", [g for g in growth if g is not None], diverged, 0, 0, planned
+    )
 
 
 def _log_growth(cell: StudyCell, metric: str) -> float | None:

@@ -10,14 +10,15 @@ diverging: a diverged run has lost its pair.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scipy import stats
 
 from normlab.metrics import has_direction, higher_is_better
-from normlab.studies.claims.claim import OVER_TIME, Claim
+from normlab.studies.claims.claim import Claim
 from normlab.studies.claims.evidence import Evidence, collect
+from normlab.studies.claims.kinds import Region
 from normlab.studies.claims.wording import say_claim, say_pair
 from normlab.studies.statistics import Interval, mean_interval, seeds_needed
 from normlab.studies.statistics.paired import sign_flip_p_value
@@ -33,14 +34,14 @@ class Verdict:
 
     Attributes:
         kind: confirmed, refuted or undecided.
-        effect: a - b in the metric's own units with its interval, of the pair that decided; over time,
+        effect: a - b in the metric's units with its interval, of the pair that decided; over time,
             the metric's growth as a factor. None if no seed gave a number.
         n: seeds behind the effect, diverged ones included.
         p_value: directional kinds: sign-flip test of no difference; equal and insensitive: two one-sided
             t-tests of a difference at least as large as the margin (from two seeds on). The largest over
             the pairs.
-        more_seeds: undecided: paired seeds that would decide it if mean and spread stay; None if that
-            cannot be told.
+        more_seeds: undecided: paired seeds that would decide it if mean and spread stay; None if no
+            number can be named.
         sentence: all of it in one sentence.
         details: a sentence per pair, where there are several.
     """
@@ -54,47 +55,13 @@ class Verdict:
     details: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Rule:
-    """A region of d: strictly between two bounds the claim is true."""
-
-    low: float
-    high: float
-
-    @property
-    def thresholds(self) -> list[float]:
-        """The bounds that are not infinite."""
-        return [bound for bound in (self.low, self.high) if math.isfinite(bound)]
-
-    def holds(self, low: float, high: float) -> bool:
-        """True if the whole interval lies in the region."""
-        return self.low < low and high < self.high
-
-    def fails(self, low: float, high: float) -> bool:
-        """True if the whole interval lies outside, on one side."""
-        return high < self.low or low > self.high
-
-
-RULES: dict[str, Callable[[float], Rule]] = {
-    "equal": lambda margin: Rule(-margin, margin),
-    "insensitive": lambda margin: Rule(-margin, margin),
-    "better": lambda margin: Rule(margin, math.inf),
-    "ordered": lambda margin: Rule(margin, math.inf),
-    "at_least": lambda margin: Rule(-margin, math.inf),
-    "worse": lambda margin: Rule(-math.inf, -margin),
-    "diverges_or_lags": lambda margin: Rule(-math.inf, -margin),
-    "stable": lambda margin: Rule(-math.inf, math.log(margin)),
-    "spreads": lambda margin: Rule(math.log(margin), math.inf),
-}
-
-
 def judge(study: Study, claim: Claim) -> Verdict:
     """Answer a claim from the cells that are done."""
     evidence = collect(study, claim)
-    rule = RULES[claim.kind](claim.margin)
+    region = claim.definition.region(claim.margin)
     if not evidence:
         return Verdict("undecided", None, 0, None, None, "undecided: the study's axes leave nothing to compare")
-    parts = [_judge_pair(claim, rule, pair, len(evidence)) for pair in evidence]
+    parts = [_judge_pair(claim, region, pair, len(evidence)) for pair in evidence]
     kinds = [part.kind for part in parts]
     kind = "refuted" if "refuted" in kinds else "undecided" if "undecided" in kinds else "confirmed"
     deciding = [part for part in parts if part.kind == kind]
@@ -113,28 +80,28 @@ def judge(study: Study, claim: Claim) -> Verdict:
     )
 
 
-def _judge_pair(claim: Claim, rule: Rule, pair: Evidence, pairs: int) -> Verdict:
-    by_numbers = verdict_by_interval(rule, pair.differences, pairs)
-    kind = _with_divergence(claim, rule, pair, by_numbers)
+def _judge_pair(claim: Claim, region: Region, pair: Evidence, pairs: int) -> Verdict:
+    by_numbers = verdict_by_interval(region, pair.differences, pairs)
+    kind = _with_divergence(claim, region, pair, by_numbers)
     interval = mean_interval(pair.differences, LEVEL) if pair.differences else None
     effect = _effect(claim, interval)
-    more, among = _more_seeds(rule, pair.differences, pairs) if kind == "undecided" else (None, 1)
+    more, among = _more_seeds(region, pair.differences, pairs) if kind == "undecided" else (None, 1)
     sentence = say_pair(claim, kind, pair, effect, more, among)
-    return Verdict(kind, effect, pair.n, _p_value(claim, rule, pair.differences), more, sentence)
+    return Verdict(kind, effect, pair.n, _p_value(claim, region, pair.differences), more, sentence)
 
 
-def _more_seeds(rule: Rule, differences: Sequence[float], pairs: int) -> tuple[int | None, int]:
+def _more_seeds(region: Region, differences: Sequence[float], pairs: int) -> tuple[int | None, int]:
     """Return how many more seeds would decide, and among how many pairs this one has to stand out for that."""
     if not differences:
         return None, 1
-    more = seeds_needed(differences, *rule.thresholds)
+    more = seeds_needed(differences, *region.thresholds)
     if more != 0:
         return more, 1
-    more = seeds_needed(differences, *rule.thresholds, level=1 - (1 - LEVEL) / pairs)
+    more = seeds_needed(differences, *region.thresholds, level=1 - (1 - LEVEL) / pairs)
     return (None, 1) if more == 0 else (more, pairs)  # 0: there is no spread to decide by, see `verdict_by_interval`
 
 
-def verdict_by_interval(rule: Rule, differences: Sequence[float], pairs: int) -> str | None:
+def verdict_by_interval(region: Region, differences: Sequence[float], pairs: int) -> str | None:
     """Return the verdict of the seeds that gave numbers; None if none did.
 
     Args:
@@ -148,34 +115,29 @@ def verdict_by_interval(rule: Rule, differences: Sequence[float], pairs: int) ->
         return "undecided"
     if not narrow.has_spread and narrow.mean != 0 and narrow.n < _FEWEST_WITHOUT_SPREAD:
         return "undecided"
-    if rule.holds(narrow.low, narrow.high):
+    if region.contains(narrow.low, narrow.high):
         return "confirmed"
-    return "refuted" if rule.fails(wide.low, wide.high) else "undecided"
+    return "refuted" if region.excludes(wide.low, wide.high) else "undecided"
 
 
-def _with_divergence(claim: Claim, rule: Rule, pair: Evidence, by_numbers: str | None) -> str:
-    """Let diverged runs lose: they decide where all are on one side and no number speaks against it."""
-    if not (pair.lost_a or pair.lost_b):
+def _with_divergence(claim: Claim, region: Region, pair: Evidence, by_numbers: str | None) -> str:
+    """Count diverged runs as lost: they decide where all are on one side and no number contradicts them."""
+    if not (pair.diverged_a or pair.diverged_b):
         return by_numbers or "undecided"
-    if claim.kind == "stable":
-        return "refuted"
-    if pair.lost_a and pair.lost_b:
+    if pair.diverged_a and pair.diverged_b:
         return "undecided"
-    if claim.kind == "spreads":
-        says = "confirmed"
-    else:
-        infinite = -math.inf if pair.lost_a else math.inf
-        says = "confirmed" if infinite in (rule.low, rule.high) else "refuted"
-        if math.isfinite(rule.low) and math.isfinite(rule.high):
-            return "refuted"  # equal and insensitive: one side diverged where the other did not
-    return says if by_numbers in (None, says) else "undecided"
+    if claim.definition.divergence_refutes:
+        return "refuted"
+    infinite = math.inf if pair.diverged_b or claim.definition.over_time else -math.inf
+    verdict = "confirmed" if infinite in (region.low, region.high) else "refuted"
+    return verdict if by_numbers in (None, verdict) else "undecided"
 
 
 def _effect(claim: Claim, interval: Interval | None) -> Interval | None:
     """Return the interval in the metric's own direction, or as a factor over time."""
     if interval is None:
         return None
-    if claim.kind in OVER_TIME:
+    if claim.definition.over_time:
         low, high = (None if bound is None else math.exp(bound) for bound in (interval.low, interval.high))
         return Interval(math.exp(interval.mean), low, high, interval.n, None, interval.level)
     if not has_direction(claim.metric) or higher_is_better(claim.metric):
@@ -184,14 +146,14 @@ def _effect(claim: Claim, interval: Interval | None) -> Interval | None:
     return Interval(-interval.mean, low, high, interval.n, interval.std, interval.level)
 
 
-def _p_value(claim: Claim, rule: Rule, differences: Sequence[float]) -> float | None:
-    if not differences or claim.kind in OVER_TIME:
+def _p_value(claim: Claim, region: Region, differences: Sequence[float]) -> float | None:
+    if not differences or claim.definition.over_time:
         return None
-    if len(rule.thresholds) < 2:
+    if len(region.thresholds) < 2:
         return sign_flip_p_value(differences)
     interval = mean_interval(differences)
     if interval.std is None or not interval.has_spread:
         return None
     error = interval.std / interval.n**0.5
-    nearest = min(interval.mean - rule.low, rule.high - interval.mean)
+    nearest = min(interval.mean - region.low, region.high - interval.mean)
     return float(stats.t.sf(nearest / error, interval.n - 1))

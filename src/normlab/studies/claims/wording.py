@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from normlab.metrics import is_fraction
-from normlab.studies.claims.claim import OVER_TIME, Claim
+from normlab.studies.claims.claim import Claim
 from normlab.studies.claims.evidence import Evidence
 from normlab.studies.statistics import Interval
 
@@ -12,10 +12,10 @@ def say_pair(claim: Claim, kind: str, pair: Evidence, effect: Interval | None, m
     """Return one sentence about one pair: verdict, effect, interval, seeds, divergence, what is missing.
 
     Args:
-        more: paired seeds that would decide it, if that can be told.
+        more: number of paired seeds that would decide it; None if none can be named.
         among: of so many pairs it would have to stand out, though its own interval is clear.
     """
-    subject = pair.label_a if claim.kind in OVER_TIME else f"{pair.label_a} minus {pair.label_b}"
+    subject = claim.definition.subject.format(a=pair.label_a, b=pair.label_b)
     parts = [
         part for part in (_numbers(claim, pair, effect), _divergence(pair), _rest(kind, pair, more, among)) if part
     ]
@@ -33,7 +33,7 @@ def say_claim(kind: str, sentence: str, count: int, pairs: int) -> str:
 def _numbers(claim: Claim, pair: Evidence, effect: Interval | None) -> str:
     if effect is None:
         return ""
-    show = _factor if claim.kind in OVER_TIME else _points if is_fraction(claim.metric) else _plain
+    show = _factor if claim.definition.over_time else _points if is_fraction(claim.metric) else _plain
     text = f"{claim.metric} {show(effect.mean)}"
     if effect.low is not None and effect.high is not None:
         text += f" (95 % interval {show(effect.low)} to {show(effect.high)})"
@@ -43,23 +43,25 @@ def _numbers(claim: Claim, pair: Evidence, effect: Interval | None) -> str:
 def _margin(claim: Claim) -> str:
     if not claim.margin:
         return ""
-    if claim.kind in OVER_TIME:
+    if claim.definition.over_time:
         return f", margin {claim.margin:g}-fold"
     return f", margin {_amount(claim.margin * 100, 'point') if is_fraction(claim.metric) else claim.margin}"
 
 
 def _divergence(pair: Evidence) -> str:
-    names = {pair.label_a: pair.lost_a, pair.label_b: pair.lost_b, "both": pair.lost_both}
-    told = [f"{name} diverged in {count} of {_amount(pair.planned, 'seed')}" for name, count in names.items() if count]
-    loses = ", which counts as a loss" if pair.lost_a + pair.lost_b and pair.label_b else ""
-    return " and ".join(told) + loses if told else ""
+    names = {pair.label_a: pair.diverged_a, pair.label_b: pair.diverged_b, "both": pair.diverged_both}
+    counts = [
+        f"{name} diverged in {count} of {_amount(pair.planned, 'seed')}" for name, count in names.items() if count
+    ]
+    loses = ", which counts as a loss" if pair.diverged_a + pair.diverged_b and pair.label_b else ""
+    return " and ".join(counts) + loses if counts else ""
 
 
 def _rest(kind: str, pair: Evidence, more: int | None, among: int) -> str:
     if kind != "undecided":
         return ""
     if not pair.n:
-        return "nothing to compare: both diverged" if pair.lost_both else "no seed has finished with this metric"
+        return "nothing to compare: both diverged" if pair.diverged_both else "no seed has finished with this metric"
     if len(pair.differences) == 1:
         return "one seed shows no spread: run at least three"
     clear = f"clear alone, not yet as one of {among} comparisons; " if among > 1 else ""

@@ -19,13 +19,13 @@ from typing import Any, Literal
 
 from normlab.config import TrainConfig
 from normlab.errors import UserError
-from normlab.runs import RunFolder
+from normlab.runs import RunFolder, RunState
 from normlab.runs.atomic import write_text
 from normlab.runs.parcel import pack, unpack
 from normlab.studies.cluster.connection import CONNECT, connected
 from normlab.studies.cluster.node import TOKEN_FILE, Order
 from normlab.studies.cluster.pieces import entry, new_mailbox
-from normlab.studies.local import Outcome
+from normlab.studies.local import NotTrained, Outcome
 from normlab.studies.plan import Cell
 from normlab.version import __version__
 
@@ -43,7 +43,7 @@ class ClusterOptions:
     Attributes:
         address: `auto`, HOST:PORT, `ray://HOST:PORT`; None starts a cluster of this machine alone.
         cpus_per_cell: processors that a cell occupies; also its threads.
-        gpus_per_cell: GPUs, in fractions if cells shall share one; None: one if the cluster has any.
+        gpus_per_cell: GPUs, in fractions if cells share one; None: one if the cluster has any.
         results: `shared`, cells work in the study's folder; `sent`, they come back over the network; `auto`, each
             machine finds out whether it sees the folder.
     """
@@ -229,15 +229,15 @@ class _Dispatch:
             return
         node, line = answer["node"], f"{answer['host']}: {answer['line']}"
         match answer["state"]:
-            case "unfit":
+            case NotTrained.UNFIT:
                 self._announce(node, line)
                 self.waiting.append(errand)
-            case "refused":
+            case NotTrained.REFUSED:
                 errand.refused_by.add(node)
                 errand.line = line
                 self.say(f"{errand.cell.name}: {line}; trying another machine")
                 self.waiting.append(errand)
-            case "busy":
+            case NotTrained.BUSY:
                 self._wait_for_the_lost_process(errand, line)
             case state:
                 unpack(answer["parcel"], self.folder / errand.cell.name)
@@ -252,7 +252,7 @@ class _Dispatch:
     def _lost(self, errand: _Errand, how: str) -> None:
         """Send a cell out again from its last checkpoint, unless that was tried often enough."""
         folder = RunFolder(self.folder / errand.cell.name)
-        place = _place(folder)
+        writer = _writer(folder)
         self._release(errand)
         if folder.done:
             self._end(errand, Outcome(folder.result()["state"], f"its process was lost afterwards ({how})", 0.0))
@@ -265,7 +265,7 @@ class _Dispatch:
         start = (
             f"from its checkpoint after epoch {len(folder.metrics())}" if saved else "from the start: no epoch saved"
         )
-        self.say(f"{errand.cell.name}: lost with its process or machine{place} ({how}); once more, {start}")
+        self.say(f"{errand.cell.name}: lost with its process or machine{writer} ({how}); once more, {start}")
         self.waiting.appendleft(errand)
 
     def _wait_for_the_lost_process(self, errand: _Errand, line: str) -> None:
@@ -280,13 +280,13 @@ class _Dispatch:
         """Record in the cell's own folder that it failed, as a local cell does."""
         self._release(errand)
         path = self.folder / errand.cell.name
-        with suppress(UserError):  # somebody else writes to it: it is theirs to tell
+        with suppress(UserError):  # another process writes to it, and reports it
             begun = (path / "config.yaml").exists()
             folder = RunFolder(path) if begun else RunFolder.create(path, errand.cell.config, self.task)
             with folder:
                 folder.log(line)
-                folder.set_status("failed", error=line)
-        self._end(errand, Outcome("failed", line, 0.0))
+                folder.set_status(RunState.FAILED, error=line)
+        self._end(errand, Outcome(RunState.FAILED, line, 0.0))
 
     def _end(self, errand: _Errand, outcome: Outcome) -> None:
         self.outcomes.append(outcome)
@@ -313,7 +313,7 @@ class _Dispatch:
                 errand.folder = RunFolder(self.folder / name).__enter__()
             unpack(parcel, self.folder / name)
 
-    def _release(self, errand: _Errand, state: str = "") -> None:
+    def _release(self, errand: _Errand, state: RunState | None = None) -> None:
         if errand.folder is not None:
             if state:
                 errand.folder.set_status(state)
@@ -333,10 +333,10 @@ class _Dispatch:
             self.ray.cancel(ref, force=True)
         self._take_mail()
         for errand in self.running.values():
-            self._release(errand, "interrupted")
+            self._release(errand, RunState.INTERRUPTED)
         self.running.clear()
 
 
-def _place(folder: RunFolder) -> str:
+def _writer(folder: RunFolder) -> str:
     status = folder.status()
     return f" on {status['host']} (pid {status['pid']})" if "host" in status else ""

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from normlab.errors import UserError
-from normlab.runs import RunFolder
+from normlab.runs import RunFolder, RunState
 from normlab.runs.parcel import Parcel, pack, unpack
-from normlab.studies.local import train_cell
+from normlab.studies.local import NotTrained, train_cell
 from normlab.tasks import task_settings
 
 TOKEN_FILE = ".shared"  # in the study's folder: who reads its content sees the very folder, not one of the same name
@@ -47,8 +47,8 @@ class Order:
 def train_order(order: Order, begun: Parcel, send: Callable[[Parcel], None]) -> dict[str, Any]:
     """Train a cell to its end and return {"state", "line", "seconds", "parcel"}.
 
-    States beside those of a local cell: "refused", if the run cannot begin on this machine (no data, no such device),
-    and "busy", if another process writes to its folder. The parcel is empty if the study's folder is seen from here.
+    The state is that of a local cell, or `NotTrained.REFUSED`. The parcel is empty if the study's folder is seen from
+    here.
 
     Args:
         begun: the run as far as it has come, if this machine does not see it.
@@ -63,7 +63,7 @@ def train_order(order: Order, begun: Parcel, send: Callable[[Parcel], None]) -> 
         unpack(begun, path)
         with _sending(path, send):
             state, line = _train(order, path)
-        parcel = {} if state == "refused" else pack(path)
+        parcel = {} if state == NotTrained.REFUSED else pack(path)
     return {"state": state, "line": line, "seconds": time.perf_counter() - started, "parcel": parcel}
 
 
@@ -77,18 +77,18 @@ def _sees(order: Order) -> bool:
 def _train(order: Order, path: Path) -> tuple[str, str]:
     folder = RunFolder(path)
     if folder.done:  # its first trainer was lost after the last word was written
-        return "finished", "was finished already"
+        return RunState.FINISHED, "was finished already"
     if path.exists():
         try:
             with folder:
                 pass
         except UserError as error:
-            return "busy", str(error)
+            return NotTrained.BUSY, str(error)
     config = task_settings(order.task).config_class.parse(order.config, "study")
     state, line = train_cell(order.task, config, path)
-    if state == "failed" and not folder.card():  # the card is written as soon as the data are read
+    if state == RunState.FAILED and not folder.card():  # the card is written as soon as the data are read
         folder.withdraw()
-        return "refused", line
+        return NotTrained.REFUSED, line
     return state, line
 
 

@@ -15,11 +15,10 @@ from typing import Any
 
 from normlab.errors import UserError
 from normlab.metrics import higher_is_better, sign
+from normlab.runs import RunState
 from normlab.studies.search_settings import TRIAL, Search
 from normlab.studies.study import Study, StudyCell
 from normlab.studies.tables import final_value, label_of
-
-OPEN_STATES = ("waiting", "created", "running", "interrupted")
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class Trial:
     name: str
     settings: dict[str, Any]
     cells: list[StudyCell]
-    state: str
+    state: RunState
     score: float | None
     last: float | None
     epochs: int
@@ -55,7 +54,7 @@ class SchemeSearch:
     @property
     def over(self) -> bool:
         """True if no trial waits or runs; failed ones are over until they are run again."""
-        return all(trial.state not in OPEN_STATES for trial in self.trials)
+        return all(trial.state.is_over for trial in self.trials)
 
     def count(self, state: str) -> int:
         """Return how many trials ended, or stand, in a state."""
@@ -73,13 +72,13 @@ def read_schemes(study: Study) -> list[SchemeSearch]:
     """Return the search of each scheme, in the order of the plan."""
     search = search_of(study)
     searched = {TRIAL, *search.settings}
-    found: dict[str, tuple[dict[str, Any], list[Trial]]] = {}
+    by_scheme: dict[str, tuple[dict[str, Any], list[Trial]]] = {}
     for values, cells in study.groups():
         compared = {axis: value for axis, value in values.items() if axis not in searched}
-        found.setdefault(json.dumps(compared), (compared, []))[1].append(_read_trial(search, values, cells))
+        by_scheme.setdefault(json.dumps(compared), (compared, []))[1].append(_read_trial(search, values, cells))
     return [
         SchemeSearch(values, label_of(values), trials, best_trial(trials, search.objective))
-        for values, trials in found.values()
+        for values, trials in by_scheme.values()
     ]
 
 
@@ -106,11 +105,11 @@ def _is_edge(search: Search, name: str, value: Any) -> bool:
     if values is not None:
         numbers = sorted(v for v in values if _is_number(v))
         return len(numbers) == len(values) > 2 and value in (numbers[0], numbers[-1])
-    found = search.space[name]
-    if found.choices is not None or found.low is None or found.high is None:
+    interval = search.space[name]
+    if interval.choices is not None or interval.low is None or interval.high is None:
         return False
-    if found.integer or found.step is not None:
-        return value in (found.low, found.high)
+    if interval.integer or interval.step is not None:
+        return value in (interval.low, interval.high)
     share = position(search, name, value)
     return share < 0.05 or share > 0.95
 
@@ -120,41 +119,54 @@ def position(search: Search, name: str, value: Any) -> float:
     values = search.grid.get(name) or (search.space[name].choices if name in search.space else None)
     if values is not None:
         return values.index(value) / max(1, len(values) - 1)
-    found = search.space[name]
-    assert found.low is not None
-    assert found.high is not None
-    scale = math.log if found.log else float
-    return (scale(value) - scale(found.low)) / (scale(found.high) - scale(found.low))
+    interval = search.space[name]
+    assert interval.low is not None
+    assert interval.high is not None
+    scale = math.log if interval.log else float
+    return (scale(value) - scale(interval.low)) / (scale(interval.high) - scale(interval.low))
+
+
+# A trial of several seeds is in the first of these states in which one of its cells is.
+_PRECEDENCE = (
+    RunState.WAITING,
+    RunState.CREATED,
+    RunState.RUNNING,
+    RunState.INTERRUPTED,
+    RunState.FAILED,
+    RunState.DIVERGED,
+    RunState.PRUNED,
+    RunState.FINISHED,
+)
 
 
 def _read_trial(search: Search, values: Mapping[str, Any], cells: list[StudyCell]) -> Trial:
     states = [cell.state for cell in cells]
-    state = next((s for s in (*OPEN_STATES, "failed", "diverged", "pruned") if s in states), "finished")
+    state = next(state for state in _PRECEDENCE if state in states)
     scores = [value for cell in cells if (value := final_value(cell, search.objective)) is not None]
-    records = [cell.folder.metrics() if cell.state != "waiting" else [] for cell in cells]
+    records = [cell.folder.metrics() if cell.state is not RunState.WAITING else [] for cell in cells]
     name = str(values[TRIAL]) if TRIAL in values else ", ".join(str(values[name]) for name in search.settings)
     return Trial(
         name,
         _settings(search, values, cells),
         cells,
         state,
-        statistics.fmean(scores) if state == "finished" and len(scores) == len(cells) else None,
-        _last(records, search.objective) if state == "pruned" else None,
-        sum(len(found) for found in records),
-        sum(record.get("seconds", 0.0) for found in records for record in found),
+        statistics.fmean(scores) if state is RunState.FINISHED and len(scores) == len(cells) else None,
+        _last(records, search.objective) if state is RunState.PRUNED else None,
+        sum(len(epochs) for epochs in records),
+        sum(record.get("seconds", 0.0) for epochs in records for record in epochs),
     )
 
 
 def _settings(search: Search, values: Mapping[str, Any], cells: list[StudyCell]) -> dict[str, Any]:
     if search.grid:
         return {name: values[name] for name in search.settings}
-    begun = [cell for cell in cells if cell.state != "waiting"]
+    begun = [cell for cell in cells if cell.state is not RunState.WAITING]
     config = begun[0].folder.config() if begun else {}
     return {name: config[name] for name in search.settings if name in config}
 
 
 def _last(records: Sequence[Sequence[Mapping[str, Any]]], objective: str) -> float | None:
-    values = [float(record[objective]) for found in records for record in found if _is_number(record.get(objective))]
+    values = [float(record[objective]) for epochs in records for record in epochs if _is_number(record.get(objective))]
     if not values:
         return None
     return max(values) if higher_is_better(objective) else min(values)

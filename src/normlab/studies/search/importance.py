@@ -42,7 +42,7 @@ def _main_effect(values: Sequence[Any], scores: Sequence[float]) -> float:
     for value, score in zip(values, scores, strict=True):
         by_value.setdefault(repr(value), []).append(score)
     mean = statistics.fmean(scores)
-    between = sum(len(found) * (statistics.fmean(found) - mean) ** 2 for found in by_value.values())
+    between = sum(len(scores) * (statistics.fmean(scores) - mean) ** 2 for scores in by_value.values())
     return between / sum((score - mean) ** 2 for score in scores)
 
 

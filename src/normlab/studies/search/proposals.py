@@ -1,8 +1,8 @@
 """Drawing the trials of a space, and ending those that fall behind. The one file that imports Optuna.
 
-Each scheme has a study of Optuna's in one journal in the search's folder. The run folders stay the truth: a trial is
-told to Optuna once its run folder has a result; one that a kill interrupted is still open in the journal and goes on
-from its checkpoint; if the journal is lost, it is written again from the folders.
+Each scheme has a study of Optuna's in one journal in the search's folder. The run folders are authoritative: a trial is
+reported to Optuna once its run folder has a result. A trial that was killed is still open in the journal and goes on
+from its checkpoint. If the journal is lost, it is written again from the folders.
 
 The draws depend on the search's own seed and the trial's number, never on the scheme. So all schemes start from the
 same random points, and a search that is resumed draws what it would have drawn.
@@ -21,7 +21,7 @@ from typing import Any
 from normlab.config import TrainConfig
 from normlab.errors import UserError
 from normlab.metrics import higher_is_better
-from normlab.runs import RunFolder
+from normlab.runs import RunFolder, RunState
 from normlab.studies.local import train_cell
 from normlab.studies.plan import Plan
 from normlab.studies.search_settings import TRIAL, Range, Search
@@ -36,53 +36,53 @@ def require_optuna(where: str) -> None:
 
 @dataclass(frozen=True)
 class Proposals:
-    """What a worker does with a trial: draw its settings, train it, tell how it ended. Picklable.
+    """What a worker does with a trial: draw its settings, train it, report how it ended. Picklable.
 
     Attributes:
         folder: the search's folder.
-        places: name of a cell -> (scheme, number of the trial).
+        trials: name of a cell -> (scheme, number).
     """
 
     folder: Path
     search: Search
-    places: dict[str, tuple[str, int]]
+    trials: dict[str, tuple[str, int]]
 
     @classmethod
     def begin(cls, plan: Plan, folder: Path) -> Proposals:
         """Open the journal; call it while nobody else works on the folder."""
         assert plan.search is not None
-        # The lock of a process that was killed; whoever holds the folder's own lock is alone here.
+        # A lock that a killed process left behind: the folder's lock, held now, excludes every other process.
         (folder / "optuna.journal.lock").unlink(missing_ok=True)
-        places = {cell.name: (_scheme(cell.values), int(cell.values[TRIAL])) for cell in plan.cells}
-        return cls(folder, plan.search, places)
+        trials = {cell.name: (_scheme(cell.values), int(cell.values[TRIAL])) for cell in plan.cells}
+        return cls(folder, plan.search, trials)
 
     def over(self) -> set[str]:
         """Return the names of the trials that have a result of which Optuna knows."""
-        told = {
+        known = {
             (scheme, trial.user_attrs.get(TRIAL))
-            for scheme in dict.fromkeys(scheme for scheme, _ in self.places.values())
+            for scheme in dict.fromkeys(scheme for scheme, _ in self.trials.values())
             for trial in self._study(scheme).get_trials(deepcopy=False)
             if trial.state.is_finished()
         }
         cells = self.folder / "cells"
         return {
-            name for name, place in self.places.items() if place in told and (cells / name / "result.json").exists()
+            name for name, trial in self.trials.items() if trial in known and (cells / name / "result.json").exists()
         }
 
     def __call__(self, task: str, config: TrainConfig, path: Path) -> tuple[str, str]:
         """Train one trial to its end; return its state and a line about it."""
         import optuna
 
-        scheme, number = self.places[path.name]
+        scheme, number = self.trials[path.name]
         study = self._study(scheme)
         trial = self._claim(study, number, path, type(config))
         config = config.with_values("search", **trial.params)
         state, line = train_cell(task, config, path, prune=lambda record: self._falls_behind(trial, record))
-        if state == "finished":
+        if state == RunState.FINISHED:
             value = RunFolder(path).result()["metrics"][self.search.objective]
             study.tell(trial, value, skip_if_finished=True)
             line = f"{self.search.objective} {value:.4f}"
-        elif state in ("pruned", "diverged"):  # both tell the sampler: not here
+        elif state in (RunState.PRUNED, RunState.DIVERGED):  # both teach the sampler to look elsewhere
             study.tell(trial, state=optuna.trial.TrialState.PRUNED, skip_if_finished=True)
         shown = ", ".join(f"{name} {_shown(value)}" for name, value in trial.params.items())
         return state, f"{line} at {shown}"
@@ -100,7 +100,7 @@ class Proposals:
             )
             study.enqueue_trial({name: getattr(settings, name) for name in self.search.settings})
         study.sampler = self._sampler(number)
-        trial = study.ask({name: _distribution(found) for name, found in self.search.space.items()})
+        trial = study.ask({name: _distribution(values) for name, values in self.search.space.items()})
         trial.set_user_attr(TRIAL, number)
         return trial
 
@@ -151,17 +151,17 @@ def _scheme(values: Mapping[str, Any]) -> str:
     return label_of({axis: value for axis, value in values.items() if axis != TRIAL})
 
 
-def _distribution(found: Range) -> Any:
+def _distribution(values: Range) -> Any:
     import optuna
 
-    if found.choices is not None:
-        return optuna.distributions.CategoricalDistribution(found.choices)
-    low, high, step = found.low, found.high, found.step
-    assert low is not None  # `read_search` saw to it
+    if values.choices is not None:
+        return optuna.distributions.CategoricalDistribution(values.choices)
+    low, high, step = values.low, values.high, values.step
+    assert low is not None  # `read_search` has checked it
     assert high is not None
-    if found.integer:
-        return optuna.distributions.IntDistribution(int(low), int(high), log=found.log, step=int(step or 1))
-    return optuna.distributions.FloatDistribution(low, high, log=found.log, step=step)
+    if values.integer:
+        return optuna.distributions.IntDistribution(int(low), int(high), log=values.log, step=int(step or 1))
+    return optuna.distributions.FloatDistribution(low, high, log=values.log, step=step)
 
 
 def _shown(value: Any) -> str:

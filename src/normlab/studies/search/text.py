@@ -6,11 +6,12 @@ import statistics
 from typing import Any
 
 from normlab.metrics import is_fraction
+from normlab.runs import RunState
 from normlab.studies.search.findings import SchemeSearch, at_edge, read_schemes, search_of
 from normlab.studies.search.winners import read_tested
 from normlab.studies.study import Study
 
-STATES = ("finished", "pruned", "diverged", "failed")
+STATES = (RunState.FINISHED, RunState.PRUNED, RunState.DIVERGED, RunState.FAILED)
 
 
 def search_values(study: Study) -> list[dict[str, Any]]:
@@ -24,7 +25,7 @@ def search_values(study: Study) -> list[dict[str, Any]]:
                 "values": scheme.values,
                 "label": scheme.label,
                 "trials": len(scheme.trials),
-                **{state: scheme.count(state) for state in STATES},
+                **{state.value: scheme.count(state) for state in STATES},
                 "best": None if best is None else best.settings,
                 "runs": [] if best is None else [cell.name for cell in best.cells],
                 "objective": search.objective,
@@ -38,10 +39,10 @@ def search_values(study: Study) -> list[dict[str, Any]]:
 
 def metrics_on_test(scheme: SchemeSearch, tested: dict[str, dict[str, float]]) -> dict[str, float]:
     """Return the best trial's metrics on the test split, the mean over its seeds; empty before they are measured."""
-    found = [tested[cell.name] for cell in scheme.best.cells if cell.name in tested] if scheme.best else []
-    if not scheme.best or len(found) < len(scheme.best.cells):
+    seeds = [tested[cell.name] for cell in scheme.best.cells if cell.name in tested] if scheme.best else []
+    if not scheme.best or len(seeds) < len(scheme.best.cells):
         return {}
-    return {name: statistics.fmean(metrics[name] for metrics in found) for name in found[0]}
+    return {name: statistics.fmean(metrics[name] for metrics in seeds) for name in seeds[0]}
 
 
 def search_text(study: Study) -> str:

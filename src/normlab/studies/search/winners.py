@@ -90,8 +90,8 @@ def tuned_study(study: Study, schemes: list[SchemeSearch]) -> str:
 
 
 def _relevant(task: str, cell: StudyCell) -> dict[str, Any]:
-    """Return all settings of a trial that change a result, and its data; the seed is the study's affair."""
+    """Return all settings of a trial that change a result, and its data; the study sets the seed."""
     fields = task_settings(task).config_class
     config = cell.folder.config()
-    kept = [key for key in config if key in fields.model_fields and (affects_result(fields, key) or key == "data")]
-    return {key: config[key] for key in kept if key not in ("seed", "monitor")}
+    keys = [key for key in config if key in fields.model_fields and (affects_result(fields, key) or key == "data")]
+    return {key: config[key] for key in keys if key not in ("seed", "monitor")}

@@ -28,8 +28,8 @@ class Adjusted:
         interval: of the mean difference, at the level that Holm's step asks for; no bounds for one seed, or where all
             differences are equal and show no spread.
         p_value: Holm-adjusted: of the paired t-test, or of the sign-flip test where there is no spread.
-        more_seeds: paired seeds that would settle it if mean and spread stay; None if it is settled, or if that
-            cannot be told.
+        more_seeds: paired seeds that would decide it if mean and spread stay; None if it is decided, or if no
+            number can be named.
     """
 
     interval: Interval

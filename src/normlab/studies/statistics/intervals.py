@@ -1,7 +1,7 @@
 """A mean with its uncertainty.
 
 Student's t interval: exact for normal values at any n >= 2 (why no bootstrap stands here: see
-`normlab.studies.statistics.paired`). From one value no spread can be told, so there is no interval: its
+`normlab.studies.statistics.paired`). One value shows no spread, so there is no interval: its
 bounds are None, never zero wide.
 """
 
@@ -16,7 +16,7 @@ from scipy import stats
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean, its interval, and what they rest on.
+    """A mean, its interval, and the numbers behind them.
 
     Attributes:
         low: lower bound; None if n = 1.

@@ -20,7 +20,7 @@ def seeds_needed(differences: Sequence[float], *thresholds: float, level: float 
     Args:
         differences: paired differences so far, at least two.
         thresholds: values the interval must not hold: 0 for "better", both margins for "equal".
-    Returns: 0 if it is decided already; None if it cannot be told (one seed, no spread, or more than 1,000).
+    Returns: 0 if it is decided already; None if no number can be named (one seed, no spread, or more than 1,000).
     """
     values = finite_vector(differences)
     now = mean_interval(values.tolist(), level)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from normlab.report.blocks import Cell, Column, Section, Table, Text
 from normlab.report.numbers import DASH
 from normlab.report.view import CellView, StudyView
+from normlab.runs import RunState
 
 _HELP = (
     "Diverged is a result: the loss became infinite or not a number, and the run counts as a loss in comparisons. "
@@ -24,7 +25,7 @@ def section(view: StudyView) -> Section | None:
         ]
         for variant in view.variants
         for cell in variant.cells
-        if cell.state != "finished"
+        if cell.state is not RunState.FINISHED
     ]
     if not rows:
         return None
