@@ -12,8 +12,9 @@ from synthetic import NORMS, make_study
 from normlab.report.blocks import Advice
 from normlab.report.build import render
 from normlab.report.comparing import behind_the_best
+from normlab.report.families import by_scheme
 from normlab.report.figures.multiples import laid_out, line_keys
-from normlab.report.sections.image.batch_size import by_scheme, cause_table
+from normlab.report.sections.image.batch_size import cause_table
 from normlab.report.sections.image.batch_size import section as batch_size
 from normlab.report.sections.image.recommendation import section as recommendation
 from normlab.report.sections.shared.claims import section as claims

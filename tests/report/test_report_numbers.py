@@ -10,12 +10,13 @@ from synthetic import NORMS, make_run, make_study
 from normlab.report import table_latex, table_markdown
 from normlab.report.blocks import Text
 from normlab.report.comparing import rank
+from normlab.report.families import by_scheme
 from normlab.report.figures.confusion import row_shares, summed_confusion, worst_confusion
 from normlab.report.figures.curves import as_error, curves_figure
 from normlab.report.figures.percentiles import percentiles_figure, shared_range
 from normlab.report.numbers import duration, listing
 from normlab.report.palette import STYLES, styles_for
-from normlab.report.sections.image.batch_size import by_scheme, difference_table, sample_table
+from normlab.report.sections.image.batch_size import difference_table, sample_table
 from normlab.report.sections.image.own_batch_norm import largest_gap, pairs_of
 from normlab.report.sections.image.published import section as published
 from normlab.report.sections.image.published import source_table

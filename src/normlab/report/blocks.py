@@ -219,6 +219,31 @@ class Queries:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A small image.
+
+    Attributes:
+        png: the file in base64.
+        title, caption: the two lines below it.
+        hint: shown on hover.
+    """
+
+    png: str
+    title: str
+    caption: str
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Small images in rows, each with two lines below it."""
+
+    kind: ClassVar[str] = "gallery"
+    name: str
+    items: list[Picture]
+
+
+@dataclass(frozen=True)
 class Folded:
     """Blocks behind a line that opens them."""
 
@@ -227,7 +252,7 @@ class Folded:
     blocks: list[Block]
 
 
-Block = Text | Bullets | Answers | Advice | Table | Figure | MarkedSentences | Queries | Folded
+Block = Text | Bullets | Answers | Advice | Table | Figure | MarkedSentences | Queries | Gallery | Folded
 
 
 @dataclass(frozen=True)

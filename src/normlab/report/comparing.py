@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from normlab.metrics import has_direction, higher_is_better, sign
-from normlab.report.view import Variant
+from normlab.metrics import has_direction, higher_is_better, is_fraction, sign
+from normlab.report.numbers import difference_text, plural
+from normlab.report.view import StudyView, Variant
 from normlab.studies.statistics import Adjusted, Comparison, Interval, adjust, compare_paired, paired_differences
 
 
@@ -37,6 +38,14 @@ def missing(adjusted: Adjusted | None) -> str:
     if adjusted.more_seeds is None:
         return "no number of seeds can be named that would"
     return f"about {adjusted.more_seeds} more seed{'' if adjusted.more_seeds == 1 else 's'} would"
+
+
+def change_text(adjusted: Adjusted, metric: str, comparisons: int) -> str:
+    """Return a paired difference for a sentence: "+1.20 [+0.40, +2.00] points (3 paired seeds, ...)"."""
+    interval = adjusted.interval
+    amount = f"{difference_text(interval)} points" if is_fraction(metric) else f"{interval.mean:+.4g}"
+    corrected = f", Holm-corrected for {comparisons}" if comparisons > 1 and interval.low is not None else ""
+    return f"{amount} ({plural(interval.n, 'paired seed')}{corrected})"
 
 
 def behind_the_best(variants: list[Variant], metric: str) -> tuple[Variant, list[Standing]] | None:
@@ -85,6 +94,12 @@ def rank(variants: list[Variant], metric: str) -> list[tuple[Variant, Interval]]
     """
     found = [(variant, interval) for variant in variants if (interval := variant.interval(metric)) is not None]
     return sorted(found, key=lambda pair: pair[1].mean, reverse=higher_is_better(metric))
+
+
+def leading(view: StudyView) -> Variant | None:
+    """Return the variant with the best mean headline metric; None before any run has finished."""
+    ranked = rank(view.variants, view.headline)
+    return ranked[0][0] if ranked else None
 
 
 def compare(a: Variant, b: Variant, metric: str) -> Comparison | None:

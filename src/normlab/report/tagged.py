@@ -7,7 +7,6 @@ from typing import Any
 
 from normlab.data.tagging.scheme import Span, spans
 from normlab.report.blocks import Piece
-from normlab.report.comparing import rank
 from normlab.report.palette import CATEGORY_COLORS
 from normlab.report.view import StudyView, Variant
 
@@ -23,12 +22,6 @@ def tables_of(variant: Variant, split: str, name: str) -> list[Any]:
     """Return one of the tables that its finished runs measured on a split."""
     found = (cell.result.get("tables", {}).get(split, {}).get(name) for cell in variant.trained)
     return [table for table in found if table is not None]
-
-
-def leading(view: StudyView) -> Variant | None:
-    """Return the variant with the best mean headline metric; None before any run has finished."""
-    ranked = rank(view.variants, view.headline)
-    return ranked[0][0] if ranked else None
 
 
 def entity_types(view: StudyView, split: str) -> list[str]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from normlab.report.blocks import Block, Cell, Column, Figure, Key, Section, Table
+from normlab.report.cells import interval_cell
 from normlab.report.comparing import compare
+from normlab.report.families import Family, by_scheme
 from normlab.report.figures.comparison import Line, against_batch_size_figure
 from normlab.report.figures.curves import as_error, epoch_axis, variant_traces
 from normlab.report.figures.grid import panel_figure
 from normlab.report.numbers import DASH, count, difference_text
 from normlab.report.palette import Style, faint_to_strong
-from normlab.report.sections.image.results import interval_cell
 from normlab.report.view import StudyView, Variant, variant_label
 from normlab.studies.statistics import Interval, mean_interval
 
@@ -28,8 +29,6 @@ _HELP = (
 )
 _ACCURACY, _PRECISE = "test/accuracy", "test/accuracy_precise"
 _STATISTICS = "bn_statistics"
-
-Family = tuple[str, Style, list[Variant]]
 
 
 class Measure(NamedTuple):
@@ -52,18 +51,6 @@ def section(view: StudyView) -> Section | None:
     blocks += _curves(families)
     blocks.append(sample_table(view))
     return Section("batch-size", "Batch size", blocks, help=_HELP)
-
-
-def by_scheme(view: StudyView) -> list[Family]:
-    """Return the variants by everything but their batch size, smallest batch first."""
-    families: dict[str, Family] = {}
-    for variant in view.variants:
-        if variant.batch_size is not None and "batch_size" in variant.values:
-            label = variant_label({axis: value for axis, value in variant.values.items() if axis != "batch_size"})
-            families.setdefault(label, (label, Style(variant.style.color, "solid"), []))[2].append(variant)
-    for _, _, variants in families.values():
-        variants.sort(key=lambda variant: variant.values["batch_size"])
-    return list(families.values())
 
 
 def difference_table(families: list[Family]) -> Table:

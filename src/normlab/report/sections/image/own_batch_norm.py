@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from normlab.report.blocks import Block, Cell, Column, Figure, Folded, Key, Section, Table, Text
-from normlab.report.comparing import compare
+from normlab.report.comparing import change_text, compare, compare_all
 from normlab.report.figures.curves import as_error, as_it_is, curves_figure
 from normlab.report.numbers import DASH, difference_text
 from normlab.report.view import StudyView, Variant
@@ -37,6 +37,17 @@ def section(view: StudyView) -> Section | None:
         found = _pair_blocks(pair, index)
         blocks += found if len(pairs) <= _SHOWN else [Folded(f"{pair[0].label} and {pair[1].label}", found)]
     return Section("own-batch-norm", "Torch's batch norm and our own", blocks, help=_HELP)
+
+
+def sentences(view: StudyView) -> list[str]:
+    """Return, for the summary, by how much our own batch norm differs from torch's in the headline metric."""
+    pairs = [(own, built_in) for built_in, own in pairs_of(view)]
+    differences = compare_all(pairs, view.headline)
+    return [
+        f"{own.label} against {built_in.label}: {change_text(adjusted, view.headline, len(pairs))}."
+        for (own, built_in), adjusted in zip(pairs, differences, strict=True)
+        if adjusted is not None
+    ]
 
 
 def pairs_of(view: StudyView) -> list[tuple[Variant, Variant]]:

@@ -5,15 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from normlab.report.blocks import Block, Folded, MarkedLine, MarkedSentence, MarkedSentences, Section
-from normlab.report.tagged import (
-    SPLIT_NAMES,
-    entity_types,
-    leading,
-    marked_pieces,
-    measured_split,
-    tables_of,
-    type_colors,
-)
+from normlab.report.comparing import leading
+from normlab.report.tagged import SPLIT_NAMES, entity_types, marked_pieces, measured_split, tables_of, type_colors
 from normlab.report.view import StudyView
 
 _OPEN = 6

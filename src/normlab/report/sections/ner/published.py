@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from normlab.report.blocks import Block, Cell, Column, Figure, Key, Section, Table, Text
+from normlab.report.cells import SPLITS, interval_cell
 from normlab.report.figures.comparison import dots_figure
 from normlab.report.numbers import DASH, count, listing, plural, value_text
 from normlab.report.palette import Style
-from normlab.report.sections.image.published import short_source
-from normlab.report.sections.image.results import SPLITS, interval_cell
+from normlab.report.published import short_source
 from normlab.report.tagged import measured_split
 from normlab.report.view import CellView, StudyView, Variant
 from normlab.studies.published import load_published

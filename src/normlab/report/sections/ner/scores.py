@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from normlab.metrics import heading
 from normlab.report.blocks import Block, Cell, Column, Folded, Section, Table
-from normlab.report.sections.image.results import SPLITS, metric_cells, seeds_cell
+from normlab.report.cells import SPLITS, metric_cells, seeds_cell
 from normlab.report.view import StudyView
 
 WORDS = ("micro_f1", "macro_f1", "accuracy")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from normlab.metrics import has_direction, is_fraction, title_of
 from normlab.report.blocks import Block, Bullets, Section, Text
-from normlab.report.comparing import Standing, behind_the_best, compare_all, missing, rank
+from normlab.report.comparing import Standing, behind_the_best, change_text, compare_all, missing, rank
+from normlab.report.families import by_scheme
 from normlab.report.numbers import difference_text, listing, plural, value_text
-from normlab.report.sections.image.batch_size import by_scheme
-from normlab.report.sections.image.own_batch_norm import pairs_of
+from normlab.report.sections.registry import offered
 from normlab.report.view import StudyView
-from normlab.studies.statistics import Adjusted, Interval
+from normlab.studies.statistics import Interval
 from normlab.studies.versions import mixed_versions
 
 _NAMED = 8  # so many variants a sentence lists
@@ -113,8 +113,9 @@ def _extent(view: StudyView) -> str:
 
 
 def asides(view: StudyView) -> list[str]:
-    """Return the sentences on batch sizes, on our batch norm against torch's, and on runs that diverged."""
-    return [line for lines in (_batch_sizes(view), _batch_norms(view), _diverged(view)) for line in _first(lines)]
+    """Return the sentences on batch sizes, those that other sections offer, and those on runs that diverged."""
+    offers = [sentences(view) for sentences in offered(view, "sentences")]
+    return [line for lines in (_batch_sizes(view), *offers, _diverged(view)) for line in _first(lines)]
 
 
 def _batch_sizes(view: StudyView) -> list[str]:
@@ -125,26 +126,9 @@ def _batch_sizes(view: StudyView) -> list[str]:
     for (label, variants), adjusted in zip(families, found, strict=True):
         if adjusted is not None:
             small, large = variants[0].batch_size, variants[-1].batch_size
-            change = f"{_change(adjusted, view.headline, len(families))} in {title_of(view.headline)}"
+            change = f"{change_text(adjusted, view.headline, len(families))} in {title_of(view.headline)}"
             sentences.append(f"{label} at batch size {small} instead of {large}: {change}.")
     return sentences
-
-
-def _batch_norms(view: StudyView) -> list[str]:
-    pairs = [(own, built_in) for built_in, own in pairs_of(view)]
-    found = compare_all(pairs, view.headline)
-    return [
-        f"{own.label} against {built_in.label}: {_change(adjusted, view.headline, len(pairs))}."
-        for (own, built_in), adjusted in zip(pairs, found, strict=True)
-        if adjusted is not None
-    ]
-
-
-def _change(adjusted: Adjusted, metric: str, comparisons: int) -> str:
-    interval = adjusted.interval
-    amount = f"{difference_text(interval)} points" if is_fraction(metric) else f"{interval.mean:+.4g}"
-    corrected = f", Holm-corrected for {comparisons}" if comparisons > 1 and interval.low is not None else ""
-    return f"{amount} ({plural(interval.n, 'paired seed')}{corrected})"
 
 
 def _first(lines: list[str]) -> list[str]:

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from normlab.report.blocks import Block, Cell, Column, Figure, Folded, Key, Section, Table, Text
+from normlab.report.cells import interval_cell
+from normlab.report.comparing import leading
 from normlab.report.figures.levels import levels_figure
 from normlab.report.numbers import count
-from normlab.report.sections.image.results import interval_cell
-from normlab.report.tagged import SPLIT_NAMES, leading, measured_split, tables_of
+from normlab.report.tagged import SPLIT_NAMES, measured_split, tables_of
 from normlab.report.view import StudyView, Variant
 from normlab.studies.statistics import Interval, mean_interval
 

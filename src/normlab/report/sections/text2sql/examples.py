@@ -6,8 +6,9 @@ from difflib import SequenceMatcher
 from typing import Any
 
 from normlab.report.blocks import Block, Piece, Queries, Query, Section, Text
+from normlab.report.comparing import leading
 from normlab.report.numbers import DASH
-from normlab.report.tagged import SPLIT_NAMES, leading, measured_split, tables_of
+from normlab.report.tagged import SPLIT_NAMES, measured_split, tables_of
 from normlab.report.view import StudyView
 
 MAX_CHARACTERS = 400_000

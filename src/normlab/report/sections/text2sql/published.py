@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from normlab.metrics import heading
-from normlab.report.blocks import Block, Cell, Column, Figure, Folded, Key, Section, Table, Text
-from normlab.report.figures.comparison import dots_figure
+from normlab.report.blocks import Block, Cell, Column, Folded, Section, Table, Text
+from normlab.report.cells import interval_cell
 from normlab.report.numbers import DASH, value_text
-from normlab.report.palette import Style
-from normlab.report.sections.image.published import short_source
-from normlab.report.sections.image.results import interval_cell
+from normlab.report.published import Published, short_source
 from normlab.report.sections.text2sql.scores import baseline_cells
 from normlab.report.view import StudyView, Variant
 from normlab.studies.published import load_published
@@ -42,13 +40,33 @@ def section(view: StudyView) -> Section | None:
     split = published_split(view)
     if not {"text_to_sql", "text2sql"} & set(view.study.published) or split is None:
         return None
-    caution = "" if "spider" in view.data_name.lower() else f" This study ran on {view.data_name}: no comparison."
+    caution = "" if _is_spider(view) else f" This study ran on {view.data_name}: no comparison."
     tone = "warning" if caution else "note"
     blocks: list[Block] = [Text(f"Beside figures on {_NAMES[split]}.{caution}", tone=tone)]
-    blocks += [_figure(view, split), like_table(view, split)]
+    blocks.append(like_table(view, split))
     blocks.append(Folded("Every published figure on this split", [all_table(split, "published_split")]))
     blocks.append(Folded("Every published figure, all splits", [all_table(None, "published_all")]))
     return Section("published", "Beside published results", blocks, help=_HELP)
+
+
+def published_values(view: StudyView, metric: str) -> Published:
+    """Return, for the overview, the published exact match of each variant's kind of model on the same questions."""
+    split = published_split(view)
+    asked = {"text_to_sql", "text2sql"} & set(view.study.published)
+    if metric != "test/exact_match" or not asked or split is None or not _is_spider(view):
+        return {}
+    return {
+        variant.label: [
+            (f"{row['source']}, {row['model']}", row["exact_match"])
+            for row in published_like(variant, split)
+            if row["exact_match"] is not None
+        ]
+        for variant in view.variants
+    }
+
+
+def _is_spider(view: StudyView) -> bool:
+    return "spider" in view.data_name.lower()
 
 
 def published_split(view: StudyView) -> str | None:
@@ -125,18 +143,3 @@ def _published(rows: list[dict[str, Any]], metric: str) -> Cell:
     best = max(known, key=lambda row: row[metric])
     hint = "\n".join(f"{row['model']}: {value_text(row[metric], metric)}. {row['note'] or ''}" for row in known)
     return Cell(value_text(best[metric], metric), sort=str(best[metric]), hint=hint)
-
-
-def _figure(view: StudyView, split: str) -> Figure:
-    ours = [(variant.label, variant.style, variant.interval("test/exact_match")) for variant in view.variants]
-    published = {
-        variant.label: [
-            (f"{row['source']}, {row['model']}", row["exact_match"])
-            for row in published_like(variant, split)
-            if row["exact_match"] is not None
-        ]
-        for variant in view.variants
-    }
-    keys = [Key("published", Style("#8a929c", "ring")), Key("ours", Style("#3a6ea5", "dot-mark"))]
-    figure = dots_figure(ours, published, "exact match")
-    return Figure("published", "Test exact match, ours and published", figure, keys if any(published.values()) else [])

@@ -6,8 +6,8 @@ from typing import Any
 
 from normlab.metrics import heading
 from normlab.report.blocks import Block, Bullets, Cell, Column, Folded, Section, Table
+from normlab.report.cells import SPLITS, interval_cell, metric_cells, seeds_cell
 from normlab.report.numbers import count, plural
-from normlab.report.sections.image.results import SPLITS, interval_cell, metric_cells, seeds_cell
 from normlab.report.view import CellView, StudyView
 from normlab.studies.statistics import mean_interval
 
