@@ -16,6 +16,7 @@ from normlab.report.figures.curves import as_error, curves_figure
 from normlab.report.figures.percentiles import percentiles_figure, shared_range
 from normlab.report.numbers import duration, listing
 from normlab.report.palette import STYLES, styles_for
+from normlab.report.sections import sections_of
 from normlab.report.sections.image.batch_size import difference_table, sample_table
 from normlab.report.sections.image.own_batch_norm import largest_gap, pairs_of
 from normlab.report.sections.image.published import section as published
@@ -262,9 +263,43 @@ def test_loose_runs_become_variants_by_the_settings_in_which_they_differ(tmp_pat
     make_run(tmp_path / "b", {"norm": "batch", "lr": 0.2})
     (study,) = collect_studies([tmp_path / "a", tmp_path / "b"])
     assert [variant.label for variant in StudyView.read(study).variants] == [
-        "lr 0.1, Batch norm (own)",
-        "lr 0.2, Batch norm (own)",
+        "lr 0.1",
+        "lr 0.2",
     ]
+
+
+def test_axes_with_one_value_leave_the_names(tmp_path: Path) -> None:
+    axes = {"norm": ["batch", "group"], "batch_size": [128], "lr": [0.1, 0.2]}
+    view = StudyView.read(make_study(tmp_path / "product", axes=axes, epochs=2))
+    assert [variant.label for variant in view.variants] == [
+        "Batch norm (own), lr 0.1",
+        "Batch norm (own), lr 0.2",
+        "Group norm, lr 0.1",
+        "Group norm, lr 0.2",
+    ]
+    assert view.variants[0].values["batch_size"] == 128
+    one = StudyView.read(make_study(tmp_path / "one", axes={"norm": ["group"], "batch_size": [8]}))
+    assert [variant.label for variant in one.variants] == ["Group norm"]
+    bare = StudyView.read(make_study(tmp_path / "bare", axes={"lr": [0.1]}))
+    assert [variant.label for variant in bare.variants] == ["lr 0.1"]
+
+
+def test_family_of_batch_sizes_keeps_the_name_of_the_only_scheme(tmp_path: Path) -> None:
+    axes = {"norm": ["group"], "batch_size": [8, 128], "lr": [0.1]}
+    ((label, _, variants),) = by_scheme(StudyView.read(make_study(tmp_path, axes=axes)))
+    assert (label, [variant.label for variant in variants]) == ("Group norm", ["batch size 8", "batch size 128"])
+
+
+def test_title_of_losses_says_logarithmic_only_where_the_axis_is(tmp_path: Path) -> None:
+    for span, kind in ((2.5, "linear"), (4.0, "log")):
+        view = StudyView.read(make_study(tmp_path / kind, epochs=2, axes={"norm": ["batch", "group"]}))
+        for cell in view.cells:
+            for record, loss in zip(cell.epochs, (span, 1.0), strict=True):
+                record |= {"train/loss": loss, "val/loss": loss}
+        curves = next(each for each in sections_of(view) if each.slug == "curves")
+        loss_figure = next(block for block in curves.blocks if block.name == "loss")
+        assert loss_figure.figure.layout.yaxis.type == kind
+        assert loss_figure.title == f"Loss by epoch{' (logarithmic)' if kind == 'log' else ''}"
 
 
 def test_two_runs_with_equal_settings_are_not_taken_for_two_seeds(tmp_path: Path) -> None:

@@ -14,8 +14,13 @@ def by_scheme(view: StudyView) -> list[Family]:
     families: dict[str, Family] = {}
     for variant in view.variants:
         if variant.batch_size is not None and "batch_size" in variant.values:
-            label = variant_label({axis: value for axis, value in variant.values.items() if axis != "batch_size"})
+            label = _label_without_size(variant)
             families.setdefault(label, (label, Style(variant.style.color, "solid"), []))[2].append(variant)
     for _, _, variants in families.values():
         variants.sort(key=lambda variant: variant.values["batch_size"])
     return list(families.values())
+
+
+def _label_without_size(variant: Variant) -> str:
+    named = {axis: value for axis, value in variant.named.items() if axis != "batch_size"}
+    return variant_label(named or {axis: value for axis, value in variant.values.items() if axis == "norm"})

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import plotly.graph_objects as go
 
 from normlab.report.blocks import Key
-from normlab.report.figures.curves import Scale, epoch_axis, variant_traces
+from normlab.report.figures.axes import log_axis
+from normlab.report.figures.curves import Scale, drawn_values, epoch_axis, variant_traces
 from normlab.report.figures.grid import panel_figure
 from normlab.report.palette import Style, faint_to_strong
 from normlab.report.view import Variant, variant_label
@@ -39,7 +40,7 @@ def laid_out(variants: Sequence[Variant]) -> Lines | None:
     axis = next((name for name in _PREFERRED if name in usable), max(usable, key=lambda name: len(usable[name])))
     panels: dict[str, list[Variant]] = {}
     for variant in variants:
-        title = variant_label({name: value for name, value in variant.values.items() if name != axis})
+        title = variant_label({name: value for name, value in variant.named.items() if name != axis})
         panels.setdefault(title, []).append(variant)
     if len(panels) < 2:
         return None
@@ -57,7 +58,7 @@ def multiples_figure(
         row_height=row_height,
         min_width=230,
         x_axis=epoch_axis(variants),
-        y_axis={"type": "log"} if log_y else {"rangemode": "tozero"},
+        y_axis=log_axis(drawn_values(variants, metric, scale)) if log_y else {"rangemode": "tozero"},
     )
     for index, (_, found) in enumerate(lines.panels):
         for variant in found:

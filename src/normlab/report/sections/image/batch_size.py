@@ -24,8 +24,7 @@ _HELP = (
     "values, so the early stages hold many even at a small N; the values of one image are alike, though, "
     "and N counts for more than H·W. Schemes that pool within a sample do not depend on N. Where the same weights "
     "were measured a second time with precise statistics (averages over many training images, under the final weights; "
-    "Wu & Johnson 2021), the second table splits what a small batch costs: what precise statistics win back was lost "
-    "to poor statistics, what stays lost is in the weights."
+    "Wu & Johnson 2021), the second table splits the difference into that of the statistics and that of the weights."
 )
 _ACCURACY, _PRECISE = "test/accuracy", "test/accuracy_precise"
 _STATISTICS = "bn_statistics"
@@ -74,14 +73,17 @@ def difference_table(families: list[Family]) -> Table:
 
 
 def cause_table(families: list[Family]) -> Table:
-    """Return, per scheme and small batch, what it loses to the largest: to its statistics, and to its weights."""
+    """Return, per scheme and small batch, how its accuracy differs from the largest batch's, and why.
+
+    Every column is signed alike: positive is a gain.
+    """
     columns = [
         Column("Scheme", numeric=False),
         Column("Small batch"),
         Column("Large batch"),
-        Column("Lost in all", hint="running statistics, small − large, points"),
-        Column("Won back by precise statistics", hint="small batch, precise − running, points"),
-        Column("Still lost", hint="precise statistics, small − large, points"),
+        Column("Small − large", group="Running statistics"),
+        Column("Precise − running", group="At the small batch"),
+        Column("Small − large", group="Precise statistics"),
         Column("Paired seeds"),
     ]
     rows = [
@@ -89,7 +91,11 @@ def cause_table(families: list[Family]) -> Table:
         for label, style, running, precise in _measured_twice(families)
         for index in range(len(running.variants) - 1)
     ]
-    caption = "Bad statistics or bad weights? Paired differences of test accuracy in points, with 95 % intervals."
+    caption = (
+        "Poor statistics or poor weights? Paired differences of test accuracy in points, with 95 % intervals. In every "
+        "column a positive number is a gain and a negative one a loss: what precise statistics gain at the small batch "
+        "was lost to poor statistics, what stays negative with them is in the weights."
+    )
     return Table("batch_size_cause", columns, rows, caption=caption)
 
 
@@ -183,7 +189,11 @@ def _against_batch_size(families: list[Family]) -> list[Block]:
     for label, style, variants in families:
         values = _without_size(variants[0].values)
         scheme = variant_label({axis: value for axis, value in values.items() if axis in {"norm", "variant"}})
-        further = {axis: value for axis, value in values.items() if axis not in {"norm", "variant", _STATISTICS}}
+        further = {
+            axis: value
+            for axis, value in _without_size(variants[0].named).items()
+            if axis not in {"norm", "variant", _STATISTICS}
+        }
         for metric, precise in ((_ACCURACY, values.get(_STATISTICS) == "precise"), (_PRECISE, True)):
             points = _points(Measure(variants, metric))
             if not points:

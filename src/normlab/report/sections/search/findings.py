@@ -11,7 +11,7 @@ from normlab.report.blocks import Block, Bullets, Cell, Column, Figure, Folded, 
 from normlab.report.figures.search import Line, Point, budget_figure, slices_figure
 from normlab.report.numbers import DASH, duration, listing, plural, value_text
 from normlab.report.palette import Style, styles_for
-from normlab.report.view import StudyView, variant_label
+from normlab.report.view import StudyView, named_values, variant_label
 from normlab.studies.search.findings import SchemeSearch, Trial, at_edge, best_trial, read_schemes, search_of, within
 from normlab.studies.search.importance import importance
 from normlab.studies.search.text import metrics_on_test
@@ -37,6 +37,8 @@ def section(view: StudyView) -> Section:
     """Show the findings of a search in any state."""
     study, search, schemes = view.study, search_of(view.study), styled_schemes(view.study)
     blocks: list[Block] = [Text(study.question.strip(), tone="lead")] if study.question else []
+    if view.caution:
+        blocks.append(Text(view.caution, tone="warning"))
     blocks.append(Bullets(findings(study, search, schemes)))
     blocks.append(best_table(study, search, schemes))
     if any(trial.score is not None for scheme, _, _ in schemes for trial in scheme.trials):
@@ -52,7 +54,8 @@ def styled_schemes(study: Study) -> list[Styled]:
     schemes = read_schemes(study)
     keys = [str(scheme.values.get("norm", scheme.label)) for scheme in schemes]
     styles = styles_for(keys)
-    return [(scheme, variant_label(scheme.values), styles[key]) for scheme, key in zip(schemes, keys, strict=True)]
+    labels = [variant_label(values) for values in named_values([scheme.values for scheme in schemes])]
+    return [(scheme, label, styles[key]) for scheme, label, key in zip(schemes, labels, keys, strict=True)]
 
 
 def findings(study: Study, search: Search, schemes: Sequence[Styled]) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from normlab.errors import UserError
-from normlab.report.blocks import Answer, Answers, Block, Section, Text
+from normlab.report.blocks import Answer, Answers, Block, Folded, Section, Text
 from normlab.report.numbers import listing, plural
 from normlab.report.view import StudyView
 from normlab.studies.claims import Claim, Verdict, claims_or_mistakes, judge
@@ -33,8 +33,18 @@ def section(view: StudyView) -> Section | None:
     ]
     counts = Counter(answer.verdict for answer in answers)
     parts = listing([f"{counts[kind]} {kind}" for kind in _KINDS if counts[kind]])
-    blocks: list[Block] = [Text(f"{plural(len(answers), 'claim')}: {parts}."), Answers(answers)]
+    blocks: list[Block] = [Text(f"{plural(len(answers), 'claim')}: {parts}.")]
+    open_ones = [answer for answer in answers if answer.verdict == "undecided"] if len(view.seeds) == 1 else []
+    if decided := [answer for answer in answers if answer not in open_ones]:
+        blocks.append(Answers(decided))
+    if open_ones:
+        blocks.append(Folded(_one_seed(len(open_ones)), [Answers(open_ones)]))
     return Section("claims", "Claims and verdicts", blocks, help=_HELP)
+
+
+def _one_seed(count: int) -> str:
+    """Return the line that undecided claims of a study of one seed are folded behind: it is the reason of each."""
+    return f"{plural(count, 'claim is', 'claims are')} undecided: one seed shows no spread. Run at least 3 (--seeds 3)"
 
 
 def _unreadable(raw: Mapping[str, Any], mistake: UserError) -> Answer:

@@ -26,6 +26,8 @@ def section(view: StudyView) -> Section:
     blocks: list[Block] = []
     if view.study.question:
         blocks.append(Text(view.study.question.strip(), tone="lead"))
+    if view.caution:
+        blocks.append(Text(view.caution, tone="warning"))
     blocks += [Text(f"Left out, because a file is damaged: {line}.", tone="warning") for line in view.study.left_out]
     blocks += [Text(f"{mixed[0].upper()}{mixed[1:]}.", tone="warning") for mixed in view.study.mixed_inputs()]
     blocks.append(Bullets([_extent(view), *findings(view), *asides(view)]))
