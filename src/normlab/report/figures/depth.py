@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from normlab.report.figures.grid import axes_of, axis_suffix, escaped, panel_figure
-from normlab.report.figures.percentiles import LEVELS, band_traces, beyond, common_top, panel_label
+from normlab.report.figures.percentiles import LEVELS, add_level_labels, band_traces, beyond, common_top, panel_label
 from normlab.report.layers import layer_metric, layer_title
 from normlab.report.view import Variant
 
@@ -35,6 +35,8 @@ def depth_figure(variants: Sequence[Variant], layers: Sequence[str]) -> go.Figur
         highest = max(profile["p99"], default=0.0)
         if highest > top:
             figure.add_annotation(beyond(highest, panel))
+        ends = {level: values[-1] for level, values in profile.items() if values}
+        add_level_labels(figure, ends, 1.05 * bottom, top, panel)
         figure.layout[f"yaxis{axis_suffix(panel)}"].range = [1.05 * bottom, top]
     return figure
 

@@ -230,6 +230,20 @@
     });
   }
 
+  // A table that is wider than its box says so, and scrolls on a click, until its last column is in sight.
+  for (const frame of document.querySelectorAll(".frame")) {
+    const box = frame.firstElementChild, more = frame.parentElement.querySelector(".more-columns");
+    const update = () => {
+      const cut = box.scrollWidth - box.clientWidth - box.scrollLeft > 4;
+      frame.classList.toggle("cut", cut);
+      more.hidden = !cut;
+    };
+    more.addEventListener("click", () => box.scrollBy({ left: 0.7 * box.clientWidth, behavior: "smooth" }));
+    box.addEventListener("scroll", update, { passive: true });
+    new ResizeObserver(update).observe(box);
+    update();
+  }
+
   // A heading is one line with its group's before it; what stands small below an entry gets a column of its own.
   function tableLines(table) {
     const heads = [...table.tHead.rows], groups = [];
