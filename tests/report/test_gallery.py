@@ -37,7 +37,7 @@ def test_gallery_shows_prediction_probability_and_truth_of_the_leading_variant(t
     assert found is not None
     assert found.title.endswith(leading(view).label)
     (picture,) = found.blocks[0].items
-    assert (picture.title, picture.caption) == ("dog 99 %", "is cat")
+    assert (picture.title, picture.caption) == ("dog (99 %)", "true: cat")
     html = render([view])
     assert f'src="data:image/png;base64,{PNG}"' in html
     assert "img-src data:" in html

@@ -234,7 +234,7 @@
   for (const frame of document.querySelectorAll(".frame")) {
     const box = frame.firstElementChild, more = frame.parentElement.querySelector(".more-columns");
     const update = () => {
-      const cut = box.scrollWidth - box.clientWidth - box.scrollLeft > 4;
+      const cut = box.firstElementChild.offsetWidth - box.clientWidth - box.scrollLeft > 4;
       frame.classList.toggle("cut", cut);
       more.hidden = !cut;
     };

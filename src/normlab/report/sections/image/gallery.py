@@ -59,4 +59,4 @@ def _picture(entry: Any, classes: list[str]) -> Picture | None:
         return None
     if len(text) > _LONGEST or not content.startswith(_PNG):
         return None
-    return Picture(text, f"{prediction} {100 * probability:.0f} %", f"is {truth}", f"image {index} of the split")
+    return Picture(text, f"{prediction} ({100 * probability:.0f} %)", f"true: {truth}", f"image {index} of the split")
