@@ -1,4 +1,4 @@
-"""Variants against one another on one metric: who leads, and by how much under the same seeds."""
+"""Variants compared on one metric: the leading one, and its paired differences to the others."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Standing(NamedTuple):
 
     @property
     def settled(self) -> bool:
-        """True if it is behind beyond the chance of as many comparisons."""
+        """True if it is behind beyond chance, corrected for the number of comparisons."""
         return self.adjusted is not None and self.adjusted.settled and self.adjusted.interval.mean > 0
 
 
 def missing(adjusted: Adjusted | None) -> str:
-    """Return what it would take to settle a comparison; empty if it is settled."""
+    """Return what would settle a comparison; empty if it is settled."""
     if adjusted is None:
         return "no common seed"
     if adjusted.settled:
@@ -59,8 +59,10 @@ def behind_the_best(variants: list[Variant], metric: str) -> tuple[Variant, list
     if not ranked:
         return None
     best, others = ranked[0], ranked[1:]
-    found = compare_all([(best, other) for other in others], metric)
-    return best, [Standing(other, adjusted, _lost(best, other)) for other, adjusted in zip(others, found, strict=True)]
+    differences = compare_all([(best, other) for other in others], metric)
+    return best, [
+        Standing(other, adjusted, _lost(best, other)) for other, adjusted in zip(others, differences, strict=True)
+    ]
 
 
 def compare_all(pairs: list[tuple[Variant, Variant]], metric: str) -> list[Adjusted | None]:
@@ -92,8 +94,8 @@ def rank(variants: list[Variant], metric: str) -> list[tuple[Variant, Interval]]
 
     Raises: UserError if it is not known which way the metric points.
     """
-    found = [(variant, interval) for variant in variants if (interval := variant.interval(metric)) is not None]
-    return sorted(found, key=lambda pair: pair[1].mean, reverse=higher_is_better(metric))
+    measured = [(variant, interval) for variant in variants if (interval := variant.interval(metric)) is not None]
+    return sorted(measured, key=lambda pair: pair[1].mean, reverse=higher_is_better(metric))
 
 
 def leading(view: StudyView) -> Variant | None:

@@ -84,8 +84,8 @@ class Variant:
 
     def by_seed(self, metric: str) -> dict[int, float]:
         """Return seed -> final value over the seeds that finished."""
-        found = ((cell.seed, cell.metric(metric)) for cell in self.trained)
-        return {seed: value for seed, value in found if value is not None}
+        values = ((cell.seed, cell.metric(metric)) for cell in self.trained)
+        return {seed: value for seed, value in values if value is not None}
 
     def interval(self, metric: str) -> Interval | None:
         """Return the mean over the finished seeds with its interval; None if no seed has the metric."""

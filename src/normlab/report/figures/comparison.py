@@ -93,7 +93,7 @@ def _against_batch_size(line: Line, panel: int) -> go.Scatter:
 
 
 def _lowest_shown(ours: Sequence[Interval], published: Published) -> float:
-    """Return the left end of the axis in percent: one failed run of others shall not squeeze the rest."""
+    """Return the left end of the axis in percent: a single very low published result must not compress the rest."""
     theirs = sorted(value for points in published.values() for _, value in points)
     typical = theirs[len(theirs) // 8 :]
     return 100 * min([*typical, *(min(interval.mean, max(interval.low or 1.0, 0.0)) for interval in ours)], default=0.0)

@@ -23,13 +23,13 @@ def depth_figure(variants: Sequence[Variant], layers: Sequence[str]) -> go.Figur
         max_width=560,
         x_axis={"dtick": 2 if len(layers) <= 16 else 5, "range": [0.5, len(layers) + 0.5]},
     )
-    places = list(range(1, len(layers) + 1))
+    positions = list(range(1, len(layers) + 1))
     profiles = [last_percentiles(variant, layers) for variant in variants]
     top = 1.05 * common_top([max(profile["p99"], default=0.0) for profile in profiles])
     bottom = min([0.0, *(value for profile in profiles for value in profile["p01"] if value > -top)])
     hints = [escaped(layer_title(layer)) for layer in layers]
     for panel, (variant, profile) in enumerate(zip(variants, profiles, strict=True)):
-        curves = {level: (places, values) for level, values in profile.items()}
+        curves = {level: (positions, values) for level, values in profile.items()}
         for trace in band_traces(curves, variant.style, panel, "%{text}"):
             figure.add_trace(trace.update(text=hints, **axes_of(panel)))
         highest = max(profile["p99"], default=0.0)

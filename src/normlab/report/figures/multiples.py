@@ -51,7 +51,7 @@ def multiples_figure(
     lines: Lines, metric: str, scale: Scale, *, log_y: bool = False, row_height: int = 210
 ) -> go.Figure:
     """Draw a metric's curves by epoch, one panel per combination of the other axes, all on the same axes."""
-    variants = [variant for _, found in lines.panels for variant in found]
+    variants = [variant for _, of_panel in lines.panels for variant in of_panel]
     figure = panel_figure(
         [title for title, _ in lines.panels],
         columns=4,
@@ -60,8 +60,8 @@ def multiples_figure(
         x_axis=epoch_axis(variants),
         y_axis=log_axis(drawn_values(variants, metric, scale)) if log_y else {"rangemode": "tozero"},
     )
-    for index, (_, found) in enumerate(lines.panels):
-        for variant in found:
+    for index, (_, of_panel) in enumerate(lines.panels):
+        for variant in of_panel:
             style = lines.styles[str(variant.values.get(lines.axis))]
             figure.add_traces(variant_traces(variant, metric, scale, index, style))
     return figure
@@ -69,7 +69,7 @@ def multiples_figure(
 
 def line_keys(lines: Lines) -> list[Key]:
     """Return the legend: an entry per value of the line axis, which switches it in every panel."""
-    variants = [variant for _, found in lines.panels for variant in found]
+    variants = [variant for _, of_panel in lines.panels for variant in of_panel]
     return [
         Key(
             variant_label({lines.axis: value}),
@@ -95,8 +95,8 @@ def legend_of(variants: Sequence[Variant]) -> tuple[list[Key], dict[str, Style]]
 def _styles(axis: str, values: list[Any], variants: Sequence[Variant]) -> dict[str, Style]:
     """Schemes keep their colours; numbers go from faint to strong."""
     if axis == "norm":
-        found = {str(variant.values["norm"]): Style(variant.style.color, "solid") for variant in variants}
-        return {str(value): found[str(value)] for value in values}
+        styles = {str(variant.values["norm"]): Style(variant.style.color, "solid") for variant in variants}
+        return {str(value): styles[str(value)] for value in values}
     shades = faint_to_strong(len(values))
     ordered = sorted(values) if all(isinstance(value, int | float) for value in values) else values
     return {str(value): Style(shade, "solid") for value, shade in zip(ordered, shades, strict=True)}

@@ -110,16 +110,16 @@ def common_top(tops: Sequence[float]) -> float:
 
 
 def band_traces(
-    curves: Mapping[str, tuple[Sequence[int], Sequence[float]]], style: Style, panel: int, place: str
+    curves: Mapping[str, tuple[Sequence[int], Sequence[float]]], style: Style, panel: int, position: str
 ) -> list[go.Scatter]:
-    """Return the two bands of level -> (x, y), none if there are no points; `place` is how a hint names an x."""
+    """Return the two bands of level -> (x, y), none if there are no points; `position` is how a hint names an x."""
     if not curves["p01"][0] or not curves["p01"][1]:
         return []
     return [
-        _line(curves["p01"], f"1 %: %{{y:.4g}} at {place}", style, panel, width=1.0),
-        _line(curves["p99"], f"99 %: %{{y:.4g}} at {place}", style, panel, width=1.0, fill=0.14),
-        _line(curves["p20"], f"20 %: %{{y:.4g}} at {place}", style, panel, width=1.8),
-        _line(curves["p80"], f"80 %: %{{y:.4g}} at {place}", style, panel, width=1.8, fill=0.30),
+        _line(curves["p01"], f"1 %: %{{y:.4g}} at {position}", style, panel, width=1.0),
+        _line(curves["p99"], f"99 %: %{{y:.4g}} at {position}", style, panel, width=1.0, fill=0.14),
+        _line(curves["p20"], f"20 %: %{{y:.4g}} at {position}", style, panel, width=1.8),
+        _line(curves["p80"], f"80 %: %{{y:.4g}} at {position}", style, panel, width=1.8, fill=0.30),
     ]
 
 

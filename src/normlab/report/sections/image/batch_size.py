@@ -134,23 +134,23 @@ def _difference_row(label: str, style: Style, small: Variant, large: Variant) ->
 
 
 def _points(measure: Measure) -> list[tuple[int, Interval]]:
-    found = ((variant.batch_size, variant.interval(measure.metric)) for variant in measure.variants)
-    return [(size, interval) for size, interval in found if size is not None and interval is not None]
+    intervals = ((variant.batch_size, variant.interval(measure.metric)) for variant in measure.variants)
+    return [(size, interval) for size, interval in intervals if size is not None and interval is not None]
 
 
 def _measured_twice(families: list[Family]) -> list[tuple[str, Style, Measure, Measure]]:
     """Return label, style, running and precise of each scheme that has both: two metrics of a run, or two runs."""
-    found = []
+    measured = []
     for label, style, variants in families:
         values = variants[0].values
         if _points(Measure(variants, _PRECISE)):
-            found.append((label, style, Measure(variants, _ACCURACY), Measure(variants, _PRECISE)))
+            measured.append((label, style, Measure(variants, _ACCURACY), Measure(variants, _PRECISE)))
         elif values.get(_STATISTICS) == "running":
             wanted = {**values, _STATISTICS: "precise"}
             partners = [other for _, _, other in families if _without_size(other[0].values) == _without_size(wanted)]
             if partners and [v.batch_size for v in partners[0]] == [v.batch_size for v in variants]:
-                found.append((label, style, Measure(variants, _ACCURACY), Measure(partners[0], _ACCURACY)))
-    return found
+                measured.append((label, style, Measure(variants, _ACCURACY), Measure(partners[0], _ACCURACY)))
+    return measured
 
 
 def _cause(running: Measure, precise: Measure, index: int) -> list[Cell]:

@@ -1,4 +1,4 @@
-"""Is our batch norm torch's? Both laid over each other, with the largest gap between them."""
+"""Our batch norm against torch's: the curves of both in one figure, and the largest gap between them."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def section(view: StudyView) -> Section | None:
         return None
     blocks: list[Block] = []
     for index, pair in enumerate(pairs):
-        found = _pair_blocks(pair, index)
-        blocks += found if len(pairs) <= _SHOWN else [Folded(f"{pair[0].label} and {pair[1].label}", found)]
+        parts = _pair_blocks(pair, index)
+        blocks += parts if len(pairs) <= _SHOWN else [Folded(f"{pair[0].label} and {pair[1].label}", parts)]
     return Section("own-batch-norm", "Torch's batch norm and our own", blocks, help=_HELP)
 
 
@@ -103,8 +103,8 @@ def _sentence(pair: tuple[Variant, Variant]) -> str:
     gap = largest_gap(*pair, "val/accuracy")
     largest = "The two share no seed and epoch yet."
     if gap:
-        place = f"(epoch {gap.epoch}, seed {gap.seed})"
-        largest = f"The largest gap in validation accuracy is {100 * gap.size:.2f} points {place}."
+        when = f"(epoch {gap.epoch}, seed {gap.seed})"
+        largest = f"The largest gap in validation accuracy is {100 * gap.size:.2f} points {when}."
     comparison = compare(pair[1], pair[0], "test/accuracy")
     if comparison is None:
         return largest

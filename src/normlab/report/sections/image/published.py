@@ -57,15 +57,15 @@ def published_rows(variant: Variant, split: str) -> list[dict[str, Any]]:
 
 
 def source_table(view: StudyView, split: str) -> Table:
-    """Return variants by sources: accuracy and, where printed, macro F1."""
+    """Return variants by sources: accuracy and, where published, macro F1."""
     per_variant = [(variant, published_rows(variant, split)) for variant in view.variants]
     sources = list(dict.fromkeys(row["source"] for _, rows in per_variant for row in rows))
     columns = [Column("Variant", numeric=False), Column("This study")]
     columns += [Column(short_source(source), hint=source) for source in sorted(sources)]
     rows = []
-    for variant, found in per_variant:
+    for variant, published in per_variant:
         ours = interval_cell(variant.interval(f"{split}/accuracy"), "accuracy", strong=True)
-        cells = [_published_cell([row for row in found if row["source"] == source]) for source in sorted(sources)]
+        cells = [_published_cell([row for row in published if row["source"] == source]) for source in sorted(sources)]
         rows.append([Cell(variant.label, style=variant.style), ours, *cells])
     return Table(
         f"published_{split}",

@@ -1,4 +1,4 @@
-"""Which types of entities are found: precision, recall and F1 of each, read leniently and strictly."""
+"""Scores by type of entity: precision, recall and F1 of each, read leniently and strictly."""
 
 from __future__ import annotations
 

@@ -34,12 +34,12 @@ def section(view: StudyView) -> Section | None:
 
 
 def _marked(entry: dict[str, Any], colors: dict[str, str]) -> MarkedSentence:
-    words, gold, found = entry["words"], entry["gold"], entry["found"]
-    wrong = sum(a != b for a, b in zip(gold, found, strict=True))
-    place = f"Sentence {entry['sentence']}, " if "sentence" in entry else ""
-    caption = f"{place}{wrong} of {len(words)} words wrong, loss {entry['loss'] / len(words):.2f} nats per word"
+    words, gold, predicted = entry["words"], entry["gold"], entry["found"]
+    wrong = sum(a != b for a, b in zip(gold, predicted, strict=True))
+    number = f"Sentence {entry['sentence']}, " if "sentence" in entry else ""
+    caption = f"{number}{wrong} of {len(words)} words wrong, loss {entry['loss'] / len(words):.2f} nats per word"
     lines = [
-        MarkedLine("gold", marked_pieces(words, gold, found, colors)),
-        MarkedLine("found", marked_pieces(words, found, gold, colors)),
+        MarkedLine("gold", marked_pieces(words, gold, predicted, colors)),
+        MarkedLine("predicted", marked_pieces(words, predicted, gold, colors)),
     ]
     return MarkedSentence(caption[0].upper() + caption[1:], lines)

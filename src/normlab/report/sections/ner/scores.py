@@ -17,7 +17,7 @@ _HELP = (
     "published ablation. Entities: a hit is a whole entity, first to last word and type; strict counts only entities "
     "spelled as the scheme asks. A long name with one wrong word is mostly right for the first level and wrong for the "
     "second, so the levels must not be compared with each other. Where there is no test file, validation picked the "
-    "epoch too, which flatters it a little."
+    "epoch too, which makes its scores slightly too high."
 )
 
 

@@ -1,4 +1,4 @@
-"""Ours beside what others printed on the same split: the course's validation file, or databases unseen in training."""
+"""Ours beside published results on the same split: the course's validation file, or databases unseen in training."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _MODELS = {
 _METRICS = ("exact_match", "execution")
 _HELP = (
     "Published figures are single runs with other settings, most on other machines and for longer: points of "
-    "reference, not rivals in the same race. The two splits must not be compared: where training shows the "
+    "reference. The two splits must not be compared: where training shows the "
     "databases, and most of the SQL, scores are far higher. Execution is the official script's. Hover a figure for "
     "the remark on its row; a triangle at the left edge lies below the axis."
 )
@@ -70,7 +70,7 @@ def _is_spider(view: StudyView) -> bool:
 
 
 def published_split(view: StudyView) -> str | None:
-    """Return the published split of the study's view of the data; None if its runs differ in that, or nobody has it."""
+    """Return the published split of the study's view of the data; None if runs differ in it or none is published."""
     views = {str(cell.config.get("view")) for cell in view.cells if cell.config}
     return SPLITS.get(views.pop()) if len(views) == 1 else None
 
@@ -88,26 +88,26 @@ def published_like(variant: Variant, split: str) -> list[dict[str, Any]]:
 
 def _kind(model: str, starts: list[str]) -> str:
     """Return the longest start that fits: `lstm_lstm_attn` is not `lstm_lstm`."""
-    found = [start for start in starts if model.startswith(start)]
-    name = max(found, key=len, default="")
+    fitting = [start for start in starts if model.startswith(start)]
+    name = max(fitting, key=len, default="")
     return "" if model == "Seq2Seq+Copying" else name
 
 
 def like_table(view: StudyView, split: str) -> Table:
     """Return variants by sources: exact match and execution of the same kind of model, and the baseline."""
-    found = [(variant, published_like(variant, split)) for variant in view.variants]
-    sources = sorted({row["source"] for _, rows in found for row in rows})
+    published_of = [(variant, published_like(variant, split)) for variant in view.variants]
+    sources = sorted({row["source"] for _, rows in published_of for row in rows})
     columns = [Column("Variant", numeric=False)]
     columns += [Column(heading(metric), group="This study, test") for metric in _METRICS]
     columns += [
         Column(heading(metric), group=short_source(source), hint=source) for source in sources for metric in _METRICS
     ]
     rows = []
-    for variant, published in found:
+    for variant, published in published_of:
         cells = [interval_cell(variant.interval(f"test/{metric}"), metric) for metric in _METRICS]
         for source in sources:
-            own = [row for row in published if row["source"] == source]
-            cells += [_published(own, metric) for metric in _METRICS]
+            of_source = [row for row in published if row["source"] == source]
+            cells += [_published(of_source, metric) for metric in _METRICS]
         rows.append([Cell(variant.label, style=variant.style), *cells])
     if baseline := baseline_cells(view, "test", [f"test/{metric}" for metric in _METRICS]):
         rows.append([baseline[0], *baseline[2:], *([Cell(DASH)] * (2 * len(sources)))])
