@@ -98,7 +98,7 @@ def test_percentile_bands_carry_their_levels_without_overlap(view: StudyView) ->
             assert len(texts) == 4 or variant.norm == "none"  # beyond the common range
             heights = sorted(note.y for note in labels)
             apart = [b - a for a, b in pairwise(heights)]
-            assert min(apart, default=top) >= 0.99 * 14 / 190 * (top - bottom)
+            assert min(apart, default=top) >= 0.99 * 17 / 190 * (top - bottom)
             assert all(bottom < height < top for height in heights)
 
 

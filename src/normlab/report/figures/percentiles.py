@@ -15,7 +15,7 @@ from normlab.report.view import Variant
 
 LEVELS = ("p01", "p20", "p80", "p99")
 _ROW_HEIGHT = 190  # pixels of a panel
-_LABEL_HEIGHT, _LABEL_SIZE = 14, 11  # pixels
+_LABEL_HEIGHT, _LABEL_SIZE = 17, 11  # pixels
 _OUTLIER = 4.0  # a variant whose 99th percentile is so many times the upper quartile's does not set the range
 
 
