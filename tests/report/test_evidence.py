@@ -47,6 +47,7 @@ def test_every_row_of_the_ranking_is_behind_or_says_what_would_settle_it(seven: 
     found = behind_the_best(view.variants, view.headline)
     assert found is not None
     table = ranking_table(view, *found)
+    assert len(table.rows) == len(NORMS)
     for row in table.rows[1:]:
         verdict = row[-1]
         assert verdict.text == "behind" or verdict.detail

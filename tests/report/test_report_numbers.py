@@ -63,6 +63,8 @@ def test_diverged_seed_counts_in_no_mean_and_is_named(seven: Study) -> None:
 
 def test_best_of_a_column_is_strong_and_for_a_loss_that_is_the_smallest(seven: Study) -> None:
     table = splits_table(StudyView.read(seven))
+    assert len(table.columns[2:]) == 12  # four metrics on three splits
+    assert len(table.rows) == len(NORMS)
     for index, column in enumerate(table.columns[2:], start=2):
         values = [float(row[index].sort) for row in table.rows]
         best = min(values) if column.title == "Loss" else max(values)
@@ -109,6 +111,7 @@ def test_summary_names_the_best_and_tells_settled_from_open_differences(seven: S
     open_ones = [label for label in found if label not in settled]
     behind = next((line for line in words if line.startswith("Behind it")), "")
     undecided = next((line for line in words if line.startswith("Not told apart")), "")
+    assert len([*settled, *open_ones]) == 6
     assert all(label in behind for label in settled)
     assert "by +" not in behind
     assert all(label in undecided for label in open_ones)

@@ -305,8 +305,9 @@ def test_curves_show_both_losses_and_say_what_they_are(view: StudyView) -> None:
     assert "label smoothing" in found.help
 
 
-def test_every_setting_is_printed(view: StudyView) -> None:
+def test_every_setting_is_shown(view: StudyView) -> None:
     html = unescape(render([view]))
+    assert "lr" in SqlLikeConfig.model_fields
     for name in SqlLikeConfig.model_fields:
         assert f">{name}<" in html
 
