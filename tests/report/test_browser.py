@@ -177,6 +177,20 @@ def test_table_sorts_by_a_column(browser: Any, report: Path) -> None:
     page.close()
 
 
+@pytest.mark.parametrize("width", WIDTHS)
+def test_table_wider_than_its_box_says_that_there_are_more_columns(browser: Any, report: Path, width: int) -> None:
+    page = opened(browser, report, viewport={"width": width, "height": 900})
+    table = page.locator("#s0-table-splits")
+    hint, box = table.locator(".more-columns"), table.locator(".scroll")
+    wider = box.evaluate("(box) => box.querySelector('table').offsetWidth > box.clientWidth + 4")
+    assert hint.is_visible() == wider
+    assert wider or width == 1400
+    if wider:
+        box.evaluate("(box) => { box.scrollLeft = box.scrollWidth; }")
+        hint.wait_for(state="hidden")
+    page.close()
+
+
 def test_missing_entries_sort_last_both_ways_and_thousands_are_numbers(browser: Any, report: Path) -> None:
     page = opened(browser, report, viewport=WIDE)
     sort = page.locator("#s1-table-sample_size th", has_text="Stage 1").get_by_role("button")
@@ -255,8 +269,8 @@ def test_forty_variants_stay_readable(browser: Any, many: Path, width: int) -> N
     assert page.evaluate(OVERLAPPING) == []
     assert page.evaluate(OVERFLOWING) == []
     assert page.evaluate("Math.max(...[...document.querySelectorAll('.legend')].map((l) => l.children.length))") <= 10
-    plot = page.locator("#s0-figure-published .plot .plotbg, #s0-figure-published .plot .cartesianlayer .gridlayer")
-    assert plot.first.bounding_box()["width"] > 0.6 * page.locator("#s0-figure-published .plot").bounding_box()["width"]
+    plot = page.locator("#s0-figure-overview .plot .plotbg, #s0-figure-overview .plot .cartesianlayer .gridlayer")
+    assert plot.first.bounding_box()["width"] > 0.6 * page.locator("#s0-figure-overview .plot").bounding_box()["width"]
     page.close()
 
 

@@ -12,8 +12,9 @@ from synthetic import NORMS, make_study
 from normlab.report.blocks import Advice
 from normlab.report.build import render
 from normlab.report.comparing import behind_the_best
+from normlab.report.families import by_scheme
 from normlab.report.figures.multiples import laid_out, line_keys
-from normlab.report.sections.image.batch_size import by_scheme, cause_table
+from normlab.report.sections.image.batch_size import cause_table
 from normlab.report.sections.image.batch_size import section as batch_size
 from normlab.report.sections.image.recommendation import section as recommendation
 from normlab.report.sections.shared.claims import section as claims
@@ -46,6 +47,7 @@ def test_every_row_of_the_ranking_is_behind_or_says_what_would_settle_it(seven: 
     found = behind_the_best(view.variants, view.headline)
     assert found is not None
     table = ranking_table(view, *found)
+    assert len(table.rows) == len(NORMS)
     for row in table.rows[1:]:
         verdict = row[-1]
         assert verdict.text == "behind" or verdict.detail
@@ -99,10 +101,23 @@ def test_loss_at_a_small_batch_is_split_into_statistics_and_weights(twice: Study
         "Batch norm (own), lr scaling fixed",
         "Batch norm (own), lr scaling linear",
     ]
-    row = row_of(table, "Batch norm (own), lr scaling fixed")
-    assert row["Lost in all"].text == "-20.00"
-    assert row["Won back by precise statistics"].text == "+15.00"
-    assert row["Still lost"].text == "-6.00"
+    assert [column.group for column in table.columns[3:6]] == [
+        "Running statistics",
+        "At the small batch",
+        "Precise statistics",
+    ]
+    assert [cell.text for cell in table.rows[0][3:6]] == ["-20.00", "+15.00", "-6.00"]
+
+
+def test_in_every_column_of_causes_a_gain_is_positive_and_a_loss_negative(twice: Study) -> None:
+    for cell in twice.cells:
+        if cell.values["norm"] == "batch":
+            small = cell.values["batch_size"] == 8
+            change_result(twice, cell.name, **{"test/accuracy": 0.9 if small else 0.7})
+            change_result(twice, cell.name, **{"test/accuracy_precise": 0.85 if small else 0.9})
+    table = cause_table(by_scheme(StudyView.read(Study.open(twice.path))))
+    assert [cell.text for cell in table.rows[0][3:6]] == ["+20.00", "-5.00", "-5.00"]
+    assert "positive number is a gain" in table.caption
 
 
 def test_further_axes_make_panels_and_precise_statistics_dashed_lines(twice: Study) -> None:
@@ -221,6 +236,31 @@ def test_one_wrong_claim_does_not_cost_the_others(wrong: dict[str, Any], message
     assert message in first.sentence
     assert "\n" not in first.sentence
     assert second.verdict in {"confirmed", "refuted", "undecided"}
+
+
+def test_undecided_claims_of_one_seed_stand_behind_one_line(tmp_path: Path) -> None:
+    raw = [{"says": f"Claim {number}.", **CLAIM} for number in range(3)]
+    states = {"norm-batch_seed-0": "diverged"}
+    one = make_study(tmp_path / "one", axes={"norm": ["batch", "none"]}, claims=raw)
+    found = claims(StudyView.read(one))
+    assert found is not None
+    assert found.blocks[0].text == "3 claims: 3 undecided."
+    (folded,) = found.blocks[1:]
+    assert folded.title == "3 claims are undecided: one seed shows no spread. Run at least 3 (--seeds 3)"
+    assert [answer.claim for answer in folded.blocks[0].items] == ["Claim 0.", "Claim 1.", "Claim 2."]
+    diverged = make_study(tmp_path / "diverged", axes={"norm": ["batch", "none"]}, claims=raw, states=states)
+    decided = claims(StudyView.read(diverged))
+    assert decided is not None
+    assert [block.kind for block in decided.blocks] == ["text", "answers"]
+
+
+def test_undecided_claims_of_several_seeds_stay_in_sight(tmp_path: Path) -> None:
+    raw = [{"says": "Open.", **CLAIM, "a": {"norm": "batch"}, "b": {"norm": "torch_batch"}}]
+    study = make_study(tmp_path, axes={"norm": ["batch", "torch_batch"]}, seeds=3, claims=raw)
+    found = claims(StudyView.read(study))
+    assert found is not None
+    assert [block.kind for block in found.blocks] == ["text", "answers"]
+    assert [answer.verdict for answer in found.blocks[1].items] == ["undecided"]
 
 
 def test_metric_that_is_missing_because_its_cells_diverged_is_a_loss_and_no_mistake(tmp_path: Path) -> None:

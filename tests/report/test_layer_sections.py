@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import plotly.graph_objects as go
@@ -12,10 +13,10 @@ from synthetic import FORTY, RESNET14, add_layers, make_study
 
 from normlab.report.blocks import Block, Figure, Folded
 from normlab.report.build import render
-from normlab.report.figures.depth import last_percentiles
+from normlab.report.figures.depth import depth_figure, last_percentiles
 from normlab.report.figures.gates import gate_shares
 from normlab.report.figures.layers import layers_figure
-from normlab.report.figures.percentiles import common_top, percentiles_figure
+from normlab.report.figures.percentiles import common_top, percentiles_figure, spread
 from normlab.report.layers import layer_title, layers_with, split_layers, variants_with
 from normlab.report.sections import sections_of
 from normlab.report.sections.image import dead_channels, gates, percentiles, weights
@@ -86,6 +87,29 @@ def test_a_diverged_run_is_drawn_until_it_stops_and_marked(view: StudyView) -> N
     assert any("✕ 1 of 2, epoch" in text for text in texts)
 
 
+def test_percentile_bands_carry_their_levels_without_overlap(view: StudyView) -> None:
+    assert len(view.variants) == 7
+    for figure in (percentiles_figure(view.variants), depth_figure(view.variants, LAYERS)):
+        bottom, top = figure.layout.yaxis.range
+        for panel, variant in enumerate(view.variants):
+            suffix = "" if panel == 0 else str(panel + 1)
+            labels = [note for note in figure.layout.annotations if note.yref == f"y{suffix}" and note.text.isdigit()]
+            texts = [note.text for note in sorted(labels, key=lambda note: note.y)]
+            assert texts == ["1", "20", "80", "99"][: len(texts)]
+            assert len(texts) == 4 or variant.norm == "none"  # beyond the common range
+            heights = sorted(note.y for note in labels)
+            apart = [b - a for a, b in pairwise(heights)]
+            assert min(apart, default=top) >= 0.99 * 17 / 190 * (top - bottom)
+            assert all(bottom < height < top for height in heights)
+
+
+def test_labels_move_apart_as_little_as_needed() -> None:
+    assert spread([1.0, 5.0], 0.0, 10.0, 1.0) == [1.0, 5.0]
+    assert spread([0.0, 0.0, 0.1, 9.9], 0.0, 10.0, 1.0) == [0.5, 1.5, 2.5, 9.5]
+    assert spread([9.8, 9.9], 0.0, 10.0, 1.0) == [8.5, 9.5]
+    assert spread([], 0.0, 1.0, 0.1) == []
+
+
 def test_gates_are_shares_and_belong_to_batch_instance_norm_alone(view: StudyView) -> None:
     assert [variant.norm for variant in variants_with(view, "gate_at_1")] == ["batch_instance"]
     epochs, shares = gate_shares(variants_with(view, "gate_at_1")[0], "conv")
@@ -138,8 +162,8 @@ def test_of_many_variants_those_that_share_a_scheme_share_a_colour_and_an_entry(
     (figure, *_) = [block for block in dead_channels.section(view).blocks if block.kind == "figure"]
     assert [key.label for key in figure.keys] == ["Batch norm (own)", "Group norm", "Layer norm", "No normalization"]
     assert sorted(group for key in figure.keys for group in key.switched) == sorted(v.label for v in view.variants)
+    assert figure.figure.data
     for trace in figure.figure.data:
         assert any(trace.legendgroup in key.switched and trace.line.color == key.style.color for key in figure.keys)
-    assert all(
-        block.kind != "figure" for block in percentiles.section(view).blocks
-    )  # 40 panels a layer wait to be opened
+    kinds = [block.kind for block in percentiles.section(view).blocks]
+    assert kinds == ["table", "folded", "folded"]  # 40 panels a layer are folded

@@ -160,6 +160,13 @@ def test_curve_with_nan_is_written_as_valid_json(tmp_path: Path) -> None:
         json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} in a figure"))
 
 
+def test_smoke_report_says_that_it_is_a_check_and_no_result(tmp_path: Path) -> None:
+    for scale, said in (("smoke", 2), ("demo", 0)):
+        study = make_study(tmp_path / scale, axes={"norm": ["batch", "group"]}, scale=scale)
+        html = render([StudyView.read(study)]).lower()
+        assert html.count("a check, not a result") == said
+
+
 def test_path_without_run_or_study_is_a_users_mistake(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="neither a study"):
         build_report([tmp_path], tmp_path / "report.html")

@@ -10,12 +10,14 @@ from synthetic import NORMS, make_run, make_study
 from normlab.report import table_latex, table_markdown
 from normlab.report.blocks import Text
 from normlab.report.comparing import rank
+from normlab.report.families import by_scheme
 from normlab.report.figures.confusion import row_shares, summed_confusion, worst_confusion
 from normlab.report.figures.curves import as_error, curves_figure
 from normlab.report.figures.percentiles import percentiles_figure, shared_range
 from normlab.report.numbers import duration, listing
 from normlab.report.palette import STYLES, styles_for
-from normlab.report.sections.image.batch_size import by_scheme, difference_table, sample_table
+from normlab.report.sections import sections_of
+from normlab.report.sections.image.batch_size import difference_table, sample_table
 from normlab.report.sections.image.own_batch_norm import largest_gap, pairs_of
 from normlab.report.sections.image.published import section as published
 from normlab.report.sections.image.published import source_table
@@ -61,6 +63,8 @@ def test_diverged_seed_counts_in_no_mean_and_is_named(seven: Study) -> None:
 
 def test_best_of_a_column_is_strong_and_for_a_loss_that_is_the_smallest(seven: Study) -> None:
     table = splits_table(StudyView.read(seven))
+    assert len(table.columns[2:]) == 12  # four metrics on three splits
+    assert len(table.rows) == len(NORMS)
     for index, column in enumerate(table.columns[2:], start=2):
         values = [float(row[index].sort) for row in table.rows]
         best = min(values) if column.title == "Loss" else max(values)
@@ -107,6 +111,7 @@ def test_summary_names_the_best_and_tells_settled_from_open_differences(seven: S
     open_ones = [label for label in found if label not in settled]
     behind = next((line for line in words if line.startswith("Behind it")), "")
     undecided = next((line for line in words if line.startswith("Not told apart")), "")
+    assert len([*settled, *open_ones]) == 6
     assert all(label in behind for label in settled)
     assert "by +" not in behind
     assert all(label in undecided for label in open_ones)
@@ -261,9 +266,43 @@ def test_loose_runs_become_variants_by_the_settings_in_which_they_differ(tmp_pat
     make_run(tmp_path / "b", {"norm": "batch", "lr": 0.2})
     (study,) = collect_studies([tmp_path / "a", tmp_path / "b"])
     assert [variant.label for variant in StudyView.read(study).variants] == [
-        "lr 0.1, Batch norm (own)",
-        "lr 0.2, Batch norm (own)",
+        "lr 0.1",
+        "lr 0.2",
     ]
+
+
+def test_axes_with_one_value_leave_the_names(tmp_path: Path) -> None:
+    axes = {"norm": ["batch", "group"], "batch_size": [128], "lr": [0.1, 0.2]}
+    view = StudyView.read(make_study(tmp_path / "product", axes=axes, epochs=2))
+    assert [variant.label for variant in view.variants] == [
+        "Batch norm (own), lr 0.1",
+        "Batch norm (own), lr 0.2",
+        "Group norm, lr 0.1",
+        "Group norm, lr 0.2",
+    ]
+    assert view.variants[0].values["batch_size"] == 128
+    one = StudyView.read(make_study(tmp_path / "one", axes={"norm": ["group"], "batch_size": [8]}))
+    assert [variant.label for variant in one.variants] == ["Group norm"]
+    bare = StudyView.read(make_study(tmp_path / "bare", axes={"lr": [0.1]}))
+    assert [variant.label for variant in bare.variants] == ["lr 0.1"]
+
+
+def test_family_of_batch_sizes_keeps_the_name_of_the_only_scheme(tmp_path: Path) -> None:
+    axes = {"norm": ["group"], "batch_size": [8, 128], "lr": [0.1]}
+    ((label, _, variants),) = by_scheme(StudyView.read(make_study(tmp_path, axes=axes)))
+    assert (label, [variant.label for variant in variants]) == ("Group norm", ["batch size 8", "batch size 128"])
+
+
+def test_title_of_losses_says_logarithmic_only_where_the_axis_is(tmp_path: Path) -> None:
+    for span, kind in ((2.5, "linear"), (4.0, "log")):
+        view = StudyView.read(make_study(tmp_path / kind, epochs=2, axes={"norm": ["batch", "group"]}))
+        for cell in view.cells:
+            for record, loss in zip(cell.epochs, (span, 1.0), strict=True):
+                record |= {"train/loss": loss, "val/loss": loss}
+        curves = next(each for each in sections_of(view) if each.slug == "curves")
+        loss_figure = next(block for block in curves.blocks if block.name == "loss")
+        assert loss_figure.figure.layout.yaxis.type == kind
+        assert loss_figure.title == f"Loss by epoch{' (logarithmic)' if kind == 'log' else ''}"
 
 
 def test_two_runs_with_equal_settings_are_not_taken_for_two_seeds(tmp_path: Path) -> None:

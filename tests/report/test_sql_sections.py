@@ -247,15 +247,15 @@ def test_a_question_is_shown_with_links_rows_and_the_beams_other_hypotheses(view
     assert (shown.verdict, shown.level, shown.database) == ("rows", "easy", "library")
     assert dict(shown.facts) == {"Tables:": "ship", "Columns:": "ship.owner", "Constants:": "'Ann', 1"}
     assert shown.alternatives == [("-1.23", "SELECT count(*) FROM ship")]
-    assert [(piece.text, piece.wrong) for piece in shown.found] == [
+    assert [(piece.text, piece.wrong) for piece in shown.predicted] == [
         ("SELECT count(*) FROM", False),
         ("boat", True),
         ("WHERE owner = 'Ann'", False),
     ]
     assert shown.gold_rows == []
-    assert shown.found_rows is not None
-    assert shown.found_rows[0][:2] == ["3", "–"]
-    assert len(shown.found_rows[0][2]) == 60
+    assert shown.predicted_rows is not None
+    assert shown.predicted_rows[0][:2] == ["3", "–"]
+    assert len(shown.predicted_rows[0][2]) == 60
 
 
 def test_verdicts_levels_and_databases_can_be_filtered_by(view: StudyView) -> None:
@@ -305,8 +305,9 @@ def test_curves_show_both_losses_and_say_what_they_are(view: StudyView) -> None:
     assert "label smoothing" in found.help
 
 
-def test_every_setting_is_printed(view: StudyView) -> None:
+def test_every_setting_is_shown(view: StudyView) -> None:
     html = unescape(render([view]))
+    assert "lr" in SqlLikeConfig.model_fields
     for name in SqlLikeConfig.model_fields:
         assert f">{name}<" in html
 

@@ -195,6 +195,7 @@ def test_every_variant_of_the_shipped_ablation_has_a_published_row() -> None:
 
     cells = make_plan("ner_ablation", scale="full", seeds=1).cells
     rows = [row for row in load_published("ner") if row["dataset"] == "gmb" and row["level"] == "course"]
+    assert len(cells) == 13
     for cell in cells:
         parts = published_ner.parts_of(cell.config.model_dump())
         assert [row for row in rows if {name: row[name] for name in parts} == parts], cell.name

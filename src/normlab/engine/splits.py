@@ -11,7 +11,7 @@ from torch import nn
 
 from normlab.config import TrainConfig
 from normlab.runs import RunFolder
-from normlab.runs.atomic import write_text
+from normlab.runs.atomic import write_json, write_text
 from normlab.tasks.base import Evaluation, Placement, Task
 
 
@@ -32,7 +32,7 @@ def measure(
         evaluation = task.evaluate(model, data, split, config, placement, final=final)
     model.train(was_training)
     metrics = {name if "/" in name else f"{split}/{name}": value for name, value in evaluation.metrics.items()}
-    return Evaluation(metrics, evaluation.tables, evaluation.predictions)
+    return Evaluation(metrics, evaluation.tables, evaluation.predictions, evaluation.examples)
 
 
 def measure_final(
@@ -49,6 +49,8 @@ def measure_final(
         tables[split] = evaluation.tables
         if split != "train":
             write_columns(folder, split, evaluation.predictions)
+        for name, examples in evaluation.examples.items():
+            write_json(folder.predictions / f"{name}.json", examples)
     return {"metrics": metrics, "tables": tables}
 
 

@@ -15,8 +15,8 @@ class Cell:
     """One entry of a table.
 
     Attributes:
-        detail: stands small below the text: an interval's half width, a count.
-        sort: what sorting goes by; empty: the text.
+        detail: shown small below the text: an interval's half width, a count.
+        sort: the key for sorting; empty: the text.
         hint: shown on hover.
         style: puts a sample of the variant's line before the text.
         strong: the best of its column.
@@ -101,13 +101,13 @@ class Table:
     @property
     def groups(self) -> list[tuple[str, int]]:
         """Return the shared headings with the number of columns under each."""
-        found: list[tuple[str, int]] = []
+        counted: list[tuple[str, int]] = []
         for column in self.columns:
-            if found and found[-1][0] == column.group:
-                found[-1] = (column.group, found[-1][1] + 1)
+            if counted and counted[-1][0] == column.group:
+                counted[-1] = (column.group, counted[-1][1] + 1)
             else:
-                found.append((column.group, 1))
-        return found
+                counted.append((column.group, 1))
+        return counted
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class MarkedLine:
-    """A sentence as one side sees it: "gold" or "found"."""
+    """A sentence as one side sees it: "gold" or "predicted"."""
 
     label: str
     pieces: list[Piece]
@@ -177,14 +177,14 @@ VERDICTS = {"right": "right", "rows": "right rows, other SQL", "wrong": "wrong"}
 
 @dataclass(frozen=True)
 class Query:
-    """A question with the SQL that was wanted and the SQL that came.
+    """A question with its gold and its predicted SQL.
 
     Attributes:
         verdict: one of `VERDICTS`.
         facts: what else is known of it, one line each: names that were linked, the error.
-        gold, found: the two queries; pieces with `wrong` are not in the other one.
+        gold, predicted: the two queries; pieces with `wrong` are not in the other one.
         alternatives: (score, SQL) of the beam's other hypotheses, best first.
-        gold_rows, found_rows: the first rows that each returns, as text; None where they are not known.
+        gold_rows, predicted_rows: the first rows that each returns, as text; None where they are not known.
     """
 
     question: str
@@ -193,10 +193,10 @@ class Query:
     verdict: str
     facts: list[tuple[str, str]]
     gold: list[Piece]
-    found: list[Piece]
+    predicted: list[Piece]
     alternatives: list[tuple[str, str]]
     gold_rows: list[list[str]] | None
-    found_rows: list[list[str]] | None
+    predicted_rows: list[list[str]] | None
 
 
 @dataclass(frozen=True)
@@ -219,6 +219,31 @@ class Queries:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A small image.
+
+    Attributes:
+        png: the file in base64.
+        title, caption: the two lines below it.
+        hint: shown on hover.
+    """
+
+    png: str
+    title: str
+    caption: str
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Small images in rows, each with two lines below it."""
+
+    kind: ClassVar[str] = "gallery"
+    name: str
+    items: list[Picture]
+
+
+@dataclass(frozen=True)
 class Folded:
     """Blocks behind a line that opens them."""
 
@@ -227,7 +252,7 @@ class Folded:
     blocks: list[Block]
 
 
-Block = Text | Bullets | Answers | Advice | Table | Figure | MarkedSentences | Queries | Folded
+Block = Text | Bullets | Answers | Advice | Table | Figure | MarkedSentences | Queries | Gallery | Folded
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""Studies -> one HTML file that asks nothing of the network.
+"""Studies -> one HTML file that needs no network.
 
-Plotly's script, the style and every number stand inside the file. A content security policy names the scripts
+Plotly's script, the style and every number are inside the file. A content security policy names the scripts
 by their hashes, so a title or a class name out of a data set can never run as code, and nothing can be
 fetched.
 """
@@ -77,7 +77,7 @@ def render(views: Sequence[StudyView]) -> str:
 def figure_script(block: Figure) -> Markup:
     """Return the script element of a figure: its JSON, in which no `<` can close the element.
 
-    A large one is deflated, to about a third: a report of many variants shall still be light enough to mail.
+    A large one is deflated, to about a third: a report of many variants must stay small enough to mail.
     """
     text = plotly.io.to_json(block.figure, validate=False, remove_uids=True, engine="json").replace("<", "\\u003c")
     if len(text) <= _PACKED_FROM:

@@ -1,11 +1,12 @@
-"""Variants against one another on one metric: who leads, and by how much under the same seeds."""
+"""Variants compared on one metric: the leading one, and its paired differences to the others."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from normlab.metrics import has_direction, higher_is_better, sign
-from normlab.report.view import Variant
+from normlab.metrics import has_direction, higher_is_better, is_fraction, sign
+from normlab.report.numbers import difference_text, plural
+from normlab.report.view import StudyView, Variant
 from normlab.studies.statistics import Adjusted, Comparison, Interval, adjust, compare_paired, paired_differences
 
 
@@ -22,12 +23,12 @@ class Standing(NamedTuple):
 
     @property
     def settled(self) -> bool:
-        """True if it is behind beyond the chance of as many comparisons."""
+        """True if it is behind beyond chance, corrected for the number of comparisons."""
         return self.adjusted is not None and self.adjusted.settled and self.adjusted.interval.mean > 0
 
 
 def missing(adjusted: Adjusted | None) -> str:
-    """Return what it would take to settle a comparison; empty if it is settled."""
+    """Return what would settle a comparison; empty if it is settled."""
     if adjusted is None:
         return "no common seed"
     if adjusted.settled:
@@ -37,6 +38,14 @@ def missing(adjusted: Adjusted | None) -> str:
     if adjusted.more_seeds is None:
         return "no number of seeds can be named that would"
     return f"about {adjusted.more_seeds} more seed{'' if adjusted.more_seeds == 1 else 's'} would"
+
+
+def change_text(adjusted: Adjusted, metric: str, comparisons: int) -> str:
+    """Return a paired difference for a sentence: "+1.20 [+0.40, +2.00] points (3 paired seeds, ...)"."""
+    interval = adjusted.interval
+    amount = f"{difference_text(interval)} points" if is_fraction(metric) else f"{interval.mean:+.4g}"
+    corrected = f", Holm-corrected for {comparisons}" if comparisons > 1 and interval.low is not None else ""
+    return f"{amount} ({plural(interval.n, 'paired seed')}{corrected})"
 
 
 def behind_the_best(variants: list[Variant], metric: str) -> tuple[Variant, list[Standing]] | None:
@@ -50,8 +59,10 @@ def behind_the_best(variants: list[Variant], metric: str) -> tuple[Variant, list
     if not ranked:
         return None
     best, others = ranked[0], ranked[1:]
-    found = compare_all([(best, other) for other in others], metric)
-    return best, [Standing(other, adjusted, _lost(best, other)) for other, adjusted in zip(others, found, strict=True)]
+    differences = compare_all([(best, other) for other in others], metric)
+    return best, [
+        Standing(other, adjusted, _lost(best, other)) for other, adjusted in zip(others, differences, strict=True)
+    ]
 
 
 def compare_all(pairs: list[tuple[Variant, Variant]], metric: str) -> list[Adjusted | None]:
@@ -83,8 +94,14 @@ def rank(variants: list[Variant], metric: str) -> list[tuple[Variant, Interval]]
 
     Raises: UserError if it is not known which way the metric points.
     """
-    found = [(variant, interval) for variant in variants if (interval := variant.interval(metric)) is not None]
-    return sorted(found, key=lambda pair: pair[1].mean, reverse=higher_is_better(metric))
+    measured = [(variant, interval) for variant in variants if (interval := variant.interval(metric)) is not None]
+    return sorted(measured, key=lambda pair: pair[1].mean, reverse=higher_is_better(metric))
+
+
+def leading(view: StudyView) -> Variant | None:
+    """Return the variant with the best mean headline metric; None before any run has finished."""
+    ranked = rank(view.variants, view.headline)
+    return ranked[0][0] if ranked else None
 
 
 def compare(a: Variant, b: Variant, metric: str) -> Comparison | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from normlab.report.blocks import Cell, Column, Table
-from normlab.report.sections.image.results import SPLITS, splits_table
+from normlab.report.cells import SPLITS
+from normlab.report.sections.image.results import splits_table
 from normlab.report.sections.shared.all_metrics import metrics_table
 from normlab.report.view import StudyView
 from normlab.studies.study import Study

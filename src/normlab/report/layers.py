@@ -18,13 +18,13 @@ def layer_metric(layer: str, quantity: str) -> str:
 
 def layers_with(view: StudyView, quantity: str) -> list[str]:
     """Return the layers that any run recorded a quantity of, from the input to the output."""
-    found: dict[str, None] = {}
+    recorded: dict[str, None] = {}
     for cell in view.cells:
         for name in cell.epochs[0] if cell.epochs else ():
             parts = name.split("/")
             if parts[0] == "layers" and len(parts) > 2 and parts[2] == quantity and parts[1] != "penultimate":
-                found[parts[1]] = None
-    return sorted(found, key=_place)
+                recorded[parts[1]] = None
+    return sorted(recorded, key=_depth)
 
 
 def variants_with(view: StudyView, quantity: str) -> list[Variant]:
@@ -49,7 +49,7 @@ def split_layers(layers: Sequence[str]) -> tuple[list[str], list[str]]:
     return shown, [layer for layer in layers if layer not in shown]
 
 
-def _place(layer: str) -> tuple[int, ...]:
+def _depth(layer: str) -> tuple[int, ...]:
     if match := _BLOCK.fullmatch(layer):
         return (1, *(int(part) for part in match.groups()))
     return (2,) if layer == "linear" else (0,)

@@ -51,7 +51,7 @@ _FURTHER = [
 CATEGORY_COLORS = [style.color for style in (*STYLES.values(), *_FURTHER)]
 
 # The middle of viridis (Smith & van der Walt 2015): even steps of lightness, for any colour vision.
-_ROW = ["#c9a400", "#7fb03f", "#2fa27c", "#2b80a8", "#5a63c4", "#8f4fb5"]
+_LADDER = ["#c9a400", "#7fb03f", "#2fa27c", "#2b80a8", "#5a63c4", "#8f4fb5"]
 
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
@@ -80,16 +80,19 @@ def _further(index: int) -> Style:
     """Return the style of the index-th unlisted scheme: after the free pairs, all colours again with other dashes."""
     if index < len(_FURTHER):
         return _FURTHER[index]
-    round_, place = divmod(index - len(_FURTHER), len(CATEGORY_COLORS))
-    return Style(CATEGORY_COLORS[place], DASHES[(place + round_) % len(DASHES)])
+    round_, index_of_color = divmod(index - len(_FURTHER), len(CATEGORY_COLORS))
+    return Style(CATEGORY_COLORS[index_of_color], DASHES[(index_of_color + round_) % len(DASHES)])
 
 
 def faint_to_strong(count: int) -> list[str]:
     """Return colours for an ordered row of lines: from yellow over green to violet, none lost on white or on black."""
     if count == 1:
-        return [_ROW[-2]]
-    places = [index * (len(_ROW) - 1) / (count - 1) for index in range(count)]
-    return [_between(_ROW[int(place)], _ROW[min(int(place) + 1, len(_ROW) - 1)], place % 1) for place in places]
+        return [_LADDER[-2]]
+    positions = [index * (len(_LADDER) - 1) / (count - 1) for index in range(count)]
+    return [
+        _between(_LADDER[int(position)], _LADDER[min(int(position) + 1, len(_LADDER) - 1)], position % 1)
+        for position in positions
+    ]
 
 
 def _between(a: str, b: str, share: float) -> str:

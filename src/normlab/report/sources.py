@@ -43,7 +43,7 @@ def collect_studies(paths: Sequence[Path]) -> list[Study]:
             by_task.setdefault(task, []).append(run)
     if left_out and not studies and not by_task:
         raise UserError(left_out[0])
-    studies += [_study_of_runs(task, found) for task, found in by_task.items()]
+    studies += [_study_of_runs(task, of_task) for task, of_task in by_task.items()]
     return [replace(studies[0], left_out=[*studies[0].left_out, *left_out]), *studies[1:]]
 
 

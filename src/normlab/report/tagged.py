@@ -7,7 +7,6 @@ from typing import Any
 
 from normlab.data.tagging.scheme import Span, spans
 from normlab.report.blocks import Piece
-from normlab.report.comparing import rank
 from normlab.report.palette import CATEGORY_COLORS
 from normlab.report.view import StudyView, Variant
 
@@ -21,14 +20,8 @@ def measured_split(view: StudyView) -> str:
 
 def tables_of(variant: Variant, split: str, name: str) -> list[Any]:
     """Return one of the tables that its finished runs measured on a split."""
-    found = (cell.result.get("tables", {}).get(split, {}).get(name) for cell in variant.trained)
-    return [table for table in found if table is not None]
-
-
-def leading(view: StudyView) -> Variant | None:
-    """Return the variant with the best mean headline metric; None before any run has finished."""
-    ranked = rank(view.variants, view.headline)
-    return ranked[0][0] if ranked else None
+    tables = (cell.result.get("tables", {}).get(split, {}).get(name) for cell in variant.trained)
+    return [table for table in tables if table is not None]
 
 
 def entity_types(view: StudyView, split: str) -> list[str]:
@@ -52,12 +45,12 @@ def marked_pieces(
     """Return a sentence as pieces: text between entities, and entities, marked where `others` spell them otherwise."""
     shared = set(spans(others))
     pieces: list[Piece] = []
-    place = 0
+    position = 0
     for span in [*spans(tags), Span(len(words), len(words), "")]:
-        if between := " ".join(words[place : span.start]):
+        if between := " ".join(words[position : span.start]):
             pieces.append(Piece(between))
         if span.type:
             text = " ".join(words[span.start : span.end])
             pieces.append(Piece(text, span.type, colors.get(span.type, CATEGORY_COLORS[0]), span not in shared))
-        place = span.end
+        position = span.end
     return pieces

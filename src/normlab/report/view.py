@@ -6,7 +6,8 @@ colour and a dash for each variant. Sections are pure functions of it, so none o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -51,12 +52,18 @@ class CellView:
 
 @dataclass(frozen=True)
 class Variant:
-    """One combination of axis values with its seeds, as it is named and drawn."""
+    """One combination of axis values with its seeds, as it is named and drawn.
+
+    Attributes:
+        values: axis -> value, of all axes of the study.
+        named: those of `values` that the label is made of: axes with one value in the whole study are left out.
+    """
 
     values: dict[str, Any]
     label: str
     style: Style
     cells: list[CellView]
+    named: dict[str, Any] = field(default_factory=dict)
 
     @property
     def norm(self) -> str | None:
@@ -77,8 +84,8 @@ class Variant:
 
     def by_seed(self, metric: str) -> dict[int, float]:
         """Return seed -> final value over the seeds that finished."""
-        found = ((cell.seed, cell.metric(metric)) for cell in self.trained)
-        return {seed: value for seed, value in found if value is not None}
+        values = ((cell.seed, cell.metric(metric)) for cell in self.trained)
+        return {seed: value for seed, value in values if value is not None}
 
     def interval(self, metric: str) -> Interval | None:
         """Return the mean over the finished seeds with its interval; None if no seed has the metric."""
@@ -128,6 +135,16 @@ class StudyView:
         return sorted({cell.seed for cell in self.cells})
 
     @property
+    def caution(self) -> str:
+        """What a reader of a study at scale smoke must know before any number; "" at other scales."""
+        if self.study.scale != "smoke":
+            return ""
+        return (
+            "A check, not a result: the scale smoke trains for seconds on little data, to show that everything runs. "
+            "Train at a larger scale (--scale demo, --scale full) before you compare numbers."
+        )
+
+    @property
     def data_name(self) -> str:
         """What it was trained on, as the runs' cards say; before any has a card: the last part of the path."""
         named = {str(cell.card["data"]) for cell in self.cells if cell.card.get("data")}
@@ -161,21 +178,31 @@ def variant_label(values: dict[str, Any]) -> str:
     return ", ".join(parts) or "the run"
 
 
+def named_values(combinations: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return of each combination the axes that tell it from another one.
+
+    Where no axis has two values, `norm` and `variant` name the only combination, or else all axes.
+    """
+    axes = list(dict.fromkeys(axis for values in combinations for axis in values))
+    differing = {axis for axis in axes if len({repr(values.get(axis)) for values in combinations}) > 1}
+    chosen = differing or {axis for axis in axes if axis in {"norm", "variant"}} or set(axes)
+    return [{axis: value for axis, value in values.items() if axis in chosen} for values in combinations]
+
+
 def _style_variants(groups: list[tuple[dict[str, Any], list[CellView]]]) -> list[Variant]:
     """Colour goes by scheme; where several variants share one, the dash tells them apart."""
     norms = [values.get("norm") or next((cell.config.get("norm") for cell in cells), None) for values, cells in groups]
     by_norm = len(set(norms)) > 1 or any("norm" in values for values, _ in groups)
-    keys = [
-        str(norm) if norm and by_norm else variant_label(values)
-        for norm, (values, _) in zip(norms, groups, strict=True)
-    ]
+    named = named_values([values for values, _ in groups])
+    labels = [variant_label(values) for values in named]
+    keys = [str(norm) if norm and by_norm else label for norm, label in zip(norms, labels, strict=True)]
     styles = styles_for(keys)
     variants = []
     for index, ((values, cells), key) in enumerate(zip(groups, keys, strict=True)):
         style = styles[key]
         if keys.count(key) > 1:
             style = Style(style.color, DASHES[keys[:index].count(key) % len(DASHES)])
-        variants.append(Variant(values, variant_label(values), style, cells))
+        variants.append(Variant(values, labels[index], style, cells, named[index]))
     return variants
 
 

@@ -75,11 +75,13 @@ class Evaluation:
             name, and the task's `SETTINGS.metrics` lists it.
         tables: plain JSON values for the report, e.g. the confusion matrix.
         predictions: columns of equal length, one row per example.
+        examples: name -> plain JSON of a few examples, for the report; a file each, outside of the scores.
     """
 
     metrics: dict[str, float]
     tables: dict[str, Any] = field(default_factory=dict)
     predictions: dict[str, np.ndarray] = field(default_factory=dict)
+    examples: dict[str, Any] = field(default_factory=dict)
 
 
 class TaskData(Protocol):

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
 from normlab.report.figures.grid import axes_of, escaped, panel_figure
 from normlab.report.palette import Style
+from normlab.report.published import Published
 from normlab.studies.statistics import Interval
 
 _PUBLISHED = "#8a929c"
 
-Published = Mapping[str, Sequence[tuple[str, float]]]  # label of a variant -> (source, accuracy)
 
+def dots_figure(
+    ours: Sequence[tuple[str, Style, Interval | None]], published: Published, metric: str, *, percent: bool = True
+) -> go.Figure:
+    """Draw a row per variant: published results as rings, ours as a dot with its interval.
 
-def dots_figure(ours: Sequence[tuple[str, Style, Interval | None]], published: Published, metric: str) -> go.Figure:
-    """Draw a row per variant: published figures as rings, ours as a dot with its interval, in percent."""
-    lowest = _lowest_shown([interval for _, _, interval in ours if interval], published)
+    Args:
+        percent: the metric is a share, drawn in percent; else values are drawn as they are.
+    """
+    lowest = _lowest_shown([interval for _, _, interval in ours if interval], published) if percent else 0.0
     figure = panel_figure(
         [""],
         columns=1,
         row_height=20 + 34 * len(ours),
-        x_title=f"{metric} (%)",
-        x_axis={"range": [lowest - 1, None], "autorange": "max"},
+        x_title=f"{metric} (%)" if percent else metric,
+        x_axis={"range": [lowest - 1, None], "autorange": "max"} if percent else {},
         y_axis={
             "type": "category",
             "categoryarray": [escaped(label) for label, _, _ in reversed(ours)],
@@ -39,7 +44,7 @@ def dots_figure(ours: Sequence[tuple[str, Style, Interval | None]], published: P
             figure.add_trace(_rings(label, points, lowest))
     for label, style, interval in ours:
         if interval is not None:
-            figure.add_trace(_dot(label, style, interval))
+            figure.add_trace(_dot(label, style, interval) if percent else _plain_dot(label, style, interval))
     return figure
 
 
@@ -88,7 +93,7 @@ def _against_batch_size(line: Line, panel: int) -> go.Scatter:
 
 
 def _lowest_shown(ours: Sequence[Interval], published: Published) -> float:
-    """Return the left end of the axis in percent: one failed run of others shall not squeeze the rest."""
+    """Return the left end of the axis in percent: a single very low published result must not compress the rest."""
     theirs = sorted(value for points in published.values() for _, value in points)
     typical = theirs[len(theirs) // 8 :]
     return 100 * min([*typical, *(min(interval.mean, max(interval.low or 1.0, 0.0)) for interval in ours)], default=0.0)
@@ -121,6 +126,27 @@ def _dot(label: str, style: Style, interval: Interval) -> go.Scatter:
         mode="markers",
         marker={"size": 12, "color": style.color},
         hovertemplate=f"%{{x:.2f}} % (n = {interval.n})<extra>ours</extra>",
+        legendgroup="ours",
+    )
+
+
+def _plain_dot(label: str, style: Style, interval: Interval) -> go.Scatter:
+    """Return the dot of a metric that is no share: as it is, its interval not cut."""
+    half = None if interval.high is None else interval.high - interval.mean
+    return go.Scatter(
+        x=[interval.mean],
+        y=[escaped(label)],
+        error_x={
+            "type": "data",
+            "array": [half],
+            "color": style.color,
+            "thickness": 2,
+            "width": 5,
+            "visible": bool(half),
+        },
+        mode="markers",
+        marker={"size": 12, "color": style.color},
+        hovertemplate=f"%{{x:.4g}} (n = {interval.n})<extra>ours</extra>",
         legendgroup="ours",
     )
 

@@ -26,13 +26,13 @@ class Confusion(NamedTuple):
 
 def summed_confusion(variant: Variant, split: str = "test") -> np.ndarray | None:
     """Return the counts (true class, predicted class) summed over the seeds; None if no seed has them."""
-    found = [
+    matrices = [
         np.asarray(table)
         for cell in variant.trained
         if (table := cell.result.get("tables", {}).get(split, {}).get("confusion")) is not None
     ]
-    shapes = {matrix.shape for matrix in found}
-    return np.sum(found, axis=0) if len(shapes) == 1 else None
+    shapes = {matrix.shape for matrix in matrices}
+    return np.sum(matrices, axis=0) if len(shapes) == 1 else None
 
 
 def row_shares(counts: np.ndarray) -> np.ndarray:

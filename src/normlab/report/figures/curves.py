@@ -7,6 +7,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from normlab.report.figures.axes import log_axis
 from normlab.report.figures.grid import axes_of, escaped, panel_figure
 from normlab.report.numbers import significant
 from normlab.report.palette import Style, faded
@@ -15,7 +16,6 @@ from normlab.report.view import Variant
 Scale = Callable[[float], float]
 
 _SHORT_RUN = 10  # epochs
-_LOG_TICKS = [digit * 10.0**power for power in range(-6, 6) for digit in (1, 2, 5)]
 
 
 def as_error(accuracy: float) -> float:
@@ -44,8 +44,10 @@ def curves_figure(
 
     Args:
         panels: (title, name of the metric in an epoch's record, what is drawn of it).
+        log_y: the y axis is logarithmic, where values span at least a factor of 3.
         share_y: the panels show one quantity and have one range.
     """
+    seen = [value for _, metric, scale in panels for value in drawn_values(variants, metric, scale)] if log_y else []
     figure = panel_figure(
         [title for title, _, _ in panels],
         columns=len(panels),
@@ -53,12 +55,17 @@ def curves_figure(
         min_width=330,
         share_y=share_y,
         x_axis=epoch_axis(variants),
-        y_axis={"type": "log", "tickvals": _LOG_TICKS} if log_y else {"rangemode": "tozero"},
+        y_axis=log_axis(seen) if log_y else {"rangemode": "tozero"},
     )
     for index, (_, metric, scale) in enumerate(panels):
         for variant in variants:
             figure.add_traces(variant_traces(variant, metric, scale, index))
     return figure
+
+
+def drawn_values(variants: Sequence[Variant], metric: str, scale: Scale = as_it_is) -> list[float]:
+    """Return every value that the lines and bands of a metric's curves reach."""
+    return [scale(value) for variant in variants for values in variant.mean_curve(metric)[1:] for value in values]
 
 
 def variant_traces(

@@ -33,7 +33,7 @@ def gates_figure(variant: Variant, layers: Sequence[str]) -> go.Figure:
         figure.add_trace(
             go.Heatmap(
                 x=epochs,
-                y=[(place + 0.5) / _BINS for place in range(_BINS)],
+                y=[(index + 0.5) / _BINS for index in range(_BINS)],
                 z=shares.round(4).tolist(),
                 zmin=0,
                 zmax=1,
@@ -48,6 +48,6 @@ def gates_figure(variant: Variant, layers: Sequence[str]) -> go.Figure:
 
 def gate_shares(variant: Variant, layer: str) -> tuple[list[int], np.ndarray]:
     """Return the epochs, and the share of a layer's gates in each bin, (10, epochs), the mean over the seeds."""
-    curves = [variant.mean_curve(layer_metric(layer, f"gate/{place}")) for place in range(_BINS)]
+    curves = [variant.mean_curve(layer_metric(layer, f"gate/{index}")) for index in range(_BINS)]
     counts = np.array([means for _, means, _, _ in curves])
     return curves[0][0], counts / np.maximum(counts.sum(0, keepdims=True), 1e-12)

@@ -25,8 +25,8 @@ def improvement_figure(runs: Sequence[tuple[str, Sequence[float]]], *, lower_is_
         for i, (_, a) in enumerate(shown)
     ]
     labels = [escaped(label) for label, _ in shown]
-    places = list(range(len(shown)))
-    ticks = {"tickvals": places, "ticks": "", "showgrid": False, "zeroline": False, "fixedrange": True}
+    positions = list(range(len(shown)))
+    ticks = {"tickvals": positions, "ticks": "", "showgrid": False, "zeroline": False, "fixedrange": True}
     figure = panel_figure(
         [""],
         columns=1,

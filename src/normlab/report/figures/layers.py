@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import plotly.graph_objects as go
 
-from normlab.report.figures.curves import Scale, as_it_is, epoch_axis, rounded, variant_traces
+from normlab.report.figures.axes import log_axis
+from normlab.report.figures.curves import Scale, as_it_is, drawn_values, epoch_axis, rounded, variant_traces
 from normlab.report.figures.grid import axes_of, escaped, panel_figure
 from normlab.report.figures.multiples import MANY
 from normlab.report.layers import layer_metric, layer_title
@@ -29,7 +29,10 @@ def layers_figure(
 
     Args:
         styles: how each variant's line looks, by its label; default its own style. More than `MANY` have no bands.
+        log_y: the y axis is logarithmic, where values span at least a factor of 3.
     """
+    metrics = [layer_metric(layer, quantity) for layer in layers] if log_y else []
+    seen = [value for metric in metrics for value in drawn_values(variants, metric, scale)]
     figure = panel_figure(
         [layer_title(layer) for layer in layers],
         columns=min(4, len(layers)) if len(layers) != 5 else 3,
@@ -37,7 +40,7 @@ def layers_figure(
         min_width=260,
         max_width=560,
         x_axis=epoch_axis(variants),
-        y_axis=_log_axis(variants, layers, quantity) if log_y else {"rangemode": "tozero"},
+        y_axis=log_axis(seen) if log_y else {"rangemode": "tozero"},
     )
     for panel, layer in enumerate(layers):
         metric = layer_metric(layer, quantity)
@@ -46,17 +49,6 @@ def layers_figure(
             figure.add_traces(variant_traces(variant, metric, scale, panel, style, band=len(variants) <= MANY))
             figure.add_traces(divergence_marks(variant, metric, scale, panel, style))
     return figure
-
-
-def _log_axis(variants: Sequence[Variant], layers: Sequence[str], quantity: str) -> dict[str, Any]:
-    """Return a logarithmic axis with a label at each power of ten, or also at 2 and 5 where these are few."""
-    means = [
-        v for variant in variants for layer in layers for v in variant.mean_curve(layer_metric(layer, quantity))[1]
-    ]
-    seen = [value for value in means if value > 0] or [1.0]
-    digits = (1, 2, 5) if max(seen) < 50 * min(seen) else (1,)
-    ticks = [float(f"{digit}e{power}") for power in range(-12, 9) for digit in digits]
-    return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
 
 
 def divergence_marks(

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import plotly.graph_objects as go
 
 from normlab.report.blocks import Key
-from normlab.report.figures.curves import Scale, epoch_axis, variant_traces
+from normlab.report.figures.axes import log_axis
+from normlab.report.figures.curves import Scale, drawn_values, epoch_axis, variant_traces
 from normlab.report.figures.grid import panel_figure
 from normlab.report.palette import Style, faint_to_strong
 from normlab.report.view import Variant, variant_label
@@ -39,7 +40,7 @@ def laid_out(variants: Sequence[Variant]) -> Lines | None:
     axis = next((name for name in _PREFERRED if name in usable), max(usable, key=lambda name: len(usable[name])))
     panels: dict[str, list[Variant]] = {}
     for variant in variants:
-        title = variant_label({name: value for name, value in variant.values.items() if name != axis})
+        title = variant_label({name: value for name, value in variant.named.items() if name != axis})
         panels.setdefault(title, []).append(variant)
     if len(panels) < 2:
         return None
@@ -50,17 +51,17 @@ def multiples_figure(
     lines: Lines, metric: str, scale: Scale, *, log_y: bool = False, row_height: int = 210
 ) -> go.Figure:
     """Draw a metric's curves by epoch, one panel per combination of the other axes, all on the same axes."""
-    variants = [variant for _, found in lines.panels for variant in found]
+    variants = [variant for _, of_panel in lines.panels for variant in of_panel]
     figure = panel_figure(
         [title for title, _ in lines.panels],
         columns=4,
         row_height=row_height,
         min_width=230,
         x_axis=epoch_axis(variants),
-        y_axis={"type": "log"} if log_y else {"rangemode": "tozero"},
+        y_axis=log_axis(drawn_values(variants, metric, scale)) if log_y else {"rangemode": "tozero"},
     )
-    for index, (_, found) in enumerate(lines.panels):
-        for variant in found:
+    for index, (_, of_panel) in enumerate(lines.panels):
+        for variant in of_panel:
             style = lines.styles[str(variant.values.get(lines.axis))]
             figure.add_traces(variant_traces(variant, metric, scale, index, style))
     return figure
@@ -68,7 +69,7 @@ def multiples_figure(
 
 def line_keys(lines: Lines) -> list[Key]:
     """Return the legend: an entry per value of the line axis, which switches it in every panel."""
-    variants = [variant for _, found in lines.panels for variant in found]
+    variants = [variant for _, of_panel in lines.panels for variant in of_panel]
     return [
         Key(
             variant_label({lines.axis: value}),
@@ -94,8 +95,8 @@ def legend_of(variants: Sequence[Variant]) -> tuple[list[Key], dict[str, Style]]
 def _styles(axis: str, values: list[Any], variants: Sequence[Variant]) -> dict[str, Style]:
     """Schemes keep their colours; numbers go from faint to strong."""
     if axis == "norm":
-        found = {str(variant.values["norm"]): Style(variant.style.color, "solid") for variant in variants}
-        return {str(value): found[str(value)] for value in values}
+        styles = {str(variant.values["norm"]): Style(variant.style.color, "solid") for variant in variants}
+        return {str(value): styles[str(value)] for value in values}
     shades = faint_to_strong(len(values))
     ordered = sorted(values) if all(isinstance(value, int | float) for value in values) else values
     return {str(value): Style(shade, "solid") for value, shade in zip(ordered, shades, strict=True)}

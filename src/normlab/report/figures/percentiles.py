@@ -14,6 +14,8 @@ from normlab.report.palette import Style, faded
 from normlab.report.view import Variant
 
 LEVELS = ("p01", "p20", "p80", "p99")
+_ROW_HEIGHT = 190  # pixels of a panel
+_LABEL_HEIGHT, _LABEL_SIZE = 17, 11  # pixels
 _OUTLIER = 4.0  # a variant whose 99th percentile is so many times the upper quartile's does not set the range
 
 
@@ -26,7 +28,7 @@ def percentiles_figure(variants: Sequence[Variant], prefix: str = "features") ->
     figure = panel_figure(
         [panel_label(variant) for variant in variants],
         columns=4,
-        row_height=190,
+        row_height=_ROW_HEIGHT,
         min_width=165,
         max_width=560,
         x_axis=epoch_axis(variants),
@@ -39,9 +41,50 @@ def percentiles_figure(variants: Sequence[Variant], prefix: str = "features") ->
             figure.add_annotation(beyond(highest, index))
         if said := _divergence(variant):
             figure.add_annotation({**beyond(highest, index), "text": said, "y": 0.8})
+        ends = {level: means[-1] for level in LEVELS if (means := variant.mean_curve(f"{prefix}/{level}")[1])}
+        add_level_labels(figure, ends, bottom, top, index)
     for index in range(len(variants)):
         figure.layout[f"yaxis{axis_suffix(index)}"].range = [bottom, top]
     return figure
+
+
+def add_level_labels(figure: go.Figure, ends: Mapping[str, float], bottom: float, top: float, panel: int) -> None:
+    """Write "1", "20", "80", "99" beside the right ends of a panel's lines, moved apart where they would overlap.
+
+    Args:
+        ends: level -> value of its line at the right end; a value above the panel has no label.
+        bottom, top: the range of the panel's y axis.
+    """
+    figure.update_layout(margin={"r": 24})
+    shown = sorted(((value, level) for level, value in ends.items() if value <= top))
+    heights = spread([value for value, _ in shown], bottom, top, _LABEL_HEIGHT / _ROW_HEIGHT * (top - bottom))
+    suffix = axis_suffix(panel)
+    for (_, level), height in zip(shown, heights, strict=True):
+        figure.add_annotation(
+            text=str(int(level[1:])),
+            xref=f"x{suffix} domain",
+            yref=f"y{suffix}",
+            x=1,
+            y=height,
+            xanchor="left",
+            yanchor="middle",
+            xshift=3,
+            showarrow=False,
+            font={"size": _LABEL_SIZE},
+        )
+
+
+def spread(values: Sequence[float], bottom: float, top: float, distance: float) -> list[float]:
+    """Return ascending values moved as little as needed to stand `distance` apart, within half of it from the ends."""
+    moved: list[float] = []
+    for value in values:
+        lowest = moved[-1] + distance if moved else bottom + distance / 2
+        moved.append(max(value, lowest))
+    highest = top - distance / 2
+    for index in reversed(range(len(moved))):
+        moved[index] = min(moved[index], highest)
+        highest = moved[index] - distance
+    return moved
 
 
 def panel_label(variant: Variant) -> str:
@@ -67,16 +110,16 @@ def common_top(tops: Sequence[float]) -> float:
 
 
 def band_traces(
-    curves: Mapping[str, tuple[Sequence[int], Sequence[float]]], style: Style, panel: int, place: str
+    curves: Mapping[str, tuple[Sequence[int], Sequence[float]]], style: Style, panel: int, position: str
 ) -> list[go.Scatter]:
-    """Return the two bands of level -> (x, y), none if there are no points; `place` is how a hint names an x."""
+    """Return the two bands of level -> (x, y), none if there are no points; `position` is how a hint names an x."""
     if not curves["p01"][0] or not curves["p01"][1]:
         return []
     return [
-        _line(curves["p01"], f"1 %: %{{y:.4g}} at {place}", style, panel, width=1.0),
-        _line(curves["p99"], f"99 %: %{{y:.4g}} at {place}", style, panel, width=1.0, fill=0.14),
-        _line(curves["p20"], f"20 %: %{{y:.4g}} at {place}", style, panel, width=1.8),
-        _line(curves["p80"], f"80 %: %{{y:.4g}} at {place}", style, panel, width=1.8, fill=0.30),
+        _line(curves["p01"], f"1 %: %{{y:.4g}} at {position}", style, panel, width=1.0),
+        _line(curves["p99"], f"99 %: %{{y:.4g}} at {position}", style, panel, width=1.0, fill=0.14),
+        _line(curves["p20"], f"20 %: %{{y:.4g}} at {position}", style, panel, width=1.8),
+        _line(curves["p80"], f"80 %: %{{y:.4g}} at {position}", style, panel, width=1.8, fill=0.30),
     ]
 
 

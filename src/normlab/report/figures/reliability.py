@@ -18,10 +18,10 @@ def pooled(curves: Sequence[Sequence[Bin]], bins: int = 10) -> list[Bin]:
     sums = [[0.0, 0.0, 0] for _ in range(bins)]
     for curve in curves:
         for row in curve:
-            place = sums[min(int(row["confidence"] * bins), bins - 1)]
-            place[0] += row["confidence"] * row["count"]
-            place[1] += row["accuracy"] * row["count"]
-            place[2] += row["count"]
+            totals = sums[min(int(row["confidence"] * bins), bins - 1)]
+            totals[0] += row["confidence"] * row["count"]
+            totals[1] += row["accuracy"] * row["count"]
+            totals[2] += row["count"]
     return [{"confidence": sure / n, "accuracy": right / n, "count": int(n)} for sure, right, n in sums if n]
 
 

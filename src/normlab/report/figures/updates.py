@@ -34,13 +34,13 @@ def updates_figure(variants: Sequence[Variant], panels: Sequence[tuple[str, str,
 
 def mean_by_step(variant: Variant, metric: str) -> dict[int, float]:
     """Return step -> mean of a metric over the seeds that measured it there."""
-    found: dict[int, list[float]] = {}
+    by_step: dict[int, list[float]] = {}
     for cell in variant.cells:
         steps = {record["epoch"]: record["step"] for record in cell.epochs if "step" in record}
         for epoch, value in cell.curve(metric).items():
             if epoch in steps:
-                found.setdefault(steps[epoch], []).append(value)
-    return {step: sum(values) / len(values) for step, values in sorted(found.items())}
+                by_step.setdefault(steps[epoch], []).append(value)
+    return {step: sum(values) / len(values) for step, values in sorted(by_step.items())}
 
 
 def _line(variant: Variant, points: dict[int, float], scale: Scale, panel: int) -> go.Scatter:

@@ -10,7 +10,7 @@
   });
   const onPaper = () => ({ text: "#1c2430", soft: "#5a6675", line: "#e2e6ec", panel: "#ffffff", head: "#f2f5f8" });
 
-  // Names of rows that would take the plot's place stand above their rows, within it.
+  // Row names too long for the left margin are drawn inside the plot, above their rows.
   function placeRowNames(layout, width) {
     const axis = layout.yaxis, names = (axis && axis.type === "category" && axis.automargin && axis.categoryarray) || [];
     if (!names.some((name) => name.length * NAME_WIDTH > 0.4 * width)) return;
@@ -122,7 +122,7 @@
   });
   dark.addEventListener("change", () => figures.forEach((figure) => draw(figure)));
 
-  // Paper is white and narrow; it shows what the reader has opened.
+  // Print on white and narrow paper what the reader has opened.
   const PAPER_WIDTH = 690;
   addEventListener("beforeprint", () => {
     observer.disconnect();
@@ -161,7 +161,7 @@
     }
   }
 
-  // A saved figure stands alone: white, with its title, and with a legend of the lines that are shown.
+  // A saved figure is complete: white, with its title, and with a legend of the lines that are shown.
   function save(figure, format) {
     const width = Math.max(figure.plot.clientWidth, 640);
     const layout = laidOut(figure, width, onPaper()), named = new Set();
@@ -184,7 +184,7 @@
     Plotly.downloadImage({ data, layout }, { format, filename: figure.element.id, scale: 2, width, height: layout.height });
   }
 
-  // A variant's row leads to its curves, where it then stands alone.
+  // A variant's name links to its curves, which then show it alone.
   for (const heading of document.querySelectorAll("th[data-group]")) {
     const chapter = heading.closest("section").id.split("-")[0] + "-", group = heading.dataset.group;
     const showing = figures.filter((figure) => figure.element.closest("section").id.startsWith(chapter)
@@ -230,7 +230,21 @@
     });
   }
 
-  // A heading is one line with its group's before it; what stands small below an entry gets a column of its own.
+  // A table that is wider than its box says so, and scrolls on a click, until its last column is in sight.
+  for (const frame of document.querySelectorAll(".frame")) {
+    const box = frame.firstElementChild, more = frame.parentElement.querySelector(".more-columns");
+    const update = () => {
+      const cut = box.firstElementChild.offsetWidth - box.clientWidth - box.scrollLeft > 4;
+      frame.classList.toggle("cut", cut);
+      more.hidden = !cut;
+    };
+    more.addEventListener("click", () => box.scrollBy({ left: 0.7 * box.clientWidth, behavior: "smooth" }));
+    box.addEventListener("scroll", update, { passive: true });
+    new ResizeObserver(update).observe(box);
+    update();
+  }
+
+  // In CSV a heading is one line, preceded by its group's; small text below an entry becomes a separate column.
   function tableLines(table) {
     const heads = [...table.tHead.rows], groups = [];
     if (heads.length > 1) {
@@ -261,7 +275,7 @@
     });
   }
 
-  // Queries are looked through by verdict, level, database and any word; a page of them at a time.
+  // Filter queries by verdict, level, database and any word; show a page of them at a time.
   const PAGE = 10;
   for (const block of document.querySelectorAll(".queries")) {
     const items = [...block.querySelectorAll(".query")], filters = [...block.querySelectorAll("[data-filter]")];
@@ -284,7 +298,7 @@
     update();
   }
 
-  // The table of contents says where one is.
+  // Mark the section in view in the table of contents.
   const links = new Map([...document.querySelectorAll(".side a")].map((link) => [link.hash.slice(1), link]));
   const spy = new IntersectionObserver((entries) => {
     for (const entry of entries) links.get(entry.target.id)?.classList.toggle("here", entry.isIntersecting);

@@ -31,6 +31,7 @@ from normlab.tasks.image.data import (
 from normlab.tasks.image.distributions import LayerWatch
 from normlab.tasks.image.labelled import labelled
 from normlab.tasks.image.metrics import classification_metrics, confusion_matrix, percentiles
+from normlab.tasks.image.mistakes import confident_mistakes
 from normlab.tasks.image.predictions import write_predictions
 
 FEATURE_PERCENTILES = (1, 20, 80, 99)
@@ -105,6 +106,8 @@ class ImageTask(Task):
         with watch or nullcontext():
             labels, logits, features = _forward(model, data, split, config, placement)
         evaluation = _evaluation(labels, logits, final=final)
+        if final and split == ("test" if "test" in data.rows else "val"):
+            evaluation.examples["wrong"] = {"split": split, "images": confident_mistakes(data, split, labels, logits)}
         if config.distributions != "off" and split != "train":
             _add_distributions(evaluation, features, watch, split)
         if final and config.bn_statistics == "both" and batch_norms(model):

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from normlab.report.blocks import Block, Cell, Column, Figure, Key, Section, Table
+from normlab.report.cells import interval_cell
 from normlab.report.comparing import compare
+from normlab.report.families import Family, by_scheme
 from normlab.report.figures.comparison import Line, against_batch_size_figure
 from normlab.report.figures.curves import as_error, epoch_axis, variant_traces
 from normlab.report.figures.grid import panel_figure
 from normlab.report.numbers import DASH, count, difference_text
 from normlab.report.palette import Style, faint_to_strong
-from normlab.report.sections.image.results import interval_cell
 from normlab.report.view import StudyView, Variant, variant_label
 from normlab.studies.statistics import Interval, mean_interval
 
@@ -23,13 +24,10 @@ _HELP = (
     "values, so the early stages hold many even at a small N; the values of one image are alike, though, "
     "and N counts for more than H·W. Schemes that pool within a sample do not depend on N. Where the same weights "
     "were measured a second time with precise statistics (averages over many training images, under the final weights; "
-    "Wu & Johnson 2021), the second table splits what a small batch costs: what precise statistics win back was lost "
-    "to poor statistics, what stays lost is in the weights."
+    "Wu & Johnson 2021), the second table splits the difference into that of the statistics and that of the weights."
 )
 _ACCURACY, _PRECISE = "test/accuracy", "test/accuracy_precise"
 _STATISTICS = "bn_statistics"
-
-Family = tuple[str, Style, list[Variant]]
 
 
 class Measure(NamedTuple):
@@ -54,18 +52,6 @@ def section(view: StudyView) -> Section | None:
     return Section("batch-size", "Batch size", blocks, help=_HELP)
 
 
-def by_scheme(view: StudyView) -> list[Family]:
-    """Return the variants by everything but their batch size, smallest batch first."""
-    families: dict[str, Family] = {}
-    for variant in view.variants:
-        if variant.batch_size is not None and "batch_size" in variant.values:
-            label = variant_label({axis: value for axis, value in variant.values.items() if axis != "batch_size"})
-            families.setdefault(label, (label, Style(variant.style.color, "solid"), []))[2].append(variant)
-    for _, _, variants in families.values():
-        variants.sort(key=lambda variant: variant.values["batch_size"])
-    return list(families.values())
-
-
 def difference_table(families: list[Family]) -> Table:
     """Return, per scheme, the accuracy at each smaller batch, at its largest, and their paired difference."""
     columns = [
@@ -87,14 +73,17 @@ def difference_table(families: list[Family]) -> Table:
 
 
 def cause_table(families: list[Family]) -> Table:
-    """Return, per scheme and small batch, what it loses to the largest: to its statistics, and to its weights."""
+    """Return, per scheme and small batch, how its accuracy differs from the largest batch's, and why.
+
+    Every column is signed alike: positive is a gain.
+    """
     columns = [
         Column("Scheme", numeric=False),
         Column("Small batch"),
         Column("Large batch"),
-        Column("Lost in all", hint="running statistics, small − large, points"),
-        Column("Won back by precise statistics", hint="small batch, precise − running, points"),
-        Column("Still lost", hint="precise statistics, small − large, points"),
+        Column("Small − large", group="Running statistics"),
+        Column("Precise − running", group="At the small batch"),
+        Column("Small − large", group="Precise statistics"),
         Column("Paired seeds"),
     ]
     rows = [
@@ -102,7 +91,11 @@ def cause_table(families: list[Family]) -> Table:
         for label, style, running, precise in _measured_twice(families)
         for index in range(len(running.variants) - 1)
     ]
-    caption = "Bad statistics or bad weights? Paired differences of test accuracy in points, with 95 % intervals."
+    caption = (
+        "Poor statistics or poor weights? Paired differences of test accuracy in points, with 95 % intervals. In every "
+        "column a positive number is a gain and a negative one a loss: what precise statistics gain at the small batch "
+        "was lost to poor statistics, what stays negative with them is in the weights."
+    )
     return Table("batch_size_cause", columns, rows, caption=caption)
 
 
@@ -141,23 +134,23 @@ def _difference_row(label: str, style: Style, small: Variant, large: Variant) ->
 
 
 def _points(measure: Measure) -> list[tuple[int, Interval]]:
-    found = ((variant.batch_size, variant.interval(measure.metric)) for variant in measure.variants)
-    return [(size, interval) for size, interval in found if size is not None and interval is not None]
+    intervals = ((variant.batch_size, variant.interval(measure.metric)) for variant in measure.variants)
+    return [(size, interval) for size, interval in intervals if size is not None and interval is not None]
 
 
 def _measured_twice(families: list[Family]) -> list[tuple[str, Style, Measure, Measure]]:
     """Return label, style, running and precise of each scheme that has both: two metrics of a run, or two runs."""
-    found = []
+    measured = []
     for label, style, variants in families:
         values = variants[0].values
         if _points(Measure(variants, _PRECISE)):
-            found.append((label, style, Measure(variants, _ACCURACY), Measure(variants, _PRECISE)))
+            measured.append((label, style, Measure(variants, _ACCURACY), Measure(variants, _PRECISE)))
         elif values.get(_STATISTICS) == "running":
             wanted = {**values, _STATISTICS: "precise"}
             partners = [other for _, _, other in families if _without_size(other[0].values) == _without_size(wanted)]
             if partners and [v.batch_size for v in partners[0]] == [v.batch_size for v in variants]:
-                found.append((label, style, Measure(variants, _ACCURACY), Measure(partners[0], _ACCURACY)))
-    return found
+                measured.append((label, style, Measure(variants, _ACCURACY), Measure(partners[0], _ACCURACY)))
+    return measured
 
 
 def _cause(running: Measure, precise: Measure, index: int) -> list[Cell]:
@@ -196,7 +189,11 @@ def _against_batch_size(families: list[Family]) -> list[Block]:
     for label, style, variants in families:
         values = _without_size(variants[0].values)
         scheme = variant_label({axis: value for axis, value in values.items() if axis in {"norm", "variant"}})
-        further = {axis: value for axis, value in values.items() if axis not in {"norm", "variant", _STATISTICS}}
+        further = {
+            axis: value
+            for axis, value in _without_size(variants[0].named).items()
+            if axis not in {"norm", "variant", _STATISTICS}
+        }
         for metric, precise in ((_ACCURACY, values.get(_STATISTICS) == "precise"), (_PRECISE, True)):
             points = _points(Measure(variants, metric))
             if not points:

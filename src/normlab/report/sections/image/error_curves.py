@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from normlab.report.blocks import Block, Figure, Folded, Key, Section
+from normlab.report.figures.axes import log_note
 from normlab.report.figures.curves import as_error, as_it_is, curves_figure
 from normlab.report.figures.multiples import Lines, laid_out, line_keys, multiples_figure
 from normlab.report.view import StudyView
@@ -36,7 +37,7 @@ def section(view: StudyView) -> Section | None:
     )
     figures = [
         Figure("error", "Error by epoch", error, keys),
-        Figure("loss", "Loss by epoch (logarithmic)", loss, keys),
+        Figure("loss", f"Loss by epoch{log_note(loss)}", loss, keys),
     ]
     return Section("curves", "Error curves", list(figures), help=_HELP)
 
@@ -44,13 +45,14 @@ def section(view: StudyView) -> Section | None:
 def _many(lines: Lines, train: str) -> Section:
     """Show a panel per combination, validation first; training behind a line that opens it."""
     keys = line_keys(lines)
+    loss = multiples_figure(lines, "val/loss", as_it_is, log_y=True)
     blocks: list[Block] = [
         Figure("error", "Validation error by epoch, %", multiples_figure(lines, "val/accuracy", as_error), keys),
         Folded(
             "Training error and validation loss",
             [
                 Figure("train_error", "Training error by epoch, %", multiples_figure(lines, train, as_error), keys),
-                Figure("loss", "Validation loss", multiples_figure(lines, "val/loss", as_it_is, log_y=True), keys),
+                Figure("loss", f"Validation loss by epoch{log_note(loss)}", loss, keys),
             ],
         ),
     ]

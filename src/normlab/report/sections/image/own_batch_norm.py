@@ -1,11 +1,11 @@
-"""Is our batch norm torch's? Both laid over each other, with the largest gap between them."""
+"""Our batch norm against torch's: the curves of both in one figure, and the largest gap between them."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 from normlab.report.blocks import Block, Cell, Column, Figure, Folded, Key, Section, Table, Text
-from normlab.report.comparing import compare
+from normlab.report.comparing import change_text, compare, compare_all
 from normlab.report.figures.curves import as_error, as_it_is, curves_figure
 from normlab.report.numbers import DASH, difference_text
 from normlab.report.view import StudyView, Variant
@@ -34,9 +34,20 @@ def section(view: StudyView) -> Section | None:
         return None
     blocks: list[Block] = []
     for index, pair in enumerate(pairs):
-        found = _pair_blocks(pair, index)
-        blocks += found if len(pairs) <= _SHOWN else [Folded(f"{pair[0].label} and {pair[1].label}", found)]
+        parts = _pair_blocks(pair, index)
+        blocks += parts if len(pairs) <= _SHOWN else [Folded(f"{pair[0].label} and {pair[1].label}", parts)]
     return Section("own-batch-norm", "Torch's batch norm and our own", blocks, help=_HELP)
+
+
+def sentences(view: StudyView) -> list[str]:
+    """Return, for the summary, by how much our own batch norm differs from torch's in the headline metric."""
+    pairs = [(own, built_in) for built_in, own in pairs_of(view)]
+    differences = compare_all(pairs, view.headline)
+    return [
+        f"{own.label} against {built_in.label}: {change_text(adjusted, view.headline, len(pairs))}."
+        for (own, built_in), adjusted in zip(pairs, differences, strict=True)
+        if adjusted is not None
+    ]
 
 
 def pairs_of(view: StudyView) -> list[tuple[Variant, Variant]]:
@@ -92,8 +103,8 @@ def _sentence(pair: tuple[Variant, Variant]) -> str:
     gap = largest_gap(*pair, "val/accuracy")
     largest = "The two share no seed and epoch yet."
     if gap:
-        place = f"(epoch {gap.epoch}, seed {gap.seed})"
-        largest = f"The largest gap in validation accuracy is {100 * gap.size:.2f} points {place}."
+        when = f"(epoch {gap.epoch}, seed {gap.seed})"
+        largest = f"The largest gap in validation accuracy is {100 * gap.size:.2f} points {when}."
     comparison = compare(pair[1], pair[0], "test/accuracy")
     if comparison is None:
         return largest

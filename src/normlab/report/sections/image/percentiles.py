@@ -15,7 +15,7 @@ _HELP = (
     "validation split, the dark one from the 20th to the 80th, each the mean over the seeds. All panels "
     "share their axes. A band that keeps its width means that the scheme holds the distribution; one that "
     "widens without end is the failure that normalization is meant to prevent. A variant far outside the "
-    "others' range is cut off, and its panel says where it goes; a cross says how many runs diverged and in "
+    "others' range is cut off, and its panel names its largest value; a cross says how many runs diverged and in "
     "which epoch, where their bands end. Where every layer was recorded, the second figure follows the "
     "features through the network after the last epoch, and the others follow one layer each over the epochs, "
     "on axes of their own. A layer is a convolution with its norm, its shortcut and its ReLU, so its values "
@@ -41,7 +41,7 @@ def section(view: StudyView) -> Section | None:
 
 
 def _by_layer(view: StudyView) -> list[Block]:
-    """Return the figures of the layers: the whole depth, the last layer of each stage, and the rest on demand."""
+    """Return the figures of the layers: the whole depth, the last layer of each stage, and the rest folded."""
     layers, variants = layers_with(view, "p99"), variants_with(view, "p99")
     if not layers:
         return []

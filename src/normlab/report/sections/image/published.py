@@ -1,15 +1,15 @@
-"""Ours beside what others printed for the same networks, with the source of every figure."""
+"""Ours beside what others published for the same networks, with the source of every figure."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from normlab.metrics import heading
-from normlab.report.blocks import Block, Cell, Column, Figure, Folded, Key, Section, Table, Text
-from normlab.report.figures.comparison import dots_figure
+from normlab.report.blocks import Block, Cell, Column, Folded, Section, Table, Text
+from normlab.report.cells import interval_cell
 from normlab.report.numbers import DASH, value_text
-from normlab.report.palette import NAMES, Style, name_of
-from normlab.report.sections.image.results import interval_cell
+from normlab.report.palette import NAMES, name_of
+from normlab.report.published import Published, short_source
 from normlab.report.view import StudyView, Variant
 from normlab.studies.published import load_published, published_for
 
@@ -19,10 +19,9 @@ _PUBLISHED_DEPTH = 2  # n of the 6n + 2 layers
 _SPLITS = {"test": "Test", "val": "Validation", "train": "Training"}
 
 _HELP = (
-    "Rings are figures that other people printed for a 14-layer ResNet on CIFAR-10, most of them single "
-    "runs; the dot is ours with its 95 % interval. Protocols differ (epochs, augmentation, learning "
-    "rate), so a ring is a point of reference and not a rival in the same race. Hover a ring for its "
-    "source; a triangle at the left edge lies below the axis."
+    "Results that others published for a 14-layer ResNet on CIFAR-10, most of them of single runs. Protocols differ "
+    "(epochs, augmentation, learning rate), so a published result is a point of reference. Hover a number for macro "
+    "F1, the number of groups and remarks. The overview shows the same test accuracies as rings."
 )
 
 
@@ -32,11 +31,21 @@ def section(view: StudyView) -> Section | None:
         return None
     if reason := _incomparable(view):
         return Section("published", "Beside published results", [Text(reason, tone="warning")])
-    blocks: list[Block] = [_figure(view), source_table(view, "test"), _sources(view)]
+    blocks: list[Block] = [source_table(view, "test"), _sources(view)]
     for split in ("val", "train"):
         blocks.append(Folded(f"{_SPLITS[split]} split", [source_table(view, split)]))
     blocks.append(Folded("Every published figure, with protocol and remarks", [all_published_table()]))
     return Section("published", "Beside published results", blocks, help=_HELP)
+
+
+def published_values(view: StudyView, metric: str) -> Published:
+    """Return, for the overview, the published test accuracies of each variant; empty where nothing compares."""
+    if metric != "test/accuracy" or "image" not in view.study.published or _incomparable(view):
+        return {}
+    return {
+        variant.label: [(row["source"], row["accuracy"]) for row in published_rows(variant, "test") if row["accuracy"]]
+        for variant in view.variants
+    }
 
 
 def published_rows(variant: Variant, split: str) -> list[dict[str, Any]]:
@@ -48,15 +57,15 @@ def published_rows(variant: Variant, split: str) -> list[dict[str, Any]]:
 
 
 def source_table(view: StudyView, split: str) -> Table:
-    """Return variants by sources: accuracy and, where printed, macro F1."""
+    """Return variants by sources: accuracy and, where published, macro F1."""
     per_variant = [(variant, published_rows(variant, split)) for variant in view.variants]
     sources = list(dict.fromkeys(row["source"] for _, rows in per_variant for row in rows))
     columns = [Column("Variant", numeric=False), Column("This study")]
     columns += [Column(short_source(source), hint=source) for source in sorted(sources)]
     rows = []
-    for variant, found in per_variant:
+    for variant, published in per_variant:
         ours = interval_cell(variant.interval(f"{split}/accuracy"), "accuracy", strong=True)
-        cells = [_published_cell([row for row in found if row["source"] == source]) for source in sorted(sources)]
+        cells = [_published_cell([row for row in published if row["source"] == source]) for source in sorted(sources)]
         rows.append([Cell(variant.label, style=variant.style), ours, *cells])
     return Table(
         f"published_{split}",
@@ -81,22 +90,6 @@ def all_published_table() -> Table:
         for row in load_published("image")
     ]
     return Table("published_all", columns, rows)
-
-
-def short_source(source: str) -> str:
-    """Return a source's name for a narrow column: the owner of a repository, the letter of a report."""
-    return source.split(" (")[0].replace("student report", "Report") if " " in source else source.split("/")[0]
-
-
-def _figure(view: StudyView) -> Figure:
-    ours = [(variant.label, variant.style, variant.interval("test/accuracy")) for variant in view.variants]
-    published = {
-        variant.label: [(row["source"], row["accuracy"]) for row in published_rows(variant, "test") if row["accuracy"]]
-        for variant in view.variants
-    }
-    keys = [Key("published", Style("#8a929c", "ring")), Key("ours", Style("#3a6ea5", "dot-mark"))]
-    figure = dots_figure(ours, published, "test accuracy")
-    return Figure("published", "Test accuracy, ours and published", figure, keys if any(published.values()) else [])
 
 
 def _sources(view: StudyView) -> Text:

@@ -1,4 +1,4 @@
-"""Which scheme to use, for the data, batch size and device of this study: with grounds, and what they are worth."""
+"""Which scheme to use, for the data, batch size and device of this study: with reasons and their limits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from normlab.studies.recommend import Recommendation, recommend
 
 _HELP = (
     "It starts from what papers say about the batch size and is overruled by this study where its paired "
-    "differences, Holm-corrected, tell schemes apart. It is a rule with its grounds written out, for this "
+    "differences, Holm-corrected, tell schemes apart. It is a rule, for this "
     "network, this data and this length of training; `normlab recommend STUDY --batch-size N --memory GIB` asks "
     "it about another batch or device."
 )
@@ -28,9 +28,9 @@ def section(view: StudyView) -> Section | None:
     answers = {size: _ask(view, size) for size in sorted(sizes)}
     main = max(sizes, key=lambda size: (sizes[size], size))
     setting = ", ".join(part for part in (view.data_name, f"batch size {main}", _device(view) or "") if part)
-    found = answers[main]
-    style = STYLES.get(found.scheme)
-    blocks: list[Block] = [Advice(name_of(found.scheme), setting, style, found.reasons, found.limits)]
+    advice = answers[main]
+    style = STYLES.get(advice.scheme)
+    blocks: list[Block] = [Advice(name_of(advice.scheme), setting, style, advice.reasons, advice.limits)]
     if len(answers) > 1:
         blocks += [Text("At the other batch sizes of this study:"), _table(answers, main)]
     return Section("recommendation", "Recommendation", blocks, help=_HELP)
@@ -64,13 +64,13 @@ def _table(answers: dict[int, Recommendation], main: int) -> Table:
 
 def _device(view: StudyView) -> str | None:
     """Return the device that the cells ran on; None if there were several."""
-    found = {str(cell.result["device"]) for cell in view.cells if cell.result.get("device")}
-    return found.pop() if len(found) == 1 else None
+    devices = {str(cell.result["device"]) for cell in view.cells if cell.result.get("device")}
+    return devices.pop() if len(devices) == 1 else None
 
 
 def _memory(view: StudyView) -> float | None:
     """Return the machine's memory in GiB where the cells ran on its processor; a GPU's is not recorded."""
     if _device(view) != "cpu":
         return None
-    found = [memory for cell in view.cells if (memory := cell.environment.get("memory_gib"))]
-    return min(found, default=None)
+    sizes = [memory for cell in view.cells if (memory := cell.environment.get("memory_gib"))]
+    return min(sizes, default=None)

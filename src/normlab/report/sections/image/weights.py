@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from normlab.report.blocks import Block, Figure, Folded, Section
+from normlab.report.figures.axes import log_note
 from normlab.report.figures.layers import layers_figure
 from normlab.report.figures.multiples import legend_of
 from normlab.report.layers import layers_with, split_layers, variants_with
 from normlab.report.view import StudyView
 
 _QUANTITIES: Mapping[str, str] = {
-    "gradient_norm": "Norm of the gradient, mean over the epoch's steps (logarithmic)",
-    "weight_norm": "Norm of the weights after the epoch (logarithmic)",
-    "effective_lr": "Effective learning rate, lr / |w|² (logarithmic)",
+    "gradient_norm": "Norm of the gradient, mean over the epoch's steps",
+    "weight_norm": "Norm of the weights after the epoch",
+    "effective_lr": "Effective learning rate, lr / |w|²",
 }
 _HELP = (
     "One line per variant, the mean over its seeds, with a band from the lowest to the highest seed unless there are "
@@ -38,10 +39,10 @@ def section(view: StudyView) -> Section | None:
         name = quantity.replace("_", "-")
         shown, rest = split_layers(layers)
         figure = layers_figure(variants, shown, quantity, styles=styles, log_y=True)
-        blocks.append(Figure(name, title, figure, keys))
+        blocks.append(Figure(name, title + log_note(figure), figure, keys))
         if rest:
             others = layers_figure(variants, rest, quantity, styles=styles, log_y=True)
-            folded.append(Figure(f"{name}-rest", title, others, keys))
+            folded.append(Figure(f"{name}-rest", title + log_note(others), others, keys))
     if folded:
         blocks.append(Folded("The other layers", folded))
     return Section("weights", "Gradients, weights and effective learning rate", blocks, help=_HELP) if blocks else None

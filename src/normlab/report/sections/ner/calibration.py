@@ -1,4 +1,4 @@
-"""Whether a tagger's probabilities can be believed: reliability diagram and calibration error."""
+"""How well a tagger's probabilities agree with its accuracy: reliability diagram and calibration error."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _HELP = (
 def section(view: StudyView) -> Section | None:
     """Show both figures for the variants that measured a reliability curve."""
     split = measured_split(view)
-    found = [(variant, curves) for variant in view.variants if (curves := tables_of(variant, split, "reliability"))]
-    if not found:
+    measured = [(variant, curves) for variant in view.variants if (curves := tables_of(variant, split, "reliability"))]
+    if not measured:
         return None
     lines = [
         (variant.label, variant.style, [row for row in pooled(curves) if row["count"] >= _FEWEST])
-        for variant, curves in found
+        for variant, curves in measured
     ]
-    keys = [Key(variant.label, variant.style) for variant, _ in found]
+    keys = [Key(variant.label, variant.style) for variant, _ in measured]
     figure = Figure("reliability", f"Reliability on the {SPLIT_NAMES[split]}", reliability_figure(lines), keys)
     blocks: list[Block] = [figure]
-    errors = [(variant.label, variant.style, variant.interval(f"{split}/ece")) for variant, _ in found]
+    errors = [(variant.label, variant.style, variant.interval(f"{split}/ece")) for variant, _ in measured]
     if any(interval for _, _, interval in errors):
         dots = dots_figure(errors, {}, "calibration error")
         dots.update_xaxes(range=None, autorange=True, rangemode="tozero")

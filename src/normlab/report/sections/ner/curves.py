@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from normlab.report.blocks import Block, Figure, Folded, Key, Section
+from normlab.report.figures.axes import log_note
 from normlab.report.figures.curves import Scale, as_it_is, as_percent, curves_figure
 from normlab.report.figures.updates import updates_figure
 from normlab.report.view import StudyView
@@ -38,7 +39,7 @@ def section(view: StudyView) -> Section | None:
             figure = curves_figure(view.variants, panels, share_y=name == "losses", log_y=name == "losses")
             if name == "scores":
                 figure.update_yaxes(rangemode="normal")
-            blocks.append(Figure(name, f"{title} by epoch", figure, keys))
+            blocks.append(Figure(name, f"{title} by epoch{log_note(figure)}", figure, keys))
             by_update.append(
                 Figure(f"{name}_by_update", f"{title} by update", updates_figure(view.variants, panels), keys)
             )

@@ -1,13 +1,14 @@
-"""Which types of entities are found: precision, recall and F1 of each, read leniently and strictly."""
+"""Scores by type of entity: precision, recall and F1 of each, read leniently and strictly."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from normlab.report.blocks import Block, Cell, Column, Folded, Section, Table, Text
+from normlab.report.cells import interval_cell
+from normlab.report.comparing import leading
 from normlab.report.numbers import DASH, count
-from normlab.report.sections.image.results import interval_cell
-from normlab.report.tagged import SPLIT_NAMES, entity_types, leading, measured_split, tables_of
+from normlab.report.tagged import SPLIT_NAMES, entity_types, measured_split, tables_of
 from normlab.report.view import StudyView, Variant
 from normlab.studies.statistics import mean_interval
 

@@ -5,15 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from normlab.report.blocks import Block, Folded, MarkedLine, MarkedSentence, MarkedSentences, Section
-from normlab.report.tagged import (
-    SPLIT_NAMES,
-    entity_types,
-    leading,
-    marked_pieces,
-    measured_split,
-    tables_of,
-    type_colors,
-)
+from normlab.report.comparing import leading
+from normlab.report.tagged import SPLIT_NAMES, entity_types, marked_pieces, measured_split, tables_of, type_colors
 from normlab.report.view import StudyView
 
 _OPEN = 6
@@ -41,12 +34,12 @@ def section(view: StudyView) -> Section | None:
 
 
 def _marked(entry: dict[str, Any], colors: dict[str, str]) -> MarkedSentence:
-    words, gold, found = entry["words"], entry["gold"], entry["found"]
-    wrong = sum(a != b for a, b in zip(gold, found, strict=True))
-    place = f"Sentence {entry['sentence']}, " if "sentence" in entry else ""
-    caption = f"{place}{wrong} of {len(words)} words wrong, loss {entry['loss'] / len(words):.2f} nats per word"
+    words, gold, predicted = entry["words"], entry["gold"], entry["found"]
+    wrong = sum(a != b for a, b in zip(gold, predicted, strict=True))
+    number = f"Sentence {entry['sentence']}, " if "sentence" in entry else ""
+    caption = f"{number}{wrong} of {len(words)} words wrong, loss {entry['loss'] / len(words):.2f} nats per word"
     lines = [
-        MarkedLine("gold", marked_pieces(words, gold, found, colors)),
-        MarkedLine("found", marked_pieces(words, found, gold, colors)),
+        MarkedLine("gold", marked_pieces(words, gold, predicted, colors)),
+        MarkedLine("predicted", marked_pieces(words, predicted, gold, colors)),
     ]
     return MarkedSentence(caption[0].upper() + caption[1:], lines)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from normlab.metrics import heading
 from normlab.report.blocks import Block, Cell, Column, Folded, Section, Table
-from normlab.report.sections.image.results import SPLITS, metric_cells, seeds_cell
+from normlab.report.cells import SPLITS, metric_cells, seeds_cell
 from normlab.report.view import StudyView
 
 WORDS = ("micro_f1", "macro_f1", "accuracy")
@@ -17,7 +17,7 @@ _HELP = (
     "published ablation. Entities: a hit is a whole entity, first to last word and type; strict counts only entities "
     "spelled as the scheme asks. A long name with one wrong word is mostly right for the first level and wrong for the "
     "second, so the levels must not be compared with each other. Where there is no test file, validation picked the "
-    "epoch too, which flatters it a little."
+    "epoch too, which makes its scores slightly too high."
 )
 
 

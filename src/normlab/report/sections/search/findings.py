@@ -11,7 +11,7 @@ from normlab.report.blocks import Block, Bullets, Cell, Column, Figure, Folded, 
 from normlab.report.figures.search import Line, Point, budget_figure, slices_figure
 from normlab.report.numbers import DASH, duration, listing, plural, value_text
 from normlab.report.palette import Style, styles_for
-from normlab.report.view import StudyView, variant_label
+from normlab.report.view import StudyView, named_values, variant_label
 from normlab.studies.search.findings import SchemeSearch, Trial, at_edge, best_trial, read_schemes, search_of, within
 from normlab.studies.search.importance import importance
 from normlab.studies.search.text import metrics_on_test
@@ -37,6 +37,8 @@ def section(view: StudyView) -> Section:
     """Show the findings of a search in any state."""
     study, search, schemes = view.study, search_of(view.study), styled_schemes(view.study)
     blocks: list[Block] = [Text(study.question.strip(), tone="lead")] if study.question else []
+    if view.caution:
+        blocks.append(Text(view.caution, tone="warning"))
     blocks.append(Bullets(findings(study, search, schemes)))
     blocks.append(best_table(study, search, schemes))
     if any(trial.score is not None for scheme, _, _ in schemes for trial in scheme.trials):
@@ -52,7 +54,8 @@ def styled_schemes(study: Study) -> list[Styled]:
     schemes = read_schemes(study)
     keys = [str(scheme.values.get("norm", scheme.label)) for scheme in schemes]
     styles = styles_for(keys)
-    return [(scheme, variant_label(scheme.values), styles[key]) for scheme, key in zip(schemes, keys, strict=True)]
+    labels = [variant_label(values) for values in named_values([scheme.values for scheme in schemes])]
+    return [(scheme, label, styles[key]) for scheme, label, key in zip(schemes, labels, keys, strict=True)]
 
 
 def findings(study: Study, search: Search, schemes: Sequence[Styled]) -> list[str]:
@@ -65,31 +68,33 @@ def findings(study: Study, search: Search, schemes: Sequence[Styled]) -> list[st
         f"{plural(seeds, 'seed')} each: {listing(states)}; "
         f"{sum(trial.epochs for trial in trials):,} epochs in {duration(sum(trial.seconds for trial in trials))}."
     ]
-    found = [(scheme, label, scheme.best) for scheme, label, _ in schemes if scheme.best]
-    if not found:
+    best_trials = [(scheme, label, scheme.best) for scheme, label, _ in schemes if scheme.best]
+    if not best_trials:
         return [*sentences, "No trial has a score yet."]
-    top = best_trial([best for _, _, best in found], search.objective)
-    leader = next(label for _, label, best in found if best is top)
+    top = best_trial([best for _, _, best in best_trials], search.objective)
+    leader = next(label for _, label, best in best_trials if best is top)
     assert top is not None
     sentences.append(
         f"Each at its best, {leader} leads in {title_of(search.objective)}: "
         f"{_percent(top.score, search.objective)} at {_settings(top)}."
     )
-    edges = [f"{label} ({listing(names)})" for _, label, best in found if (names := at_edge(search, best))]
+    edges = [f"{label} ({listing(names)})" for _, label, best in best_trials if (names := at_edge(search, best))]
     if edges:
         sentences.append(f"Best at the edge of what was tried, so a better value may lie beyond: {'; '.join(edges)}.")
-    if search.grid and len(found) > 1:
-        sentences += _shared_settings([(scheme, label, best) for scheme, label, best in found], search)
+    if search.grid and len(best_trials) > 1:
+        sentences += _shared_settings([(scheme, label, best) for scheme, label, best in best_trials], search)
     sentences += _on_test(study, schemes)
     return sentences
 
 
-def _shared_settings(found: Sequence[tuple[SchemeSearch, str, Trial]], search: Search) -> list[str]:
+def _shared_settings(best_trials: Sequence[tuple[SchemeSearch, str, Trial]], search: Search) -> list[str]:
     """Say whether one point serves all schemes, and what the fairest one costs the scheme that likes it least."""
-    if len({repr(best.settings) for _, _, best in found}) == 1:
-        return [f"All schemes do best at the same point, {_settings(found[0][2])}: one point for all is fair here."]
+    if len({repr(best.settings) for _, _, best in best_trials}) == 1:
+        return [
+            f"All schemes do best at the same point, {_settings(best_trials[0][2])}: one point for all is fair here."
+        ]
     losses: dict[str, list[tuple[float, str]]] = {}
-    for scheme, label, best in found:
+    for scheme, label, best in best_trials:
         for trial in scheme.trials:
             loss = float("inf") if trial.score is None else sign(search.objective) * ((best.score or 0.0) - trial.score)
             losses.setdefault(_settings(trial), []).append((loss, label))

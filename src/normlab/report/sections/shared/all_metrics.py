@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from normlab.metrics import heading
 from normlab.report.blocks import Cell, Column, Section, Table
-from normlab.report.sections.image.results import metric_cells, seeds_cell
+from normlab.report.cells import metric_cells, seeds_cell
 from normlab.report.view import StudyView
 
 _HELP = (

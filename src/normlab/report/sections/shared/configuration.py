@@ -1,4 +1,4 @@
-"""What every cell was asked for: first where cells differ, then what they share."""
+"""The settings of every cell: first where cells differ, then what they share."""
 
 from __future__ import annotations
 

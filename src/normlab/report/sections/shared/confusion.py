@@ -1,4 +1,4 @@
-"""What is taken for what: confusion matrices on the test split, or on validation where there is no test file."""
+"""Confusion matrices on the test split, or on validation where there is no test file."""
 
 from __future__ import annotations
 
@@ -13,19 +13,21 @@ from normlab.report.view import StudyView
 _HELP = (
     "Rows are true classes, columns predictions, counts summed over the seeds. The darker a field, the "
     "larger its share of the true class; the colour follows the square root, so that small mistakes show. "
-    "A good classifier is a dark diagonal on an empty ground. Hover a field for count and share."
+    "A good classifier has a dark diagonal on an empty background. Hover a field for count and share."
 )
 
 
 def section(view: StudyView) -> Section | None:
     """Show the matrices of the variants that finished."""
     split = "test" if any(summed_confusion(variant) is not None for variant in view.variants) else "val"
-    found = [(variant, counts) for variant in view.variants if (counts := summed_confusion(variant, split)) is not None]
-    sizes = {counts.shape for _, counts in found}
+    counted = [
+        (variant, counts) for variant in view.variants if (counts := summed_confusion(variant, split)) is not None
+    ]
+    sizes = {counts.shape for _, counts in counted}
     if len(sizes) != 1:
         return None
     classes = _classes(view, sizes.pop()[0])
-    figure = confusion_figure([(variant.label, counts) for variant, counts in found], classes)
+    figure = confusion_figure([(variant.label, counts) for variant, counts in counted], classes)
     columns = [
         Column("Variant", numeric=False),
         Column("Weakest class", numeric=False),
@@ -33,12 +35,12 @@ def section(view: StudyView) -> Section | None:
         Column("Most frequent mistake", numeric=False),
         Column("Share %"),
     ]
-    rows = [[Cell(variant.label, style=variant.style), *_words(counts, classes)] for variant, counts in found]
+    rows = [[Cell(variant.label, style=variant.style), *_words(counts, classes)] for variant, counts in counted]
     drawn = Figure("confusion", f"Confusion on the {'test' if split == 'test' else 'validation'} split", figure)
     table = Table("confusion", columns, rows)
     blocks: list[Block] = [drawn, table]
-    if len(found) > MANY:  # so many matrices are a page of their own
-        blocks = [table, Folded(f"The matrices of all {len(found)} variants", [drawn])]
+    if len(counted) > MANY:  # so many matrices would fill the page
+        blocks = [table, Folded(f"The matrices of all {len(counted)} variants", [drawn])]
     return Section("confusion", "Confusion matrices", blocks, help=_HELP)
 
 

@@ -10,22 +10,22 @@ from normlab.report.numbers import DASH, plural
 from normlab.report.view import StudyView
 
 _HELP = (
-    "A column for each distinct machine and set of versions that cells ran on. More than one column is no mistake, but "
-    "times are then not comparable, and numbers may differ in their last digits."
+    "A column for each distinct machine and set of versions that cells ran on. With more than one column, "
+    "times are not comparable, and numbers may differ in their last digits."
 )
 
 
 def section(view: StudyView) -> Section | None:
     """Show the environments; None before any cell has started."""
-    found: dict[str, tuple[dict[str, str], int]] = {}
+    counted: dict[str, tuple[dict[str, str], int]] = {}
     for cell in view.cells:
         if cell.environment:
             flat = flattened(cell.environment)
             key = json.dumps(flat, sort_keys=True)
-            found[key] = (flat, found[key][1] + 1 if key in found else 1)
-    if not found:
+            counted[key] = (flat, counted[key][1] + 1 if key in counted else 1)
+    if not counted:
         return None
-    environments = list(found.values())
+    environments = list(counted.values())
     keys = list(dict.fromkeys(key for flat, _ in environments for key in flat))
     columns = [Column("", numeric=False)]
     columns += [

@@ -1,4 +1,4 @@
-"""Where the cells stand, while not all of them are done or some went wrong."""
+"""The state of the cells, while some are unfinished or failed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _HELP = (
 
 
 def section(view: StudyView) -> Section | None:
-    """List the cells that are not plainly finished; None if there are none."""
+    """List the cells that are not finished; None if there are none."""
     rows = [
         [
             Cell(variant.label, style=variant.style),
@@ -37,7 +37,7 @@ def section(view: StudyView) -> Section | None:
         Column("What happened", numeric=False),
     ]
     finished = len(view.cells) - len(rows)
-    text = Text(f"{finished} of {len(view.cells)} runs are finished. The others stand as follows.")
+    text = Text(f"{finished} of {len(view.cells)} runs are finished. The state of the others:")
     return Section("progress", "Unfinished runs", [text, Table("unfinished", columns, rows)], help=_HELP)
 
 

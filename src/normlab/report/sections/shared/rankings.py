@@ -1,4 +1,4 @@
-"""Who beats whom, in four ways: by means, by ranks, run against run, and example by example."""
+"""The variants compared in four ways: by means, by ranks, run against run, and example by example."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _HELP = (
     "diverged runs come last. Best wins: the probability that a run of the best variant beats a run of this one, "
     "whatever their seeds (50 % is a toss-up), with its 95 % interval. Examples: those that only the best variant "
     "has right, against those that only this one has right, over the runs that share a seed, with the number of "
-    "runs in which McNemar's exact test tells the two trained models apart (Holm-corrected); it speaks of these "
-    "weights, not of the schemes."
+    "runs in which McNemar's exact test tells the two trained models apart (Holm-corrected); it compares these "
+    "weights, not the schemes."
 )
 
 
@@ -39,10 +39,10 @@ class Examples(NamedTuple):
 
 def section(view: StudyView) -> Section | None:
     """Show the table once two variants have a common seed."""
-    found = behind_the_best(view.variants, view.headline)
-    if found is None or not any(standing.adjusted for standing in found[1]):
+    compared = behind_the_best(view.variants, view.headline)
+    if compared is None or not any(standing.adjusted for standing in compared[1]):
         return None
-    best, standings = found
+    best, standings = compared
     blocks: list[Block] = [*_friedman(view), ranking_table(view, best, standings)]
     ours = [best, *(standing.variant for standing in standings)]
     if 2 < len(ours) <= 2 * MANY and len(view.seeds) > 1:
@@ -76,14 +76,14 @@ def ranking_table(view: StudyView, best: Variant, standings: list[Standing]) -> 
         cells += [_rank(ranks, standing.variant), _wins(best, standing.variant, metric)]
         cells += [_examples(examples.get(standing.variant.label)), _verdict(standing)]
         rows.append(cells)
-    kept = [index for index in range(len(columns)) if any(row[index].text != DASH for row in rows)]
-    return Table("rankings", [columns[index] for index in kept], [[row[index] for index in kept] for row in rows])
+    filled = [index for index in range(len(columns)) if any(row[index].text != DASH for row in rows)]
+    return Table("rankings", [columns[index] for index in filled], [[row[index] for index in filled] for row in rows])
 
 
 def against_best(study: Study, best: Variant, others: list[Variant]) -> dict[str, Examples]:
     """Return label -> McNemar's comparison with the best one, over the seeds whose predictions can be read."""
     read = _reader(study)
-    found: dict[str, list[tuple[int, int, float]]] = {}
+    tests_of: dict[str, list[tuple[int, int, float]]] = {}
     for other in others:
         for seed in sorted({cell.seed for cell in best.trained} & {cell.seed for cell in other.trained}):
             first, second = (
@@ -92,10 +92,10 @@ def against_best(study: Study, best: Variant, others: list[Variant]) -> dict[str
             if first is None or second is None or first.labels != second.labels:
                 continue
             test = compare_read(first, second)
-            found.setdefault(other.label, []).append((test.only_a, test.only_b, test.p_value))
-    adjusted = iter(holm([p for tests in found.values() for _, _, p in tests]))
+            tests_of.setdefault(other.label, []).append((test.only_a, test.only_b, test.p_value))
+    adjusted = iter(holm([p for tests in tests_of.values() for _, _, p in tests]))
     counted: dict[str, Examples] = {}
-    for label, tests in found.items():
+    for label, tests in tests_of.items():
         apart = sum(next(adjusted) < 0.05 for _ in tests)
         counted[label] = Examples(sum(a for a, _, _ in tests), sum(b for _, b, _ in tests), apart, len(tests))
     return counted
@@ -110,7 +110,7 @@ def _reader(study: Study) -> Callable[[str], Predictions | None]:
         if name not in read:
             try:
                 read[name] = read_predictions(folders[name])
-            except UserError:  # another task's predictions, or none: the other columns stand without them
+            except UserError:  # another task's predictions, or none: the table then has no column of examples
                 read[name] = None
         return read[name]
 
@@ -118,21 +118,21 @@ def _reader(study: Study) -> Callable[[str], Predictions | None]:
 
 
 def _mean_ranks(view: StudyView) -> dict[str, float]:
-    found = rank_combinations(view.study, view.headline)
-    if found is None:
+    ranked = rank_combinations(view.study, view.headline)
+    if ranked is None:
         return {}
-    return {str(values): mean for values, mean in zip(found[0], found[1].mean_ranks, strict=True)}
+    return {str(values): mean for values, mean in zip(ranked[0], ranked[1].mean_ranks, strict=True)}
 
 
 def _friedman(view: StudyView) -> list[Block]:
-    found = rank_combinations(view.study, view.headline)
-    if found is None:
+    ranked = rank_combinations(view.study, view.headline)
+    if ranked is None:
         return []
-    ranking = found[1]
+    ranking = ranked[1]
     finding = "ranks them alike" if ranking.p_value >= ranking.alpha else "finds that their ranks differ"
     return [
         Text(
-            f"Friedman's test over {plural(ranking.n, 'complete seed')} and {len(found[0])} variants {finding} "
+            f"Friedman's test over {plural(ranking.n, 'complete seed')} and {len(ranked[0])} variants {finding} "
             f"(p {p_text(ranking.p_value)}). Mean ranks farther apart than {ranking.critical_difference:.2f} differ "
             "(Nemenyi, 5 %)."
         )
@@ -175,19 +175,23 @@ def _wins(best: Variant, other: Variant, metric: str) -> Cell:
     a, b = ([sign(metric) * value for value in variant.by_seed(metric).values()] for variant in (best, other))
     if len(a) < 2 or len(b) < 2:
         return Cell(DASH)
-    found = probability_of_improvement(a, b)
-    assert found.low is not None
-    assert found.high is not None
-    return Cell(f"{100 * found.mean:.0f}", f"{100 * found.low:.0f} to {100 * found.high:.0f}", sort=f"{found.mean:.4f}")
+    probability = probability_of_improvement(a, b)
+    assert probability.low is not None
+    assert probability.high is not None
+    return Cell(
+        f"{100 * probability.mean:.0f}",
+        f"{100 * probability.low:.0f} to {100 * probability.high:.0f}",
+        sort=f"{probability.mean:.4f}",
+    )
 
 
-def _examples(found: Examples | None) -> Cell:
-    if found is None:
+def _examples(examples: Examples | None) -> Cell:
+    if examples is None:
         return Cell(DASH)
     return Cell(
-        f"{found.only_best:,} : {found.only_other:,}",
-        f"apart in {found.apart} of {found.seeds}",
-        sort=str(found.only_best - found.only_other),
+        f"{examples.only_best:,} : {examples.only_other:,}",
+        f"apart in {examples.apart} of {examples.seeds}",
+        sort=str(examples.only_best - examples.only_other),
     )
 
 

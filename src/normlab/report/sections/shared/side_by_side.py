@@ -6,16 +6,16 @@ from typing import Any, NamedTuple
 
 from normlab.metrics import heading, is_fraction
 from normlab.report.blocks import Block, Bullets, Cell, Column, Section, Table, Text
+from normlab.report.cells import interval_cell
 from normlab.report.comparing import compare_all, missing
 from normlab.report.numbers import DASH, difference_text, listing, p_text, plural
-from normlab.report.sections.image.results import interval_cell
 from normlab.report.view import StudyView, Variant, variant_label
 
 _HELP = (
     "Variants are common if they agree in every setting that is an axis of either study. Their difference is "
     "taken seed by seed, second minus first, where both studies trained a seed; its interval and p-value are "
-    "Holm-corrected for the number of rows. Whatever else the two studies set differently stands above the table: "
-    "the difference is of all that together."
+    "Holm-corrected for the number of rows. Other settings in which the two studies differ "
+    "are listed above the table: the difference is the effect of all of them together."
 )
 
 
@@ -57,8 +57,8 @@ def matched(first: StudyView, second: StudyView) -> tuple[list[Common], list[Var
         for key in of_first
         if key in of_second
     ]
-    found = {id(variant) for each in common for variant in (each.first, each.second)}
-    alone = [[variant for variant in view.variants if id(variant) not in found] for view in (first, second)]
+    in_both = {id(variant) for each in common for variant in (each.first, each.second)}
+    alone = [[variant for variant in view.variants if id(variant) not in in_both] for view in (first, second)]
     return common, alone[0], alone[1]
 
 
@@ -74,7 +74,7 @@ def _setting(variant: Variant, axis: str) -> Any:
 
 
 def _table(common: list[Common], metric: str, names: list[str]) -> Table:
-    found = compare_all([(each.second, each.first) for each in common], metric)
+    differences = compare_all([(each.second, each.first) for each in common], metric)
     unit = " %" if is_fraction(metric) else ""
     title = heading(metric)
     columns = [
@@ -87,7 +87,7 @@ def _table(common: list[Common], metric: str, names: list[str]) -> Table:
         Column("Verdict", group="Paired", numeric=False),
     ]
     rows = []
-    for each, adjusted in zip(common, found, strict=True):
+    for each, adjusted in zip(common, differences, strict=True):
         cells = [Cell(each.label, style=each.first.style)]
         cells += [interval_cell(variant.interval(metric), metric) for variant in (each.first, each.second)]
         if adjusted is None:
@@ -131,7 +131,7 @@ def _shared(view: StudyView) -> dict[str, Any]:
 
 
 def _names(first: StudyView, second: StudyView) -> list[str]:
-    """Return how the two are told apart: by title, or by scale and data, or by their place on the command line."""
+    """Return how the two are told apart: by title, or by scale and data, or by their order on the command line."""
     for options in (
         [view.study.title for view in (first, second)],
         [f"{view.study.title} ({view.study.scale}, {view.data_name})" for view in (first, second)],

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from normlab.metrics import has_direction, is_fraction, title_of
 from normlab.report.blocks import Block, Bullets, Section, Text
-from normlab.report.comparing import Standing, behind_the_best, compare_all, missing, rank
+from normlab.report.comparing import Standing, behind_the_best, change_text, compare_all, missing, rank
+from normlab.report.families import by_scheme
 from normlab.report.numbers import difference_text, listing, plural, value_text
-from normlab.report.sections.image.batch_size import by_scheme
-from normlab.report.sections.image.own_batch_norm import pairs_of
+from normlab.report.sections.registry import offered
 from normlab.report.view import StudyView
-from normlab.studies.statistics import Adjusted, Interval
+from normlab.studies.statistics import Interval
 from normlab.studies.versions import mixed_versions
 
 _NAMED = 8  # so many variants a sentence lists
@@ -17,15 +17,17 @@ _NAMED = 8  # so many variants a sentence lists
 _HELP = (
     'The variant with the best mean leads; every other one is compared with it seed by seed. "Beyond chance" '
     'means that the corrected interval of the paired difference leaves zero out. "About 4 more seeds would" is a '
-    "plan, not a promise: it supposes that mean and spread stay. Points are percentage points."
+    "estimate: it assumes that mean and spread stay as they are. Points are percentage points."
 )
 
 
 def section(view: StudyView) -> Section:
-    """Say what was asked, what came out, and what it does not settle."""
+    """State the question, the result, and what stays undecided."""
     blocks: list[Block] = []
     if view.study.question:
         blocks.append(Text(view.study.question.strip(), tone="lead"))
+    if view.caution:
+        blocks.append(Text(view.caution, tone="warning"))
     blocks += [Text(f"Left out, because a file is damaged: {line}.", tone="warning") for line in view.study.left_out]
     blocks += [Text(f"{mixed[0].upper()}{mixed[1:]}.", tone="warning") for mixed in view.study.mixed_inputs()]
     blocks.append(Bullets([_extent(view), *findings(view), *asides(view)]))
@@ -46,23 +48,23 @@ def findings(view: StudyView) -> list[str]:
     if len(ranked) == 1:
         return [f"{best.label}: {title_of(metric)} {_with_interval(interval, metric)}."]
     sentences = [f"{best.label} has the best {title_of(metric)}: {_with_interval(interval, metric)}."]
-    if max(found.n for _, found in ranked) < 2:
+    if max(each.n for _, each in ranked) < 2:
         runner_up = ranked[1]
         gap = _gap(interval.mean - runner_up[1].mean, metric)
         last = f", {ranked[-1][0].label} is last" if len(ranked) > 2 else ""
         sentences.append(f"{runner_up[0].label} follows {gap} behind{last}.")
         sentences.append(
             "Each variant was trained with one seed. One seed cannot settle which of two close variants is "
-            "better: the order may turn with another. Run it with more seeds (--seeds 3) for intervals."
+            "better: the order may change with another seed. Run it with more seeds (--seeds 3) for intervals."
         )
         return sentences
-    found = behind_the_best(view.variants, metric)
-    assert found is not None
-    return sentences + _compared(found[1], metric)
+    standings = behind_the_best(view.variants, metric)
+    assert standings is not None
+    return sentences + _compared(standings[1], metric)
 
 
 def _compared(standings: list[Standing], metric: str) -> list[str]:
-    """Say who is behind beyond chance, who may not be and what would settle it, and for how many that was corrected."""
+    """Return who is behind beyond chance, who may not be and what would settle it, and the correction."""
     sentences = []
     settled = [standing for standing in standings if standing.settled]
     open_ones = [standing for standing in standings if not standing.settled]
@@ -75,7 +77,7 @@ def _compared(standings: list[Standing], metric: str) -> list[str]:
     compared = sum(standing.adjusted is not None for standing in standings)
     sentences.append(
         "Differences are paired by seed. Their intervals and verdicts are Holm-corrected for "
-        f"{plural(compared, 'comparison')} with the best, which holds the chance of a single false one below 5 %."
+        f"{plural(compared, 'comparison')} with the best, which keeps the chance of even one false verdict below 5 %."
     )
     return sentences
 
@@ -113,57 +115,41 @@ def _extent(view: StudyView) -> str:
 
 
 def asides(view: StudyView) -> list[str]:
-    """Return the sentences on batch sizes, on our batch norm against torch's, and on runs that diverged."""
-    return [line for lines in (_batch_sizes(view), _batch_norms(view), _diverged(view)) for line in _first(lines)]
+    """Return the sentences on batch sizes, those that other sections offer, and those on runs that diverged."""
+    offers = [sentences(view) for sentences in offered(view, "sentences")]
+    return [line for lines in (_batch_sizes(view), *offers, _diverged(view)) for line in _first(lines)]
 
 
 def _batch_sizes(view: StudyView) -> list[str]:
     """Say what each scheme lost or won from its largest batch to its smallest."""
     families = [(label, variants) for label, _, variants in by_scheme(view) if len(variants) > 1]
-    found = compare_all([(variants[0], variants[-1]) for _, variants in families], view.headline)
+    differences = compare_all([(variants[0], variants[-1]) for _, variants in families], view.headline)
     sentences = []
-    for (label, variants), adjusted in zip(families, found, strict=True):
+    for (label, variants), adjusted in zip(families, differences, strict=True):
         if adjusted is not None:
             small, large = variants[0].batch_size, variants[-1].batch_size
-            change = f"{_change(adjusted, view.headline, len(families))} in {title_of(view.headline)}"
+            change = f"{change_text(adjusted, view.headline, len(families))} in {title_of(view.headline)}"
             sentences.append(f"{label} at batch size {small} instead of {large}: {change}.")
     return sentences
-
-
-def _batch_norms(view: StudyView) -> list[str]:
-    pairs = [(own, built_in) for built_in, own in pairs_of(view)]
-    found = compare_all(pairs, view.headline)
-    return [
-        f"{own.label} against {built_in.label}: {_change(adjusted, view.headline, len(pairs))}."
-        for (own, built_in), adjusted in zip(pairs, found, strict=True)
-        if adjusted is not None
-    ]
-
-
-def _change(adjusted: Adjusted, metric: str, comparisons: int) -> str:
-    interval = adjusted.interval
-    amount = f"{difference_text(interval)} points" if is_fraction(metric) else f"{interval.mean:+.4g}"
-    corrected = f", Holm-corrected for {comparisons}" if comparisons > 1 and interval.low is not None else ""
-    return f"{amount} ({plural(interval.n, 'paired seed')}{corrected})"
 
 
 def _first(lines: list[str]) -> list[str]:
     """Return the first few of many sentences of one kind, and how many more there are."""
     if len(lines) <= _NAMED // 2:
         return lines
-    return [*lines[: _NAMED // 2], f"… and {len(lines) - _NAMED // 2} more of this kind, in their own section."]
+    return [*lines[: _NAMED // 2], f"… and {len(lines) - _NAMED // 2} more of this kind, in a section below."]
 
 
 def _diverged(view: StudyView) -> list[str]:
     sentences = []
     for variant in view.variants:
-        places = [_place(cell.seed, cell.result["diverged"]) for cell in variant.cells if cell.result.get("diverged")]
-        if places:
-            sentences.append(f"{variant.label} diverged in {len(places)} of {len(variant.cells)}: {'; '.join(places)}.")
+        runs = [_run_text(cell.seed, cell.result["diverged"]) for cell in variant.cells if cell.result.get("diverged")]
+        if runs:
+            sentences.append(f"{variant.label} diverged in {len(runs)} of {len(variant.cells)}: {'; '.join(runs)}.")
     return sentences
 
 
-def _place(seed: int, diverged: dict[str, object]) -> str:
+def _run_text(seed: int, diverged: dict[str, object]) -> str:
     return f"seed {seed} at step {diverged.get('step', '?')} (epoch {diverged.get('epoch', '?')})"
 
 

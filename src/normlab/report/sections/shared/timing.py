@@ -19,14 +19,14 @@ def section(view: StudyView) -> Section | None:
     """Show the table once any run has a result."""
     if not any(cell.result for cell in view.cells):
         return None
-    places = sorted({_where(cell) for cell in view.cells if cell.result})
-    if len(places) == 1:
-        return Section("time", "Time and memory", [Text(f"All runs: {places[0]}."), timing_table(view)], help=_HELP)
-    return Section("time", "Time and memory", [timing_table(view, with_place=True)], help=_HELP)
+    machines = sorted({_where(cell) for cell in view.cells if cell.result})
+    if len(machines) == 1:
+        return Section("time", "Time and memory", [Text(f"All runs: {machines[0]}."), timing_table(view)], help=_HELP)
+    return Section("time", "Time and memory", [timing_table(view, with_machine=True)], help=_HELP)
 
 
-def timing_table(view: StudyView, *, with_place: bool = False) -> Table:
-    """Return the costs of each variant; `with_place` adds on what its runs were made."""
+def timing_table(view: StudyView, *, with_machine: bool = False) -> Table:
+    """Return the costs of each variant; `with_machine` adds device, precision and threads of the runs."""
     columns = [
         Column("Variant", numeric=False),
         Column("Seconds per epoch"),
@@ -37,10 +37,10 @@ def timing_table(view: StudyView, *, with_place: bool = False) -> Table:
         Column("Parameters"),
     ]
     rows = [_row(variant) for variant in view.variants]
-    if with_place:
+    if with_machine:
         columns.append(Column("Where", numeric=False))
-        places = [sorted({_where(cell) for cell in variant.cells if cell.result}) for variant in view.variants]
-        rows = [[*row, Cell("; ".join(found) or DASH)] for row, found in zip(rows, places, strict=True)]
+        machines = [sorted({_where(cell) for cell in variant.cells if cell.result}) for variant in view.variants]
+        rows = [[*row, Cell("; ".join(named) or DASH)] for row, named in zip(rows, machines, strict=True)]
     return Table("time", columns, rows)
 
 

@@ -1,4 +1,4 @@
-"""Where the questions are won and lost: by level of hardness, by component of the query, by database."""
+"""Scores by level of hardness, by component of the query, by database."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ from collections.abc import Iterable
 from typing import Any
 
 from normlab.report.blocks import Block, Cell, Column, Figure, Folded, Key, Section, Table, Text
+from normlab.report.cells import interval_cell
+from normlab.report.comparing import leading
 from normlab.report.figures.levels import levels_figure
 from normlab.report.numbers import count
-from normlab.report.sections.image.results import interval_cell
-from normlab.report.tagged import SPLIT_NAMES, leading, measured_split, tables_of
+from normlab.report.tagged import SPLIT_NAMES, measured_split, tables_of
 from normlab.report.view import StudyView, Variant
 from normlab.studies.statistics import Interval, mean_interval
 
 LEVELS = ("easy", "medium", "hard", "extra", "all")
-SCORES = {"exact_match": "Exact match", "execution": "Execution, official", "execution_sound": "Execution, sound"}
+SCORES = {"exact_match": "Exact match", "execution": "Execution, official", "execution_sound": "Execution, any order"}
 _PARTS = {"accuracy": "Accuracy %", "recall": "Recall %", "f1": "F1 %"}
-_FIGURE = {"exact_match": "Exact match, %", "execution_sound": "Execution (sound), %"}
+_FIGURE = {"exact_match": "Exact match, %", "execution_sound": "Execution, any order, %"}
 _HELP = (
-    "Levels are Spider's, from the number of clauses and nested queries of gold. Components are compared one by one: "
-    "accuracy over the predictions that have the component, recall over the gold queries that have it. Where both are "
-    "0 the official script prints an F1 of 1; here stands a dash. Databases with few questions swing widely. Means are "
-    "over the finished seeds."
+    "Execution, any order, is order-insensitive execution accuracy. Levels are Spider's, from the number of clauses "
+    "and nested queries of gold. Components are compared one by one: accuracy over the predictions that have the "
+    "component, recall over the gold queries that have it. Where both are 0 the official script prints an F1 of 1; "
+    "here stands a dash. Databases with few questions swing widely. Means are over the finished seeds."
 )
 
 
@@ -42,8 +43,8 @@ def section(view: StudyView) -> Section | None:
     others = [variant for variant in measured if variant is not best]
     if others:
         tables: list[Block] = [
-            components_table(variant, split, f"components_{place}", variant.label)
-            for place, variant in enumerate(others)
+            components_table(variant, split, f"components_{index}", variant.label)
+            for index, variant in enumerate(others)
         ]
         blocks.append(Folded("Components of the other variants", tables))
     blocks.append(Folded("By database", [databases_table(measured, split)]))
@@ -83,7 +84,7 @@ def components_table(variant: Variant, split: str, name: str, caption: str = "")
 
 
 def databases_table(variants: list[Variant], split: str) -> Table:
-    """Return a row per database, most questions first, with each variant's exact match and sound execution."""
+    """Return a row per database, most questions first, with exact match and order-insensitive execution."""
     per_variant = [(variant, [t["databases"] for t in tables_of(variant, split, "scores")]) for variant in variants]
     sizes = {name: row["count"] for _, tables in per_variant for table in tables for name, row in table.items()}
     columns = [Column("Database", numeric=False), Column("Questions")]

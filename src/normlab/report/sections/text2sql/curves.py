@@ -18,5 +18,5 @@ _HELP = (
 
 def section(view: StudyView) -> Section | None:
     """Show the general curves with what these losses are."""
-    found = loss_curves.section(view)
-    return None if found is None else replace(found, help=_HELP)
+    general = loss_curves.section(view)
+    return None if general is None else replace(general, help=_HELP)

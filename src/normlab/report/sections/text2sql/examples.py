@@ -1,4 +1,4 @@
-"""Questions of the leading variant to look through: what was linked, wanted and answered, and what each returned."""
+"""Questions of the leading variant: linked names, gold query, predicted query, and the rows that each returns."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from difflib import SequenceMatcher
 from typing import Any
 
 from normlab.report.blocks import Block, Piece, Queries, Query, Section, Text
+from normlab.report.comparing import leading
 from normlab.report.numbers import DASH
-from normlab.report.tagged import SPLIT_NAMES, leading, measured_split, tables_of
+from normlab.report.tagged import SPLIT_NAMES, measured_split, tables_of
 from normlab.report.view import StudyView
 
 MAX_CHARACTERS = 400_000
@@ -24,7 +25,7 @@ _HELP = (
 
 
 def section(view: StudyView) -> Section | None:
-    """Show the examples that the run has kept, as many as there is room for."""
+    """Show the examples that the run has kept, up to a size."""
     split = measured_split(view)
     best = leading(view)
     tables = tables_of(best, split, "examples") if best else []
@@ -40,7 +41,7 @@ def section(view: StudyView) -> Section | None:
 
 def query_of(entry: dict[str, Any]) -> Query:
     """Return an example of a run's tables as it is shown; parts that an older run lacks are left out."""
-    gold, found = _cut(entry["gold"], _SQL), _cut(entry["prediction"], _SQL)
+    gold, predicted = _cut(entry["gold"], _SQL), _cut(entry["prediction"], _SQL)
     verdict = "right" if entry["exact"] else "rows" if entry.get("executed") else "wrong"
     facts = {
         "Tables:": entry.get("linked_tables", []),
@@ -54,13 +55,13 @@ def query_of(entry: dict[str, Any]) -> Query:
         level=entry.get("hardness") or "",
         verdict=verdict,
         facts=[(name, _listed(names)) for name, names in facts.items() if names],
-        gold=compared(gold, found),
-        found=compared(found, gold),
+        gold=compared(gold, predicted),
+        predicted=compared(predicted, gold),
         alternatives=[
             (f"{one['score']:.2f}", _cut(one["sql"], _SQL)) for one in entry.get("alternatives", [])[1:_BEAM]
         ],
         gold_rows=_rows(entry.get("gold_rows")),
-        found_rows=_rows(entry.get("rows")),
+        predicted_rows=_rows(entry.get("rows")),
     )
 
 
@@ -68,31 +69,31 @@ def compared(sql: str, other: str) -> list[Piece]:
     """Return a query in pieces, marked where the other one differs; case does not count."""
     words, others = sql.split(), other.split()
     matcher = SequenceMatcher(None, [w.lower() for w in words], [w.lower() for w in others], autojunk=False)
-    pieces, place = [], 0
+    pieces, position = [], 0
     for block in matcher.get_matching_blocks():
-        if differing := " ".join(words[place : block.a]):
+        if differing := " ".join(words[position : block.a]):
             pieces.append(Piece(differing, wrong=True))
         if same := " ".join(words[block.a : block.a + block.size]):
             pieces.append(Piece(same))
-        place = block.a + block.size
+        position = block.a + block.size
     return pieces
 
 
 def fitting(items: list[Query]) -> list[Query]:
     """Return the first items whose text together stays below the cap."""
-    total, kept = 0, []
+    total, chosen = 0, []
     for item in items:
         total += _size(item)
         if total > MAX_CHARACTERS:
             break
-        kept.append(item)
-    return kept
+        chosen.append(item)
+    return chosen
 
 
 def _size(item: Query) -> int:
-    rows = [*(item.gold_rows or []), *(item.found_rows or [])]
+    rows = [*(item.gold_rows or []), *(item.predicted_rows or [])]
     texts = [item.question, *(text for pair in (*item.facts, *item.alternatives) for text in pair)]
-    texts += [piece.text for piece in (*item.gold, *item.found)] + [cell for row in rows for cell in row]
+    texts += [piece.text for piece in (*item.gold, *item.predicted)] + [cell for row in rows for cell in row]
     return sum(map(len, texts))
 
 

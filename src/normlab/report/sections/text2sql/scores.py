@@ -6,21 +6,21 @@ from typing import Any
 
 from normlab.metrics import heading
 from normlab.report.blocks import Block, Bullets, Cell, Column, Folded, Section, Table
+from normlab.report.cells import SPLITS, interval_cell, metric_cells, seeds_cell
 from normlab.report.numbers import count, plural
-from normlab.report.sections.image.results import SPLITS, interval_cell, metric_cells, seeds_cell
 from normlab.report.view import CellView, StudyView
 from normlab.studies.statistics import mean_interval
 
 METRICS = ("exact_match", "execution", "execution_sound", "valid", "loss")
 _NOVEL = "Of these, SQL that training lacks"
 _HELP = (
-    "Means over the finished seeds, ± half the width of the 95 % interval where there are at least two. Exact match:"
-    " all components of the two queries are equal, constants aside, as Spider's script judges it. Execution, "
-    "official: the same script's comparison of results, in which the order of rows always counts and columns are "
-    "compared by name. Execution, sound: the same rows as a bag, under any order of the columns, in order only where"
-    " gold orders. The nearest question is no model: it copies the SQL of the most similar training question over "
-    "the same database, so its score says how much of the split can be had by copying. The training split is "
-    "measured on a sample of it."
+    "Means over the finished seeds, ± half the width of the 95 % interval where there are at least two. Exact match: "
+    "all components of the two queries are equal, constants aside, as Spider's script judges it. Execution, official:"
+    " the same script's comparison of results, in which the order of rows always counts and columns are compared by "
+    "name. Order-insensitive execution accuracy: the same rows in any order, under any order of the columns; the "
+    "order counts only where the gold query sorts. The nearest question is no model: it copies the SQL of the most "
+    "similar training question over the same database, so its score says how much of the split copying alone answers."
+    " The training split is measured on a sample of it."
 )
 
 
@@ -69,12 +69,12 @@ def baseline_cells(view: StudyView, split: str, metrics: list[str]) -> list[Cell
 
 
 def _tables(cell: CellView, split: str) -> dict[str, Any]:
-    found: dict[str, Any] = cell.result.get("tables", {}).get(split, {})
-    return found
+    tables: dict[str, Any] = cell.result.get("tables", {}).get(split, {})
+    return tables
 
 
 def _remarks(view: StudyView) -> list[str]:
-    """What a reader must know of the data, from the first finished run: the others share them."""
+    """Return what a reader must know of the data, from the first finished run: the others share them."""
     cell = next((cell for cell in view.cells if "test" in cell.result.get("tables", {})), None)
     if cell is None:
         return []
@@ -92,7 +92,9 @@ def _remarks(view: StudyView) -> list[str]:
     if missing := cell.card.get("without_cells"):
         remarks.append(f"Without a database file, so linked by names alone: {', '.join(missing[:8])}{_more(missing)}.")
     if empty := scores.get("empty_matches"):
-        remarks.append(f"{plural(empty, 'sound match', 'sound matches')} agree in returning no rows at all.")
+        remarks.append(
+            f"{plural(empty, 'prediction counts', 'predictions count')} as right because both queries return no rows."
+        )
     if late := scores.get("timeouts"):
         remarks.append(f"{plural(late, 'prediction')} did not end before the deadline.")
     return remarks + [f"{line[0].upper()}{line[1:]}." for line in scores.get("notes", [])]
