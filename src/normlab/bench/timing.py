@@ -79,8 +79,8 @@ def spread(values: Sequence[float]) -> Spread:
 
 def judge(pairs: Sequence[tuple[float, float]]) -> Comparison:
     """Compare (baseline, own) seconds, one pair a round. The ratio is taken within a round, then the median."""
-    baseline, own = zip(*pairs, strict=True)
-    return Comparison(spread(baseline), spread(own), spread([a / b for a, b in pairs]))
+    baseline, ours = zip(*pairs, strict=True)
+    return Comparison(spread(baseline), spread(ours), spread([a / b for a, b in pairs]))
 
 
 def compare(baseline: Step, own: Step, settings: Settings, *, at_least: float = 5e-3) -> Comparison:

@@ -33,8 +33,8 @@ def check_text(path: Path) -> dict[str, Any] | None:
         return _corpus({role_of(path) or "file": path}, []) if _may_hold_sentences(path) else None
     if not path.is_dir():
         return None
-    found = corpus_folder(path)
-    return _corpus(found.files, found.left_out) if found.files else None
+    corpus = corpus_folder(path)
+    return _corpus(corpus.files, corpus.left_out) if corpus.files else None
 
 
 def _may_hold_sentences(path: Path) -> bool:
@@ -85,8 +85,8 @@ def _report(reader: SentenceFile, sentences: list[Sentence]) -> dict[str, Any]:
         report["sentences_without_tags"] = without
     if left_out := reader.left_out():
         report["left_out"] = left_out
-    if found := doubts(sentences):
-        report["doubts"] = found
+    if reasons := doubts(sentences):
+        report["doubts"] = reasons
     return report
 
 

@@ -107,12 +107,12 @@ class WordPieces:
 
     def pieces(self, text: str) -> tuple[int, ...]:
         """Return the numbers of a text's pieces, at least one; a text without any counts as unknown."""
-        found = self._known.get(text)
-        if found is None:
-            found = tuple(self._tokenizer.encode(text, add_special_tokens=False).ids) or (self._unknown,)
+        pieces = self._known.get(text)
+        if pieces is None:
+            pieces = tuple(self._tokenizer.encode(text, add_special_tokens=False).ids) or (self._unknown,)
             if len(self._known) < _REMEMBERED:
-                self._known[text] = found
-        return found
+                self._known[text] = pieces
+        return pieces
 
 
 _REMEMBERED = 200_000

@@ -80,12 +80,12 @@ def _keeps_type_and_format(build: Build) -> None:
             layer = build().double() if dtype == torch.float64 else build()
             x = _input(layer).to(dtype, memory_format=memory_format).requires_grad_()
             y = layer(x)
-            place = f"for {dtype} input in {name}"
-            assert y.shape == x.shape, f"shape {tuple(x.shape)} became {tuple(y.shape)} {place}"
-            assert y.dtype == dtype, f"the output is {y.dtype} {place}"
-            assert y.is_contiguous(memory_format=memory_format), f"the memory format is lost {place}"
+            when = f"for {dtype} input in {name}"
+            assert y.shape == x.shape, f"shape {tuple(x.shape)} became {tuple(y.shape)} {when}"
+            assert y.dtype == dtype, f"the output is {y.dtype} {when}"
+            assert y.is_contiguous(memory_format=memory_format), f"the memory format is lost {when}"
             (grad,) = torch.autograd.grad(y.sum(), x)
-            assert grad.dtype == dtype, f"the gradient is {grad.dtype} {place}"
+            assert grad.dtype == dtype, f"the gradient is {grad.dtype} {when}"
             if dtype == torch.bfloat16:
                 exact = build()(x.detach().float()).to(dtype)
                 _close(y, exact, 2**-7, "bfloat16 is off by more than rounding: keep float32 statistics")

@@ -72,13 +72,13 @@ def swap_norms(
     if isinstance(name, str):
         name = NORMS.resolve(name)
         refuse_unknown_options(name, options)
-    found = list(_find(model))
-    known = {path: f.layer for path, f in ((f.paths[0], f) for f in found) if isinstance(f.layer, NormLayer)}
+    candidates = list(_find(model))
+    known = {path: f.layer for path, f in ((f.paths[0], f) for f in candidates) if isinstance(f.layer, NormLayer)}
     report = SwapReport(model, dry_run)
-    deselected = _deselected(found, only, skip)
+    deselected = _deselected(candidates, only, skip)
     shapes = {} if example is None else input_shapes(model, [layer.module for layer in known.values()], example)
     new: dict[int, Successor] = {}
-    for candidate in found:
+    for candidate in candidates:
         path, layer = candidate.paths[0], candidate.layer
         if path in deselected:
             report.left[path] = deselected[path]
@@ -95,7 +95,7 @@ def swap_norms(
     report.warnings = warnings_about(list(new.values()), example is not None)
     if not dry_run:
         _place(model, new, report, example)
-    _say(report, set(report.left) - set(deselected), len(found) - len(deselected))
+    _say(report, set(report.left) - set(deselected), len(candidates) - len(deselected))
     return report
 
 
@@ -109,31 +109,31 @@ class _Found:
 
 def _find(model: nn.Module) -> Iterator[_Found]:
     """Yield the norm-like layers in the order of `model.named_modules()`; what is inside of one is its own affair."""
-    found: dict[int, _Found | None] = {}
+    by_module: dict[int, _Found | None] = {}
 
     def visit(module: nn.Module, path: str, above: tuple[int, ...]) -> None:
-        if id(module) not in found:
+        if id(module) not in by_module:
             layer = recognise(module)
-            found[id(module)] = None if layer is None else _Found([path], layer)
-        elif (seen := found[id(module)]) is not None:
+            by_module[id(module)] = None if layer is None else _Found([path], layer)
+        elif (seen := by_module[id(module)]) is not None:
             seen.paths.append(path)
-        if found[id(module)] is None and id(module) not in above:
+        if by_module[id(module)] is None and id(module) not in above:
             for name, child in module._modules.items():
                 if child is not None:
                     visit(child, f"{path}.{name}" if path else name, (*above, id(module)))
 
     visit(model, "", ())
-    return (layer for layer in found.values() if layer is not None)
+    return (layer for layer in by_module.values() if layer is not None)
 
 
-def _deselected(found: list[_Found], only: Patterns, skip: Patterns) -> dict[str, str]:
+def _deselected(candidates: list[_Found], only: Patterns, skip: Patterns) -> dict[str, str]:
     """Return the first name of each layer that the patterns leave out -> the reason."""
-    every_path = [path for candidate in found for path in candidate.paths]
+    every_path = [path for candidate in candidates for path in candidate.paths]
     chosen, skipped = (
         _matching(patterns, keyword, every_path) for keyword, patterns in (("only", only), ("skip", skip))
     )
     reasons = {}
-    for candidate in found:
+    for candidate in candidates:
         if only is not None and not chosen.intersection(candidate.paths):
             reasons[candidate.paths[0]] = "not chosen by only="
         elif skipped.intersection(candidate.paths):

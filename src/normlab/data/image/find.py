@@ -43,8 +43,8 @@ def find_source(path: Path, *, size: int | None, seed: int, coarse: bool, sums: 
             or find_image_folder(path, size=size, seed=seed)
         )
     except OSError as error:
-        place = error.filename or path
-        raise UserError(f"{place}: cannot be read ({error.strerror}); check it and its permissions") from error
+        unreadable = error.filename or path
+        raise UserError(f"{unreadable}: cannot be read ({error.strerror}); check it and its permissions") from error
     if source is None:
         raise UserError(f"{path}: {_nothing(path)}; looked for {LOOKED_FOR}")
     return source
@@ -58,8 +58,8 @@ def _nothing(path: Path) -> str:
         advice = " (unpack it and give the folder)" if kind in PACKED else ""
         return f"one file that holds {kind}{advice}, no labelled images" if kind else "no labelled images found"
     scan = scan_images(path)
-    found = (
+    problem = (
         f"{len(scan.images)} images but none in a folder of its class" if scan.images else "no labelled images found"
     )
     note = left_out_note(scan.left_out)
-    return f"{found} ({note})" if note else found
+    return f"{problem} ({note})" if note else problem

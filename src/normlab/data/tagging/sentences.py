@@ -144,23 +144,23 @@ class SentenceFile(ABC):
 
     def _checked_tags(self, sentence: Sentence) -> tuple[str, ...]:
         tags = sentence.tags or ()
-        for place, tag in enumerate(tags):
+        for index, tag in enumerate(tags):
             if not is_well_formed(tag, self.scheme):
                 kind = f"no {self.scheme.upper()} tag"
                 raise UserError(
-                    f"{self._place(sentence, place)}: '{excerpt(tag)}' is {kind}: correct it, or name the --scheme"
+                    f"{self._place(sentence, index)}: '{excerpt(tag)}' is {kind}: correct it, or name the --scheme"
                     f"{self._what_tags_look_like()}"
                 )
             if self.known_tags is not None and tag not in self.known_tags:
                 hint = did_you_mean(tag, sorted(self.known_tags))
-                raise UserError(f"{self._place(sentence, place)}: unknown tag '{excerpt(tag)}': {hint}")
+                raise UserError(f"{self._place(sentence, index)}: unknown tag '{excerpt(tag)}': {hint}")
         illegal = first_illegal(tags, self.scheme)
         if illegal is None:
             return tags
         if not self.fix_tags:
-            place, reason = illegal
+            index, reason = illegal
             raise UserError(
-                f"{self._place(sentence, place)}: {excerpt(reason, 200)}; --fix-tags repairs it "
+                f"{self._place(sentence, index)}: {excerpt(reason, 200)}; --fix-tags repairs it "
                 f"(or name another --scheme){self._what_tags_look_like()}"
             )
         fixed = tuple(convert(tags, self.scheme))
@@ -181,12 +181,14 @@ class SentenceFile(ABC):
 
 def doubts(sentences: Sequence[Sentence]) -> list[str]:
     """Return what makes one doubt that sentences were read as they are meant, a line for each reason."""
-    found: list[str] = []
+    reasons: list[str] = []
     single = sum(len(sentence) == 1 for sentence in sentences)
     if len(sentences) > 2 and single * 2 > len(sentences):
-        found.append(f"{single} of {len(sentences)} sentences have one word: are they divided at the right lines?")
+        reasons.append(f"{single} of {len(sentences)} sentences have one word: are they divided at the right lines?")
     words = [word for sentence in sentences for word in sentence.words]
     numbers = sum(word.isascii() and word.isdigit() for word in words)
     if len(words) > 2 and numbers * 2 > len(words):
-        found.append(f"{numbers} of {len(words)} words are whole numbers: are those token numbers? Name the --columns")
-    return found
+        reasons.append(
+            f"{numbers} of {len(words)} words are whole numbers: are those token numbers? Name the --columns"
+        )
+    return reasons

@@ -53,10 +53,10 @@ def is_ordered(query: Query) -> bool:
 
 def _columns_by_item(rows: Rows, query: Query) -> dict[Hashable, list[Any]]:
     columns: dict[Hashable, list[Any]] = {}
-    for place, (_, unit) in enumerate(query.select):
-        if rows and place >= len(rows[0]):
+    for index, (_, unit) in enumerate(query.select):
+        if rows and index >= len(rows[0]):
             raise OfficialAbortError("the result has fewer columns than the script parsed")
-        columns[unit.left if unit.right is None else unit] = [row[place] for row in rows]
+        columns[unit.left if unit.right is None else unit] = [row[index] for row in rows]
     return columns
 
 

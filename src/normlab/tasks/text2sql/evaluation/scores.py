@@ -225,7 +225,9 @@ def _notes(rows: Sequence[RowScore]) -> list[str]:
         "past the deadline": [(row, row.error) for row in rows if row.timed_out],
     }
     return [
-        f"{len(found)} rows {kind}, first {found[0][0].place}: {found[0][1]}" for kind, found in kinds.items() if found
+        f"{len(problems)} rows {kind}, first {problems[0][0].place}: {problems[0][1]}"
+        for kind, problems in kinds.items()
+        if problems
     ]
 
 

@@ -101,11 +101,11 @@ class Decoder(nn.Module):
         """Feed gold actions (B, T), the one before each step, and return the output vectors (B, T, D)."""
         places = actions.remainder(encoded.inputs.shape[1])
         projected = encoded.inputs.gather(1, places.unsqueeze(-1).expand(-1, -1, 4 * self.size))
-        state, found = encoded.start, []
+        state, outputs = encoded.start, []
         for step in projected.unbind(1):
             state = self._step(step, encoded.memory, state)
-            found.append(state[2])
-        return torch.stack(found, 1)
+            outputs.append(state[2])
+        return torch.stack(outputs, 1)
 
     def scores(self, outputs: Tensor, pointers: Tensor) -> Tensor:
         """Return the score of each action, (B, T, D) -> (B, T, W + P)."""

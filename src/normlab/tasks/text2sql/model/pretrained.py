@@ -160,11 +160,11 @@ class PretrainedEncoder(nn.Module):
     def _only(self, *layers: nn.Module) -> Iterator[None]:
         """Let the encoder run these layers instead of its own."""
         stack = self._layers
-        own, stack._modules = stack._modules, {str(place): layer for place, layer in enumerate(layers)}
+        all_layers, stack._modules = stack._modules, {str(index): layer for index, layer in enumerate(layers)}
         try:
             yield
         finally:
-            stack._modules = own
+            stack._modules = all_layers
 
     def _freeze(self, frozen: bool, top_layers: int | None) -> int:
         """Leave out of training what is not to be tuned; return how many of the layers, from below, that are."""
@@ -227,6 +227,6 @@ def _declare_rates(encoder: nn.Module, lr_scale: float) -> None:
 def _stacked(rows: Sequence[np.ndarray], fill: int) -> Tensor:
     length = max(len(row) for row in rows)
     stacked = np.full((len(rows), length), fill, dtype=np.int64)
-    for place, row in enumerate(rows):
-        stacked[place, : len(row)] = row
+    for index, row in enumerate(rows):
+        stacked[index, : len(row)] = row
     return torch.from_numpy(stacked)
