@@ -194,20 +194,20 @@ def _exports(build: Build) -> None:
 
 def _equals_torch(build: Build) -> None:
     layer = _moved(build())
-    twin = layer.torch_equivalent()
-    if twin is None:
+    equivalent = layer.torch_equivalent()
+    if equivalent is None:
         return
     for _ in range(3):
         x = _input(layer).requires_grad_()
         grad = torch.randn_like(x)
-        ours, theirs = (torch.autograd.grad(m(x), (x, *m.parameters()), grad) for m in (layer, twin))
-        _close(layer(x), twin(x), 1e-5, f"the output differs from torch's {type(twin).__name__}")
+        ours, theirs = (torch.autograd.grad(m(x), (x, *m.parameters()), grad) for m in (layer, equivalent))
+        _close(layer(x), equivalent(x), 1e-5, f"the output differs from torch's {type(equivalent).__name__}")
         for a, b in zip(ours, theirs, strict=True):
-            _close(a, b, 1e-4, f"a gradient differs from torch's {type(twin).__name__}")
-    for key, value in twin.state_dict().items():
-        _close(layer.state_dict()[key], value, 1e-5, f"{key} differs from torch's {type(twin).__name__}")
-    layer.eval(), twin.eval()
-    _close(layer(x), twin(x), 1e-5, f"in evaluation the output differs from torch's {type(twin).__name__}")
+            _close(a, b, 1e-4, f"a gradient differs from torch's {type(equivalent).__name__}")
+    for key, value in equivalent.state_dict().items():
+        _close(layer.state_dict()[key], value, 1e-5, f"{key} differs from torch's {type(equivalent).__name__}")
+    layer.eval(), equivalent.eval()
+    _close(layer(x), equivalent(x), 1e-5, f"in evaluation the output differs from torch's {type(equivalent).__name__}")
 
 
 def _fuses_what_follows(build: Build) -> None:

@@ -3,7 +3,7 @@
 Drawing and applying are apart. An epoch's draws are made once, for all training images by index, each kind
 from its own stream keyed on (seed, epoch): what an image meets depends on neither the batch size nor the
 order, and switching the flip on leaves the crops as they were. Applying is selection: no loop over images,
-no boolean mask, nothing that makes the host wait for the device. Letters: N images, C channels, H rows, W
+no boolean mask, nothing that makes the host wait for the device. Dimensions: N images, C channels, H rows, W
 columns.
 """
 

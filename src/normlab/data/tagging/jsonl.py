@@ -16,6 +16,8 @@ _JSON_NAMES: dict[type, str] = {list: "list", str: "string", int: "number", floa
 class SentenceJsonLines(SentenceFile):
     """A JSONL file; `tags` may be missing. Options as in `SentenceFile`."""
 
+    suffixes = (".jsonl", ".json")
+    title = "JSON lines"
     _lines_per_word = 0
     _keys: tuple[str, ...] = ()
 

@@ -1,7 +1,7 @@
 """A sentence with its tags, and what every reader of sentences checks, whatever the file's format.
 
-A reader is iterated as often as one likes; each pass streams the file in constant memory and counts repaired
-tags anew. Formats add one method, `_drafts`, that yields sentences as they stand in the file.
+A reader can be iterated any number of times; each pass streams the file in constant memory and counts repaired tags
+anew. A format adds one method, `_drafts`, which yields the sentences of a file; `corpus.FORMATS` lists the formats.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from copy import copy
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import ClassVar
 
 from normlab.data.tagging.scheme import convert, first_illegal, is_well_formed, resolve_scheme, tag_style
 from normlab.errors import UserError, did_you_mean, excerpt
@@ -73,6 +74,11 @@ class SentenceFile(ABC):
     Raises: UserError, while iterating, that names file, line and sentence.
     """
 
+    suffixes: ClassVar[tuple[str, ...]] = ()
+    """Endings of names, in lower case, by which a file of this format is recognised."""
+    title: ClassVar[str] = "columns"
+    """What the format is called in messages."""
+
     # How far the line moves from one word to the next.
     _lines_per_word = 1
     # What a file without any sentence consists of.
@@ -97,6 +103,11 @@ class SentenceFile(ABC):
         self.encoding = encoding
         self.max_tokens = max_tokens
         self.repaired = 0
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Return whether a file has this format, by its name or by its first bytes."""
+        return path.suffix.lower() in cls.suffixes
 
     def __iter__(self) -> Iterator[Sentence]:
         self.repaired = 0

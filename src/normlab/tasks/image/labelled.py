@@ -26,12 +26,12 @@ def labelled(config: ImageConfig, card: Mapping[str, Any], split: str, *, whole:
     Raises: UserError if there is no such split, or a class that the model does not know.
     """
     size = card["image_size"][0]
-    own_splits = _own_splits(config.data, size)
+    own = _own_splits(config.data, size)
     dataset = load_images(config.data, size=size)
-    if whole and own_splits == []:
+    if whole and own == []:
         sources = list(dataset.images)
     else:
-        available = list(dataset.images) if own_splits is None else own_splits
+        available = list(dataset.images) if own is None else own
         if split not in available:
             drawn = "they would be drawn from images that training may have seen"
             have = f"only {', '.join(available)}" if available else drawn

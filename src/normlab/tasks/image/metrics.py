@@ -44,5 +44,5 @@ def percentiles(values: Tensor, levels: Sequence[int]) -> dict[str, float]:
     below = position.floor().long()
     above = position.ceil().long()
     weight = (position - below).to(ordered)
-    interpolated = torch.lerp(ordered[below.to(ordered.device)], ordered[above.to(ordered.device)], weight)
-    return {f"p{level:02d}": value for level, value in zip(levels, interpolated.tolist(), strict=True)}
+    found = torch.lerp(ordered[below.to(ordered.device)], ordered[above.to(ordered.device)], weight)
+    return {f"p{level:02d}": value for level, value in zip(levels, found.tolist(), strict=True)}

@@ -123,13 +123,13 @@ def _files(config: NerConfig) -> tuple[dict[str, Path], list[str]]:
     named = {"val": config.dev, "test": config.test}
     given = {split: Path(name).expanduser() for split, name in named.items() if name}
     if data.is_dir():
-        folder = corpus_folder(data, given)
-        if "train" not in folder.files:
-            held = f"; it holds {listed(folder.left_out)}" if folder.left_out else ""
+        found = corpus_folder(data, given)
+        if "train" not in found.files:
+            held = f"; it holds {listed(found.left_out)}" if found.left_out else ""
             raise UserError(
                 f"{data}: holds no train.txt (nor .csv, .jsonl, .conll): name the training file itself{held}"
             )
-        return folder.files, folder.left_out
+        return found.files, found.left_out
     try:
         neighbours = sorted(data.parent.iterdir())
     except OSError:  # a folder may be closed though its files can be read

@@ -53,19 +53,17 @@ def find_entities(numbers: np.ndarray, offsets: np.ndarray, tags: Sequence[str],
     return Entities(start, end, kind[start], _well_spelled(start, end, prefix, kind, first, scheme))
 
 
-def entity_table(
-    gold: Entities, predicted: Entities, tags: Sequence[str], *, strict: bool
-) -> dict[str, dict[str, float]]:
+def entity_table(gold: Entities, found: Entities, tags: Sequence[str], *, strict: bool) -> dict[str, dict[str, float]]:
     """Return precision, recall, F1 and support by type, and for "all" types together (micro) and "macro".
 
     A share without anything to divide by is 0.
     """
     types = entity_types(tags)
     if strict:
-        gold, predicted = (Entities(*(column[side.well_spelled] for column in side)) for side in (gold, predicted))
-    hit = np.isin(_keys(predicted, len(types)), _keys(gold, len(types)))
+        gold, found = (Entities(*(column[side.well_spelled] for column in side)) for side in (gold, found))
+    hit = np.isin(_keys(found, len(types)), _keys(gold, len(types)))
     hits, proposed, support = (
-        np.bincount(kinds, minlength=len(types)) for kinds in (predicted.type[hit], predicted.type, gold.type)
+        np.bincount(kinds, minlength=len(types)) for kinds in (found.type[hit], found.type, gold.type)
     )
     rows = {name: _scores(*counts) for name, *counts in zip(types, hits, proposed, support, strict=True)}
     total = _scores(hits.sum(), proposed.sum(), support.sum())

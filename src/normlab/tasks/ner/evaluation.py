@@ -44,13 +44,13 @@ def evaluate(
     label, best = (as_in_files(tags, encoded.offsets, data.card) for tags in (encoded.tags, answers.tags))
     file_names = data.card.get("file_classes", names)
     confusion = tag_confusion(label, best, len(file_names))
-    gold, predicted = (find_entities(tags, encoded.offsets, names, scheme) for tags in (encoded.tags, answers.tags))
-    table = entity_table(gold, predicted, names, strict=False)
+    gold, found = (find_entities(tags, encoded.offsets, names, scheme) for tags in (encoded.tags, answers.tags))
+    table = entity_table(gold, found, names, strict=False)
     metrics = {"loss": float(answers.losses.mean()), **token_metrics(confusion, file_names)}
     metrics["entity_f1"] = table["all"]["f1"]
     if answers.probabilities is None:
         return Evaluation(metrics)
-    strict = entity_table(gold, predicted, names, strict=True)
+    strict = entity_table(gold, found, names, strict=True)
     curve = reliability(answers.probabilities, answers.tags == encoded.tags)
     metrics |= {
         "strict_f1": strict["all"]["f1"],
@@ -75,9 +75,9 @@ def as_in_files(numbers: np.ndarray, offsets: np.ndarray, card: Mapping[str, Any
     """
     if "file_scheme" not in card:
         return numbers
-    classes = card["classes"]
-    number = {tag: index for index, tag in enumerate(card["file_classes"])}
-    names = [classes[tag] for tag in numbers.tolist()]
+    own = card["classes"]
+    number = {tag: place for place, tag in enumerate(card["file_classes"])}
+    names = [own[tag] for tag in numbers.tolist()]
     converted = (convert(names[a:b], card["file_scheme"]) for a, b in pairwise(offsets.tolist()))
     return np.array([number[tag] for tags in converted for tag in tags], dtype=np.int64)
 
@@ -96,8 +96,8 @@ def _answer(
         best = model.decode(emissions, mask)
         tags[places] = best[mask].cpu().numpy()
         if sure is not None:
-            chosen = model.probabilities(emissions, mask).gather(2, best.unsqueeze(-1)).squeeze(-1)
-            sure[places] = chosen[mask].cpu().numpy()
+            own = model.probabilities(emissions, mask).gather(2, best.unsqueeze(-1)).squeeze(-1)
+            sure[places] = own[mask].cpu().numpy()
         assert batch.tags is not None
         losses[rows] = model.losses(emissions, batch.tags, mask).cpu().numpy()
     if placement.device.type == "cuda":
@@ -106,33 +106,33 @@ def _answer(
 
 
 def _worst(
-    encoded: Encoded, losses: np.ndarray, gold: np.ndarray, predicted: np.ndarray, names: list[str]
+    encoded: Encoded, losses: np.ndarray, gold: np.ndarray, found: np.ndarray, names: list[str]
 ) -> list[dict[str, Any]]:
     """Return the wrongly tagged sentences with the largest loss per word."""
     starts = encoded.offsets[:-1]
-    wrong = np.add.reduceat(predicted != gold, starts) > 0
+    wrong = np.add.reduceat(found != gold, starts) > 0
     order = np.argsort(-np.where(wrong, losses / encoded.lengths, -np.inf), kind="stable")
     return [
         {
             "sentence": int(row) + 1,
-            "words": [encoded.spellings[form] for form in encoded.spelling[words]],
-            "gold": [names[tag] for tag in gold[words]],
-            "found": [names[tag] for tag in predicted[words]],
+            "words": [encoded.spellings[form] for form in encoded.spelling[place]],
+            "gold": [names[tag] for tag in gold[place]],
+            "found": [names[tag] for tag in found[place]],
             "loss": float(losses[row]),
         }
         for row in order[: min(_EXAMPLES, int(wrong.sum()))]
-        for words in [slice(encoded.offsets[row], encoded.offsets[row + 1])]
+        for place in [slice(encoded.offsets[row], encoded.offsets[row + 1])]
     ]
 
 
 def _columns(
-    encoded: Encoded, probabilities: np.ndarray, gold: np.ndarray, predicted: np.ndarray, names: list[str]
+    encoded: Encoded, probabilities: np.ndarray, gold: np.ndarray, found: np.ndarray, names: list[str]
 ) -> dict[str, np.ndarray]:
     """Return one row per word."""
     named = np.array(names)
     return {
         "sentence": np.repeat(np.arange(1, len(encoded) + 1), encoded.lengths),
         "label": named[gold],
-        "prediction": named[predicted],
+        "prediction": named[found],
         "probability": probabilities,
     }

@@ -56,7 +56,7 @@ def generated_sentences(split: str) -> Iterator[Sentence]:
             kind = part.strip("{}")
             filled = _entity(kind, draw).split() if kind in _KNOWN else [part]
             words += filled
-            tags += [f"{'I' if index else 'B'}-{kind}" if kind in _KNOWN else "O" for index in range(len(filled))]
+            tags += [f"{'I' if place else 'B'}-{kind}" if kind in _KNOWN else "O" for place in range(len(filled))]
         yield Sentence(tuple(words), tuple(tags), tuple(words), number, number)
 
 

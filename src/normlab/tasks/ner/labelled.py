@@ -34,9 +34,9 @@ def labelled(config: NerConfig, card: Mapping[str, Any], split: str, *, whole: b
         sentences, notes = read_tagged(path, config, known_tags=set(card.get("file_classes", card["classes"])))
         name = path.name
     fingerprint = content_fingerprint({split: sentences})
-    model_scheme = card["scheme"]
-    if model_scheme != card.get("file_scheme", model_scheme):
-        sentences = [replace(s, tags=tuple(convert(s.tags or (), model_scheme))) for s in sentences]
+    own = card["scheme"]
+    if own != card.get("file_scheme", own):
+        sentences = [replace(s, tags=tuple(convert(s.tags or (), own))) for s in sentences]
     lexicon = Lexicon(card, lowercase=config.lowercase)
     return NerData(
         card={**card, "data": name, "notes": [*notes, *_unknown_words(sentences, lexicon)]},

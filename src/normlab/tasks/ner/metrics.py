@@ -14,9 +14,9 @@ import numpy as np
 from normlab.data.tagging.scheme import OUTSIDE
 
 
-def tag_confusion(gold: np.ndarray, predicted: np.ndarray, num_tags: int) -> np.ndarray:
-    """Count (gold, predicted) pairs of words: (K, K), row = gold tag."""
-    return np.bincount(gold * num_tags + predicted, minlength=num_tags**2).reshape(num_tags, num_tags)
+def tag_confusion(gold: np.ndarray, found: np.ndarray, num_tags: int) -> np.ndarray:
+    """Count (gold, found) pairs of words: (K, K), row = gold tag."""
+    return np.bincount(gold * num_tags + found, minlength=num_tags**2).reshape(num_tags, num_tags)
 
 
 def token_metrics(confusion: np.ndarray, tags: Sequence[str]) -> dict[str, float]:
@@ -27,22 +27,22 @@ def token_metrics(confusion: np.ndarray, tags: Sequence[str]) -> dict[str, float
     outside that is tagged as part of an entity counts against precision.
     """
     inside = np.array([tag != OUTSIDE for tag in tags])
-    hits, gold, predicted = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
-    occurs = inside & (gold + predicted > 0)
-    f1 = 2 * hits[occurs] / (gold + predicted)[occurs]
+    hits, gold, found = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
+    occurs = inside & (gold + found > 0)
+    f1 = 2 * hits[occurs] / (gold + found)[occurs]
     return {
         "accuracy": float(hits[inside].sum() / max(1, gold[inside].sum())),
         "token_accuracy": float(hits.sum() / max(1, gold.sum())),
-        "micro_f1": float(2 * hits[inside].sum() / max(1, (gold + predicted)[inside].sum())),
+        "micro_f1": float(2 * hits[inside].sum() / max(1, (gold + found)[inside].sum())),
         "macro_f1": float(f1.mean()) if len(f1) else 0.0,
     }
 
 
 def reliability(confidence: np.ndarray, correct: np.ndarray, bins: int = 10) -> list[dict[str, Any]]:
     """Return, for each of equally wide bins of confidence that holds any word: mean confidence, accuracy, count."""
-    bin_of = np.minimum((confidence * bins).astype(np.int64), bins - 1)
-    counts = np.bincount(bin_of, minlength=bins)
-    sums = (np.bincount(bin_of, weights=column, minlength=bins) for column in (confidence, correct.astype(np.float64)))
+    place = np.minimum((confidence * bins).astype(np.int64), bins - 1)
+    counts = np.bincount(place, minlength=bins)
+    sums = (np.bincount(place, weights=column, minlength=bins) for column in (confidence, correct.astype(np.float64)))
     rows = zip(*sums, counts, strict=True)
     return [
         {"confidence": float(sure / count), "accuracy": float(right / count), "count": int(count)}

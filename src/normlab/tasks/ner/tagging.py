@@ -55,14 +55,14 @@ def _tag(
 ) -> list[Tagged]:
     encoded = lexicon.encode(sentences)
     respell = lexicon.respell
-    results: list[Tagged | None] = [None] * len(encoded)
+    found: list[Tagged | None] = [None] * len(encoded)
     for rows, _, batch in evaluation_batches(encoded, config, placement):
         with placement.autocast():
             emissions = model(batch).float()
         mask = batch.mask
         best = model.decode(emissions, mask)
         sure = model.probabilities(emissions, mask)
-        chosen = sure.gather(2, best.unsqueeze(-1)).squeeze(-1)
+        own = sure.gather(2, best.unsqueeze(-1)).squeeze(-1)
         names = [
             [lexicon.tags[tag] for tag in tags[:length]]
             for tags, length in zip(best.tolist(), batch.lengths.tolist(), strict=True)
@@ -70,10 +70,10 @@ def _tag(
         entities = [spans(tags) for tags in names]
         flat = _gathered(entities, names, lexicon.tags, best.device)
         shares = _span_probabilities(model, emissions, mask, sure, entities, flat)
-        for row, tags, values, items in zip(rows, names, chosen.tolist(), entities, strict=True):
+        for row, tags, values, items in zip(rows, names, own.tolist(), entities, strict=True):
             scored = [(span, next(shares)) for span in items]
-            results[row] = Tagged(respell(tags), values[: len(tags)], scored)
-    return [tagged for tagged in results if tagged is not None]
+            found[row] = Tagged(respell(tags), values[: len(tags)], scored)
+    return [tagged for tagged in found if tagged is not None]
 
 
 class _Spans(NamedTuple):
@@ -86,7 +86,7 @@ class _Spans(NamedTuple):
 
 
 def _span_probabilities(
-    model: Tagger, emissions: Tensor, mask: Tensor, sure: Tensor, entities: list[list[Span]], spans: _Spans
+    model: Tagger, emissions: Tensor, mask: Tensor, sure: Tensor, entities: list[list[Span]], found: _Spans
 ) -> Iterator[float]:
     """Return p(exactly this entity) of all entities, sentence after sentence.
 
@@ -96,16 +96,15 @@ def _span_probabilities(
     if not any(entities):
         return iter(())
     if model.crf is not None:
-        return iter(model.crf.span_probabilities(emissions, mask, *spans).tolist())
-    inside = spans.tags >= 0
-    ends = spans.starts + inside.sum(1)
+        return iter(model.crf.span_probabilities(emissions, mask, *found).tolist())
+    inside = found.tags >= 0
+    ends = found.starts + inside.sum(1)
     last_place = sure.shape[1] - 1
-    places = (spans.starts[:, None] + torch.arange(inside.shape[1], device=sure.device)).clamp(max=last_place)
-    tags = spans.tags.clamp(min=0).unsqueeze(-1)
-    tag_probabilities = sure[spans.sentences[:, None], places].gather(2, tags).squeeze(-1)
-    after = sure[spans.sentences, ends.clamp(max=last_place)].gather(1, spans.then_not.clamp(min=0)[:, None]).squeeze(1)
-    may_go_on = (spans.then_not >= 0) & (ends < mask.sum(1)[spans.sentences])
-    shares = tag_probabilities.masked_fill(~inside, 1.0).prod(1) * (1 - after.masked_fill(~may_go_on, 0.0))
+    places = (found.starts[:, None] + torch.arange(inside.shape[1], device=sure.device)).clamp(max=last_place)
+    own = sure[found.sentences[:, None], places].gather(2, found.tags.clamp(min=0).unsqueeze(-1)).squeeze(-1)
+    after = sure[found.sentences, ends.clamp(max=last_place)].gather(1, found.then_not.clamp(min=0)[:, None]).squeeze(1)
+    may_go_on = (found.then_not >= 0) & (ends < mask.sum(1)[found.sentences])
+    shares = own.masked_fill(~inside, 1.0).prod(1) * (1 - after.masked_fill(~may_go_on, 0.0))
     return iter(shares.tolist())
 
 

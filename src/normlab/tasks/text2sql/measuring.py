@@ -1,7 +1,7 @@
-"""What a split measures: loss and some exact match after every epoch, in the end everything the evaluator knows.
+"""What is measured on a split: loss and exact match on some rows after every epoch, all scores at the end.
 
-In the end the test rows are decoded with the run's beam, scored officially and soundly, split by level, database,
-component and view, and set beside the nearest-question baseline.
+At the end the test rows are decoded with the run's beam. They are scored by exact match and both kinds of execution
+accuracy, by level, database, component and view, and compared with the nearest-question baseline.
 """
 
 from __future__ import annotations

@@ -19,10 +19,10 @@ def gate_histograms(model: nn.Module) -> dict[str, dict[str, Any]]:
         "gate_at_0": how many stand at 0, "gate_at_1": how many stand at 1} for each; empty for other schemes.
     Source: Nam & Kim 2018, who look at such histograms after training.
     """
-    histograms = {}
+    found = {}
     for name, module in model.named_modules():
         if isinstance(module, BatchInstanceNorm):
             bins = torch.histc(module.gate.detach().float().clamp(0, 1), bins=GATE_BINS, min=0, max=1)
             at_0, at_1 = module.gates_at_bounds()
-            histograms[name] = {"gate": [int(n) for n in bins.tolist()], "gate_at_0": at_0, "gate_at_1": at_1}
-    return histograms
+            found[name] = {"gate": [int(n) for n in bins.tolist()], "gate_at_0": at_0, "gate_at_1": at_1}
+    return found

@@ -63,14 +63,14 @@ class LayerWatch:
         A layer goes by its convolution's qualified name; "dead" is the share of its channels whose output was zero
         at every position of every image.
         """
-        layers: dict[str, dict[str, Any]] = {}
+        found: dict[str, dict[str, Any]] = {}
         for layer, sketch in self.sketches.items():
             values = sketch.percentiles(self.levels)
-            layers[layer] = {f"p{level:02d}": value for level, value in zip(self.levels, values, strict=True)}
-            layers[layer]["dead"] = sketch.dead_share
+            found[layer] = {f"p{level:02d}": value for level, value in zip(self.levels, values, strict=True)}
+            found[layer]["dead"] = sketch.dead_share
         for norm, gates in gate_histograms(self.model).items():
-            layers[norm.replace("norm", "conv")] |= gates
-        return layers
+            found[norm.replace("norm", "conv")] |= gates
+        return found
 
 
 def convolutions(model: ResNet) -> Iterator[tuple[str, nn.Conv2d]]:

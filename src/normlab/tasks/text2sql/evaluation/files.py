@@ -18,7 +18,7 @@ from normlab.data.sql.spider import find_database
 from normlab.data.sql.sqlite import QueryError, QueryResult, QueryTimeout, run_query
 from normlab.data.text.csv_rows import decoded_lines
 from normlab.errors import UserError, did_you_mean
-from normlab.tasks.text2sql.evaluation.execution import is_ordered, official_match, sound_match
+from normlab.tasks.text2sql.evaluation.execution import is_ordered, official_match, order_insensitive_match
 from normlab.tasks.text2sql.evaluation.match import Hardness, PartialScore, compare, query_hardness
 from normlab.tasks.text2sql.evaluation.normal import ForeignKeys, foreign_key_classes, normalise
 from normlab.tasks.text2sql.evaluation.parser import Names, parse
@@ -104,7 +104,7 @@ class Evaluator:
         return row
 
     def _match(self, row: RowScore, gold: Query, names: Names, keys: ForeignKeys, database: Path | None) -> None:
-        """Fill in the verdicts of a row whose gold query is sound."""
+        """Fill in the verdicts of a row whose gold query can be scored."""
         try:
             guess = parse(row.predicted, names)
             row.parsed = True
@@ -152,7 +152,7 @@ class Evaluator:
             row.aborted = f"gold does not run: {wanted}"
         else:
             row.empty = not wanted.rows and not answer.rows
-            row.executed_sound = sound_match(wanted.rows, answer.rows, ordered=is_ordered(gold))
+            row.executed_sound = order_insensitive_match(wanted.rows, answer.rows, ordered=is_ordered(gold))
             try:
                 row.executed = official_match(wanted.rows, answer.rows, gold, guess)
             except OfficialAbortError as error:

@@ -4,8 +4,8 @@ A schema's items are its tables, then its columns. What a pointer may name is nu
 on their own: `len(WORDS)` keywords, S places for items, V for values. A question's nodes are its items, its value
 candidates and its words without gaps, padded once, because what all nodes cost together is most of the work.
 
-Letters: B questions, Q words, S items, V value candidates, P = S + V pointers, N nodes, T actions, U names, L words of
-a name.
+Dimensions: B questions, Q words, S items, V value candidates, P = S + V pointers, N nodes, T actions, U names,
+L words of a name.
 """
 
 from __future__ import annotations

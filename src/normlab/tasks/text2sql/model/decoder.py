@@ -7,7 +7,7 @@ score(keyword w) = e_w . o_t + b_w,  score(item m) = P m . o_t / sqrt(D)
 and p(a_t) is the softmax of the scores over what the grammar allows there. What was chosen comes back as an input:
 a keyword by its own vector, a pointer by its node's.
 
-Letters: B questions (R rows in a beam search), T actions, P = S + V pointers, W keywords, D size.
+Dimensions: B questions (R rows in a beam search), T actions, P = S + V pointers, W keywords, D size.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ new run draws its weights, never when a trained one is rebuilt: those stand in i
 run over each example once, alone and without dropout, so that their states depend on nothing but the text, and are kept
 as float16: the nodes' of a frozen encoder, the pieces' below the layers that are tuned.
 
-Letters: B examples, L pieces, N nodes, D the encoder's hidden size.
+Dimensions: B examples, L pieces, N nodes, D the encoder's hidden size.
 """
 
 from __future__ import annotations
