@@ -1,6 +1,6 @@
 """Readers and caches of data. Nothing here knows a task or the engine.
 
-`image/`, `tagging/`, `sql/` and `text/` each hold one kind of data. Beside them stand what all kinds share: `split.py`
-(training and validation), `batching.py` (order of batches), `streams.py` (random numbers per purpose), and the checks of
-`normlab data check` (`check.py`, `check_text.py`).
+`image/`, `tagging/`, `sql/` and `text/` each hold one kind of data. What all kinds share stands beside them: `split.py`
+(training and validation), `batching.py` (order of an epoch), `streams.py` (random numbers per purpose), `check.py` and
+`check_text.py` (`normlab data check`).
 """
