@@ -1,4 +1,4 @@
-"""A baseline in a process of its own: as its user would run it, with nothing of normlab's settings about it."""
+"""A baseline in a process of its own, without normlab's settings, as its user would run it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Training a ResNet-14: what a scheme costs, which memory layout suits it, and the whole beside a course program.
+"""Training a ResNet-14: cost of each scheme, memory layouts, and training compared with a course program.
 
-The images are made up (CIFAR's shape): their content changes no time. Steps hold everything from pixels to the moved
-weights.
+The images are made up (CIFAR's shape): their content does not affect the time. A step includes everything from pixels
+to updated weights.
 """
 
 from __future__ import annotations

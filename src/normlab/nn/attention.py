@@ -3,7 +3,7 @@
 Each has two parts: `prepare` works on the memory once per sentence, `forward` once per step. What `prepare` returns is
 tensors with one row per sentence along axis 0, so that a beam search can repeat and reorder them.
 
-Dimensions: B rows, N places of the memory, D its size, H the query's size.
+Dimensions: B rows, N positions of the memory, D its size, H the query's size.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Memory(NamedTuple):
 
 
 class Attention(nn.Module):
-    """The interface. A sentence with nothing to look at gets a context of 0.
+    """The interface. A sentence with an empty memory gets a context of 0.
 
     Shape: memory (B, N, D), mask (B, N); query (B, H) -> context (B, D).
     """
@@ -39,7 +39,7 @@ class Attention(nn.Module):
         return self._sum(self.scores(query, memory), memory)
 
     def scores(self, query: Tensor, memory: Memory) -> Tensor:
-        """Return how well each place fits, (B, N)."""
+        """Return the score of each position, (B, N)."""
         raise NotImplementedError
 
     def _sum(self, scores: Tensor, memory: Memory) -> Tensor:

@@ -1,4 +1,4 @@
-"""BERT-like encoders and their tokenizers, from the hub or a folder: the one place that knows transformers.
+"""BERT-like encoders and their tokenizers, from the hub or a folder: the only module that imports transformers.
 
 What a trained model needs to be rebuilt without either is its card: the encoder's configuration and its tokenizer,
 plain JSON. Weights are read as safetensors only, and no code that comes with a model is ever run.
@@ -146,7 +146,7 @@ def _from(source: str, load: Any, **options: Any) -> Any:
 
 
 def _weight_files(source: str) -> list[Path]:
-    """The files with the weights, in order: one, or the parts that an index lists; none if they are not to be had."""
+    """The files with the weights, in order: one, or the parts that an index lists; none if there are none."""
     cached_file = _transformers().utils.cached_file
     try:
         return [Path(_from(source, cached_file, filename="model.safetensors"))]

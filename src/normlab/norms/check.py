@@ -1,7 +1,7 @@
 """The contract of a normalization scheme, as a function that authors of new ones can call in their tests.
 
 `check_norm` builds the scheme and measures what it declares. It draws its inputs from a fixed seed, leaves
-the global random state alone, runs on the CPU, and names the broken clause in an AssertionError.
+the global random state alone, runs on the CPU, and raises an AssertionError that names the violated requirement.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _FORMATS = {"NCHW": torch.contiguous_format, "channels_last": torch.channels_las
 
 
 def check_norm(norm: str | Callable[..., Norm], num_channels: int = 16, **options: Any) -> None:
-    """Raise AssertionError, saying what is wrong, unless the scheme keeps the contract.
+    """Raise an AssertionError that says what is wrong if the scheme violates the contract.
 
     Checked: shape, type and memory format kept, statistics in float32 at least; mean 0 and variance 1 over
         exactly `pools_over`; no dependence on batch mates unless declared, and never in evaluation; training
@@ -277,7 +277,7 @@ def _input(layer: Norm) -> Tensor:
 
 
 def _moved(layer: Norm) -> Norm:
-    """Take the parameters away from their start, where much cancels."""
+    """Change the parameters from their initial values, with which errors may cancel."""
     for parameter in layer.parameters():
         nn.init.uniform_(parameter, 0.2, 0.8)
     return layer

@@ -1,4 +1,4 @@
-"""Population statistics for batch norms, measured instead of averaged along the way.
+"""Population statistics for batch norms, measured after training instead of averaged during it.
 
 Running averages lag behind the weights, and at small batches each of them is noisy. Measuring mean and variance anew
 under the final weights ("precise BN", Wu & Johnson 2021, sec. 3) tells bad statistics and bad weights apart.

@@ -1,8 +1,7 @@
-"""Exchange the norm layers of any torch model for another scheme, and touch nothing else.
+"""Replace the norm layers of any torch model by another scheme; nothing else changes.
 
-Which layers those are, and which stay with what reason, is decided in `norms.known_layers`; here the new layers are
-built in the old ones' state and put in their places. All are built before the first is placed: a mistake leaves the
-model as it was.
+`norms.known_layers` decides which layers are replaced, and why others are not. Here the new layers are built with the
+old ones' state and inserted. All are built before the first is inserted, so an error leaves the model unchanged.
 """
 
 from __future__ import annotations
@@ -101,14 +100,14 @@ def swap_norms(
 
 @dataclass
 class _Found:
-    """A norm-like layer at all its places, as a layer that can be replaced or the reason why it cannot."""
+    """A norm-like layer with all its paths: as a layer that can be replaced, or the reason why it cannot."""
 
     paths: list[str]
     layer: NormLayer | str
 
 
 def _find(model: nn.Module) -> Iterator[_Found]:
-    """Yield the norm-like layers in the order of `model.named_modules()`; what is inside of one is its own affair."""
+    """Yield the norm-like layers in the order of `model.named_modules()`; layers inside of one are not looked at."""
     by_module: dict[int, _Found | None] = {}
 
     def visit(module: nn.Module, path: str, above: tuple[int, ...]) -> None:
@@ -153,7 +152,7 @@ def _matching(patterns: Patterns, keyword: str, paths: list[str]) -> set[str]:
 
 
 def _place(model: nn.Module, new: dict[int, Successor], report: SwapReport, example: Any) -> None:
-    """Put the new layers where the old ones are; undo it if the model then fails on the example."""
+    """Insert the new layers; undo it if the model then fails on the example."""
     if id(model) in new:
         report.model = new[id(model)].module
     undo = []

@@ -205,7 +205,7 @@ def _reason(error: Exception) -> str:
 
 
 def _read_members(path: Path, wanted: set[str]) -> dict[str, bytes]:
-    """Read an archive in one pass, since going back in a .gz means starting anew."""
+    """Read an archive in one pass, since a .gz can only be read forwards."""
     contents: dict[str, bytes] = {}
     try:
         with tarfile.open(path) as archive:

@@ -1,7 +1,7 @@
 """The course's CSV of images: no header, one image a row, channel by channel, integers from 0 to 255.
 
 A row of a 32x32 colour image has 3,072 numbers: its red rows, its green ones, its blue ones. Read line by
-    line.
+line.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Recognising what a path holds.
+"""Recognising the form of the images at a path.
 
 Each reader has a function that looks at a path and gives an `ImageSource` or None; they are asked in turn.
-Opening a form nobody knew before is one reader and one line here.
+A new form needs one reader and one line here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a run found of its data and what it left out, one line each: told before training and kept in the card."""
+"""What a run read of its data and what it left out, one line each: shown before training and kept in the card."""
 
 from __future__ import annotations
 

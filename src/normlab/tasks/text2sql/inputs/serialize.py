@@ -3,8 +3,8 @@
     [CLS] words [SEP] * [SEP] table : column , column ( cell ) [SEP] table : ... [SEP]
 
 Too long a sequence loses, in this order and only as far as needed: the cells; columns, keys last, and then tables
-that no word names; other columns, the best named last; other tables; the end of the question. What has lost all its
-pieces is listed, never silently pooled over something else.
+that no word names; other columns, the best named last; other tables; the end of the question. Nodes without
+any piece are listed in `dropped`.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ class _Writer:
         return shown
 
     def _shorten(self, limit: int) -> None:
-        """Drop parts, least needed first, until the sequence fits."""
+        """Drop the least needed parts until the sequence fits."""
         over = self._length() - limit
         for cost, drop in self._savings():
             if over <= 0:

@@ -223,7 +223,7 @@ def _patterns(
 
 
 def _distinct(values: Iterable[ValueCandidate]) -> Iterator[ValueCandidate]:
-    """Drop what an earlier candidate already says but for case; two cells that differ in case both stay."""
+    """Drop candidates that equal an earlier one except for case; two cells that differ in case both stay."""
     exact: set[str] = set()
     loose: set[str] = set()
     for value in values:

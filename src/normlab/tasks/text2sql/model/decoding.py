@@ -1,4 +1,4 @@
-"""From a trained model to SQL: beam search over the grammar's actions, and a look at which hypotheses run.
+"""From a trained model to SQL: beam search over the grammar's actions, and which hypotheses run.
 
 The step keeps one small state per hypothesis and reads what belongs to the question through its row, so that a search
 copies no memories. Scores are log-probabilities under the grammar's mask, renormalised as in training.
@@ -49,7 +49,7 @@ def decode(
     beam_size: int,
     run: bool = False,
 ) -> Iterator[tuple[int, list[Answer]]]:
-    """Yield (place, answers best first) for each item, in the order of the batches.
+    """Yield (index, answers best first) for each item, in the order of the batches.
 
     Args:
         run: put the first answer that runs on the item's database in front.

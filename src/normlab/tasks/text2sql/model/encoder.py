@@ -2,9 +2,9 @@
 
 The question runs through a BiLSTM over word vectors and what the words are linked to; a table's or a column's name
 through a small one of its own, with its type, key, table and links added; a value candidate is the mean of its
-words, with its kind and its column added. Relation-aware layers then let all of them look at one another.
+words, with its kind and its column added. Relation-aware layers follow, with attention among all nodes.
 
-Letters as in `encoding`: B questions, Q words, S items, V values, N nodes, U names, D size.
+Dimensions as in `encoding`: B questions, Q words, S items, V values, N nodes, U names, D size.
 """
 
 from __future__ import annotations

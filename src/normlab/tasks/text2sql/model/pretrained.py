@@ -1,7 +1,7 @@
 """A pretrained encoder over question and schema: frozen, or with all or the top of its layers tuned.
 
 Word pieces go in, one state for every node comes out, the mean over its pieces. Pretrained weights are read when a
-new run draws its weights, never when a trained one is rebuilt: those stand in its checkpoint. Layers that are not tuned
+new run draws its weights, not when a trained one is rebuilt from its checkpoint. Layers that are not tuned
 run over each example once, alone and without dropout, so that their states depend on nothing but the text, and are kept
 as float16: the nodes' of a frozen encoder, the pieces' below the layers that are tuned.
 
@@ -179,7 +179,7 @@ class PretrainedEncoder(nn.Module):
 
 
 class _Handed(nn.Module):
-    """Stands where the fixed layers were and hands over what they had made."""
+    """Replaces the fixed layers and returns their remembered states."""
 
     def __init__(self, states: Tensor) -> None:
         super().__init__()

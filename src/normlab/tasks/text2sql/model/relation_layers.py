@@ -1,4 +1,4 @@
-"""Self-attention that knows how two nodes are related (Shaw, Uszkoreit & Vaswani 2018; RAT-SQL, Wang et al. 2020).
+"""Self-attention with relations between nodes (Shaw, Uszkoreit & Vaswani 2018; RAT-SQL, Wang et al. 2020).
 
 e_ij = q_i . (k_j + r^K_ij) / sqrt(d),   z_i = sum_j softmax(e)_ij (v_j + r^V_ij)
 
