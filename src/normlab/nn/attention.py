@@ -3,7 +3,7 @@
 Each has two parts: `prepare` works on the memory once per sentence, `forward` once per step. What `prepare` returns is
 tensors with one row per sentence along axis 0, so that a beam search can repeat and reorder them.
 
-Dimensions: B rows, N positions of the memory, D its size, H the query's size.
+Dimensions: B rows, N places of the memory, D its size, H the query's size.
 """
 
 from __future__ import annotations
