@@ -68,6 +68,33 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
         assert (page.parent / link).exists(), link
 
 
+def walks() -> dict[str, list[str]]:
+    """Return question -> files of the walks in architecture.md."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    section = text.partition("### Walks")[2].partition("\n## ")[0]
+    parts = re.split(r"^\*\*(.+?)\*\*$", section, flags=re.MULTILINE)[1:]
+    return {
+        question: re.findall(r"^\d\. `([^`]+)`: ", steps, re.MULTILINE)
+        for question, steps in zip(parts[::2], parts[1::2], strict=True)
+    }
+
+
+def test_each_walk_through_the_code_names_at_most_six_files_that_exist() -> None:
+    assert len(walks()) == 4
+    for question, files in walks().items():
+        assert 3 <= len(files) <= 6, question
+        for file in files:
+            assert (ROOT / "src" / "normlab" / file).is_file(), f"{question}: {file}"
+
+
+def test_each_place_in_the_glossary_exists() -> None:
+    rows = re.findall(r"^\| .* \| (.+) \|$", (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8"), re.MULTILINE)
+    places = [place for row in rows for place in re.findall(r"`([^`]+)`", row)]
+    assert len(places) > 40
+    for place in places:
+        assert list((ROOT / "src" / "normlab").glob(place)), place
+
+
 @pytest.mark.parametrize("lesson", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.stem)
 def test_a_lesson_runs(lesson: Path) -> None:
     done = subprocess.run([sys.executable, lesson], capture_output=True, text=True, check=False)

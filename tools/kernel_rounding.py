@@ -53,7 +53,7 @@ def gradients(folder: Path, steps: int) -> None:
     print("| network | without kernels: median, largest | with kernels: median, largest | with against without |")
     print("|---|---:|---:|---:|")
     for name, (task, settings) in NETWORKS.items():
-        found: dict[str, list[Tensors]] = {}
+        gradients: dict[str, list[Tensors]] = {}
         for side, kernels, dtype in (("off", "off", "float32"), ("exact", "off", "float64"), ("on", "on", "float32")):
             out = folder / f"{name}-{side}"
             words = ["-m", "normlab.bench.rounding", task, str(out), "--settings", json.dumps(settings)]
@@ -61,9 +61,11 @@ def gradients(folder: Path, steps: int) -> None:
             if side != "off":
                 words += ["--given", str(folder / f"{name}-off")]
             _python(words, kernels)
-            found[side] = [gradient for _, gradient in load_steps(out)]
+            gradients[side] = [gradient for _, gradient in load_steps(out)]
         cells = [
-            _median_and_largest([relative_difference(a, b) for a, b in zip(found[one], found[other], strict=True)])
+            _median_and_largest(
+                [relative_difference(a, b) for a, b in zip(gradients[one], gradients[other], strict=True)]
+            )
             for one, other in (("off", "exact"), ("on", "exact"), ("on", "off"))
         ]
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
@@ -72,16 +74,16 @@ def gradients(folder: Path, steps: int) -> None:
 def scores(seeds: int) -> None:
     """Print final scores over seeds, and the paired differences that kernels and, alone, another thread count make."""
     sides = {"with": ("on", 1), "without": ("off", 1), "two threads": ("off", 2)}
-    found = {
+    accuracies = {
         name: json.loads(_python(["-c", SCORES, str(seeds), str(threads), json.dumps(RUNS)], kernels))
         for name, (kernels, threads) in sides.items()
     }
     print("| run | with kernels | without | without, 2 threads | with - without | 2 threads - 1 thread |")
     print("|---|---:|---:|---:|---:|---:|")
     for run in RUNS:
-        columns = [f"{_percent(found[side][run])}" for side in sides]
+        columns = [f"{_percent(accuracies[side][run])}" for side in sides]
         pairs = (("with", "without"), ("two threads", "without"))
-        columns += [_difference(found[one][run], found[other][run]) for one, other in pairs]
+        columns += [_difference(accuracies[one][run], accuracies[other][run]) for one, other in pairs]
         print(f"| {run} | {' | '.join(columns)} |", flush=True)
 
 
@@ -103,11 +105,11 @@ def _percent(values: list[float]) -> str:
 
 
 def _difference(a: list[float], b: list[float]) -> str:
-    found = compare_paired(a, b)
+    paired = compare_paired(a, b)
     mean, low, high = (
-        100 * (value or 0.0) for value in (found.difference.mean, found.difference.low, found.difference.high)
+        100 * (value or 0.0) for value in (paired.difference.mean, paired.difference.low, paired.difference.high)
     )
-    return f"{mean:+.2f} ({low:+.2f} to {high:+.2f}), p {found.p_value:.2f}"
+    return f"{mean:+.2f} ({low:+.2f} to {high:+.2f}), p {paired.p_value:.2f}"
 
 
 def main() -> None:

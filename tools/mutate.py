@@ -94,12 +94,12 @@ class Mutant:
 
 def mutants_of(source: bytes, path: str) -> list[Mutant]:
     """Return every mutant of a file that is still valid Python, in the order of their places."""
-    found = []
+    mutants = []
     for mutant in _Finder(source, path).mutants():
         with suppress(SyntaxError, ValueError):
             ast.parse(mutant.applied(source))
-            found.append(mutant)
-    return sorted(set(found), key=lambda mutant: (mutant.start, mutant.stop, mutant.text))
+            mutants.append(mutant)
+    return sorted(set(mutants), key=lambda mutant: (mutant.start, mutant.stop, mutant.text))
 
 
 class _Finder:

@@ -87,9 +87,9 @@ def evidence(name: str) -> list[str]:
     for path in sorted((DOCS / "results").glob("*.json")):
         study = json.loads(path.read_text(encoding="utf-8"))
         for row in study["rows"]:
-            found, lost = row["metrics"].get("test/accuracy"), row.get("diverged", 0)
-            if row["values"].get("norm") == name and (found or lost):
-                measured = _measured(found, lost)
+            accuracy, lost = row["metrics"].get("test/accuracy"), row.get("diverged", 0)
+            if row["values"].get("norm") == name and (accuracy or lost):
+                measured = _measured(accuracy, lost)
                 lines.append(f"| [{study['title']}](../results/{path.stem}.md) | {row['label']} | {measured} |")
     if not lines:
         return []
@@ -103,16 +103,16 @@ def evidence(name: str) -> list[str]:
     ]
 
 
-def _measured(found: dict[str, Any] | None, diverged: int) -> str:
+def _measured(accuracy: dict[str, Any] | None, diverged: int) -> str:
     """Return mean, interval (cut to what a share can be) and number of runs, and how many diverged beside them."""
     lost = f"{diverged} diverged" if diverged else ""
-    if found is None:
+    if accuracy is None:
         return lost
-    runs = ", ".join(part for part in (f"n = {found['n']}", lost) if part)
-    if found["low"] is None:
-        return f"{100 * found['mean']:.2f} % ({runs})"
-    low, high = max(found["low"], 0.0), min(found["high"], 1.0)
-    return f"{100 * found['mean']:.2f} % [{100 * low:.2f}, {100 * high:.2f}] ({runs})"
+    runs = ", ".join(part for part in (f"n = {accuracy['n']}", lost) if part)
+    if accuracy["low"] is None:
+        return f"{100 * accuracy['mean']:.2f} % ({runs})"
+    low, high = max(accuracy["low"], 0.0), min(accuracy["high"], 1.0)
+    return f"{100 * accuracy['mean']:.2f} % [{100 * low:.2f}, {100 * high:.2f}] ({runs})"
 
 
 def _yes(value: bool) -> str:

@@ -78,8 +78,8 @@ _KNOWN: dict[str, Metric] = {
         Metric("tokens_per_second", "words per second", "higher", "per_second"),
         # text2sql
         Metric("exact_match", "exact match"),
-        Metric("execution", "execution, official"),
-        Metric("execution_sound", "execution, sound"),
+        Metric("execution", "official execution accuracy", short="official execution"),
+        Metric("execution_sound", "order-insensitive execution accuracy", short="order-insensitive execution"),
         Metric("valid", "share that the official parser accepts", short="parses officially"),
         Metric("questions_per_second", "questions per second", "higher", "per_second"),
     )

@@ -1,4 +1,4 @@
-"""The shared arithmetic against torch's own layers, against its plain twin, and the identities between
+"""The shared arithmetic against torch's own layers, against its plain reference, and the identities between
 schemes."""
 
 from __future__ import annotations
@@ -147,9 +147,9 @@ def test_layer_norm_over_channels_is_torchs_on_the_last_axis(shape: tuple[int, .
 @given(shape=shapes, name=st.sampled_from(["batch", "instance", "layer", "group"]), training=st.booleans())
 def test_scheme_equals_torchs_layer_at_any_shape(shape: tuple[int, ...], name: str, training: bool) -> None:
     layer = NORMS.create(name, shape[1]).train(training)
-    twin = layer.torch_equivalent()
+    equivalent = layer.torch_equivalent()
     if shape[0] * shape[2] * shape[3] > 1:
-        assert_same_function(layer, twin, torch.randn(shape))
+        assert_same_function(layer, equivalent, torch.randn(shape))
 
 
 @pytest.mark.parametrize("name", NORMS.names())

@@ -143,8 +143,8 @@ def test_gate_asks_for_ten_times_the_rate_and_no_decay() -> None:
 def test_norm_can_be_copied_pickled_moved_and_reset(name: str) -> None:
     layer = NORMS.create(name, 16)
     x = torch.randn(2, 16, 3, 3)
-    for twin in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
-        torch.testing.assert_close(twin(x), layer(x))
+    for copied in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        torch.testing.assert_close(copied(x), layer(x))
     assert NORMS.create(name, 16).bfloat16()(x.bfloat16()).dtype == torch.bfloat16
     for parameter in layer.parameters():
         nn.init.constant_(parameter, 0.5)

@@ -195,8 +195,8 @@ def stem_with(name: str) -> nn.Sequential:
 def test_norm_and_activation_can_be_copied_pickled_compiled_and_fused(name: str) -> None:
     net = stem_with(name)
     x = torch.randn(MAPS)
-    for twin in (copy.deepcopy(net), pickle.loads(pickle.dumps(net)), torch.compile(net, backend="aot_eager")):
-        torch.testing.assert_close(twin(x), net(x))
+    for copied in (copy.deepcopy(net), pickle.loads(pickle.dumps(net)), torch.compile(net, backend="aot_eager")):
+        torch.testing.assert_close(copied(x), net(x))
     y = torch.randn(2, 8, 3, 3)
     torch.testing.assert_close(net[1].fused(y, residual=y, relu=True), torch.relu(net[1](y) + y))
 

@@ -161,8 +161,8 @@ def test_the_baseline_stands_below_the_models_in_both_kinds_of_execution(view: S
     table = sql_results.scores_table(view, "test")
     assert [column.title for column in table.columns][2:6] == [
         "Exact match %",
-        "Execution, official %",
-        "Execution, sound %",
+        "Official execution %",
+        "Order-insensitive execution %",
         "Parses officially %",
     ]
     assert texts(table)[-1][0] == "Nearest question, copied"

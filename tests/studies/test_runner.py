@@ -215,7 +215,7 @@ def test_an_unknown_study_offers_the_nearest() -> None:
         ("epochs: 1", "epochs: 0", "epochs"),
     ],
 )
-def test_a_mistake_in_a_study_file_names_file_and_mend(old: str, new: str, message: str, tmp_path: Path) -> None:
+def test_a_mistake_in_a_study_file_names_file_and_fix(old: str, new: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(TINY.replace(old, new))
     with pytest.raises(UserError, match=r"mine.yaml|unknown") as caught:

@@ -1,7 +1,7 @@
-"""Benchmarks: each part beside what one would take instead, and beside what the machine could do at most.
+"""Benchmarks: the speed of each part, compared with the usual alternative and with the machine's limit.
 
-A benchmark is a function from `Settings` to rows. Baseline and own code run in turn in one process, so that whatever
-else the machine does meets both; a row holds the median of the rounds' ratios with its quartiles.
+A benchmark is a function from `Settings` to rows. Baseline and own code run in turn in one process, so that other
+load affects both; a row holds the median of the rounds' ratios with its quartiles.
 """
 
 from normlab.registry import Registry

@@ -1,4 +1,4 @@
-"""A baseline in a process of its own: as its user would run it, with nothing of normlab's settings about it."""
+"""A baseline in a process of its own, without normlab's settings, as its user would run it."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Apart:
     def timed(self, repeat: int) -> tuple[float, int]:
         """Return the seconds of so many calls, and the sum of what they returned (0 for None)."""
         self._line.send(repeat)
-        found: tuple[float, int] = self._line.recv()
-        return found
+        measured: tuple[float, int] = self._line.recv()
+        return measured
 
     def close(self) -> None:
         """End the process."""

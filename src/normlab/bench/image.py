@@ -1,7 +1,7 @@
-"""Training a ResNet-14: what a scheme costs, which memory layout suits it, and the whole beside a course program.
+"""Training a ResNet-14: cost of each scheme, memory layouts, and training compared with a course program.
 
-The images are made up (CIFAR's shape): their content changes no time. Steps hold everything from pixels to the moved
-weights.
+The images are made up (CIFAR's shape): their content does not affect the time. A step includes everything from pixels
+to updated weights.
 """
 
 from __future__ import annotations
@@ -80,40 +80,40 @@ def scheme_rows(batch: int, data: ImageData, settings: Settings, limits: Limits)
     none = own_training("none", batch, data, settings, steps)
     for norm in NORMS:
         if norm != "none":
-            own = own_training(norm, batch, data, settings, steps)
-            found = compare(none, own, settings)
+            ours = own_training(norm, batch, data, settings, steps)
+            comparison = compare(none, ours, settings)
             yield cost(
-                f"ResNet-14 step, {norm}, batch {batch}, {own.placement.precision}",
+                f"ResNet-14 step, {norm}, batch {batch}, {ours.placement.precision}",
                 "the step without normalization",
-                found,
+                comparison,
                 goal=None if norm == "torch_batch" else STEP_COST,
-                floor=_floor(own, batch, steps, limits),
+                floor=_floor(ours, batch, steps, limits),
             )
 
 
 def training_row(batch: int, data: ImageData, settings: Settings, limits: Limits) -> Row:
     """Training as a whole beside a course program, in images a second."""
     steps = 2 if batch >= 128 else 12
-    own = own_training("batch", batch, data, settings, steps)
+    ours = own_training("batch", batch, data, settings, steps)
     course = StudentTraining, data.images["train"], data.labels["train"], batch, steps
     with Apart(*course, threads=settings.threads, clock=settings.clock) as student:
-        found = compare(student, own, settings)
+        comparison = compare(student, ours, settings)
     return faster(
-        f"ResNet-14 training, batch norm, batch {batch}, {own.placement.precision}",
+        f"ResNet-14 training, batch norm, batch {batch}, {ours.placement.precision}",
         "a course program (DataLoader, transforms per image, float32)",
-        found,
+        comparison,
         goal=TRAINING,
-        floor=_floor(own, batch, steps, limits),
+        floor=_floor(ours, batch, steps, limits),
         details={
-            "normlab_images_per_s": steps * batch / found.own.median,
-            "baseline_images_per_s": steps * batch / found.baseline.median,
+            "normlab_images_per_s": steps * batch / comparison.own.median,
+            "baseline_images_per_s": steps * batch / comparison.baseline.median,
         },
     )
 
 
-def _floor(own: OwnTraining, batch: int, steps: int, limits: Limits) -> Floor:
-    flops, moved = convolution_work(own.model, torch.zeros(batch, 3, 32, 32))
-    dtype = own.placement.dtype
+def _floor(ours: OwnTraining, batch: int, steps: int, limits: Limits) -> Floor:
+    flops, moved = convolution_work(ours.model, torch.zeros(batch, 3, 32, 32))
+    dtype = ours.placement.dtype
     size = torch.empty(0, dtype=dtype).element_size()
     return limits.floor(moved=steps * moved * size, flops=steps * flops, dtype=dtype)
 
@@ -122,9 +122,9 @@ def watch_row(data: ImageData, settings: Settings) -> Row:
     """An evaluation that takes the percentiles of every layer beside one that takes none."""
     plain, watched = (evaluation(record, data, settings) for record in ("off", "all"))
     precision = choose_placement(ImageConfig(device="cpu", threads=settings.threads)).precision
-    found = compare(plain, watched, settings)
+    comparison = compare(plain, watched, settings)
     what = f"ResNet-14 evaluation with the percentiles of every layer, {_IMAGES:,} images, {precision}"
-    return cost(what, "the evaluation alone", found, goal=WATCH_COST)
+    return cost(what, "the evaluation alone", comparison, goal=WATCH_COST)
 
 
 def evaluation(record: str, data: ImageData, settings: Settings) -> Callable[[], object]:
@@ -147,8 +147,8 @@ def evaluation(record: str, data: ImageData, settings: Settings) -> Callable[[],
 def layout_rows(settings: Settings) -> Iterator[Row]:
     """The network's forward and backward pass channels-last, as normlab trains it, beside NCHW."""
     for norm in NORMS:
-        found = compare(_pass(norm, torch.contiguous_format), _pass(norm, torch.channels_last), settings)
-        yield faster(f"ResNet-14 channels-last, {norm}, batch 128, bfloat16", "the same in NCHW", found)
+        comparison = compare(_pass(norm, torch.contiguous_format), _pass(norm, torch.channels_last), settings)
+        yield faster(f"ResNet-14 channels-last, {norm}, batch 128, bfloat16", "the same in NCHW", comparison)
 
 
 def _pass(norm: str, layout: torch.memory_format) -> Any:
@@ -170,11 +170,11 @@ def score_row(settings: Settings) -> Row:
     from sklearn.metrics import accuracy_score, f1_score
 
     draw = np.random.default_rng(0)
-    labels, found = draw.integers(10, size=(2, 10_000))
-    ours = torch.from_numpy(labels), torch.from_numpy(found)
+    labels, predicted = draw.integers(10, size=(2, 10_000))
+    ours = torch.from_numpy(labels), torch.from_numpy(predicted)
 
     def by_sklearn() -> object:
-        return accuracy_score(labels, found), f1_score(labels, found, average="macro")
+        return accuracy_score(labels, predicted), f1_score(labels, predicted, average="macro")
 
     pair = compare(by_sklearn, lambda: classification_metrics(confusion_matrix(*ours, 10)), settings)
     return faster("accuracy and macro F1 of 10,000 predictions", "scikit-learn", pair)

@@ -1,4 +1,4 @@
-"""What the machine could do at most: rates measured in the same run, and the least time that counted work needs.
+"""The machine's limits: rates measured in the same run, and the least time that counted work needs.
 
 Bytes are those that must move if each array is read or written once per pass that needs it; floating-point operations
 are those of the products, an addition and a multiplication counting as two. The rates are torch's own: a copy of as

@@ -1,4 +1,4 @@
-"""On what a benchmark ran."""
+"""Description of the machine that a benchmark ran on."""
 
 from __future__ import annotations
 

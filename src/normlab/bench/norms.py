@@ -47,7 +47,7 @@ def norm_row(
     """Compare one layer, alone or with sum and ReLU, on maps of one shape (N, C, H, W)."""
     layout = torch.channels_last if channels_last else torch.contiguous_format
     x, residual, grad = (torch.randn(shape).to(dtype).contiguous(memory_format=layout) for _ in range(3))
-    own = NORMS.create(scheme, shape[1], **({"groups": GROUPS} if scheme == "group" else {}))
+    ours = NORMS.create(scheme, shape[1], **({"groups": GROUPS} if scheme == "group" else {}))
     peer = torch_layer(scheme, shape[1])
     for leaf in (x, residual):
         leaf.requires_grad_()
@@ -58,17 +58,17 @@ def norm_row(
         return torch.autograd.grad(y, [*inputs, *peer.parameters()], grad)
 
     def by_normlab() -> object:
-        y = own.fused(x, residual=residual, relu=True) if fused else own(x)
-        return torch.autograd.grad(y, [*inputs, *own.parameters()], grad)
+        y = ours.fused(x, residual=residual, relu=True) if fused else ours(x)
+        return torch.autograd.grad(y, [*inputs, *ours.parameters()], grad)
 
-    found = compare(by_torch, by_normlab, settings, at_least=2e-3)
+    comparison = compare(by_torch, by_normlab, settings, at_least=2e-3)
     moved = _MAPS_MOVED[fused] * x.nbytes
     name = scheme + (" + sum + ReLU" if fused else "")
-    place = f"{'x'.join(map(str, shape))} {str(dtype).removeprefix('torch.')} {'NHWC' if channels_last else 'NCHW'}"
+    shown = f"{'x'.join(map(str, shape))} {str(dtype).removeprefix('torch.')} {'NHWC' if channels_last else 'NCHW'}"
     return faster(
-        f"{name}, {place}",
+        f"{name}, {shown}",
         "torch's layers",
-        found,
+        comparison,
         goal=FUSED if fused else ALONE,
         floor=limits.floor(moved=moved, touched=3 * x.nbytes, dtype=dtype),
         group=f"{name}, batch {shape[0]}",

@@ -48,15 +48,15 @@ def steps_of(
         dtype: in which everything is computed.
     """
     config = task_settings(task).make("smoke", {**_NO_DROPOUT.get(task, {}), **settings}, "rounding")
-    own = TASKS.get(task)
-    data = own.prepare(config)
+    task_object = TASKS.get(task)
+    data = task_object.prepare(config)
     seed_stream(config.seed, "build")
-    model: nn.Module = own.build(config, data.card)
+    model: nn.Module = task_object.build(config, data.card)
     initialise(model, config.seed)
     model.to(dtype).train()
     optimizer = build_optimizer(model, config)
     placement = Placement(torch.device("cpu"))
-    batches = (batch for epoch in count() for batch in own.train_batches(config, data, epoch, placement))
+    batches = (batch for epoch in count() for batch in task_object.train_batches(config, data, epoch, placement))
     for step, batch in enumerate(islice(batches, steps)):
         if given is not None:
             model.load_state_dict(given[step])  # converts to the model's type
@@ -64,7 +64,7 @@ def steps_of(
         optimizer.zero_grad(set_to_none=True)
         _loss(task, model, batch, step, dtype).backward()
         yield state, {name: _dense(p.grad) for name, p in model.named_parameters() if p.grad is not None}
-        set_learning_rate(optimizer, learning_rate(config, step, own.steps_per_epoch(config, data)))
+        set_learning_rate(optimizer, learning_rate(config, step, task_object.steps_per_epoch(config, data)))
         optimizer.step()
 
 

@@ -67,14 +67,14 @@ class Row:
 FASTER, COST = "times as fast", "times the time"
 
 
-def faster(what: str, against: str, found: Comparison, **more: Any) -> Row:
+def faster(what: str, against: str, comparison: Comparison, **more: Any) -> Row:
     """Return a row that says how many times as fast as the baseline the own code is."""
-    return Row(what, against, FASTER, found.speedup, **_times(found), **more)
+    return Row(what, against, FASTER, comparison.speedup, **_times(comparison), **more)
 
 
-def cost(what: str, against: str, found: Comparison, **more: Any) -> Row:
+def cost(what: str, against: str, comparison: Comparison, **more: Any) -> Row:
     """Return a row that says how many times the baseline's time the own code takes."""
-    return Row(what, against, COST, found.cost, **_times(found), **more)
+    return Row(what, against, COST, comparison.cost, **_times(comparison), **more)
 
 
 def rate(what: str, unit: str, seconds: Spread, amount: float, **more: Any) -> Row:
@@ -87,5 +87,5 @@ def missing(what: str, against: str, why: str, goal: Goal | None = None) -> Row:
     return Row(what, against, FASTER, None, goal, note=why)
 
 
-def _times(found: Comparison) -> dict[str, Any]:
-    return {"own_ms": found.own.median * 1e3, "baseline_ms": found.baseline.median * 1e3}
+def _times(comparison: Comparison) -> dict[str, Any]:
+    return {"own_ms": comparison.own.median * 1e3, "baseline_ms": comparison.baseline.median * 1e3}

@@ -40,22 +40,22 @@ def lstm_rows(settings: Settings, limits: Limits) -> Iterator[Row]:
     (see `kernels.lstm`), so that is the limit of both.
     """
     x = torch.randn(T, B, D, requires_grad=True)
-    own = LayerNormLSTM(D, H, bidirectional=True)
+    normalised = LayerNormLSTM(D, H, bidirectional=True)
     plain = LayerNormLSTM(D, H, bidirectional=True, layer_norm=False)
     peer, loop = nn.LSTM(D, H, bidirectional=True), NaiveBiLSTM(D, H)
     pairs = [
-        ("layer-normalised LSTM", "nn.LSTM, which normalises nothing", peer, own, NO_SLOWER),
-        ("layer-normalised LSTM", "a loop over the steps", loop, own, LOOP),
+        ("layer-normalised LSTM", "nn.LSTM, which normalises nothing", peer, normalised, NO_SLOWER),
+        ("layer-normalised LSTM", "a loop over the steps", loop, normalised, LOOP),
         ("LSTM without normalization", "nn.LSTM", peer, plain, None),
     ]
     types = [torch.float32, *([torch.bfloat16] if has_fast_bfloat16(torch.device("cpu")) else [])]
     for dtype, (name, against, baseline, ours, goal) in itertools.product(types, pairs):
-        multiplied = torch.float32 if ours is own else dtype
+        multiplied = torch.float32 if ours is normalised else dtype
         floor = limits.floor(flops=lstm_work(D, H) * T * B, dtype=multiplied)
         with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
-            found = compare(_gradients(baseline, x), _gradients(ours, x), settings, at_least=0.02)
+            comparison = compare(_gradients(baseline, x), _gradients(ours, x), settings, at_least=0.02)
         what = f"{name}, 150 -> 100, both ways, 32 x 22 words, {str(dtype).removeprefix('torch.')}"
-        yield faster(what, against, found, goal=goal if dtype == torch.float32 else None, floor=floor)
+        yield faster(what, against, comparison, goal=goal if dtype == torch.float32 else None, floor=floor)
 
 
 def lstm_work(inputs: int, hidden: int) -> float:
@@ -65,8 +65,8 @@ def lstm_work(inputs: int, hidden: int) -> float:
 
 def _gradients(layer: nn.Module, x: Tensor) -> Step:
     def step() -> object:
-        found = layer(x)
-        output = found[0] if isinstance(found, tuple) else found
+        returned = layer(x)
+        output = returned[0] if isinstance(returned, tuple) else returned
         return torch.autograd.grad(output.sum(), [x, *layer.parameters()])
 
     return step
@@ -88,18 +88,18 @@ def crf_rows(settings: Settings) -> Iterator[Row]:
     def gradients(crf: nn.Module, value: Callable[[], Tensor]) -> Step:
         return lambda: torch.autograd.grad(value(), [emissions, *crf.parameters()])
 
-    found = compare(
+    comparison = compare(
         gradients(theirs, lambda: -theirs(emissions, tags, mask)),
         gradients(ours, lambda: ours.nll(emissions, tags, mask, reduction="sum")),
         settings,
         at_least=0.01,
     )
-    yield faster(loss, PEER, found, goal=LOSS)
+    yield faster(loss, PEER, comparison, goal=LOSS)
     with torch.no_grad():
-        found = compare(
+        comparison = compare(
             lambda: theirs.decode(emissions, mask), lambda: ours.viterbi(emissions, mask), settings, at_least=0.01
         )
-    yield faster(decoding, PEER, found, goal=DECODING)
+    yield faster(decoding, PEER, comparison, goal=DECODING)
 
 
 def lazy_rows(settings: Settings, table: int) -> Iterator[Row]:
@@ -118,5 +118,5 @@ def lazy_rows(settings: Settings, table: int) -> Iterator[Row]:
 
         return step
 
-    found = compare(stepped(False), stepped(True), settings)
-    yield faster(f"lazy Adam over {table:,} x 100, 700 words a step", "Adam over the whole table, fused", found)
+    comparison = compare(stepped(False), stepped(True), settings)
+    yield faster(f"lazy Adam over {table:,} x 100, 700 words a step", "Adam over the whole table, fused", comparison)

@@ -76,12 +76,15 @@ def linking_row(spider: SpiderFolder, name: str, settings: Settings) -> Row:
     def by_scan() -> object:
         return [scanned(row.question, cells[row.db_id]) for row in questions]
 
-    found = compare(by_scan, by_index, settings)
+    comparison = compare(by_scan, by_index, settings)
     return faster(
         f"linking {len(questions)} questions of {name} to names and cells",
         "a scan of every text cell (longest common part, difflib)",
-        found,
-        details={"cells": sum(map(len, cells.values())), "ms_per_question": found.own.median / len(questions) * 1e3},
+        comparison,
+        details={
+            "cells": sum(map(len, cells.values())),
+            "ms_per_question": comparison.own.median / len(questions) * 1e3,
+        },
     )
 
 
@@ -90,10 +93,10 @@ def training_row(settings: Settings) -> Row:
     values = {"threads": settings.threads, "device": "cpu"}
     config = SETTINGS.make("smoke" if settings.quick else "demo", values, "bench")
     assert isinstance(config, Text2SqlConfig)
-    own = OwnTraining(TASK, config, TASK.prepare(config), 2)
-    steps = own()
+    training = OwnTraining(TASK, config, TASK.prepare(config), 2)
+    steps = training()
     what = f"training encoder and decoder, {config.batch_size} questions a step, made-up databases"
-    return rate(what, "questions/s", measure(own, settings), steps * config.batch_size)
+    return rate(what, "questions/s", measure(training, settings), steps * config.batch_size)
 
 
 def scanned(question: str, cells: list[str]) -> list[tuple[str, float]]:
@@ -112,7 +115,7 @@ def text_cells(database: Path | None, schema: Schema, most: int = 500) -> list[s
     """Return the distinct text cells of a database, at most so many of a column."""
     if database is None:
         return []
-    found: list[str] = []
+    cells: list[str] = []
     with closing(open_readonly(database)) as connection:
         for column in schema.columns:
             if column.table >= 0 and column.type == "text":
@@ -121,8 +124,8 @@ def text_cells(database: Path | None, schema: Schema, most: int = 500) -> list[s
                     rows = connection.execute(f"SELECT DISTINCT {name} FROM {table} LIMIT {most}").fetchall()
                 except sqlite3.Error:
                     continue  # some of Spider's files hold text that is not UTF-8
-                found += [cell for (cell,) in rows if isinstance(cell, str)]
-    return found
+                cells += [cell for (cell,) in rows if isinstance(cell, str)]
+    return cells
 
 
 def _spread_out(rows: list[Example], count: int) -> list[Example]:

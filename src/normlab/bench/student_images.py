@@ -1,4 +1,4 @@
-"""Baseline: training a ResNet-14 as course programs write it. What it does slowly is what it is here for.
+"""Baseline: training a ResNet-14 as course programs write it. It is slow on purpose.
 
 A data set that augments one image at a time, torch's default `DataLoader`, torch's own batch norm, float32, eager, the
 loss and the accuracy read after every step.

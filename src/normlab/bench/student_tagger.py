@@ -1,4 +1,4 @@
-"""Baseline: the tagger as courses write it. What it does slowly is what it is here for.
+"""Baseline: the tagger as courses write it. It is slow on purpose.
 
 A table of all GloVe words updated by dense Adam, batches in the file's order, characters of every padded word, a
 layer-normalised LSTM cell in a Python loop, and a CRF in a Python loop (pytorch-crf, where it is installed).

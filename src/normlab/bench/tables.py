@@ -84,8 +84,8 @@ def _grouped_table(rows: Sequence[Values]) -> list[str]:
         values = [row["value"] for row in members]
         width = statistics.median((row["high"] - row["low"]) / row["value"] for row in members)
         met = sum(bool(row["met"]) for row in members)
-        found = (f"{number:.2f}" for number in (statistics.median(values), min(values), max(values)))
-        cells = (name, str(len(members)), *found, f"{100 * width:.0f} %", _share(members))
+        numbers = (f"{number:.2f}" for number in (statistics.median(values), min(values), max(values)))
+        cells = (name, str(len(members)), *numbers, f"{100 * width:.0f} %", _share(members))
         lines.append(_cells(*cells, members[0]["goal"] or "-", f"{met} of {len(members)}"))
     return [*lines, ""]
 
@@ -113,11 +113,11 @@ def _machine(bench: Values) -> str:
 
 def _share(rows: Sequence[Values]) -> str:
     """Return the median share of the limit, and which limit it is."""
-    found = [row for row in rows if row["share_of_limit"] is not None]
-    if not found:
+    limited = [row for row in rows if row["share_of_limit"] is not None]
+    if not limited:
         return "-"
-    share = statistics.median(row["share_of_limit"] for row in found)
-    bounds = " or ".join(sorted({row["limit"]["bound"] for row in found}))
+    share = statistics.median(row["share_of_limit"] for row in limited)
+    bounds = " or ".join(sorted({row["limit"]["bound"] for row in limited}))
     return f"{100 * share:.0f} % ({bounds})"
 
 

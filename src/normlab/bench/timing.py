@@ -1,4 +1,4 @@
-"""Timing two things in turn, and what the times say. The judging is pure: seconds in, numbers out."""
+"""Timing two implementations in turn, and comparing the times with pure functions."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Settings:
 
     @property
     def clock(self) -> str:
-        """One thread is timed by the process's own CPU seconds, which neighbours do not change; several by the wall."""
+        """One thread is timed by CPU seconds, which other processes do not affect; several by the wall clock."""
         return "cpu" if self.threads == 1 else "wall"
 
     def seconds(self) -> float:
@@ -79,8 +79,8 @@ def spread(values: Sequence[float]) -> Spread:
 
 def judge(pairs: Sequence[tuple[float, float]]) -> Comparison:
     """Compare (baseline, own) seconds, one pair a round. The ratio is taken within a round, then the median."""
-    baseline, own = zip(*pairs, strict=True)
-    return Comparison(spread(baseline), spread(own), spread([a / b for a, b in pairs]))
+    baseline, ours = zip(*pairs, strict=True)
+    return Comparison(spread(baseline), spread(ours), spread([a / b for a, b in pairs]))
 
 
 def compare(baseline: Step, own: Step, settings: Settings, *, at_least: float = 5e-3) -> Comparison:

@@ -1,4 +1,4 @@
-"""Some steps of normlab's own training on a task's real batches: what the loop of the engine does, nothing measured."""
+"""Some steps of normlab's training on a task's real batches, as in the engine's loop but without metrics."""
 
 from __future__ import annotations
 

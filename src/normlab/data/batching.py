@@ -1,7 +1,7 @@
 """The order of an epoch, without a loader's state.
 
-The order is a function of (seed, epoch): a run that is resumed in the middle meets the same batches, two
-schemes under one seed meet the same images at the same step, and nothing about it has to be saved.
+The order is a function of (seed, epoch): a resumed run sees the same batches, two schemes under one seed
+see the same images at the same step, and nothing has to be saved.
 """
 
 from __future__ import annotations

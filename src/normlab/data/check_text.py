@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from normlab.data.tagging.corpus import open_sentences
-from normlab.data.tagging.corpus_folder import SUFFIXES, corpus_folder, role_of
+from normlab.data.tagging.corpus_folder import corpus_folder, known_suffixes, role_of
 from normlab.data.tagging.scheme import spans
 from normlab.data.tagging.sentences import Sentence, SentenceFile, doubts
 from normlab.data.text.glove import vector_entries
@@ -33,8 +33,8 @@ def check_text(path: Path) -> dict[str, Any] | None:
         return _corpus({role_of(path) or "file": path}, []) if _may_hold_sentences(path) else None
     if not path.is_dir():
         return None
-    found = corpus_folder(path)
-    return _corpus(found.files, found.left_out) if found.files else None
+    corpus = corpus_folder(path)
+    return _corpus(corpus.files, corpus.left_out) if corpus.files else None
 
 
 def _may_hold_sentences(path: Path) -> bool:
@@ -42,7 +42,7 @@ def _may_hold_sentences(path: Path) -> bool:
     if suffix == ".csv":  # a table of words has a header with letters, one of pixels has numbers only
         with path.open("rb") as file:
             return any(chr(byte).isalpha() for byte in file.readline(_LONGEST_HEADER))
-    return suffix in SUFFIXES or role_of(path) is not None
+    return suffix in known_suffixes() or role_of(path) is not None
 
 
 def _corpus(files: dict[str, Path], left_out: list[str]) -> dict[str, Any]:
@@ -85,8 +85,8 @@ def _report(reader: SentenceFile, sentences: list[Sentence]) -> dict[str, Any]:
         report["sentences_without_tags"] = without
     if left_out := reader.left_out():
         report["left_out"] = left_out
-    if found := doubts(sentences):
-        report["doubts"] = found
+    if reasons := doubts(sentences):
+        report["doubts"] = reasons
     return report
 
 

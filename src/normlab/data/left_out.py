@@ -1,4 +1,4 @@
-"""What a reader met and did not use, counted by reason, with a few names: told before training and kept in the card."""
+"""What a reader did not use, counted by reason, with a few names: shown before training and kept in the card."""
 
 from __future__ import annotations
 

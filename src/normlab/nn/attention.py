@@ -25,7 +25,7 @@ class Memory(NamedTuple):
 
 
 class Attention(nn.Module):
-    """The interface. A sentence with nothing to look at gets a context of 0.
+    """The interface. A sentence with an empty memory gets a context of 0.
 
     Shape: memory (B, N, D), mask (B, N); query (B, H) -> context (B, D).
     """
@@ -39,7 +39,7 @@ class Attention(nn.Module):
         return self._sum(self.scores(query, memory), memory)
 
     def scores(self, query: Tensor, memory: Memory) -> Tensor:
-        """Return how well each place fits, (B, N)."""
+        """Return the score of each position, (B, N)."""
         raise NotImplementedError
 
     def _sum(self, scores: Tensor, memory: Memory) -> Tensor:

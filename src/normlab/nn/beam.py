@@ -1,6 +1,6 @@
 """Beam search over any step function, batched over sentences and hypotheses.
 
-What is fixed, because implementations differ here: a hypothesis counts its end token in its length; its
+Choices in which implementations differ: a hypothesis counts its end token in its length; its
 score is the sum of its log-probabilities divided by length ** length_penalty; a sentence stops only when
 no live hypothesis can still enter its n best; ties go to the better-ranked beam, then to the smaller
 token. Constraints mask and, unless asked to, do not renormalise, so that constrained scores stay
@@ -26,7 +26,7 @@ Step = Callable[[Tensor, Any], tuple[Tensor, Any]]
 
 
 class Constraint(Protocol):
-    """Which tokens may follow, told from a state that is never changed in place.
+    """Which tokens may follow, given a state that is never changed in place.
 
     Hypotheses share states, so `advance` returns a new one; tuples and frozen dataclasses do well.
     """
@@ -164,7 +164,7 @@ class _Node:
 
 @dataclass
 class _Search:
-    """One sentence: what is live, what has finished, when nothing better can come."""
+    """The search of one sentence: live and finished hypotheses, and whether it is over."""
 
     sentence: int
     n_best: int
@@ -179,7 +179,7 @@ class _Search:
         return total / length**self.alpha
 
     def finish(self, node: _Node, log_prob: float, total: float, length: int) -> None:
-        """Add an output; of equal scores the one that was found first stays ahead."""
+        """Add an output; of equal scores the earlier one comes first."""
         self.finished.append(self._hypothesis(node, (log_prob,), total, length))
         self.finished.sort(key=lambda hypothesis: -hypothesis.score)
         del self.finished[self.n_best :]

@@ -1,4 +1,4 @@
-"""BERT-like encoders and their tokenizers, from the hub or a folder: the one place that knows transformers.
+"""BERT-like encoders and their tokenizers, from the hub or a folder: the only module that imports transformers.
 
 What a trained model needs to be rebuilt without either is its card: the encoder's configuration and its tokenizer,
 plain JSON. Weights are read as safetensors only, and no code that comes with a model is ever run.
@@ -107,12 +107,12 @@ class WordPieces:
 
     def pieces(self, text: str) -> tuple[int, ...]:
         """Return the numbers of a text's pieces, at least one; a text without any counts as unknown."""
-        found = self._known.get(text)
-        if found is None:
-            found = tuple(self._tokenizer.encode(text, add_special_tokens=False).ids) or (self._unknown,)
+        pieces = self._known.get(text)
+        if pieces is None:
+            pieces = tuple(self._tokenizer.encode(text, add_special_tokens=False).ids) or (self._unknown,)
             if len(self._known) < _REMEMBERED:
-                self._known[text] = found
-        return found
+                self._known[text] = pieces
+        return pieces
 
 
 _REMEMBERED = 200_000
@@ -146,7 +146,7 @@ def _from(source: str, load: Any, **options: Any) -> Any:
 
 
 def _weight_files(source: str) -> list[Path]:
-    """The files with the weights, in order: one, or the parts that an index lists; none if they are not to be had."""
+    """The files with the weights, in order: one, or the parts that an index lists; none if there are none."""
     cached_file = _transformers().utils.cached_file
     try:
         return [Path(_from(source, cached_file, filename="model.safetensors"))]

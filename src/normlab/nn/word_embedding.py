@@ -58,9 +58,9 @@ class WordEmbedding(nn.Module):
         if self.vectors is None:
             return
         trained = len(self.weight)
-        matrix, found = (torch.from_numpy(part) for part in self.vectors())
+        matrix, has_vector = (torch.from_numpy(part) for part in self.vectors())
         with torch.no_grad():
-            self.weight[found[:trained]] = matrix[:trained][found[:trained]].to(self.weight)
+            self.weight[has_vector[:trained]] = matrix[:trained][has_vector[:trained]].to(self.weight)
             self.fixed_rows.copy_(matrix[trained:])
             self.weight[PADDING] = 0
 

@@ -3,8 +3,8 @@
 Schemes are written for maps (N, C, H, W). `Norm.forward` folds whatever follows C into two axes and back, so that
 each also takes features (N, C), sequences (N, C, L) and volumes (N, C, D, H, W).
 
-The declarations are not decoration: `check_norm` measures that the statistics are 0 and 1 over exactly
-`pools_over`, the command line lists the cards, and the report explains each scheme with them.
+`check_norm` verifies the declarations: mean 0 and variance 1 over exactly `pools_over`. The command line lists the
+cards, and reports explain each scheme with them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from normlab.norms.reference import finish
 
 @dataclass(frozen=True)
 class NormCard:
-    """What a reader wants to know about a scheme: shown by `normlab list norms`, in the docs and in reports.
+    """A description of a scheme for readers: shown by `normlab list norms`, in the docs and in reports.
 
     Attributes:
         name: its canonical registry name.
@@ -79,7 +79,7 @@ class Norm(nn.Module):
         return finish(self.forward(x), residual, relu)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise (N, C, ...); in training, schemes with running state move their estimates too."""
+        """Normalise (N, C, ...); in training, schemes with running state also update their estimates."""
         if x.dim() == 4:
             return self.transform(x)
         return self.transform(self._as_maps(x)).view(x.shape)
@@ -99,7 +99,7 @@ class Norm(nn.Module):
         return None
 
     def reset_parameters(self) -> None:
-        """Put every parameter and statistic back to its start: weight 1, bias 0."""
+        """Set every parameter and statistic to its initial value: weight 1, bias 0."""
         if self.weight is not None:
             nn.init.ones_(self.weight)
         if self.bias is not None:
@@ -112,7 +112,7 @@ class Norm(nn.Module):
             self.register_parameter(name, nn.Parameter(torch.empty(num_channels)) if affine else None)
 
     def _options(self, residual: Tensor | None, relu: bool) -> dict[str, Any]:
-        """Return what `norms.core` wants to know of every scheme."""
+        """Return the arguments that `norms.core` takes for every scheme."""
         return {"weight": self.weight, "bias": self.bias, "eps": self.eps, "residual": residual, "relu": relu}
 
     def _in_my_state(self, layer: nn.Module) -> nn.Module:

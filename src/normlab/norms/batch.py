@@ -1,4 +1,4 @@
-"""Batch normalization from scratch, proved equal to `nn.BatchNorm2d` step by step in the tests."""
+"""Batch normalization from scratch; tests compare it with `nn.BatchNorm2d` step by step."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class BatchNorm(RunningNorm):
         self.reset_parameters()
 
     def transform(self, x: Tensor, residual: Tensor | None = None, relu: bool = False) -> Tensor:
-        """Return relu?(norm(x) + residual?); in training also move the running estimates."""
+        """Return relu?(norm(x) + residual?); in training also update the running estimates."""
         self._check_input(x)
         options = self._options(residual, relu)
         if self._estimates is not None:

@@ -1,4 +1,4 @@
-"""Batch-instance normalization: a learned gate per channel between the two."""
+"""Batch-instance normalization: a learned gate per channel between batch and instance norm."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class BatchInstanceNorm(RunningNorm):
         self.reset_parameters()
 
     def transform(self, x: Tensor, residual: Tensor | None = None, relu: bool = False) -> Tensor:
-        """Return relu?(norm(x) + residual?); in training also move the running estimates."""
+        """Return relu?(norm(x) + residual?); in training also update the running estimates."""
         self._check_input(x)
         gate = self._projected_gate()
         options = self._options(residual, relu)
@@ -99,11 +99,11 @@ class BatchInstanceNorm(RunningNorm):
         return int((gate == 0).sum()), int((gate == 1).sum())
 
     def parameter_options(self) -> dict[str, dict[str, float]]:
-        """Return the optimiser's settings for own parameters: ten times the rate, no decay."""
+        """Return the optimiser's settings for the gate: ten times the learning rate, no weight decay."""
         return {"gate": {"lr_scale": 10.0, "weight_decay": 0.0}}
 
     def reset_parameters(self) -> None:
-        """Put parameters and running statistics back to their start: weight 1, bias 0, gate 1."""
+        """Set parameters and running statistics to their initial values: weight 1, bias 0, gate 1."""
         super().reset_parameters()
         nn.init.ones_(self.gate)
 

@@ -1,7 +1,7 @@
 """The contract of a normalization scheme, as a function that authors of new ones can call in their tests.
 
 `check_norm` builds the scheme and measures what it declares. It draws its inputs from a fixed seed, leaves
-the global random state alone, runs on the CPU, and names the broken clause in an AssertionError.
+the global random state alone, runs on the CPU, and raises an AssertionError that names the violated requirement.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _FORMATS = {"NCHW": torch.contiguous_format, "channels_last": torch.channels_las
 
 
 def check_norm(norm: str | Callable[..., Norm], num_channels: int = 16, **options: Any) -> None:
-    """Raise AssertionError, saying what is wrong, unless the scheme keeps the contract.
+    """Raise an AssertionError that says what is wrong if the scheme violates the contract.
 
     Checked: shape, type and memory format kept, statistics in float32 at least; mean 0 and variance 1 over
         exactly `pools_over`; no dependence on batch mates unless declared, and never in evaluation; training
@@ -80,12 +80,12 @@ def _keeps_type_and_format(build: Build) -> None:
             layer = build().double() if dtype == torch.float64 else build()
             x = _input(layer).to(dtype, memory_format=memory_format).requires_grad_()
             y = layer(x)
-            place = f"for {dtype} input in {name}"
-            assert y.shape == x.shape, f"shape {tuple(x.shape)} became {tuple(y.shape)} {place}"
-            assert y.dtype == dtype, f"the output is {y.dtype} {place}"
-            assert y.is_contiguous(memory_format=memory_format), f"the memory format is lost {place}"
+            when = f"for {dtype} input in {name}"
+            assert y.shape == x.shape, f"shape {tuple(x.shape)} became {tuple(y.shape)} {when}"
+            assert y.dtype == dtype, f"the output is {y.dtype} {when}"
+            assert y.is_contiguous(memory_format=memory_format), f"the memory format is lost {when}"
             (grad,) = torch.autograd.grad(y.sum(), x)
-            assert grad.dtype == dtype, f"the gradient is {grad.dtype} {place}"
+            assert grad.dtype == dtype, f"the gradient is {grad.dtype} {when}"
             if dtype == torch.bfloat16:
                 exact = build()(x.detach().float()).to(dtype)
                 _close(y, exact, 2**-7, "bfloat16 is off by more than rounding: keep float32 statistics")
@@ -194,20 +194,20 @@ def _exports(build: Build) -> None:
 
 def _equals_torch(build: Build) -> None:
     layer = _moved(build())
-    twin = layer.torch_equivalent()
-    if twin is None:
+    equivalent = layer.torch_equivalent()
+    if equivalent is None:
         return
     for _ in range(3):
         x = _input(layer).requires_grad_()
         grad = torch.randn_like(x)
-        ours, theirs = (torch.autograd.grad(m(x), (x, *m.parameters()), grad) for m in (layer, twin))
-        _close(layer(x), twin(x), 1e-5, f"the output differs from torch's {type(twin).__name__}")
+        ours, theirs = (torch.autograd.grad(m(x), (x, *m.parameters()), grad) for m in (layer, equivalent))
+        _close(layer(x), equivalent(x), 1e-5, f"the output differs from torch's {type(equivalent).__name__}")
         for a, b in zip(ours, theirs, strict=True):
-            _close(a, b, 1e-4, f"a gradient differs from torch's {type(twin).__name__}")
-    for key, value in twin.state_dict().items():
-        _close(layer.state_dict()[key], value, 1e-5, f"{key} differs from torch's {type(twin).__name__}")
-    layer.eval(), twin.eval()
-    _close(layer(x), twin(x), 1e-5, f"in evaluation the output differs from torch's {type(twin).__name__}")
+            _close(a, b, 1e-4, f"a gradient differs from torch's {type(equivalent).__name__}")
+    for key, value in equivalent.state_dict().items():
+        _close(layer.state_dict()[key], value, 1e-5, f"{key} differs from torch's {type(equivalent).__name__}")
+    layer.eval(), equivalent.eval()
+    _close(layer(x), equivalent(x), 1e-5, f"in evaluation the output differs from torch's {type(equivalent).__name__}")
 
 
 def _fuses_what_follows(build: Build) -> None:
@@ -277,7 +277,7 @@ def _input(layer: Norm) -> Tensor:
 
 
 def _moved(layer: Norm) -> Norm:
-    """Take the parameters away from their start, where much cancels."""
+    """Change the parameters from their initial values, with which errors may cancel."""
     for parameter in layer.parameters():
         nn.init.uniform_(parameter, 0.2, 0.8)
     return layer

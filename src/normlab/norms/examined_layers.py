@@ -1,6 +1,6 @@
 """What a norm layer of an unknown class computes, found by running a copy of it on random input.
 
-The copy gets random weights and estimates (a weight of zero would hide everything) and runs in float64, in training
+The copy gets random weights and estimates (zero weights would hide differences) and runs in float64, in training
 and in evaluation, on input of 2 to 5 axes. It is known if its output is always one formula of its own attributes,
 followed by its own submodules (a dropout, an activation) or by one common activation function.
 """
@@ -63,7 +63,7 @@ def examine(module: nn.Module) -> NormLayer | str:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Without warnings, and on one thread: inputs are tiny, and waking other threads for each costs far more."""
+    """Without warnings, and on one thread: inputs are small, and starting other threads costs more than the work."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -169,7 +169,7 @@ def _input_shapes(layer: nn.Module, kind: Kind) -> list[tuple[int, ...]]:
 
 
 def _followers(module: nn.Module, layer: nn.Module, trials: list[_Trial]) -> dict[str, nn.Module] | None:
-    """Return what makes the layer's output from the formula's in every trial; None if nothing known does."""
+    """Return what makes the layer's output from the formula's in every trial; None if no known one does."""
     children = [name for name, child in layer.named_children()][:4]
     for count in range(len(children), -1, -1):
         for names in itertools.permutations(children, count):
@@ -193,7 +193,7 @@ def _explain(trials: list[_Trial], follower: nn.Module) -> bool:
 
 
 def _randomised_copy(module: nn.Module) -> nn.Module:
-    """Copy the layer to the CPU in float64, without hooks, with random values that hide nothing."""
+    """Copy the layer to the CPU in float64, without hooks, with random values, so that no term vanishes."""
     layer = copy.deepcopy(module)
     if any(t.is_meta for t in (*layer.parameters(), *layer.buffers())):
         layer.to_empty(device="cpu")

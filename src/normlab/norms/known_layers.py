@@ -1,9 +1,9 @@
-"""Which layers of somebody's network are norms, and what each does: what a swap has to know before it replaces one.
+"""Which layers of a network are norms, and what each computes; a swap replaces only layers that are recognised here.
 
 A layer of exactly torch's or this package's type does what its type says. A subclass or a lookalike (timm's
-BatchNormAct2d, torchvision's FrozenBatchNorm2d ...) may do more, and dropping that unnoticed is the error that such
-swaps are known for. `norms.examined_layers` runs a copy of it and accepts it only if it computes its kind's formula,
-then perhaps an activation. All other layers whose class says norm are answered with the reason why they stay.
+BatchNormAct2d, torchvision's FrozenBatchNorm2d ...) may compute more, which a replacement must not drop.
+`norms.examined_layers` runs a copy of it and accepts it only if it computes its kind's formula, then perhaps an
+activation. For all other layers whose class name contains "norm" the reason is returned why they are not replaced.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _HAS_WEIGHTS_OF_ITS_OWN = (
 
 
 def recognise(module: nn.Module) -> NormLayer | str | None:
-    """Return what a layer does if it is a norm that can be replaced, why it must stay, or None for what is no norm."""
+    """Return what a layer does if it is a norm that can be replaced, why it must stay, or None if it is not a norm."""
     if not _is_norm(module):
         return None
     return _why_closed(module) or _by_type(module) or examine(module)
@@ -50,7 +50,7 @@ def _is_norm(module: nn.Module) -> bool:
 
 
 def _why_closed(module: nn.Module) -> str | None:
-    """Return why nobody can know or take over what the layer does, None where one can."""
+    """Return why the layer's computation cannot be determined, None if it can."""
     if isinstance(module, torch.jit.ScriptModule):
         return "it is scripted: swap before torch.jit.script"
     if parametrize.is_parametrized(module):

@@ -68,7 +68,7 @@ class LayerNorm(Norm):
         return normalize(x, index_set=index_set, **self._options(residual, relu))[0]
 
     def torch_equivalent(self) -> nn.Module | None:
-        """Return a `nn.GroupNorm` of one group; None for `over="channel"`, which torch has not for NCHW."""
+        """Return a `nn.GroupNorm` of one group; None for `over="channel"`, which torch does not offer for NCHW."""
         if self.over == "channel":
             return None
         return self._in_my_state(nn.GroupNorm(1, self.num_channels, eps=self.eps, affine=self.affine))

@@ -1,4 +1,4 @@
-"""The four passes over a feature map of which every norm is made; all else is algebra on small tables.
+"""The passes over a feature map of which every norm consists; the rest is arithmetic on small tables.
 
 On a CPU each pass walks the samples in blocks that stay in the second-level cache, so that its temporary maps
 cost no memory traffic and no fresh pages; on other devices a pass is one block. A table of per-plane

@@ -1,4 +1,4 @@
-"""A norm layer of somebody's network, as a swap sees it."""
+"""A norm layer of a given network, described for a swap."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class NormLayer:
 
     @property
     def keeps_batch_estimates(self) -> bool:
-        """Whether it has averages of batches; those that an instance norm tracks are another thing."""
+        """Whether it has averages of batches; the averages of an instance norm are not meant."""
         return self.kind in ("batch", "scheme") and getattr(self.module, "running_mean", None) is not None
 
 

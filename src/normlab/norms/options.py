@@ -1,6 +1,6 @@
-"""One set of options for all schemes: what each understands, and building a norm from a name.
+"""Options of all schemes: which ones each scheme accepts, and building a norm from a name.
 
-A study holds `groups`, `momentum` and so on once, and each scheme takes what it knows. Everywhere here None
+A study holds `groups`, `momentum` and so on once, and each scheme takes those that it accepts. Everywhere here None
 means "not given": the scheme's own default then holds (write momentum="cumulative" for torch's
 `momentum=None`).
 """

@@ -1,4 +1,4 @@
-"""Population statistics for batch norms, measured instead of averaged along the way.
+"""Population statistics for batch norms, measured after training instead of averaged during it.
 
 Running averages lag behind the weights, and at small batches each of them is noisy. Measuring mean and variance anew
 under the final weights ("precise BN", Wu & Johnson 2021, sec. 3) tells bad statistics and bad weights apart.
@@ -23,12 +23,12 @@ def batch_norms(model: nn.Module) -> list[_BatchNorm]:
 @contextmanager
 def reestimated(model: nn.Module, batches: Iterable[Tensor]) -> Iterator[None]:
     """Within the block the model has statistics measured anew (see `reestimate_statistics`); after it, its own."""
-    kept = [(buffer, buffer.clone()) for layer in batch_norms(model) for buffer in layer.buffers()]
+    saved = [(buffer, buffer.clone()) for layer in batch_norms(model) for buffer in layer.buffers()]
     reestimate_statistics(model, batches)
     try:
         yield
     finally:
-        for buffer, value in kept:
+        for buffer, value in saved:
             buffer.copy_(value)
 
 

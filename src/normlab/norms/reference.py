@@ -1,5 +1,4 @@
-"""The same arithmetic in plain, differentiable operations: what is traced, and what faster code is compared
-with.
+"""The same arithmetic in plain, differentiable operations. It runs under tracing, and faster code is compared with it.
 
 Shapes: N samples, C channels, H x W positions, G groups. A statistic is kept compact, (C,), (N, C), (N,) or
     (N, G) by index set; `spread` brings it to (1 or N, 1 or C), and `planes` adds the two axes by which it

@@ -1,4 +1,4 @@
-"""The layer that takes a norm layer's place: built, moved into the old one's state, and checked on its input."""
+"""The layer that replaces a norm layer: it is built, gets the old layer's state, and is tried on its input."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _create(old: NormLayer, name: str | Callable[..., nn.Module], options: dict[
 
 
 def _settings(old: NormLayer) -> dict[str, Any]:
-    """Return how the old layer was set, in the words of `create_norm`."""
+    """Return the old layer's settings as options of `create_norm`."""
     layer = old.module
     if isinstance(layer, NoNorm):
         return {}
@@ -99,7 +99,7 @@ def _settings(old: NormLayer) -> dict[str, Any]:
 
 
 def _why_unfit(new: nn.Module, old: NormLayer, shapes: set[Shape], like: Tensor) -> str | None:
-    """Return why a layer that a callable made cannot stand here, None if it can."""
+    """Return why a layer that a callable made cannot be used, None if it can."""
     typical = {(2, old.num_channels, *(4, 3, 2)[: axes - 2]) for axes in old.axes}
     for shape in sorted(shapes or typical):
         failure = failure_on(new, shape, like)

@@ -1,8 +1,7 @@
-"""Exchange the norm layers of any torch model for another scheme, and touch nothing else.
+"""Replace the norm layers of any torch model by another scheme; nothing else changes.
 
-Which layers those are, and which stay with what reason, is decided in `norms.known_layers`; here the new layers are
-built in the old ones' state and put in their places. All are built before the first is placed: a mistake leaves the
-model as it was.
+`norms.known_layers` decides which layers are replaced, and why others are not. Here the new layers are built with the
+old ones' state and inserted. All are built before the first is inserted, so an error leaves the model unchanged.
 """
 
 from __future__ import annotations
@@ -72,13 +71,13 @@ def swap_norms(
     if isinstance(name, str):
         name = NORMS.resolve(name)
         refuse_unknown_options(name, options)
-    found = list(_find(model))
-    known = {path: f.layer for path, f in ((f.paths[0], f) for f in found) if isinstance(f.layer, NormLayer)}
+    candidates = list(_find(model))
+    known = {path: f.layer for path, f in ((f.paths[0], f) for f in candidates) if isinstance(f.layer, NormLayer)}
     report = SwapReport(model, dry_run)
-    deselected = _deselected(found, only, skip)
+    deselected = _deselected(candidates, only, skip)
     shapes = {} if example is None else input_shapes(model, [layer.module for layer in known.values()], example)
     new: dict[int, Successor] = {}
-    for candidate in found:
+    for candidate in candidates:
         path, layer = candidate.paths[0], candidate.layer
         if path in deselected:
             report.left[path] = deselected[path]
@@ -95,45 +94,45 @@ def swap_norms(
     report.warnings = warnings_about(list(new.values()), example is not None)
     if not dry_run:
         _place(model, new, report, example)
-    _say(report, set(report.left) - set(deselected), len(found) - len(deselected))
+    _say(report, set(report.left) - set(deselected), len(candidates) - len(deselected))
     return report
 
 
 @dataclass
 class _Found:
-    """A norm-like layer at all its places, as a layer that can be replaced or the reason why it cannot."""
+    """A norm-like layer with all its paths: as a layer that can be replaced, or the reason why it cannot."""
 
     paths: list[str]
     layer: NormLayer | str
 
 
 def _find(model: nn.Module) -> Iterator[_Found]:
-    """Yield the norm-like layers in the order of `model.named_modules()`; what is inside of one is its own affair."""
-    found: dict[int, _Found | None] = {}
+    """Yield the norm-like layers in the order of `model.named_modules()`; layers inside of one are not looked at."""
+    by_module: dict[int, _Found | None] = {}
 
     def visit(module: nn.Module, path: str, above: tuple[int, ...]) -> None:
-        if id(module) not in found:
+        if id(module) not in by_module:
             layer = recognise(module)
-            found[id(module)] = None if layer is None else _Found([path], layer)
-        elif (seen := found[id(module)]) is not None:
+            by_module[id(module)] = None if layer is None else _Found([path], layer)
+        elif (seen := by_module[id(module)]) is not None:
             seen.paths.append(path)
-        if found[id(module)] is None and id(module) not in above:
+        if by_module[id(module)] is None and id(module) not in above:
             for name, child in module._modules.items():
                 if child is not None:
                     visit(child, f"{path}.{name}" if path else name, (*above, id(module)))
 
     visit(model, "", ())
-    return (layer for layer in found.values() if layer is not None)
+    return (layer for layer in by_module.values() if layer is not None)
 
 
-def _deselected(found: list[_Found], only: Patterns, skip: Patterns) -> dict[str, str]:
+def _deselected(candidates: list[_Found], only: Patterns, skip: Patterns) -> dict[str, str]:
     """Return the first name of each layer that the patterns leave out -> the reason."""
-    every_path = [path for candidate in found for path in candidate.paths]
+    every_path = [path for candidate in candidates for path in candidate.paths]
     chosen, skipped = (
         _matching(patterns, keyword, every_path) for keyword, patterns in (("only", only), ("skip", skip))
     )
     reasons = {}
-    for candidate in found:
+    for candidate in candidates:
         if only is not None and not chosen.intersection(candidate.paths):
             reasons[candidate.paths[0]] = "not chosen by only="
         elif skipped.intersection(candidate.paths):
@@ -153,7 +152,7 @@ def _matching(patterns: Patterns, keyword: str, paths: list[str]) -> set[str]:
 
 
 def _place(model: nn.Module, new: dict[int, Successor], report: SwapReport, example: Any) -> None:
-    """Put the new layers where the old ones are; undo it if the model then fails on the example."""
+    """Insert the new layers; undo it if the model then fails on the example."""
     if id(model) in new:
         report.model = new[id(model)].module
     undo = []

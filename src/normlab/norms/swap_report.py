@@ -1,4 +1,4 @@
-"""What `swap_norms` did: the names of the replaced layers, what stayed and why, and what to know about the rest."""
+"""The result of `swap_norms`: names of the replaced layers, layers that were not replaced and why, and warnings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _SHOWN = 3  # names in a line
 
 
 class SwapReport(list[str]):
-    """The qualified names of the replaced layers, a list, with what else there is to say.
+    """A list of the qualified names of the replaced layers, with further results as attributes.
 
     Attributes:
         model: the model that was given; for a bare norm layer, which cannot be replaced in place, the new layer.
@@ -30,7 +30,7 @@ class SwapReport(list[str]):
         self.new_parameters: list[str] = []
 
     def summary(self) -> str:
-        """Return all of it in lines for a reader."""
+        """Return the whole report as text."""
         verb = "would be replaced" if self.dry_run else "replaced"
         lines = [f"{len(self)} norm layers {verb}: {', '.join(self) or '-'}"]
         lines += [f"left {name or 'the model itself'}: {reason}" for name, reason in self.left.items()]
@@ -50,7 +50,7 @@ def listed(names: Iterable[str]) -> str:
 
 
 def left_line(left: dict[str, str], total: int) -> str:
-    """Return one line about the layers that stayed, those with the same reason together."""
+    """Return one line about the layers that were not replaced, grouped by reason."""
     by_reason: dict[str, list[str]] = {}
     for name, reason in left.items():
         by_reason.setdefault(reason, []).append(name or "the model itself")

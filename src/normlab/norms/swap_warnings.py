@@ -1,4 +1,4 @@
-"""What a swap changes beyond the scheme, or may surprise: one line for each kind of surprise."""
+"""Warnings about a swap: what changes beyond the scheme, one line for each kind."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def warnings_about(successors: list[Successor], has_example: bool) -> list[str]:
 
 
 def _may_leave_nothing(s: Successor) -> bool:
-    """Whether that is to be feared: a group norm that is instance norm in truth, or features (N, C) as input."""
+    """Whether that can happen: a group norm that is instance norm in truth, or features (N, C) as input."""
     is_alone = _values_of_one_sample(s.module, (1, s.old.num_channels, 1, 1)) == 1
     is_group = isinstance(s.module, GroupNorm | nn.GroupNorm)
     return is_alone and (is_group or s.old.axes == axes_of(nn.BatchNorm1d))

@@ -1,4 +1,4 @@
-"""Torch's own batch norm behind the scheme interface: the yardstick for the one from scratch."""
+"""Torch's own batch norm behind the scheme interface; the one from scratch is compared with it."""
 
 from __future__ import annotations
 

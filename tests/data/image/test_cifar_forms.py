@@ -54,7 +54,7 @@ def test_one_changed_label_changes_the_fingerprint(tiny_cifar):
     assert load_images(tiny_cifar.binary_folder(), sums={}).fingerprint != before
 
 
-def test_right_sum_is_accepted_and_a_wrong_one_names_file_sums_and_mend(tiny_cifar):
+def test_right_sum_is_accepted_and_a_wrong_one_names_file_sums_and_fix(tiny_cifar):
     archive = tiny_cifar.archive(tiny_cifar.binary_folder(), "mine.tar.gz")
     found = hashlib.md5(archive.read_bytes()).hexdigest()
     _as_published(tiny_cifar, load_images(archive, sums={"cifar-10-binary.tar.gz": found}))

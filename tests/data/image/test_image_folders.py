@@ -207,7 +207,7 @@ def test_named_set_that_is_not_there_says_how_to_get_it():
         load_images("cifar100")
 
 
-def test_missing_extra_names_the_mend(flat, monkeypatch):
+def test_missing_extra_names_the_fix(flat, monkeypatch):
     def absent(name: str):
         raise ModuleNotFoundError(name)
 

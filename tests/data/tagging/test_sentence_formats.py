@@ -8,10 +8,12 @@ import json
 import pytest
 
 from normlab.data.tagging.conll import ColumnFile
-from normlab.data.tagging.corpus import open_sentences
+from normlab.data.tagging.corpus import FORMATS, open_sentences
+from normlab.data.tagging.corpus_folder import corpus_folder
 from normlab.data.tagging.gmb_csv import GmbCsv
 from normlab.data.tagging.jsonl import SentenceJsonLines
 from normlab.data.tagging.plain_text import PlainText, sentence_bounds, word_offsets
+from normlab.data.tagging.sentences import Sentence, SentenceFile
 from normlab.errors import UserError
 
 ROWS = [
@@ -121,3 +123,25 @@ def test_the_name_tells_the_format(tmp_path):
     path = tmp_path / "x.json"
     path.write_text(json.dumps({"tokens": ["a"]}))
     assert len(list(open_sentences(path))) == 1
+
+
+class SlashFile(SentenceFile):
+    """A sentence a line, each word with its tag after a slash."""
+
+    suffixes = (".slash",)
+    title = "words with slashes"
+    _lines_per_word = 0
+
+    def _drafts(self):
+        for number, line in enumerate(self.path.read_text().splitlines(), start=1):
+            words, tags = zip(*(token.rsplit("/", 1) for token in line.split()), strict=True)
+            yield Sentence(words, tags, words, number, number)
+
+
+def test_a_new_format_needs_its_class_and_one_line(tmp_path, monkeypatch):
+    monkeypatch.setitem(FORMATS, "slash", SlashFile)
+    path = tmp_path / "train.slash"
+    path.write_text("Ada/B-per left/O\n")
+    [sentence] = open_sentences(path)
+    assert (sentence.words, sentence.tags) == (("Ada", "left"), ("B-per", "O"))
+    assert corpus_folder(tmp_path).files == {"train": path}

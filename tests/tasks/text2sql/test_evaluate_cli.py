@@ -80,7 +80,7 @@ def test_a_file_of_predictions_is_scored(
     assert code == 0
     rows = {line[:20].strip(): line[20:].split() for line in text.splitlines()}
     assert rows["exact match"] == ["0.500", "0.000", "0.000", "0.000", "0.500"]
-    assert rows["execution (sound)"][-1] == "0.500"
+    assert rows["order-insensitive"][-1] == "0.500"
 
 
 def test_a_row_whose_gold_does_not_parse_is_named_and_the_rest_is_scored(

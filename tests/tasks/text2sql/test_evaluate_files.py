@@ -24,7 +24,7 @@ from normlab.tasks.text2sql.evaluation import (
     run_official,
     write_official_files,
 )
-from normlab.tasks.text2sql.evaluation.execution import sound_match
+from normlab.tasks.text2sql.evaluation.execution import order_insensitive_match
 from normlab.tasks.text2sql.evaluation.nearest import NearestQuestion
 
 
@@ -34,7 +34,7 @@ def judge(school: Schema, folder: Path, gold: str, predicted: str, seconds: floa
 
 
 EXECUTION = [
-    # gold, prediction, official, sound
+    # gold, prediction, official, any_order
     ("SELECT Name FROM Student", "SELECT Name FROM Student WHERE Age > 1", True, True),
     ("SELECT Name FROM Student", "SELECT Name FROM Student ORDER BY StuID DESC", False, True),
     ("SELECT Name FROM Student ORDER BY StuID", "SELECT Name FROM Student ORDER BY StuID DESC", False, False),
@@ -57,12 +57,12 @@ EXECUTION = [
 ]
 
 
-@pytest.mark.parametrize("gold, predicted, official, sound", EXECUTION)
+@pytest.mark.parametrize("gold, predicted, official, any_order", EXECUTION)
 def test_execution_verdicts(
-    school: Schema, school_folder: Path, gold: str, predicted: str, official: bool, sound: bool
+    school: Schema, school_folder: Path, gold: str, predicted: str, official: bool, any_order: bool
 ):
     row = judge(school, school_folder, gold, predicted)
-    assert (row.executed, row.executed_sound) == (official, sound)
+    assert (row.executed, row.executed_sound) == (official, any_order)
 
 
 def test_empty_results_that_agree_are_listed_apart(school: Schema, school_folder: Path):
@@ -102,12 +102,12 @@ CELL = st.one_of(st.none(), st.integers(0, 2), st.sampled_from(["a", "b"]), st.s
 
 @settings(max_examples=150, deadline=None)
 @given(st.integers(1, 4).flatmap(lambda n: st.lists(st.tuples(*[CELL] * n), max_size=6)), st.randoms())
-def test_sound_match_ignores_the_order_of_rows_and_columns(rows: list[tuple[object, ...]], rng):
+def test_order_insensitive_match_ignores_the_order_of_rows_and_columns(rows: list[tuple[object, ...]], rng):
     order = list(range(len(rows[0]))) if rows else []
     rng.shuffle(order)
     other = [tuple(row[i] for i in order) for row in rows]
     rng.shuffle(other)
-    assert sound_match(rows, other, ordered=False)
+    assert order_insensitive_match(rows, other, ordered=False)
 
 
 @settings(max_examples=150, deadline=None)
@@ -116,7 +116,7 @@ def test_sound_match_ignores_the_order_of_rows_and_columns(rows: list[tuple[obje
     st.lists(st.tuples(CELL, CELL, CELL), min_size=1, max_size=4),
     st.booleans(),
 )
-def test_sound_match_equals_trying_every_order(gold: list, predicted: list, ordered: bool):
+def test_order_insensitive_match_equals_trying_every_order(gold: list, predicted: list, ordered: bool):
     def key(row: tuple[object, ...]) -> list[str]:
         return [repr(float(cell)) if isinstance(cell, int | float) else repr(cell) for cell in row]
 
@@ -127,7 +127,7 @@ def test_sound_match_equals_trying_every_order(gold: list, predicted: list, orde
     tried = any(
         shape([tuple(r[i] for i in order) for r in predicted]) == shape(gold) for order in permutations(range(3))
     )
-    assert sound_match(gold, predicted, ordered=ordered) == tried
+    assert order_insensitive_match(gold, predicted, ordered=ordered) == tried
 
 
 def files(tmp_path: Path, gold: str, predicted: str) -> tuple[Path, Path]:

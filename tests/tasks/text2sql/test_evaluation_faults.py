@@ -124,7 +124,7 @@ def test_results_that_memory_cannot_compare_cost_their_own_row(folder: Path, mon
     def none_left(*_: Any, **__: Any) -> bool:
         raise MemoryError
 
-    monkeypatch.setattr(files, "sound_match", none_left)
+    monkeypatch.setattr(files, "order_insensitive_match", none_left)
     scores = scored(folder)
     assert [row.executed for row in scores.rows] == [None, None]
     assert "do not fit into memory" in scores.notes[0]

@@ -1,9 +1,9 @@
 """Random crops, flips and rotations, batched on whatever device holds the images.
 
-Drawing and applying are apart. An epoch's draws are made once, for all training images by index, each kind
-from its own stream keyed on (seed, epoch): what an image meets depends on neither the batch size nor the
-order, and switching the flip on leaves the crops as they were. Applying is selection: no loop over images,
-no boolean mask, nothing that makes the host wait for the device. Letters: N images, C channels, H rows, W
+Drawing and applying are separate. An epoch's draws are made once, for all training images by index, each kind
+from its own stream keyed on (seed, epoch): what happens to an image depends on neither the batch size nor
+the order, and switching the flip on leaves the crops as they were. Applying is selection: no loop over images,
+no boolean mask, nothing that makes the host wait for the device. Dimensions: N images, C channels, H rows, W
 columns.
 """
 
@@ -73,7 +73,7 @@ class Draws:
 
 
 def draw(count: int, settings: Augmentation, seed: int, epoch: int) -> Draws:
-    """Draw for `count` images what they meet in epoch `epoch`; cheap, on the CPU."""
+    """Draw the changes of `count` images in epoch `epoch`; cheap, on the CPU."""
 
     def integers(purpose: str, below: int) -> Tensor:
         return torch.from_numpy((words(count, seed, f"augment/{purpose}", epoch) % np.uint64(below)).astype(np.int64))

@@ -1,8 +1,8 @@
 """Decoded images on the disk, memory-mapped.
 
 Decoding 60,000 small files takes many seconds, reading the result a fraction of one, and processes that run side by
-side share its pages. A cache folder is built under a temporary name and renamed, so two processes at once cost
-time but never correctness; sizes and the fingerprint of all pixels and labels are checked at every opening, so a
+side share its pages. A cache folder is built under a temporary name and renamed, so two processes at once only
+cost time; sizes and the fingerprint of all pixels and labels are checked at every opening, so a
 truncated or damaged file is rebuilt; arrays are opened without pickle.
 
     <cache>/images/<name>-<key>/   train_images.npy train_labels.npy, the same for val and test if given, meta.json
@@ -122,7 +122,7 @@ def _build(source: ImageSource, folder: Path) -> None:
 
 
 def _readable(source: ImageSource) -> Iterator[Chunk]:
-    """Yield a source's chunks; whatever a reader meets and has not named itself becomes one line."""
+    """Yield a source's chunks; unexpected errors of a reader become one line."""
     try:
         yield from source.chunks()
     except UserError:
@@ -212,7 +212,7 @@ class _NpyWriter:
         self._file.close()
 
     def abandon(self) -> None:
-        """Close without finishing: the disk may be full, and the error that is on its way says more."""
+        """Close without finishing, because another error is being raised, such as a full disk."""
         with suppress(OSError):
             self._file.close()
 

@@ -184,14 +184,14 @@ def _check_md5(path: Path, key: str, sums: Mapping[str, str]) -> bool:
         return False
     try:
         with open(path, "rb") as file:
-            found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+            actual = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check it and its permissions") from error
-    if found != expected:
+    if actual != expected:
         kind = kind_of_file(path)
         holds = f" and it holds {kind}" if kind not in ("", GZIP) else ""
         raise UserError(
-            f"{path}: MD5 is {found}, published is {expected}{holds}; the file is damaged, download it again"
+            f"{path}: MD5 is {actual}, published is {expected}{holds}; the file is damaged, download it again"
         )
     return True
 
@@ -205,8 +205,8 @@ def _reason(error: Exception) -> str:
 
 
 def _read_members(path: Path, wanted: set[str]) -> dict[str, bytes]:
-    """Read an archive in one pass, since going back in a .gz means starting anew."""
-    found: dict[str, bytes] = {}
+    """Read an archive in one pass, since a .gz can only be read forwards."""
+    contents: dict[str, bytes] = {}
     try:
         with tarfile.open(path) as archive:
             for member in archive:
@@ -214,40 +214,40 @@ def _read_members(path: Path, wanted: set[str]) -> dict[str, bytes]:
                 if member.offset + member.size > _MOST_BYTES:
                     raise UserError(f"{path}: unpacks to more than {_MOST_BYTES:,} bytes, CIFAR does not; refused")
                 if name in wanted and (file := archive.extractfile(member)) is not None:
-                    found[name] = file.read()
+                    contents[name] = file.read()
     except _DAMAGED as error:
         raise UserError(f"{path}: damaged archive ({_reason(error)}); download it again") from error
-    if missing := sorted(wanted - found.keys()):
+    if missing := sorted(wanted - contents.keys()):
         raise UserError(f"{path}: {', '.join(missing)} missing in the archive; download it again")
-    return found
+    return contents
 
 
-def _decode(content: bytes, place: str, split: str, publication: _Publication, size: int | None, coarse: bool) -> Chunk:
+def _decode(content: bytes, where: str, split: str, publication: _Publication, size: int | None, coarse: bool) -> Chunk:
     classes = class_names("cifar100-coarse" if coarse and publication.name == "cifar100" else publication.name)
     decode = _decode_binary if publication.binary else _decode_python
-    images, labels = decode(content, place, publication.name == "cifar100", coarse)
+    images, labels = decode(content, where, publication.name == "cifar100", coarse)
     if len(labels) and not 0 <= labels.min() <= labels.max() < len(classes):
         wrong = labels[(labels < 0) | (labels >= len(classes))][0]
-        raise UserError(f"{place}: label {wrong} is not one of 0 to {len(classes) - 1}; download the file again")
+        raise UserError(f"{where}: label {wrong} is not one of 0 to {len(classes) - 1}; download the file again")
     if size not in (None, SIZE):
         images = resize_bilinear(images, size)
     return Chunk(split, images, labels)
 
 
-def _decode_binary(content: bytes, place: str, two_labels: bool, coarse: bool) -> tuple[Any, Any]:
+def _decode_binary(content: bytes, where: str, two_labels: bool, coarse: bool) -> tuple[Any, Any]:
     """Records of one label byte (CIFAR-100: coarse, fine) and 3,072 pixel bytes."""
     label_bytes = 2 if two_labels else 1
     record = label_bytes + _PIXELS
     if not content or len(content) % record:
-        raise UserError(f"{place}: {len(content)} bytes are not whole records of {record}; download it again")
+        raise UserError(f"{where}: {len(content)} bytes are not whole records of {record}; download it again")
     rows = np.frombuffer(content, dtype=np.uint8).reshape(-1, record)
     labels = rows[:, 0 if coarse or not two_labels else 1].astype(np.int64)
     return rows[:, label_bytes:].reshape(-1, 3, SIZE, SIZE), labels
 
 
-def _decode_python(content: bytes, place: str, two_labels: bool, coarse: bool) -> tuple[Any, Any]:
+def _decode_python(content: bytes, where: str, two_labels: bool, coarse: bool) -> tuple[Any, Any]:
     """A dictionary with `data`, uint8 (n, 3072), and `labels` (CIFAR-100: fine_labels, coarse_labels)."""
-    batch = unpickle(content, place)
+    batch = unpickle(content, where)
     key = ("coarse_labels" if coarse else "fine_labels") if two_labels else "labels"
     fields = (
         {k.decode("latin1") if isinstance(k, bytes) else k: v for k, v in batch.items()}
@@ -256,7 +256,7 @@ def _decode_python(content: bytes, place: str, two_labels: bool, coarse: bool) -
     )
     data, labels = fields.get("data"), fields.get(key)
     if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape[1:] != (_PIXELS,):
-        raise UserError(f"{place}: 'data' is not a uint8 array of {_PIXELS} columns; download the file again")
+        raise UserError(f"{where}: 'data' is not a uint8 array of {_PIXELS} columns; download the file again")
     if not isinstance(labels, list) or len(labels) != len(data) or not all(type(x) is int for x in labels):
-        raise UserError(f"{place}: '{key}' is not a list of {len(data)} integers; download the file again")
+        raise UserError(f"{where}: '{key}' is not a list of {len(data)} integers; download the file again")
     return data.reshape(-1, 3, SIZE, SIZE), np.array(labels, dtype=np.int64)

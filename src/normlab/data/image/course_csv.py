@@ -1,7 +1,7 @@
 """The course's CSV of images: no header, one image a row, channel by channel, integers from 0 to 255.
 
 A row of a 32x32 colour image has 3,072 numbers: its red rows, its green ones, its blue ones. Read line by
-    line.
+line.
 """
 
 from __future__ import annotations
@@ -49,17 +49,17 @@ def _without_trailing_blanks(lines: Iterator[str]) -> Iterator[str]:
             blank += 1
 
 
-def _numbers(line: str, expected: int, place: str) -> npt.NDArray[np.uint8]:
+def _numbers(line: str, expected: int, where: str) -> npt.NDArray[np.uint8]:
     fields = line.strip().split(",") if line.strip() else []
     if len(fields) != expected:
-        raise UserError(f"{place}: {len(fields)} numbers, expected {expected} (channel by channel, no header)")
+        raise UserError(f"{where}: {len(fields)} numbers, expected {expected} (channel by channel, no header)")
     try:
         values = np.array([int(field) for field in fields], dtype=np.int64)
     except (ValueError, OverflowError):
         column, field = next((n, f) for n, f in enumerate(fields, start=1) if not _is_byte(f))
-        raise UserError(f"{place}: column {column} is {field.strip()[:20]!r}, expected an integer 0 to 255") from None
+        raise UserError(f"{where}: column {column} is {field.strip()[:20]!r}, expected an integer 0 to 255") from None
     if wrong := np.flatnonzero((values < 0) | (values > 255)).tolist():
-        raise UserError(f"{place}: column {wrong[0] + 1} is {values[wrong[0]]}, expected an integer 0 to 255")
+        raise UserError(f"{where}: column {wrong[0] + 1} is {values[wrong[0]]}, expected an integer 0 to 255")
     return values.astype(np.uint8)
 
 

@@ -1,7 +1,7 @@
-"""`normlab data get`: official archives, checked by their published sums, resumed where they broke off.
+"""`normlab data get`: official archives, checked by their published sums, resumed where they stopped.
 
 pooch decides whether a download is needed and checks the sum; the transfer is ours, because pooch starts anew after an
-interruption. What has arrived is kept as `<file>.part` and asked for no second time (HTTP Range).
+interruption. What has arrived is kept as `<file>.part` and not requested again (HTTP Range).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Recognising what a path holds.
+"""Recognising the form of the images at a path.
 
 Each reader has a function that looks at a path and gives an `ImageSource` or None; they are asked in turn.
-Opening a form nobody knew before is one reader and one line here.
+A new form needs one reader and one line here.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def find_source(path: Path, *, size: int | None, seed: int, coarse: bool, sums: 
             or find_image_folder(path, size=size, seed=seed)
         )
     except OSError as error:
-        place = error.filename or path
-        raise UserError(f"{place}: cannot be read ({error.strerror}); check it and its permissions") from error
+        unreadable = error.filename or path
+        raise UserError(f"{unreadable}: cannot be read ({error.strerror}); check it and its permissions") from error
     if source is None:
         raise UserError(f"{path}: {_nothing(path)}; looked for {LOOKED_FOR}")
     return source
@@ -58,8 +58,8 @@ def _nothing(path: Path) -> str:
         advice = " (unpack it and give the folder)" if kind in PACKED else ""
         return f"one file that holds {kind}{advice}, no labelled images" if kind else "no labelled images found"
     scan = scan_images(path)
-    found = (
+    problem = (
         f"{len(scan.images)} images but none in a folder of its class" if scan.images else "no labelled images found"
     )
     note = left_out_note(scan.left_out)
-    return f"{found} ({note})" if note else found
+    return f"{problem} ({note})" if note else problem

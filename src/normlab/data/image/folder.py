@@ -99,7 +99,7 @@ def _given(path: Path, seed: int) -> _Splits | None:
     """Read the layout train/<class>/ and so on; None if no folder of a split's name holds folders of images."""
     folders = split_folders(path)
     read = {split: _by_class(folder, path) for split, folder in folders.items()}
-    by_class = {split: found for split, (found, _) in read.items() if found}
+    by_class = {split: labelled for split, (labelled, _) in read.items() if labelled}
     if not by_class:
         return None
     if "train" not in by_class:

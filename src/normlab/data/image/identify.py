@@ -1,9 +1,9 @@
-"""Which published data set some images are: their content says it, never a folder's name or a list of classes.
+"""Which published data set some images are, decided by content and not by the name of a folder or class.
 
 Other data sets carry CIFAR-10's class names too (CINIC-10, noisy or enlarged copies), and a comparison with published
-results holds for the real one alone. So CIFAR-10 is known by its pixels: each class has a digest that depends neither
-on the order of its images nor on its number or name, whatever form the images lay in. CIFAR-100 is known by its files'
-published sums, and elsewhere by its class names and counts.
+results is valid only for the original. So CIFAR-10 is recognised by its pixels: each class has a digest that depends
+neither on the order of its images nor on its number or name, whatever form the images lay in. CIFAR-100 is recognised
+by its files' published sums, and elsewhere by its class names and counts.
 """
 
 from __future__ import annotations

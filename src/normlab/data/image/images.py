@@ -1,8 +1,8 @@
-"""Images for classification: one way in, whatever form they lie in.
+"""Images for classification: one function for all forms.
 
 `load_images("digits")`, `load_images("cifar10")` or `load_images(path)` give the same type: uint8 pixels and
 labels, memory-mapped, with a fingerprint that is equal for equal pixels and labels. The form of a path is
-recognised, not asked.
+recognised automatically.
 """
 
 from __future__ import annotations

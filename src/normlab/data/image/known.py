@@ -1,4 +1,4 @@
-"""Facts about the data sets that have a name: where they are published, their sums, their classes."""
+"""The data sets that have a name: where they are published, their checksums, their classes."""
 
 from __future__ import annotations
 

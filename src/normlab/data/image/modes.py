@@ -1,7 +1,7 @@
 """From any image that Pillow opens to plain 8-bit grey or RGB that looks as a viewer shows it.
 
-Pillow's own `convert` cuts 16-bit and float values at 255, drops transparency whatever lies under it, and leaves
-photographs lying on their side. Every change that is made here is named, so that it can be told.
+Pillow's own `convert` cuts 16-bit and float values at 255, drops transparency, and ignores the
+orientation of photographs. Every change that is made here is returned by name, so that it can be reported.
 """
 
 from __future__ import annotations

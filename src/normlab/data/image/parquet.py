@@ -48,10 +48,10 @@ def find_parquet(path: Path, *, size: int | None, coarse: bool) -> ImageSource |
     Raises: UserError if training files or those to measure on are missing, a file is damaged, or the columns are not an
         image's and a label's.
     """
-    found = find_parquet_files(path)
-    if found is None:
+    layout = find_parquet_files(path)
+    if layout is None:
         return None
-    files = found.files
+    files = layout.files
     columns = _columns(files["train"][0], coarse)
     for file in (file for part in files.values() for file in part):
         _refuse_other_columns(file, columns)
@@ -67,11 +67,11 @@ def find_parquet(path: Path, *, size: int | None, coarse: bool) -> ImageSource |
         "" if "test" in files else "no test images: results are measured on validation images",
         *_absent(classes, {split: labels[split] for split in files}),
         left_out_note([("split without labels", split) for split in unlabelled], "splits"),
-        left_out_note(found.left_out),
+        left_out_note(layout.left_out),
         f"columns not used: {some(columns.others)}" if columns.others else "",
     ]
     identity = [file for part in files.values() for file in part]
-    folder = found.folder.resolve()
+    folder = layout.folder.resolve()
     return ImageSource(
         kind="parquet",
         name=folder.parent.name if folder.name in _GENERIC_FOLDERS else folder.name,
@@ -232,15 +232,15 @@ def _rows(path: Path, columns: _Columns, classes: _Classes) -> Iterator[_Row]:
     batches = _batches(path, columns)
     for cells, values in batches:
         for cell, value in zip(cells, values, strict=True):
-            place = f"{path}: row {number}"
+            where = f"{path}: row {number}"
             content = cell.get("bytes") if isinstance(cell, dict) else cell
             if not isinstance(content, bytes):
-                raise UserError(f"{place}: holds no image bytes; the file must hold the images, not their paths")
+                raise UserError(f"{where}: holds no image bytes; the file must hold the images, not their paths")
             label = _plain(value)
             if label is None or label not in classes.number_of:
                 known = f"0 to {len(classes.names) - 1}" if isinstance(label, int) else some(classes.names)
-                raise UserError(f"{place}: label {str(value)[:40]} is not one of {known}")
-            yield _Row(content, classes.number_of[label], place)
+                raise UserError(f"{where}: label {str(value)[:40]} is not one of {known}")
+            yield _Row(content, classes.number_of[label], where)
             number += 1
 
 

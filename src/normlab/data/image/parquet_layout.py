@@ -85,10 +85,10 @@ def _layout(folder: Path, root: Path) -> ParquetFiles:
             files.setdefault(_SPLIT_OF[match[1].lower()], []).append(file)
         else:
             left_out.append((".parquet of no split", file.relative_to(root).as_posix()))
-    for split, found in files.items():
-        parts = [file for file in found if _PART.fullmatch(file.stem)]
-        if parts and len(parts) < len(found):  # the whole beside its parts would count every image twice
-            left_out += [("whole beside its parts", file.name) for file in found if file not in parts]
+    for split, split_files in files.items():
+        parts = [file for file in split_files if _PART.fullmatch(file.stem)]
+        if parts and len(parts) < len(split_files):  # the whole beside its parts would count every image twice
+            left_out += [("whole beside its parts", file.name) for file in split_files if file not in parts]
             files[split] = parts
     return ParquetFiles(folder, {split: files[split] for split in SPLITS if split in files}, left_out)
 
@@ -107,4 +107,4 @@ def _refuse_missing_parts(files: Sequence[Path]) -> None:
 
 
 def _described(files: Mapping[str, Sequence[Path]]) -> str:
-    return ", ".join(f"{split} files ({found[0].name})" for split, found in files.items())
+    return ", ".join(f"{split} files ({split_files[0].name})" for split, split_files in files.items())

@@ -57,7 +57,7 @@ class Batch(NamedTuple):
     failures: tuple[str, ...]
 
 
-def decode_image(content: bytes, place: str, *, size: int, channels: int = 3) -> Decoded:
+def decode_image(content: bytes, where: str, *, size: int, channels: int = 3) -> Decoded:
     """Decode an image file's content to uint8 (channels, size, size); another size is resized, bilinear.
 
     What `image_modes` says is done to images of more bits, transparency or an EXIF orientation.
@@ -78,7 +78,7 @@ def decode_image(content: bytes, place: str, *, size: int, channels: int = 3) ->
             plain = plain.resize((size, size), pillow.Resampling.BILINEAR)
         pixels = np.asarray(plain, dtype=np.uint8).reshape(size, size, channels)
     except Exception as error:  # a damaged image raises anything: struct.error, IndexError, MemoryError, zlib.error
-        raise UserError(f"{place}: not a readable image ({_reason(error, content)}); {ADVICE}") from error
+        raise UserError(f"{where}: not a readable image ({_reason(error, content)}); {ADVICE}") from error
     return Decoded(np.ascontiguousarray(pixels.transpose(2, 0, 1)), change)
 
 
@@ -131,18 +131,18 @@ def decode_all(items: Iterable[Item], decode: Callable[[Item], Decoded]) -> Iter
     """
 
     def decode_part(part: tuple[Item, ...]) -> Batch:
-        kept, pixels, changes, failures = list[Item](), list[npt.NDArray[np.uint8]](), list[str](), list[str]()
+        readable, pixels, changes, failures = list[Item](), list[npt.NDArray[np.uint8]](), list[str](), list[str]()
         for item in part:
             try:
                 decoded = decode(item)
             except UserError as error:
                 failures.append(str(error))
                 continue
-            kept.append(item)
+            readable.append(item)
             pixels.append(decoded.pixels)
             if decoded.change:
                 changes.append(decoded.change)
-        return Batch(tuple(kept), np.stack(pixels) if pixels else None, tuple(changes), tuple(failures))
+        return Batch(tuple(readable), np.stack(pixels) if pixels else None, tuple(changes), tuple(failures))
 
     with ThreadPoolExecutor(min(os.cpu_count() or 1, _THREADS)) as pool:
         parts = _parts(iter(items), 100)

@@ -1,4 +1,4 @@
-"""What a reader of images hands to the cache.
+"""What a reader of images returns to the cache.
 
 A reader recognises one form of a data set and describes it cheaply as an `ImageSource`; nothing is decoded
 until its `chunks` are asked for, and the cache asks only once per source and options. So a reader stays a few

@@ -28,7 +28,7 @@ _ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
 }
 
 
-def unpickle(content: bytes, place: str) -> Any:
+def unpickle(content: bytes, where: str) -> Any:
     """Return what the pickle holds; Python 2 strings come out as bytes.
 
     Args:
@@ -39,9 +39,9 @@ def unpickle(content: bytes, place: str) -> Any:
     try:
         return _Unpickler(io.BytesIO(content), encoding="bytes").load()
     except _RefusedError as error:
-        raise UserError(f"{place}: refused, its pickle asks for {error}; get the file from its authors") from error
+        raise UserError(f"{where}: refused, its pickle asks for {error}; get the file from its authors") from error
     except Exception as error:  # damaged pickles raise anything: EOFError, KeyError, TypeError, MemoryError, ...
-        raise UserError(f"{place}: damaged pickle ({type(error).__name__}); get the file again") from error
+        raise UserError(f"{where}: damaged pickle ({type(error).__name__}); get the file again") from error
 
 
 class _RefusedError(Exception):

@@ -67,11 +67,11 @@ class CellIndex:
         Args:
             keys: n-grams as `cell_key` makes them.
         """
-        found: defaultdict[str, list[Cell]] = defaultdict(list)
+        cells: defaultdict[str, list[Cell]] = defaultdict(list)
         if self._connection is not None:
             for key, *cell in self._connection.execute(_LOOKUP, (json.dumps(list(keys)),)):
-                found[key].append(Cell(cell[0], cell[1], bool(cell[2])))
-        return dict(found)
+                cells[key].append(Cell(cell[0], cell[1], bool(cell[2])))
+        return dict(cells)
 
     @property
     def left_out(self) -> tuple[str, ...]:

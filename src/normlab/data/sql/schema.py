@@ -92,21 +92,23 @@ class Schema:
         """
         with closing(open_readonly(path)) as connection:
             try:
-                found = describe(connection, official=official)
+                described = describe(connection, official=official)
             except sqlite3.Error as error:
                 raise unreadable(Path(path), error) from None
-        if not found.tables and not official:
-            why = f" ({'; '.join(found.left_out[:3])})" if found.left_out else ""
+        if not described.tables and not official:
+            why = f" ({'; '.join(described.left_out[:3])})" if described.left_out else ""
             raise UserError(f"{path} holds no table that can be read{why}: nothing can be asked of it")
         columns = [Column(-1, "*", "*", "text")]
-        columns += [Column(table, name, _words("", name), type_category(kind)) for table, name, kind in found.columns]
+        columns += [
+            Column(table, name, _words("", name), type_category(kind)) for table, name, kind in described.columns
+        ]
         return Schema(
             db_id or Path(path).stem,
-            tuple(_table(name, "") for name in found.tables),
+            tuple(_table(name, "") for name in described.tables),
             tuple(columns),
-            tuple(column + 1 for column in found.primary),
-            tuple((source + 1, target + 1) for source, target in found.foreign),
-            tuple(found.left_out),
+            tuple(column + 1 for column in described.primary),
+            tuple((source + 1, target + 1) for source, target in described.foreign),
+            tuple(described.left_out),
         )
 
     def entry(self) -> dict[str, Any]:

@@ -42,8 +42,8 @@ def check_entry(entry: Any, source: str) -> None:
 class _Entry:
     """The checks of one entry; `place` begins every message."""
 
-    def __init__(self, entry: Mapping[str, Any], place: str) -> None:
-        self.entry, self.place = entry, place
+    def __init__(self, entry: Mapping[str, Any], where: str) -> None:
+        self.entry, self.place = entry, where
 
     def check(self) -> None:
         for name in _FIELDS:
@@ -57,14 +57,14 @@ class _Entry:
         columns = self.columns("column_names_original", len(tables))
         self.same_length("column_names", self.columns("column_names", len(tables)), "column_names_original", columns)
         self.same_length("column_types", self.texts("column_types"), "column_names_original", columns)
-        for place, key in enumerate(self.list("primary_keys")):
+        for index, key in enumerate(self.list("primary_keys")):
             for column in key if isinstance(key, list) else [key]:
-                self.column(f"primary_keys[{place}]", column, len(columns))
-        for place, pair in enumerate(self.list("foreign_keys")):
+                self.column(f"primary_keys[{index}]", column, len(columns))
+        for index, pair in enumerate(self.list("foreign_keys")):
             if not isinstance(pair, list) or len(pair) != 2:
-                raise self.wrong(f"foreign_keys[{place}]", f"is {_kind(pair)}, not a pair of column numbers")
+                raise self.wrong(f"foreign_keys[{index}]", f"is {_kind(pair)}, not a pair of column numbers")
             for column in pair:
-                self.column(f"foreign_keys[{place}]", column, len(columns))
+                self.column(f"foreign_keys[{index}]", column, len(columns))
 
     def wrong(self, field: str, problem: str) -> UserError:
         return UserError(f"{self.place}: {field}: {problem}: correct the file, or fetch it again")
@@ -77,8 +77,8 @@ class _Entry:
 
     def texts(self, name: str) -> Sequence[str]:
         values = self.list(name)
-        for place, value in enumerate(values):
-            self.text(f"{name}[{place}]", value)
+        for index, value in enumerate(values):
+            self.text(f"{name}[{index}]", value)
         return values
 
     def text(self, field: str, value: Any) -> None:
@@ -89,14 +89,14 @@ class _Entry:
 
     def columns(self, name: str, tables: int) -> Sequence[Any]:
         columns = self.list(name)
-        for place, column in enumerate(columns):
-            field = f"{name}[{place}]"
+        for index, column in enumerate(columns):
+            field = f"{name}[{index}]"
             if not isinstance(column, list | tuple) or len(column) != 2:
                 raise self.wrong(field, f"is {_kind(column)}, not a pair [table, name]")
             table, words = column
             if not _is_number(table):
                 raise self.wrong(field, f"names its table by {_kind(table)}, not by a whole number")
-            if place and not 0 <= table < tables:
+            if index and not 0 <= table < tables:
                 raise self.wrong(field, f"is of table {table}, but there are {tables}, counted from 0")
             self.text(field, words)
         if not columns or columns[0][0] != -1 or columns[0][1] != "*":
@@ -115,10 +115,10 @@ class _Entry:
 
     def distinct(self, name: str, values: Sequence[str]) -> None:
         seen: dict[str, int] = {}
-        for place, value in enumerate(values):
-            first = seen.setdefault(folded(value), place)
-            if first != place:
-                raise self.wrong(f"{name}[{place}]", f"{one_line_name(value)} is there already, at [{first}]")
+        for index, value in enumerate(values):
+            first = seen.setdefault(folded(value), index)
+            if first != index:
+                raise self.wrong(f"{name}[{index}]", f"{one_line_name(value)} is there already, at [{first}]")
 
 
 def _is_number(value: Any) -> bool:

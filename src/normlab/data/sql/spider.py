@@ -151,8 +151,8 @@ _TO_SPACE = str.maketrans(dict.fromkeys("\t\r\n\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 
 
 def _read_csv(file: Path) -> Iterator[Example]:
-    for place, row in csv_rows(file, COLUMNS):
-        yield _example(row, place)
+    for where, row in csv_rows(file, COLUMNS):
+        yield _example(row, where)
 
 
 def _read_json(file: Path) -> Iterator[Example]:

@@ -38,28 +38,28 @@ def describe(connection: sqlite3.Connection, *, official: bool = False) -> Descr
             Otherwise what a person would ask about: tables and views, nothing internal.
     Raises: sqlite3.Error if the schema table itself cannot be read.
     """
-    found = Described()
+    described = Described()
     keys: list[list[int]] = []  # of each table, its primary key in the key's own order
     for name, kind, sql in _objects(connection, official=official):
         try:
             rows = connection.execute(f"PRAGMA table_xinfo({quoted(name)})").fetchall()
         except sqlite3.Error as error:
-            found.left_out.append(f"{kind} {one_line_name(name)}: {error}")
+            described.left_out.append(f"{kind} {one_line_name(name)}: {error}")
             continue
         # Last field: 0 a plain column, 1 a virtual table's hidden one, 2 and 3 a generated one.
         columns = [row for row in rows if row[6] == 0 or (not official and row[6] in (2, 3))]
         if not columns:
-            found.left_out.append(f"{kind} {one_line_name(name)}: it has no columns")
+            described.left_out.append(f"{kind} {one_line_name(name)}: it has no columns")
             continue
-        first = len(found.columns)
+        first = len(described.columns)
         untyped = "text" if kind == "virtual table" and _is_full_text(sql) else ""
-        found.columns += [(len(found.tables), str(row[1]), row[2] or untyped) for row in columns]
-        found.primary += [first + place for place, row in enumerate(columns) if row[5]]
-        in_key_order = sorted((row[5], first + place) for place, row in enumerate(columns) if row[5])
+        described.columns += [(len(described.tables), str(row[1]), row[2] or untyped) for row in columns]
+        described.primary += [first + index for index, row in enumerate(columns) if row[5]]
+        in_key_order = sorted((row[5], first + index) for index, row in enumerate(columns) if row[5])
         keys.append([column for _, column in in_key_order])
-        found.tables.append(name)
-    _add_foreign_keys(connection, found, keys)
-    return found
+        described.tables.append(name)
+    _add_foreign_keys(connection, described, keys)
+    return described
 
 
 def quoted(name: str) -> str:
@@ -111,27 +111,27 @@ def _is_full_text(sql: str) -> bool:
     return re.search(r"\busing\s+fts\d", sql, re.IGNORECASE) is not None
 
 
-def _add_foreign_keys(connection: sqlite3.Connection, found: Described, keys: list[list[int]]) -> None:
+def _add_foreign_keys(connection: sqlite3.Connection, described: Described, keys: list[list[int]]) -> None:
     """Pairs of columns; a key that names no column refers to the primary key, broken ones are named."""
-    number = {(table, folded(column)): index for index, (table, column, _) in enumerate(found.columns)}
-    tables = {folded(name): index for index, name in enumerate(found.tables)}
-    for table, name in enumerate(found.tables):
+    number = {(table, folded(column)): index for index, (table, column, _) in enumerate(described.columns)}
+    tables = {folded(name): index for index, name in enumerate(described.tables)}
+    for table, name in enumerate(described.tables):
         try:
             rows = connection.execute(f"PRAGMA foreign_key_list({quoted(name)})").fetchall()
         except sqlite3.Error as error:
-            found.left_out.append(f"keys of table {one_line_name(name)}: {error}")
+            described.left_out.append(f"keys of table {one_line_name(name)}: {error}")
             continue
-        for _, place, target_name, column, target_column, *_ in rows:
+        for _, position, target_name, column, target_column, *_ in rows:
             target = tables.get(folded(target_name), -1)
             source = number.get((table, folded(column)))
             if target_column:
                 referred = number.get((target, folded(target_column)))
             else:
-                referred = keys[target][place] if target >= 0 and place < len(keys[target]) else None
+                referred = keys[target][position] if target >= 0 and position < len(keys[target]) else None
             if source is not None and referred is not None:
-                found.foreign.append((source, referred))
+                described.foreign.append((source, referred))
             else:
                 aim = f"{target_name}.{target_column}" if target_column else target_name
-                found.left_out.append(
+                described.left_out.append(
                     f"key {one_line_name(f'{name}.{column}')}: refers to {one_line_name(aim)}, which is not there"
                 )

@@ -109,14 +109,14 @@ def rows_of(lines: Sequence[str]) -> tuple[Layout, list[list[str]], int]:
     return bare, rows, width if count >= _NEARLY_ALL * len(rows) else 0
 
 
-def guess_layout(lines: Sequence[str], place: str) -> Layout:
+def guess_layout(lines: Sequence[str], where: str) -> Layout:
     """Return the layout that most of the sample lines have.
 
     Raises: UserError at `place` for token numbers and tags without words.
     """
     bare, rows, _ = rows_of(lines)
     width = Counter(map(len, rows)).most_common(1)[0][0]
-    return bare._replace(columns=_guess_columns([row for row in rows if len(row) == width], width, place))
+    return bare._replace(columns=_guess_columns([row for row in rows if len(row) == width], width, where))
 
 
 def has_token_numbers(rows: Sequence[Sequence[str]]) -> bool:
@@ -136,7 +136,7 @@ def number_words(words: Sequence[str]) -> float:
     return sum(word.isascii() and word.isdigit() for word in words) / max(1, len(words))
 
 
-def _guess_columns(rows: list[list[str]], width: int, place: str) -> tuple[str, ...]:
+def _guess_columns(rows: list[list[str]], width: int, where: str) -> tuple[str, ...]:
     names = [f"column{number}" for number in range(1, width + 1)]
     if width == 1:
         return ("word",)
@@ -149,7 +149,7 @@ def _guess_columns(rows: list[list[str]], width: int, place: str) -> tuple[str, 
     word = next((column for column in range(int(numbered), width) if column != tag), None)
     if word is None and numbered and width == 2:
         if all(is_tag_or_dummy(row[1]) for row in rows):
-            raise UserError(f"{place}: column 1 holds token numbers and column 2 tags: there are no words")
+            raise UserError(f"{where}: column 1 holds token numbers and column 2 tags: there are no words")
         return (NUMBER, "word")
     assert word is not None
     names[tag], names[word] = "tag", "word"

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from normlab.data.tagging.corpus import suffixes
 from normlab.errors import UserError
 
 ROLES: dict[str, tuple[str, ...]] = {
@@ -18,7 +19,6 @@ ROLES: dict[str, tuple[str, ...]] = {
     "val": ("dev", "val", "valid", "validation", "devel", "development", "testa", "validate"),
     "test": ("test", "testing", "testb", "tst"),
 }
-SUFFIXES = (".txt", ".conll", ".tsv", ".csv", ".jsonl", ".json", ".conllu", ".iob", ".iob2", ".bio", ".bioes", ".ner")
 TITLES = {"train": "training", "val": "development", "test": "test"}
 _WORDS = re.compile(r"[a-z]+")
 _NOT_DATA = ("readme", "license", "licence", "glove", "changelog")
@@ -69,6 +69,11 @@ def role_of(path: Path) -> str | None:
     return roles[0] if len(roles) == 1 else None
 
 
+def known_suffixes() -> tuple[str, ...]:
+    """Return the endings of files of sentences; of two files with one name the earlier ending is read."""
+    return (".txt", ".conll", ".tsv", *suffixes(), ".conllu", ".iob", ".iob2", ".bio", ".bioes", ".ner")
+
+
 def listed(names: list[str]) -> str:
     """Return names in one line, not too many of them."""
     more = len(names) - _LISTED
@@ -79,9 +84,10 @@ def _chosen(folder: Path, held: list[Path], role: str) -> Path | None:
     candidates = [path for path in held if path.is_file() and role_of(path) == role]
     for name in ROLES[role]:
         plain = [path for path in candidates if path.name.lower().removesuffix(path.suffix.lower()) == name]
-        known = [path for path in plain if path.suffix.lower() in SUFFIXES]
+        order = known_suffixes()
+        known = [path for path in plain if path.suffix.lower() in order]
         if known:
-            return min(known, key=lambda path: SUFFIXES.index(path.suffix.lower()))
+            return min(known, key=lambda path: order.index(path.suffix.lower()))
     if len(candidates) > 1:
         names = listed([path.name for path in candidates])
         flag = {"train": "give the training file itself as --data", "val": "say --dev", "test": "say --test"}[role]

@@ -36,6 +36,8 @@ class _Columns(NamedTuple):
 class GmbCsv(SentenceFile):
     """The CSV file; options as in `SentenceFile`. Its encoding, unless given: UTF-8 if it is that, else cp1252."""
 
+    suffixes = (".csv",)
+    title = "Kaggle's CSV"
     _instead_of_words = "a header"
 
     def __init__(self, path: str | Path, **options: Any) -> None:

@@ -16,6 +16,8 @@ _JSON_NAMES: dict[type, str] = {list: "list", str: "string", int: "number", floa
 class SentenceJsonLines(SentenceFile):
     """A JSONL file; `tags` may be missing. Options as in `SentenceFile`."""
 
+    suffixes = (".jsonl", ".json")
+    title = "JSON lines"
     _lines_per_word = 0
     _keys: tuple[str, ...] = ()
 
@@ -36,31 +38,31 @@ class SentenceJsonLines(SentenceFile):
                 self._keys = tuple(entry)
             yield Sentence(words, None if tags is None else tuple(tags), words, number, line)
 
-    def _object(self, text: str, place: str) -> dict[str, Any]:
+    def _object(self, text: str, where: str) -> dict[str, Any]:
         try:
             entry = json.loads(text)
         except (ValueError, RecursionError) as error:
             reason = "nested too deeply" if isinstance(error, RecursionError) else error
             if text.strip() in {"[", "{"}:
                 reason = "a list or an object that goes on over several lines"
-            raise UserError(f"{place}: not JSON ({reason}); one object per line is expected") from None
+            raise UserError(f"{where}: not JSON ({reason}); one object per line is expected") from None
         if not isinstance(entry, dict):
             raise UserError(
-                f'{place}: expected an object with "tokens", a list of strings that is not empty; found a '
+                f'{where}: expected an object with "tokens", a list of strings that is not empty; found a '
                 f"{_JSON_NAMES.get(type(entry), 'value')}"
             )
         if not _is_words(entry.get("tokens")):
             raise UserError(
-                f'{place}: expected an object with "tokens", a list of strings that is not empty; '
+                f'{where}: expected an object with "tokens", a list of strings that is not empty; '
                 f"found keys: {_listed(tuple(entry))}"
             )
         if "" in entry["tokens"]:
-            raise UserError(f'{place}: word {entry["tokens"].index("") + 1} of "tokens" is empty')
+            raise UserError(f'{where}: word {entry["tokens"].index("") + 1} of "tokens" is empty')
         tags = entry.get("tags")
         if tags is not None and (not _is_words(tags) or len(tags) != len(entry["tokens"])):
-            raise UserError(f'{place}: "tags" must be a list of {len(entry["tokens"])} strings, one per token')
+            raise UserError(f'{where}: "tags" must be a list of {len(entry["tokens"])} strings, one per token')
         if any(_half_of_a_pair(item) for item in (*entry["tokens"], *(tags or ()))):
-            raise UserError(f"{place}: holds half of a surrogate pair (such as \\ud83d alone), which is no character")
+            raise UserError(f"{where}: holds half of a surrogate pair (such as \\ud83d alone), which is no character")
         return entry
 
 

@@ -63,10 +63,10 @@ def _word_tags(reader: ColumnFile, tags: Iterable[Sequence[str]]) -> Iterator[tu
     """Yield (line, tag, sentence) of each word in order."""
     sequences = iter(tags)
     for sentence in reader:
-        place = f"{reader.path}:{sentence.line}: sentence {sentence.number}"
+        where = f"{reader.path}:{sentence.line}: sentence {sentence.number}"
         of_words = next(sequences, None)
         if of_words is None or len(of_words) != len(sentence):
-            raise ValueError(f"{place} has not as many words as tags")
+            raise ValueError(f"{where} has not as many words as tags")
         yield from zip(_lines(sentence), of_words, [sentence.number] * len(sentence), strict=True)
     if next(sequences, None) is not None:
         raise ValueError(f"{reader.path}: the tags go on after the file's last word")
@@ -76,19 +76,19 @@ def _lines(sentence: Sentence) -> Sequence[int]:
     return sentence.lines or range(sentence.line, sentence.line + len(sentence))
 
 
-def _replaced(text: str, tag: str, delimiter: str, coding: TextCoding, place: str, *, append: bool) -> bytes:
+def _replaced(text: str, tag: str, delimiter: str, coding: TextCoding, where: str, *, append: bool) -> bytes:
     match = _LAST_FIELD[delimiter].fullmatch(text) or (_ONLY_FIELD.fullmatch(text) if append else None)
     if match is None:
-        raise UserError(f"{place}: only one column, so there is no tag to replace; append a column instead")
+        raise UserError(f"{where}: only one column, so there is no tag to replace; append a column instead")
     head, last, rest = match[1], match[2], match[3]
     before = head + last + ("\t" if "\t" in head else " ") if append else head
     # Outside of wide encodings a character stands for each byte.
     codec = coding.encoding if coding.wide else "latin-1"
-    return before.encode(codec) + _encoded(tag, coding.encoding, place) + rest.encode(codec)
+    return before.encode(codec) + _encoded(tag, coding.encoding, where) + rest.encode(codec)
 
 
-def _encoded(tag: str, encoding: str, place: str) -> bytes:
+def _encoded(tag: str, encoding: str, where: str) -> bytes:
     try:
         return tag.encode(encoding)
     except UnicodeEncodeError:
-        raise UserError(f"{place}: the tag '{tag}' cannot be written in {encoding}: save the file as UTF-8") from None
+        raise UserError(f"{where}: the tag '{tag}' cannot be written in {encoding}: save the file as UTF-8") from None

@@ -99,10 +99,10 @@ def may_follow(previous: str | None, tag: str | None, scheme: Scheme) -> bool:
 def first_illegal(tags: Sequence[str], scheme: Scheme) -> tuple[int, str] | None:
     """Return the place of the first illegal tag and the reason, None if the whole sentence is legal."""
     previous = None
-    for place, tag in enumerate(tags):
+    for index, tag in enumerate(tags):
         if not may_follow(previous, tag, scheme):
             before = f"'{previous}'" if previous else "a sentence's beginning"
-            return place, f"'{tag}' may not follow {before}"
+            return index, f"'{tag}' may not follow {before}"
         previous = tag
     if not may_follow(previous, None, scheme):
         return len(tags) - 1, f"'{previous}' may not end a sentence"
@@ -111,19 +111,19 @@ def first_illegal(tags: Sequence[str], scheme: Scheme) -> tuple[int, str] | None
 
 def spans(tags: Sequence[str]) -> list[Span]:
     """Return the entities that the tags of any scheme spell, in order, read leniently (see the module)."""
-    found: list[Span] = []
+    entities: list[Span] = []
     before, before_type = OUTSIDE, ""
-    for place, tag in enumerate(tags):
+    for index, tag in enumerate(tags):
         if tag == OUTSIDE:
             before = OUTSIDE
             continue
         prefix, entity_type = split_tag(tag)
         if prefix in ("I", "E") and before in ("B", "I") and before_type == entity_type:
-            found[-1] = found[-1]._replace(end=place + 1)
+            entities[-1] = entities[-1]._replace(end=index + 1)
         elif prefix != OUTSIDE:
-            found.append(Span(place, place + 1, entity_type))
+            entities.append(Span(index, index + 1, entity_type))
         before, before_type = prefix, entity_type
-    return found
+    return entities
 
 
 def spell(entities: Sequence[Span], length: int, scheme: Scheme) -> list[str]:

@@ -1,7 +1,7 @@
 """A sentence with its tags, and what every reader of sentences checks, whatever the file's format.
 
-A reader is iterated as often as one likes; each pass streams the file in constant memory and counts repaired
-tags anew. Formats add one method, `_drafts`, that yields sentences as they stand in the file.
+A reader can be iterated any number of times; each pass streams the file in constant memory and counts repaired tags
+anew. A format adds one method, `_drafts`, which yields the sentences of a file; `corpus.FORMATS` lists the formats.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from copy import copy
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import ClassVar
 
 from normlab.data.tagging.scheme import convert, first_illegal, is_well_formed, resolve_scheme, tag_style
 from normlab.errors import UserError, did_you_mean, excerpt
@@ -73,6 +74,11 @@ class SentenceFile(ABC):
     Raises: UserError, while iterating, that names file, line and sentence.
     """
 
+    suffixes: ClassVar[tuple[str, ...]] = ()
+    """Endings of names, in lower case, by which a file of this format is recognised."""
+    title: ClassVar[str] = "columns"
+    """What the format is called in messages."""
+
     # How far the line moves from one word to the next.
     _lines_per_word = 1
     # What a file without any sentence consists of.
@@ -97,6 +103,11 @@ class SentenceFile(ABC):
         self.encoding = encoding
         self.max_tokens = max_tokens
         self.repaired = 0
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Return whether a file has this format, by its name or by its first bytes."""
+        return path.suffix.lower() in cls.suffixes
 
     def __iter__(self) -> Iterator[Sentence]:
         self.repaired = 0
@@ -144,23 +155,23 @@ class SentenceFile(ABC):
 
     def _checked_tags(self, sentence: Sentence) -> tuple[str, ...]:
         tags = sentence.tags or ()
-        for place, tag in enumerate(tags):
+        for index, tag in enumerate(tags):
             if not is_well_formed(tag, self.scheme):
                 kind = f"no {self.scheme.upper()} tag"
                 raise UserError(
-                    f"{self._place(sentence, place)}: '{excerpt(tag)}' is {kind}: correct it, or name the --scheme"
+                    f"{self._place(sentence, index)}: '{excerpt(tag)}' is {kind}: correct it, or name the --scheme"
                     f"{self._what_tags_look_like()}"
                 )
             if self.known_tags is not None and tag not in self.known_tags:
                 hint = did_you_mean(tag, sorted(self.known_tags))
-                raise UserError(f"{self._place(sentence, place)}: unknown tag '{excerpt(tag)}': {hint}")
+                raise UserError(f"{self._place(sentence, index)}: unknown tag '{excerpt(tag)}': {hint}")
         illegal = first_illegal(tags, self.scheme)
         if illegal is None:
             return tags
         if not self.fix_tags:
-            place, reason = illegal
+            index, reason = illegal
             raise UserError(
-                f"{self._place(sentence, place)}: {excerpt(reason, 200)}; --fix-tags repairs it "
+                f"{self._place(sentence, index)}: {excerpt(reason, 200)}; --fix-tags repairs it "
                 f"(or name another --scheme){self._what_tags_look_like()}"
             )
         fixed = tuple(convert(tags, self.scheme))
@@ -181,12 +192,14 @@ class SentenceFile(ABC):
 
 def doubts(sentences: Sequence[Sentence]) -> list[str]:
     """Return what makes one doubt that sentences were read as they are meant, a line for each reason."""
-    found: list[str] = []
+    reasons: list[str] = []
     single = sum(len(sentence) == 1 for sentence in sentences)
     if len(sentences) > 2 and single * 2 > len(sentences):
-        found.append(f"{single} of {len(sentences)} sentences have one word: are they divided at the right lines?")
+        reasons.append(f"{single} of {len(sentences)} sentences have one word: are they divided at the right lines?")
     words = [word for sentence in sentences for word in sentence.words]
     numbers = sum(word.isascii() and word.isdigit() for word in words)
     if len(words) > 2 and numbers * 2 > len(words):
-        found.append(f"{numbers} of {len(words)} words are whole numbers: are those token numbers? Name the --columns")
-    return found
+        reasons.append(
+            f"{numbers} of {len(words)} words are whole numbers: are those token numbers? Name the --columns"
+        )
+    return reasons

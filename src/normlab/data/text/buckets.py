@@ -28,7 +28,7 @@ def training_batches(
     shuffled = random.permutation(len(sizes))
     pooled = [shuffled[at : at + pool * batch_size] for at in range(0, len(shuffled), pool * batch_size)]
     batches = [batch for members in pooled for batch in _by_length(members, sizes, batch_size)]
-    return [batches[place] for place in random.permutation(len(batches))]
+    return [batches[number] for number in random.permutation(len(batches))]
 
 
 def evaluation_batches(

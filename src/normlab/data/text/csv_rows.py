@@ -61,7 +61,7 @@ def _check_header(path: Path, header: list[str], needed: Sequence[str]) -> None:
     missing = [name for name in needed if name not in header]
     if not missing:
         return
-    found = ", ".join(header)[:200] or "nothing"
+    columns = ", ".join(header)[:200] or "nothing"
     sign = next((sign for sign in _OTHER_DELIMITERS if any(sign in name for name in header)), "")
     hint = f" (separated by {_OTHER_DELIMITERS[sign]}: save it with commas)" if sign else ""
-    raise UserError(f"{path}:1 lacks the column '{missing[0]}': it needs {', '.join(needed)}, found {found}{hint}")
+    raise UserError(f"{path}:1 lacks the column '{missing[0]}': it needs {', '.join(needed)}, found {columns}{hint}")

@@ -83,9 +83,9 @@ class VectorSource:
         """Return "vectors for 398 of 412 words (glove.txt)" as the only line; no line where there is no file."""
         if self.random or self.glove == GENERATED:
             return []
-        found = int(self.load(words, self.size()).found.sum())
-        doubt = "" if found * 2 > len(words) else ": is the file of this language, and in this letter case?"
-        return [f"vectors for {found} of {len(words)} words ({self.path().name}){doubt}"]
+        known = int(self.load(words, self.size()).found.sum())
+        doubt = "" if known * 2 > len(words) else ": is the file of this language, and in this letter case?"
+        return [f"vectors for {known} of {len(words)} words ({self.path().name}){doubt}"]
 
     def path(self) -> Path:
         """Return the GloVe file: the one named, else one beside the data, else one in the cache.
@@ -98,15 +98,16 @@ class VectorSource:
                 raise UserError(f"{path}: no such GloVe file: check --glove")
             return path
         data = Path(self.data).expanduser()
-        places = [data, data.parent, data.parent / "glove", cache_root() / "glove"]
-        for place in places:
-            found = sorted(path for path in place.glob("glove*") if path.suffix in _SUFFIXES) if place.is_dir() else []
-            if len(found) == 1:
-                return found[0]
-            if found:
-                names = ", ".join(path.name for path in found)
-                raise UserError(f"{place}: holds {len(found)} GloVe files ({names}): say --glove")
-        raise UserError(f"no GloVe file in {', '.join(map(str, places))}: say --glove FILE, or --embeddings random")
+        folders = [data, data.parent, data.parent / "glove", cache_root() / "glove"]
+        for folder in folders:
+            held = folder.glob("glove*") if folder.is_dir() else ()
+            files = sorted(path for path in held if path.suffix in _SUFFIXES)
+            if len(files) == 1:
+                return files[0]
+            if files:
+                names = ", ".join(path.name for path in files)
+                raise UserError(f"{folder}: holds {len(files)} GloVe files ({names}): say --glove")
+        raise UserError(f"no GloVe file in {', '.join(map(str, folders))}: say --glove FILE, or --embeddings random")
 
 
 def _cache() -> Path:

@@ -62,12 +62,12 @@ def load_glove(
     for row, name in enumerate(known):
         rows.setdefault(name, row)
     matrix = np.zeros((len(words), vectors.shape[1]), dtype=np.float32)
-    found = np.zeros(len(words), dtype=bool)
+    has_vector = np.zeros(len(words), dtype=bool)
     for number, word in enumerate(words):
         row_of_word = next((rows[spelling] for spelling in spellings(word) if spelling in rows), None)
         if row_of_word is not None:
-            matrix[number], found[number] = vectors[row_of_word], True
-    return WordVectors(matrix, found)
+            matrix[number], has_vector[number] = vectors[row_of_word], True
+    return WordVectors(matrix, has_vector)
 
 
 def glove_words(path: str | Path, *, dimension: int | None = None, cache_dir: Path | None = None) -> list[str]:
@@ -84,13 +84,13 @@ def glove_fingerprint(path: str | Path, *, dimension: int | None = None, cache_d
     Computed once per file and kept beside the parsed matrix.
     """
     known, vectors = _cached(Path(path), dimension, cache_dir)
-    kept = cache_dir / f"{_cache_key(Path(path), dimension, cache_dir)}.fingerprint"
-    if not kept.exists():
+    entry = cache_dir / f"{_cache_key(Path(path), dimension, cache_dir)}.fingerprint"
+    if not entry.exists():
         content = hashlib.sha256("\n".join(known).encode())
         content.update(np.ascontiguousarray(vectors).data)
-        with atomic_binary(kept) as file:
+        with atomic_binary(entry) as file:
             file.write(f"{vectors.shape[1]}d-{content.hexdigest()[:12]}".encode())
-    return kept.read_text()
+    return entry.read_text()
 
 
 def vector_entries(path: Path, dimension: int | None = None, wanted: set[bytes] | None = None) -> Iterator[Entry]:
@@ -166,13 +166,13 @@ def _content(path: Path, cache_dir: Path) -> str:
     """
     status = path.stat()
     identity = [str(path.resolve()), status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
-    kept = cache_dir / f"content-{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]}"
-    if kept.exists() and len(digest := kept.read_text(errors="replace")) == _DIGITS:
+    entry = cache_dir / f"content-{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]}"
+    if entry.exists() and len(digest := entry.read_text(errors="replace")) == _DIGITS:
         return digest
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()[:_DIGITS]
     if not 0 <= time.time() - status.st_ctime < _COARSE_CLOCK:
-        with suppress(OSError), atomic_binary(kept) as out:  # it is only hashed again
+        with suppress(OSError), atomic_binary(entry) as out:  # it is only hashed again
             out.write(digest.encode())
     return digest
 

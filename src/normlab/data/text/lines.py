@@ -57,11 +57,11 @@ def text_coding(path: Path, encoding: str) -> TextCoding:
     """
     with _opened(path) as file:
         head = file.read(_SAMPLE)
-    mark, found = next(((mark, name) for mark, name in _MARKS if head.startswith(mark)), (b"", ""))
+    mark, marked = next(((mark, name) for mark, name in _MARKS if head.startswith(mark)), (b"", ""))
     if head == mark:
         raise UserError(f"{path}: the file is empty")
     refuse_no_text(path, head, "text")
-    name = found or _wide_without_mark(head) or _known_encoding(path, encoding)
+    name = marked or _wide_without_mark(head) or _known_encoding(path, encoding)
     if name == WINDOWS_UNLESS_UTF8:
         name = "utf-8" if _is_utf8(path) else "cp1252"
     text = head.decode(name if name.startswith("utf-") else "latin-1", "replace")
@@ -105,7 +105,7 @@ def raw_lines(path: Path, coding: TextCoding) -> Iterator[tuple[int, str, bytes]
             raise UserError(f"{path}:{number + 1}: not {codec} ({error.reason}); is the file damaged?") from None
 
 
-def decode(text: str, coding: TextCoding, place: str) -> str:
+def decode(text: str, coding: TextCoding, where: str) -> str:
     """Return a line of `raw_lines` as it reads, without its line end; raise UserError at `place` if it is undefined."""
     body = text.removesuffix("\n").rstrip("\r")
     if coding.wide:
@@ -115,9 +115,9 @@ def decode(text: str, coding: TextCoding, place: str) -> str:
         return raw.decode(encoding)
     except UnicodeDecodeError as error:
         byte = f"byte 0x{raw[error.start]:02x} at column {error.start + 1}"
-        raise UserError(f"{place}: not {encoding} ({byte}); {_other_encoding(encoding)}") from None
+        raise UserError(f"{where}: not {encoding} ({byte}); {_other_encoding(encoding)}") from None
     except UnicodeError as error:
-        raise UserError(f"{place}: not {encoding} ({error}); give another --encoding") from None
+        raise UserError(f"{where}: not {encoding} ({error}); give another --encoding") from None
 
 
 def text_lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:

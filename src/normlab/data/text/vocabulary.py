@@ -42,8 +42,8 @@ class Vocabulary:
         counted = Counter(words)
         for name in SPECIAL:
             del counted[name]
-        kept = sorted((word for word in counted if counted[word] >= min_count), key=lambda w: (-counted[w], w))
-        return cls(kept, [counted[word] for word in kept])
+        frequent = sorted((word for word in counted if counted[word] >= min_count), key=lambda w: (-counted[w], w))
+        return cls(frequent, [counted[word] for word in frequent])
 
     def __len__(self) -> int:
         return len(self.words)
@@ -53,9 +53,9 @@ class Vocabulary:
 
     def id(self, word: str) -> int:
         """Return the number of the word's first known spelling, `UNKNOWN` if there is none."""
-        found = self._index.get(word)
-        if found is not None:
-            return found
+        number = self._index.get(word)
+        if number is not None:
+            return number
         return next((self._index[s] for s in spellings(word) if s in self._index), UNKNOWN)
 
     def ids(self, words: Iterable[str]) -> list[int]:

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 from normlab.data.tagging.column_layout import NUMBER, guess_layout, has_token_numbers, is_tag_or_dummy, rows_of
 from normlab.data.tagging.conll import ColumnFile, sample_lines
-from normlab.data.tagging.corpus import open_sentences
+from normlab.data.tagging.corpus import format_of
 from normlab.data.tagging.plain_text import PlainText, sentence_bounds, word_offsets
 from normlab.data.tagging.sentences import Sentence, SentenceFile, doubts
 from normlab.data.text.standard_input import path_of
@@ -23,7 +23,6 @@ Kind = Literal["columns", "columns without tags", "text", "other"]
 TEXT = "text"  # given instead of columns: running text
 _SENTENCES_TO_CHECK = 200
 _NEARLY_ALL = 0.8
-_BARE = {".csv": "Kaggle's CSV", ".jsonl": "JSON lines", ".json": "JSON lines"}
 
 
 class Input(NamedTuple):
@@ -50,10 +49,10 @@ def open_input(source: Any, card: Mapping[str, Any], encoding: str | None = None
     if path.is_dir():
         raise UserError(f"{path}: is a folder; give one of its files, a column file, a text, .jsonl or Kaggle's .csv")
     options: dict[str, Any] = {} if encoding is None else {"encoding": encoding}
-    bare = _BARE.get(path.suffix.lower())
-    if bare is not None and columns is None:
-        reader = open_sentences(path, tagged=False, **options)
-        return Input("other", reader, f"{bare}{_doubts(reader)}")
+    file_format = format_of(path)
+    if file_format is not ColumnFile and columns is None:
+        reader = file_format(path, tagged=False, **options)
+        return Input("other", reader, f"{file_format.title}{_doubts(reader)}")
     names = _columns_of(path, list(card["columns"]), encoding or "utf-8") if columns is None else _given(columns)
     if names is None:
         return Input("text", PlainText(path, **options), f"running text{_columns_after_all(path, encoding, columns)}")

@@ -1,7 +1,7 @@
-"""What a split measures: loss and some exact match after every epoch, in the end everything the evaluator knows.
+"""What is measured on a split: loss and exact match on some rows after every epoch, all scores at the end.
 
-In the end the test rows are decoded with the run's beam, scored officially and soundly, split by level, database,
-component and view, and set beside the nearest-question baseline.
+At the end the test rows are decoded with the run's beam. They are scored by exact match and both kinds of execution
+accuracy, by level, database, component and view, and compared with the nearest-question baseline.
 """
 
 from __future__ import annotations
@@ -92,13 +92,13 @@ def _decode(
 ) -> tuple[list[list[Answer]], float]:
     items = [data.items[split][row] for row in rows]
     started = time.perf_counter()
-    found = dict(decode(model, items, data.questions, config, placement, beam_size=beam_size, run=run))
-    return [found[place] for place in range(len(items))], time.perf_counter() - started
+    answers = dict(decode(model, items, data.questions, config, placement, beam_size=beam_size, run=run))
+    return [answers[index] for index in range(len(items))], time.perf_counter() - started
 
 
 def _score(examples: list[Example], answers: list[list[Answer]], data: Text2SqlData, *, run: bool) -> Scores:
     gold = [(example.query, example.db_id) for example in examples]
-    predicted = [best(found) for found in answers]
+    predicted = [best(ranked) for ranked in answers]
     databases = data.rows.databases if run and data.rows.databases.is_dir() else None
     return evaluate_rows(gold, predicted, schemas=data.rows.schemas, databases=databases)
 
@@ -109,9 +109,9 @@ def best(answers: list[Answer]) -> str:
 
 
 def _numbers(scores: Scores) -> dict[str, float]:
-    found = {"exact_match": scores.exact_match, "valid": scores.valid}
+    metrics = {"exact_match": scores.exact_match, "valid": scores.valid}
     executed = {"execution": scores.execution, "execution_sound": scores.execution_sound}
-    return found | {name: value for name, value in executed.items() if value is not None}
+    return metrics | {name: value for name, value in executed.items() if value is not None}
 
 
 def _views(scores: Scores, data: Text2SqlData) -> tuple[dict[str, float], dict[str, Any]]:
@@ -134,10 +134,10 @@ def _examples(
     examples: list[Example], answers: list[list[Answer]], scores: Scores, data: Text2SqlData, split: str
 ) -> list[dict[str, Any]]:
     """Some wrong answers, then some right ones, from all over the split, with what a reader needs to see why."""
-    wrong = [place for place, row in enumerate(scores.rows) if not row.exact and not row.skipped]
-    right = [place for place, row in enumerate(scores.rows) if row.exact]
+    wrong = [index for index, row in enumerate(scores.rows) if not row.exact and not row.skipped]
+    right = [index for index, row in enumerate(scores.rows) if row.exact]
     chosen = [*_spread(wrong, _WRONG), *_spread(right, _RIGHT)]
-    return [_example(examples[place], answers[place], scores.rows[place], data) for place in chosen]
+    return [_example(examples[index], answers[index], scores.rows[index], data) for index in chosen]
 
 
 def _spread(places: list[int], wanted: int) -> list[int]:
@@ -149,11 +149,11 @@ def _spread(places: list[int], wanted: int) -> list[int]:
 def _example(example: Example, answers: list[Answer], score: RowScore, data: Text2SqlData) -> dict[str, Any]:
     linked = data.questions.link(example.question, example.db_id)
     schema = data.rows.schemas[example.db_id]
-    tables = [table.name for place, table in enumerate(schema.tables) if linked.table_links[:, place].any()]
+    tables = [table.name for index, table in enumerate(schema.tables) if linked.table_links[:, index].any()]
     columns = [
         f"{schema.tables[column.table].name}.{column.name}"
-        for place, column in enumerate(schema.columns)
-        if column.table >= 0 and (linked.column_links[:, place].any() or linked.cell_links[:, place].any())
+        for index, column in enumerate(schema.columns)
+        if column.table >= 0 and (linked.column_links[:, index].any() or linked.cell_links[:, index].any())
     ]
     return {
         "question": example.question,
@@ -180,11 +180,11 @@ def _rows(sql: str, db_id: str, data: Text2SqlData) -> list[list[Any]]:
     if file is None:
         return []
     try:
-        found = run_query(file, sql, seconds=1.0, max_rows=_SHOWN_ROWS, max_cell=_SHOWN_CELL)
+        result = run_query(file, sql, seconds=1.0, max_rows=_SHOWN_ROWS, max_cell=_SHOWN_CELL)
     except (QueryError, UserError):
         return []
     return [
-        [cell.decode("utf-8", "replace") if isinstance(cell, bytes) else cell for cell in row] for row in found.rows
+        [cell.decode("utf-8", "replace") if isinstance(cell, bytes) else cell for cell in row] for row in result.rows
     ]
 
 
@@ -199,6 +199,6 @@ def _columns(examples: list[Example], answers: list[list[Answer]], scores: Score
         "executed_sound": np.array(
             [-1 if row.executed_sound is None else int(row.executed_sound) for row in scores.rows]
         ),
-        "score": np.array([found[0].score if found else float("nan") for found in answers]),
-        "prediction": np.array(['"' + best(found).replace('"', '""') + '"' for found in answers]),
+        "score": np.array([ranked[0].score if ranked else float("nan") for ranked in answers]),
+        "prediction": np.array(['"' + best(ranked).replace('"', '""') + '"' for ranked in answers]),
     }

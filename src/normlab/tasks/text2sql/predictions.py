@@ -48,9 +48,9 @@ def records(
         names = [_database(one, questions) for one in chunk]
         items = [_encoded(one, name, questions) for one, name in zip(chunk, names, strict=True)]
         run = config.execution_filter
-        found = dict(decode(model, items, questions, config, placement, beam_size=config.beam_size, run=run))
-        for place, (one, name) in enumerate(zip(chunk, names, strict=True)):
-            yield _record(one, name, found[place], name not in questions.missing)
+        answers = dict(decode(model, items, questions, config, placement, beam_size=config.beam_size, run=run))
+        for index, (one, name) in enumerate(zip(chunk, names, strict=True)):
+            yield _record(one, name, answers[index], name not in questions.missing)
 
 
 def read_questions(source: Any) -> Iterator[Asked]:
@@ -68,10 +68,10 @@ def read_questions(source: Any) -> Iterator[Asked]:
         yield from _from_file(path)
         return
     for number, one in enumerate(source, start=1):
-        place = f"question {number}"
+        where = f"question {number}"
         if not isinstance(one, Mapping | tuple | list) or (not isinstance(one, Mapping) and len(one) != 2):
-            raise UserError(f"{place} is no pair (question, database) and no mapping with both: give one")
-        yield _asked(one if isinstance(one, Mapping) else {"question": one[0], "database": one[1]}, place)
+            raise UserError(f"{where} is no pair (question, database) and no mapping with both: give one")
+        yield _asked(one if isinstance(one, Mapping) else {"question": one[0], "database": one[1]}, where)
 
 
 def write_predictions(records: Iterator[Record], out: Path, form: str, source: Any) -> int:
@@ -98,8 +98,8 @@ def _from_file(path: Path) -> Iterator[Asked]:
 
 
 def _from_csv(path: Path) -> Iterator[Asked]:
-    for place, row in csv_rows(path, ("question", "db_id")):
-        yield _asked(row, place)
+    for where, row in csv_rows(path, ("question", "db_id")):
+        yield _asked(row, where)
 
 
 def _from_jsonl(path: Path) -> Iterator[Asked]:
@@ -123,15 +123,15 @@ def _from_lines(path: Path) -> Iterator[Asked]:
             yield _asked({"question": question, "database": database.strip()}, f"{path}:{number}")
 
 
-def _asked(row: Mapping[str, Any], place: str) -> Asked:
+def _asked(row: Mapping[str, Any], where: str) -> Asked:
     question, database = row.get("question"), row.get("database") or row.get("db_id")
     if not question or not database:
-        raise UserError(f"{place} has no {'db_id' if question else 'question'}: both are needed")
+        raise UserError(f"{where} has no {'db_id' if question else 'question'}: both are needed")
     if not isinstance(question, str) or not isinstance(database, str | Path):
-        raise UserError(f"{place}: the question and its database must be texts: write them in quotes")
-    asked = Asked(question, str(database), place)
+        raise UserError(f"{where}: the question and its database must be texts: write them in quotes")
+    asked = Asked(question, str(database), where)
     if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in asked.question + asked.database):
-        raise UserError(f"{place}: holds a NUL or half a surrogate pair: remove it")
+        raise UserError(f"{where}: holds a NUL or half a surrogate pair: remove it")
     return asked
 
 

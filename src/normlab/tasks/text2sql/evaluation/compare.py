@@ -69,34 +69,39 @@ def compare_with_official(
     """
     schemas = read_tables(tables)
     first = evaluate_rows(gold, predicted, schemas=schemas, databases=databases)
-    kept, left_out, replaced = [], [], []
+    scored, left_out, replaced = [], [], []
     for pair, row in zip(gold, first.rows, strict=True):
         if why := _unusable(row, databases):
             left_out.append(f"{row.place}: {why}")
             continue
         if row.aborted:
             replaced.append(f"{row.place}: {row.aborted}")
-        kept.append((pair, NO_PREDICTION if row.aborted else row.predicted))
-    if not kept:
+        scored.append((pair, NO_PREDICTION if row.aborted else row.predicted))
+    if not scored:
         raise UserError(f"no row is left for {script}: first {left_out[0] if left_out else 'nothing was given'}")
-    rows = [pair for pair, _ in kept]
-    answers = [answer for _, answer in kept]
+    rows = [pair for pair, _ in scored]
+    answers = [answer for _, answer in scored]
     ours = evaluate_rows(rows, answers, schemas=schemas, databases=databases)
     files = write_official_files(folder, rows, answers)
     official = run_official(script, *files, tables=tables, databases=databases, **options)
     return Comparison(ours, official, left_out, replaced, _differences(ours, official))
 
 
-def as_columns(found: Comparison) -> str:
+def as_columns(comparison: Comparison) -> str:
     """Return the two evaluations under one another, level by level, and whether they agree."""
-    lines = [_line("", LEVELS), _line("count", [found.official.count.get(level, 0) for level in LEVELS])]
-    for name, script in (("exact match", found.official.exact_match), ("execution", found.official.execution)):
-        lines.append(_line(f"{name}, normlab", [_ours(found.ours, level, name) for level in LEVELS]))
+    lines = [_line("", LEVELS), _line("count", [comparison.official.count.get(level, 0) for level in LEVELS])]
+    for name, script in (
+        ("exact match", comparison.official.exact_match),
+        ("execution", comparison.official.execution),
+    ):
+        lines.append(_line(f"{name}, normlab", [_ours(comparison.ours, level, name) for level in LEVELS]))
         lines.append(_line(f"{name}, script", [script.get(level) for level in LEVELS]))
-    for title, places in (("left out", found.left_out), ("written as no prediction", found.replaced)):
+    for title, places in (("left out", comparison.left_out), ("written as no prediction", comparison.replaced)):
         if places:
             lines.append(f"{len(places)} rows {title}, first {places[0]}")
-    lines += [f"differs: {line}" for line in found.differences] or ["the script's numbers and normlab's are the same"]
+    lines += [f"differs: {line}" for line in comparison.differences] or [
+        "the script's numbers and normlab's are the same"
+    ]
     return "\n".join(lines)
 
 
@@ -116,16 +121,16 @@ def _differences(ours: Scores, official: OfficialScores) -> list[str]:
         if official.count.get(level, count) != count:
             lines.append(f"{level}: {count} rows here, {official.count[level]} by the script")
         for name, script in (("exact match", official.exact_match), ("execution", official.execution)):
-            own = _ours(ours, level, name)
+            our_value = _ours(ours, level, name)
             # Of a level without rows the script prints 0.
-            if count and own is not None and level in script and abs(own - script[level]) > _PRINTED:
-                lines.append(f"{name}, {level}: {own:.3f} here, {script[level]:.3f} by the script")
+            if count and our_value is not None and level in script and abs(our_value - script[level]) > _PRINTED:
+                lines.append(f"{name}, {level}: {our_value:.3f} here, {script[level]:.3f} by the script")
     return lines
 
 
 def _ours(scores: Scores, level: str, name: str) -> float | None:
-    found = scores.levels[level]
-    return found.exact_match if name == "exact match" else found.execution
+    level_scores = scores.levels[level]
+    return level_scores.exact_match if name == "exact match" else level_scores.execution
 
 
 def _line(name: str, cells: Sequence[Any]) -> str:

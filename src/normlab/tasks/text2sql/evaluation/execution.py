@@ -1,9 +1,9 @@
-"""Do two queries return the same? Once as the official script asks it, once soundly.
+"""Whether two queries return the same: by the rules of the official script, and order-insensitive.
 
 Official: each SELECT item names a list of values, and the two mappings must be equal. So column order is
 free but row order always counts, a column named twice collapses, and the same values under another column's
 name are wrong.
-Sound: equal bags of rows under some order of the columns; row order counts only where gold orders.
+Order-insensitive: equal bags of rows under some order of the columns; row order counts only where the gold query sorts.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def official_match(gold_rows: Rows, predicted_rows: Rows, gold: Query, predicted
     return _columns_by_item(predicted_rows, predicted) == _columns_by_item(gold_rows, gold)
 
 
-def sound_match(gold_rows: Rows, predicted_rows: Rows, *, ordered: bool) -> bool:
+def order_insensitive_match(gold_rows: Rows, predicted_rows: Rows, *, ordered: bool) -> bool:
     """Compare results as bags of rows, or as lists if `ordered`, under any order of the columns.
 
     Floats agree to ten significant digits, because sums depend on the order of their terms.
@@ -53,10 +53,10 @@ def is_ordered(query: Query) -> bool:
 
 def _columns_by_item(rows: Rows, query: Query) -> dict[Hashable, list[Any]]:
     columns: dict[Hashable, list[Any]] = {}
-    for place, (_, unit) in enumerate(query.select):
-        if rows and place >= len(rows[0]):
+    for index, (_, unit) in enumerate(query.select):
+        if rows and index >= len(rows[0]):
             raise OfficialAbortError("the result has fewer columns than the script parsed")
-        columns[unit.left if unit.right is None else unit] = [row[place] for row in rows]
+        columns[unit.left if unit.right is None else unit] = [row[index] for row in rows]
     return columns
 
 

@@ -18,7 +18,7 @@ from normlab.data.sql.spider import find_database
 from normlab.data.sql.sqlite import QueryError, QueryResult, QueryTimeout, run_query
 from normlab.data.text.csv_rows import decoded_lines
 from normlab.errors import UserError, did_you_mean
-from normlab.tasks.text2sql.evaluation.execution import is_ordered, official_match, sound_match
+from normlab.tasks.text2sql.evaluation.execution import is_ordered, official_match, order_insensitive_match
 from normlab.tasks.text2sql.evaluation.match import Hardness, PartialScore, compare, query_hardness
 from normlab.tasks.text2sql.evaluation.normal import ForeignKeys, foreign_key_classes, normalise
 from normlab.tasks.text2sql.evaluation.parser import Names, parse
@@ -51,7 +51,7 @@ def evaluate_files(
     rows = [(f"{gold}:{number}", fields) for number, fields in gold_lines]
     evaluator = Evaluator(read_tables(tables), databases, seconds=seconds)
     pairs = zip(rows, predicted_lines, strict=False)
-    scored = [evaluator.score(place, fields, answer[0]) for (place, fields), (_, answer) in pairs]
+    scored = [evaluator.score(where, fields, answer[0]) for (where, fields), (_, answer) in pairs]
     return summarise(scored, notes=_line_up(gold, predicted, len(gold_lines), len(predicted_lines)))
 
 
@@ -84,27 +84,27 @@ class Evaluator:
     _known: dict[str, tuple[Names, ForeignKeys, Path | None]] = field(default_factory=dict)
     _unreadable: dict[str, str] = field(default_factory=dict)
 
-    def score(self, place: str, gold: Sequence[str], answer: str) -> RowScore:
+    def score(self, where: str, gold: Sequence[str], answer: str) -> RowScore:
         """Score one prediction; `gold` is (SQL, db_id). What is wrong with gold is said in `skipped`."""
         if len(gold) != 2:
-            return RowScore(place, "", " ".join(gold), answer, skipped="the line is not SQL<TAB>db_id")
+            return RowScore(where, "", " ".join(gold), answer, skipped="the line is not SQL<TAB>db_id")
         sql, db_id = gold
         try:
             names, keys, database = self._database(db_id)
             query = parse(sql, names)
-            row = RowScore(place, db_id, sql, answer, hardness=query_hardness(query))
+            row = RowScore(where, db_id, sql, answer, hardness=query_hardness(query))
             target = normalise(query, keys)
         except (ParseError, OfficialAbortError) as error:
-            return RowScore(place, db_id, sql, answer, skipped=f"gold does not parse: {error}")
+            return RowScore(where, db_id, sql, answer, skipped=f"gold does not parse: {error}")
         except RecursionError:
-            return RowScore(place, db_id, sql, answer, skipped="gold does not parse: it is too deeply nested")
+            return RowScore(where, db_id, sql, answer, skipped="gold does not parse: it is too deeply nested")
         except UserError as error:
-            return RowScore(place, db_id, sql, answer, skipped=str(error))
+            return RowScore(where, db_id, sql, answer, skipped=str(error))
         self._match(row, target, names, keys, database)
         return row
 
     def _match(self, row: RowScore, gold: Query, names: Names, keys: ForeignKeys, database: Path | None) -> None:
-        """Fill in the verdicts of a row whose gold query is sound."""
+        """Fill in the verdicts of a row whose gold query can be scored."""
         try:
             guess = parse(row.predicted, names)
             row.parsed = True
@@ -139,22 +139,22 @@ class Evaluator:
     def _compare_results(self, row: RowScore, gold: Query, guess: Query, database: Path) -> None:
         row.executed = row.executed_sound = False
         wanted = self._run(database, row.gold, MAX_ROWS)
-        found = wanted
+        answer = wanted
         if row.predicted != row.gold:
             # One row more than gold's is enough to tell a longer result from an equal one.
             cap = len(wanted.rows) + 1 if isinstance(wanted, QueryResult) else 1
-            found = self._run(database, row.predicted, cap)
-        if isinstance(found, QueryError):
-            row.timed_out = isinstance(found, QueryTimeout)
-            row.error = row.error or str(found)
+            answer = self._run(database, row.predicted, cap)
+        if isinstance(answer, QueryError):
+            row.timed_out = isinstance(answer, QueryTimeout)
+            row.error = row.error or str(answer)
         elif isinstance(wanted, QueryError):
             row.executed = row.executed_sound = None
             row.aborted = f"gold does not run: {wanted}"
         else:
-            row.empty = not wanted.rows and not found.rows
-            row.executed_sound = sound_match(wanted.rows, found.rows, ordered=is_ordered(gold))
+            row.empty = not wanted.rows and not answer.rows
+            row.executed_sound = order_insensitive_match(wanted.rows, answer.rows, ordered=is_ordered(gold))
             try:
-                row.executed = official_match(wanted.rows, found.rows, gold, guess)
+                row.executed = official_match(wanted.rows, answer.rows, gold, guess)
             except OfficialAbortError as error:
                 row.aborted = str(error)
 

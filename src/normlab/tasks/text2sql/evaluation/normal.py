@@ -74,7 +74,7 @@ def _drop_constants(query: Query) -> Query:
 
 def _without_constants(conditions: Conditions) -> Conditions:
     units = iter([replace(c, first=_kept(c.first), second=_kept(c.second)) for c in conditions.units])
-    return Conditions(tuple(next(units) if place % 2 == 0 else item for place, item in enumerate(conditions.items)))
+    return Conditions(tuple(next(units) if index % 2 == 0 else item for index, item in enumerate(conditions.items)))
 
 
 def _kept(value: Value) -> Value:
@@ -91,8 +91,8 @@ def _map_columns(query: Query, keys: ForeignKeys) -> Query:
     def conditions(old: Conditions) -> Conditions:
         return Conditions(
             tuple(
-                replace(item, unit=value(item.unit)) if place % 2 == 0 and isinstance(item, Condition) else item
-                for place, item in enumerate(old.items)
+                replace(item, unit=value(item.unit)) if index % 2 == 0 and isinstance(item, Condition) else item
+                for index, item in enumerate(old.items)
             )
         )
 

@@ -124,16 +124,16 @@ def _read_table(text: str, script: Path | str) -> OfficialScores:
     header = [number for number, line in enumerate(lines) if tuple(line.split()) == LEVELS]
     if not header:
         raise UserError(f"{script} printed no table: is it Spider's evaluation.py?")
-    found: dict[str, list[str]] = {}
+    cells: dict[str, list[str]] = {}
     for line in lines[header[-1] :]:
         match = re.match(r"(count|exact match|execution) {2,}(.*)", line)
         if match:
-            found[match[1]] = match[2].split()
+            cells[match[1]] = match[2].split()
     return OfficialScores(
         text,
-        count={level: int(cell) for level, cell in zip(LEVELS, found.get("count", []), strict=False)},
-        exact_match=_fractions(found.get("exact match", [])),
-        execution=_fractions(found.get("execution", [])),
+        count={level: int(cell) for level, cell in zip(LEVELS, cells.get("count", []), strict=False)},
+        exact_match=_fractions(cells.get("exact match", [])),
+        execution=_fractions(cells.get("execution", [])),
     )
 
 

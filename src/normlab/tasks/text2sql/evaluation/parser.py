@@ -252,18 +252,18 @@ class _Parser:
     def value(self, tables: list[str]) -> Value:
         start = self.at
         block = self.accept("(")
-        found: Value
+        value: Value
         if self.word == "select":
-            found = self.query()
+            value = self.query()
         elif '"' in self.word:
-            found = self.take()
+            value = self.take()
         else:
             number = _number(self.word)
-            found = self.right_column(start, tables) if number is None else number
+            value = self.right_column(start, tables) if number is None else number
             self.at += number is not None
         if block:
             self.expect(")")
-        return found
+        return value
 
     def right_column(self, start: int, tables: list[str]) -> ColumnUnit:
         """A column on the right; what is left of its stretch of tokens is thrown away."""

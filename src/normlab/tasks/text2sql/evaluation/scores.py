@@ -21,7 +21,7 @@ class RowScore:
         hardness: level of gold.
         parsed: whether the official parser accepts the prediction.
         exact: exact match; `partial` by component.
-        executed, executed_sound: same result, officially and soundly; None where it could not be asked.
+        executed, executed_sound: same result, by the official rules and order-insensitive; None where it is unknown.
         not_executed: why no query could be run on a database that was asked for, or "".
         empty: both results are empty, so that agreeing says little.
         timed_out: the prediction missed its deadline.
@@ -63,7 +63,7 @@ class ComponentScore:
 class LevelScore:
     """Fractions over the rows of one level; execution is None where no row was executed.
 
-    `empty_matches` are rows counted as sound matches because both results are empty.
+    `empty_matches` are rows that match order-insensitively because both results are empty.
     """
 
     count: int
@@ -120,7 +120,7 @@ class Scores:
 
     @property
     def empty_matches(self) -> int:
-        """Rows that agree soundly because both results are empty."""
+        """Rows that match order-insensitively because both results are empty."""
         return self.levels["all"].empty_matches
 
     @property
@@ -168,12 +168,12 @@ def summarise(rows: Sequence[RowScore], notes: Iterable[str] = ()) -> Scores:
 
 
 def as_text(scores: Scores) -> str:
-    """Return the table as the official script prints it, with sound execution beside, and every row left out."""
+    """Return the table of the official script, with order-insensitive execution accuracy and every row left out."""
     level_scores = [scores.levels[level] for level in LEVELS]
     lines = [_line("", LEVELS), _line("count", [level.count for level in level_scores])]
     if scores.execution is not None:
         lines.append(_line("execution", [level.execution or 0.0 for level in level_scores]))
-        lines.append(_line("execution (sound)", [level.execution_sound or 0.0 for level in level_scores]))
+        lines.append(_line("order-insensitive", [level.execution_sound or 0.0 for level in level_scores]))
     lines.append(_line("exact match", [level.exact_match for level in level_scores]))
     for measure in ("accuracy", "recall", "f1"):
         lines.append(f"partial matching {measure}")
@@ -225,7 +225,9 @@ def _notes(rows: Sequence[RowScore]) -> list[str]:
         "past the deadline": [(row, row.error) for row in rows if row.timed_out],
     }
     return [
-        f"{len(found)} rows {kind}, first {found[0][0].place}: {found[0][1]}" for kind, found in kinds.items() if found
+        f"{len(problems)} rows {kind}, first {problems[0][0].place}: {problems[0][1]}"
+        for kind, problems in kinds.items()
+        if problems
     ]
 
 

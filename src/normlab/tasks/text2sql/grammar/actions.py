@@ -43,9 +43,9 @@ def action_of(number: int, tables: int, columns: int, values: tuple[str, ...]) -
     """Return the action of a number, `number_of`'s inverse."""
     if number < len(WORDS):
         return ("word", WORDS[number])
-    place = number - len(WORDS)
-    if place < tables:
-        return ("table", place)
-    if place < tables + columns:
-        return ("column", place - tables)
-    return ("value", values[place - tables - columns])
+    index = number - len(WORDS)
+    if index < tables:
+        return ("table", index)
+    if index < tables + columns:
+        return ("column", index - tables)
+    return ("value", values[index - tables - columns])

@@ -188,11 +188,11 @@ class _Writer:
             return table_name(self._schema.tables[tables[0]].name), {}
         aliases = [f"T{next(self._aliases)}" for _ in tables]
         text = ""
-        for place, (table, alias) in enumerate(zip(tables, aliases, strict=True)):
+        for index, (table, alias) in enumerate(zip(tables, aliases, strict=True)):
             named = f"{table_name(self._schema.tables[table].name)} AS {alias}"
-            on = self._join(tables[:place], table)
+            on = self._join(tables[:index], table)
             link = "" if on is None else f" ON {aliases[on[0]]}.{on[1]} = {alias}.{on[2]}"
-            text += f" JOIN {named}{link}" if place else named
+            text += f" JOIN {named}{link}" if index else named
         first = {table: f"{alias}." for table, alias in reversed(list(zip(tables, aliases, strict=True)))}
         return text, first
 

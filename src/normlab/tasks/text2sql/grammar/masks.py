@@ -52,9 +52,9 @@ class Automaton:
         """
         if state.complete:
             return np.empty(0, dtype=np.int64)
-        found = self._after(state)
-        places = [self.size + place for place, kind in enumerate(kinds) if kind in found.values]
-        numbers = np.concatenate([found.numbers, np.array(places, dtype=np.int64)]) if places else found.numbers
+        following = self._after(state)
+        places = [self.size + index for index, kind in enumerate(kinds) if kind in following.values]
+        numbers = np.concatenate([following.numbers, np.array(places, dtype=np.int64)]) if places else following.numbers
         # No action adds more than a set operation: its FROM, SELECT, and an item for each one of this query.
         if budget > state.closing() + _MOST_ADDED + state.scopes[-1].items:
             return numbers
@@ -76,16 +76,16 @@ class Automaton:
 
     def _after(self, state: State) -> Allowed:
         key = (state.scopes[-1], self.grammar.may_nest(state))
-        found = self._known.get(key)
-        if found is None:
-            found = self._known[key] = self._compute(state)
-        return found
+        following = self._known.get(key)
+        if following is None:
+            following = self._known[key] = self._compute(state)
+        return following
 
     def _compute(self, state: State) -> Allowed:
-        found = self.grammar.following(state, tuple(_STAND_INS.values()))
+        actions = self.grammar.following(state, tuple(_STAND_INS.values()))
         kinds = {text: kind for kind, text in _STAND_INS.items()}
-        numbers = [self.number(action) for action in found if action[0] != "value"]
-        values = frozenset(kinds[str(action[1])] for action in found if action[0] == "value")
+        numbers = [self.number(action) for action in actions if action[0] != "value"]
+        values = frozenset(kinds[str(action[1])] for action in actions if action[0] == "value")
         return Allowed(np.array(numbers, dtype=np.int64), values)
 
 
@@ -106,7 +106,7 @@ class BatchConstraint:
     def __init__(self, automata: list[Automaton], values: list[tuple[str, ...]], items: int) -> None:
         self._automata = automata
         self._values = values
-        self._kinds = [tuple(map(value_kind, own)) for own in values]
+        self._kinds = [tuple(map(value_kind, candidates)) for candidates in values]
         self._first_value = len(WORDS) + items
 
     def start(self, sentence: int) -> tuple[int, State]:

@@ -30,17 +30,17 @@ def shown_items(
     if not shuffle and not drop:
         return np.arange(tables + columns)
     draws = random_words(2 + tables + columns, seed, "tables", epoch, row)
-    kept = np.arange(tables)
-    spare = np.setdiff1d(kept, _needed(item, schema))
+    shown = np.arange(tables)
+    spare = np.setdiff1d(shown, _needed(item, schema))
     if len(spare) and tables > 1 and int(draws[0]) / 2.0**64 < drop:
-        kept = np.delete(kept, spare[int(draws[1]) % len(spare)])
+        shown = np.delete(shown, spare[int(draws[1]) % len(spare)])
     if shuffle:
-        kept = kept[np.argsort(draws[2 + kept], kind="stable")]
+        shown = shown[np.argsort(draws[2 + shown], kind="stable")]
     owner = np.array([column.table for column in schema.columns])
-    order = [np.flatnonzero(owner == table) for table in kept]
+    order = [np.flatnonzero(owner == table) for table in shown]
     if shuffle:
         order = [own[np.argsort(draws[2 + tables + own], kind="stable")] for own in order]
-    return np.concatenate([kept, [tables], *(tables + own for own in order)]).astype(np.int64)
+    return np.concatenate([shown, [tables], *(tables + own for own in order)]).astype(np.int64)
 
 
 def _needed(item: Item, schema: Schema) -> np.ndarray:

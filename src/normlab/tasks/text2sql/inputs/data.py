@@ -76,8 +76,8 @@ def prepare(config: Text2SqlConfig) -> Text2SqlData:
         skipped[split] = [f"{row.source}: {why}" for row, (_, why) in zip(examples, encoded, strict=True) if why]
     card |= {
         "leakage": str(rows.leakage),
-        "skipped": {split: {"count": len(found), "first": found[:_LISTED]} for split, found in skipped.items()},
-        "unknown_values": {split: _unknown_values(found) for split, found in items.items()},
+        "skipped": {split: {"count": len(entries), "first": entries[:_LISTED]} for split, entries in skipped.items()},
+        "unknown_values": {split: _unknown_values(entries) for split, entries in items.items()},
         "without_cells": sorted(questions.missing),
         "notes": [
             *data_notes(folder, rows, skipped, questions.left_out, cells=config.linking == "cells"),

@@ -4,8 +4,8 @@ A schema's items are its tables, then its columns. What a pointer may name is nu
 on their own: `len(WORDS)` keywords, S places for items, V for values. A question's nodes are its items, its value
 candidates and its words without gaps, padded once, because what all nodes cost together is most of the work.
 
-Letters: B questions, Q words, S items, V value candidates, P = S + V pointers, N nodes, T actions, U names, L words of
-a name.
+Dimensions: B questions, Q words, S items, V value candidates, P = S + V pointers, N nodes, T actions, U names,
+L words of a name.
 """
 
 from __future__ import annotations
@@ -105,12 +105,12 @@ class Names:
         foreign = {column for pair in schema.foreign_keys for column in pair}
         keys = [(c in schema.primary_keys) + 2 * (c in foreign) for c in range(len(schema.columns))]
         kinds = [TYPES.index(c.type) if c.type in TYPES else TYPES.index("others") for c in schema.columns]
-        tables, own = len(schema.tables), [max(column.table, 0) for column in schema.columns]
+        tables, table_of_column = len(schema.tables), [max(column.table, 0) for column in schema.columns]
         return SchemaCodes(
             names=np.array([self._number(name) for name in names], dtype=np.int64),
             types=np.array([*([0] * tables), TYPES.index("*"), *kinds[1:]], dtype=np.int64),
             keys=np.array([*([0] * tables), *keys], dtype=np.int64),
-            tables=np.array([*range(tables), *own], dtype=np.int64),
+            tables=np.array([*range(tables), *table_of_column], dtype=np.int64),
         )
 
     def _number(self, name: str) -> int:
@@ -210,22 +210,22 @@ def collate(
     masks = np.zeros((B, S + V), dtype=bool)
     for row, (item, schema, order) in enumerate(zip(items, schemas, shown, strict=True)):
         q, s, v = len(item.words), len(order), len(item.values)
-        place = np.full(len(schema) + 1, -1)  # the last is where -1, no column, points
-        place[order] = np.arange(s)
+        position = np.full(len(schema) + 1, -1)  # the last is where -1, no column, points
+        position[order] = np.arange(s)
         whole["words"][row, :q], whole["word_links"][row, :q] = item.words, item.word_links
         whole["item_names"][row, :s] = schema.names[order]
         whole["item_types"][row, :s], whole["item_keys"][row, :s] = schema.types[order], schema.keys[order]
-        whole["item_tables"][row, :s] = place[schema.tables[order]].clip(0)
+        whole["item_tables"][row, :s] = position[schema.tables[order]].clip(0)
         whole["item_links"][row, :s] = item.item_links[order]
         whole["value_spans"][row, :v], whole["value_kinds"][row, :v] = item.value_spans, item.value_kinds
-        whole["value_items"][row, :v] = place[item.value_items]
+        whole["value_items"][row, :v] = position[item.value_items]
         masks[row, :s] = masks[row, S : S + v] = True
         n = s + v + q
         whole["node_parts"][row, :n] = np.concatenate([np.arange(s), S + np.arange(v), S + V + np.arange(q)])
         whole["pointer_nodes"][row, :s], whole["pointer_nodes"][row, S : S + v] = np.arange(s), s + np.arange(v)
-        own = np.concatenate([order, np.arange(len(schema), len(schema) + v + q)])
+        nodes = np.concatenate([order, np.arange(len(schema), len(schema) + v + q)])
         linked_nodes[row, :n] = np.concatenate([q + order, q + len(schema) + np.arange(v), np.arange(q)])
-        relations[row, :n, :n] = item.relations[np.ix_(own, own)]
+        relations[row, :n, :n] = item.relations[np.ix_(nodes, nodes)]
     used, inverse = np.unique(whole.pop("item_names"), return_inverse=True)
     own_names = [names.words[name] for name in used]
     spelled = np.zeros((len(own_names), max(map(len, own_names))), dtype=np.int64)
@@ -288,8 +288,8 @@ def _answers(
         counted[row, :t] = actions != UNKNOWN_VALUE
         targets[row, :t] = np.where(counted[row, :t], moved, 0)
         bits = np.unpackbits(item.gold.allowed, axis=1, count=item.gold.size).astype(bool)
-        kept = number >= 0
-        allowed[row, :t, number[kept]] = bits[:, kept].T
+        known = number >= 0
+        allowed[row, :t, number[known]] = bits[:, known].T
     allowed[~counted] = True  # nothing is counted there, and no row of a softmax may be empty
     arrays = {"inputs": inputs, "targets": targets, "counted": counted, "allowed": allowed}
     return {name: torch.from_numpy(array) for name, array in arrays.items()}

@@ -1,4 +1,4 @@
-"""What a run found of its data and what it left out, one line each: told before training and kept in the card."""
+"""What a run read of its data and what it left out, one line each: shown before training and kept in the card."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def data_notes(
         *_unasked_files(rows.databases, asked),
         *_other_columns(rows, asked),
         *_listed("databases: cells that cannot be read", _unreadable_cells(left_out)),
-        *(line for split, found in skipped.items() for line in _listed(f"{split}: gold queries not learned", found)),
+        *(line for split, sql in skipped.items() for line in _listed(f"{split}: gold queries not learned", sql)),
     ]
 
 
@@ -93,12 +93,12 @@ def _other_columns(rows: Rows, asked: list[str]) -> list[str]:
         if path is None:
             continue
         try:
-            own = _column_names(Schema.from_sqlite(path, db_id))
-            own |= _column_names(Schema.from_sqlite(path, db_id, official=True))
+            names = _column_names(Schema.from_sqlite(path, db_id))
+            names |= _column_names(Schema.from_sqlite(path, db_id, official=True))
         except UserError as error:
             unreadable.append(str(error))
             continue
-        lacking += [f"{db_id}: {one_line_name(name)}" for name in sorted(_column_names(rows.schemas[db_id]) - own)]
+        lacking += [f"{db_id}: {one_line_name(name)}" for name in sorted(_column_names(rows.schemas[db_id]) - names)]
     return [
         *_listed("databases: cannot be read", unreadable),
         *_listed("databases: the files lack columns of tables.json", lacking),
@@ -107,7 +107,7 @@ def _other_columns(rows: Rows, asked: list[str]) -> list[str]:
 
 def _unreadable_cells(left_out: Mapping[str, Sequence[str]]) -> list[str]:
     """Columns whose cells cannot be read, but for those that the file lacks, which are named already."""
-    lines = [f"{db_id}: {line}" for db_id, found in left_out.items() for line in found]
+    lines = [f"{db_id}: {line}" for db_id, reasons in left_out.items() for line in reasons]
     return [line for line in lines if "no such table" not in line and "no such column" not in line]
 
 
@@ -117,8 +117,8 @@ def _column_names(schema: Schema) -> set[str]:
     return {f"{folded(schema.tables[column.table].name)}.{folded(column.name)}" for column in columns}
 
 
-def _listed(title: str, found: Sequence[str]) -> list[str]:
-    return [f"{title}: {len(found)} ({_first(found)})"] if found else []
+def _listed(title: str, names: Sequence[str]) -> list[str]:
+    return [f"{title}: {len(names)} ({_first(names)})"] if names else []
 
 
 def _first(names: Sequence[str]) -> str:

@@ -128,13 +128,13 @@ class Questions:
         """
         if self._coder is None:
             return []
-        found = []
-        for place, item in enumerate(items):
+        texts = []
+        for index, item in enumerate(items):
             assert item.linked is not None
             schema = self._automata[item.db].schema
-            order = None if shown is None else [int(table) for table in shown[place] if table < len(schema.tables)]
-            found.append(serialize(item.linked, schema, self._coder, limit=self._limit, order=order))
-        return found
+            order = None if shown is None else [int(table) for table in shown[index] if table < len(schema.tables)]
+            texts.append(serialize(item.linked, schema, self._coder, limit=self._limit, order=order))
+        return texts
 
     def codes(self, item: Item) -> SchemaCodes:
         """Return an item's schema as arrays."""
@@ -156,10 +156,10 @@ class Questions:
         for action in to_actions(sql, automaton.schema):
             allowed = automaton.allowed(state, kinds, _UNLIMITED)
             if action[0] == "value":
-                place = gold_value(str(action[1]), linked.values)
-                number = UNKNOWN_VALUE if place is None else automaton.number(action, place)
+                index = gold_value(str(action[1]), linked.values)
+                number = UNKNOWN_VALUE if index is None else automaton.number(action, index)
                 known = number in allowed
-                if not known and not any(place >= automaton.size for place in allowed.tolist()):
+                if not known and not any(index >= automaton.size for index in allowed.tolist()):
                     raise OutsideGrammarError(f"no value may stand where it has {action[1]}")
                 number = number if known else UNKNOWN_VALUE
             else:

@@ -111,15 +111,15 @@ def _cut(rows: list[Example], config: Text2SqlConfig) -> tuple[list[Example], li
     if not 0 < wanted < len(rows):
         raise UserError(f"validation: {config.validation:g} of {len(rows)} questions is none: raise it")
     if config.view != "unseen":
-        kept, held = train_validation_split(len(rows), wanted, config.seed)
-        return [rows[row] for row in kept], [rows[row] for row in held]
+        train, held = train_validation_split(len(rows), wanted, config.seed)
+        return [rows[row] for row in train], [rows[row] for row in held]
     sizes = Counter(row.db_id for row in rows)
     names = sorted(sizes)
     held_databases: set[str] = set()
-    for place in permutation(len(names), config.seed, "validation databases"):
+    for number in permutation(len(names), config.seed, "validation databases"):
         if sum(sizes[name] for name in held_databases) >= wanted or len(held_databases) == len(names) - 1:
             break
-        held_databases.add(names[place])
+        held_databases.add(names[number])
     if not held_databases:
         raise UserError("validation: one database to train on leaves none to hold out: choose --view course")
     return (
@@ -132,7 +132,7 @@ def _limited(rows: list[Example], config: Text2SqlConfig) -> list[Example]:
     if config.limit_train is None or config.limit_train >= len(rows):
         return rows
     chosen = epoch_order(len(rows), config.seed, "limit_train")[: config.limit_train]
-    return [rows[place] for place in np.sort(chosen)]
+    return [rows[index] for index in np.sort(chosen)]
 
 
 def _key(row: Example) -> tuple[str, str]:

@@ -3,8 +3,8 @@
     [CLS] words [SEP] * [SEP] table : column , column ( cell ) [SEP] table : ... [SEP]
 
 Too long a sequence loses, in this order and only as far as needed: the cells; columns, keys last, and then tables
-that no word names; other columns, the best named last; other tables; the end of the question. What has lost all its
-pieces is listed, never silently pooled over something else.
+that no word names; other columns, the best named last; other tables; the end of the question. Nodes without
+any piece are listed in `dropped`.
 """
 
 from __future__ import annotations
@@ -131,12 +131,12 @@ class _Writer:
         shown = {}
         for column, cells in texts.items():
             inside = [self._cut(cell) for cell in cells[:_CELLS_SHOWN]]
-            joined = [piece for place, cell in enumerate(inside) for piece in ((*comma, *cell) if place else cell)]
+            joined = [piece for index, cell in enumerate(inside) for piece in ((*comma, *cell) if index else cell)]
             shown[column] = (*opening, *joined, *closing)
         return shown
 
     def _shorten(self, limit: int) -> None:
-        """Drop parts, least needed first, until the sequence fits."""
+        """Drop the least needed parts until the sequence fits."""
         over = self._length() - limit
         for cost, drop in self._savings():
             if over <= 0:
@@ -158,8 +158,8 @@ class _Writer:
         named = np.maximum.reduce(links, axis=0, initial=NONE).tolist()
         keys = {*self._schema.primary_keys, *(key for pair in self._schema.foreign_keys for key in pair)}
         shown = [column for table in self._order for column in self._schema.columns_of(table)]
-        place = {column: -at for at, column in enumerate(shown)}
-        worst_first = sorted(shown, key=lambda column: (named[column], column in keys, place[column]))
+        rank = {column: -at for at, column in enumerate(shown)}
+        worst_first = sorted(shown, key=lambda column: (named[column], column in keys, rank[column]))
         named_tables = {self._schema.columns[column].table for column in shown if named[column]}
         named_tables |= set(np.flatnonzero(linked.table_links.any(0)).tolist())
 
@@ -176,8 +176,8 @@ class _Writer:
         yield len(self._words[0]) - 1, self._shorten_word
 
     @staticmethod
-    def _dropping(kept: set[int], number: int, names: list[tuple[int, ...]]) -> tuple[int, Callable[[], None]]:
-        return len(names[number]) + 1, lambda: kept.discard(number)
+    def _dropping(numbers: set[int], number: int, names: list[tuple[int, ...]]) -> tuple[int, Callable[[], None]]:
+        return len(names[number]) + 1, lambda: numbers.discard(number)
 
     def _drop_word(self) -> None:
         self._kept_words -= 1
@@ -199,24 +199,24 @@ class _Writer:
             pieces.extend(some)
             ends[node] = len(pieces)
 
-        for place, word in enumerate(self._words[: self._kept_words]):
-            put(place, word)
+        for index, word in enumerate(self._words[: self._kept_words]):
+            put(index, word)
         pieces.append(coder.sep)
         put(columns_at, self._columns[0])
         pieces.append(coder.sep)
         colon, comma = coder.pieces(":")[:1], coder.pieces(",")[:1]
         for table in (table for table in self._order if table in self._kept_tables):
             put(tables_at + table, self._tables[table])
-            kept = [column for column in self._schema.columns_of(table) if column in self._kept_columns]
-            for place, column in enumerate(kept):
-                pieces.extend(comma if place else colon)
+            columns = [column for column in self._schema.columns_of(table) if column in self._kept_columns]
+            for index, column in enumerate(columns):
+                pieces.extend(comma if index else colon)
                 put(columns_at + column, self._columns[column])
                 pieces.extend(self._cells.get(column, ()))
             pieces.append(coder.sep)
-        for place, value in enumerate(linked.values, start=values_at):
+        for index, value in enumerate(linked.values, start=values_at):
             end = min(value.end, self._kept_words)
             if value.start < end:
-                starts[place], ends[place] = starts[value.start], ends[end - 1]
+                starts[index], ends[index] = starts[value.start], ends[end - 1]
             elif not value.end:
-                starts[place], ends[place] = 0, 1
+                starts[index], ends[index] = 0, 1
         return pieces, starts, ends

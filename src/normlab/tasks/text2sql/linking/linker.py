@@ -114,11 +114,11 @@ class Linker:
                 last = first + size - 1
                 if not all(silent[first : last + 1]):
                     ngrams[places[first], places[last] + 1] = cell_key(words[first : last + 1])
-        found = self._cells.lookup(dict.fromkeys(ngrams.values()))
+        cells = self._cells.lookup(dict.fromkeys(ngrams.values()))
         taken: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
         for (start, end), key in ngrams.items():
             named = [word for word in folded[start:end] if is_word(word)]
-            for cell in found.get(key, ()):
+            for cell in cells.get(key, ()):
                 longer = taken[cell.column]
                 if (start, end) in longer or not any(a <= start and end <= b for a, b in longer):
                     longer.append((start, end))

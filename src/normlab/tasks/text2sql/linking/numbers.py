@@ -78,7 +78,7 @@ _MONTHS = {
 
 def _counted(words: str, start: int, step: int = 1) -> dict[str, float]:
     """Each word with its number: start, start + step, ..."""
-    return {word: start + step * place for place, word in enumerate(words.split())}
+    return {word: start + step * index for index, word in enumerate(words.split())}
 
 
 _ONES = _counted(

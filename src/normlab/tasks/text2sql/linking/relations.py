@@ -65,10 +65,10 @@ def relation_ids(linked: Linked, schema: Schema) -> npt.NDArray[np.uint8]:
     inside = np.zeros((words, len(linked.values)), dtype=np.intp)
     holding = np.zeros((columns, len(linked.values)), dtype=np.intp)
     tables_holding = np.zeros((tables, len(linked.values)), dtype=np.intp)
-    for place, value in enumerate(linked.values):
-        inside[value.start : value.end, place] = 1
-        holding[list(value.columns), place] = 1
-        tables_holding[[schema.columns[column].table for column in value.columns], place] = 1
+    for index, value in enumerate(linked.values):
+        inside[value.start : value.end, index] = 1
+        holding[list(value.columns), index] = 1
+        tables_holding[[schema.columns[column].table for column in value.columns], index] = 1
     ids[Q, V] = _WORD_VALUE[inside]
     ids[T, V] = _TABLE_VALUE[tables_holding]
     ids[C, V] = _COLUMN_VALUE[holding]

@@ -65,17 +65,17 @@ def find_values(
     """
     folded = [fold(token.text) for token in tokens]
     texts = [*_quoted(question, tokens), *_capitalised(question, tokens, folded)]
-    found = [*_from_cells(question, tokens, matches), *texts]
-    found += [ValueCandidate(sql, start, end, (), "date") for sql, start, end in dates_in(question, tokens)]
-    found += [ValueCandidate(sql, start, end, (), "number") for sql, start, end in numbers_in(tokens)]
+    values = [*_from_cells(question, tokens, matches), *texts]
+    values += [ValueCandidate(sql, start, end, (), "date") for sql, start, end in dates_in(question, tokens)]
+    values += [ValueCandidate(sql, start, end, (), "number") for sql, start, end in numbers_in(tokens)]
     if not has_cells:
-        found += _plain(question, tokens, folded, named)
-    found += _patterns(found, tokens, folded)
-    found += [ValueCandidate(sql, 0, 0, (), "constant") for sql in CONSTANTS]
-    chosen = sorted(_distinct(found), key=lambda value: KINDS.index(value.kind))
+        values += _plain(question, tokens, folded, named)
+    values += _patterns(values, tokens, folded)
+    values += [ValueCandidate(sql, 0, 0, (), "constant") for sql in CONSTANTS]
+    chosen = sorted(_distinct(values), key=lambda value: KINDS.index(value.kind))
     room = MAX_CANDIDATES - len(CONSTANTS)
-    kept = chosen[:room] + [value for value in chosen[room:] if value.kind == "constant"]
-    return tuple(sorted(kept, key=lambda v: (not v.end, v.start, -v.end, KINDS.index(v.kind), v.sql)))
+    limited = chosen[:room] + [value for value in chosen[room:] if value.kind == "constant"]
+    return tuple(sorted(limited, key=lambda v: (not v.end, v.start, -v.end, KINDS.index(v.kind), v.sql)))
 
 
 def gold_value(sql: str, candidates: Sequence[ValueCandidate]) -> int | None:
@@ -115,10 +115,10 @@ def _from_cells(question: str, tokens: Sequence[Token], matches: Iterable[CellMa
     spans: dict[tuple[int, int], list[CellMatch]] = {}
     for match in matches:
         spans.setdefault((match.start, match.end), []).append(match)
-    for (start, end), found in spans.items():
+    for (start, end), matches_here in spans.items():
         surface = question[tokens[start].start : tokens[end - 1].end]
         texts: dict[str, list[int]] = {}
-        ranked = sorted(found, key=lambda m: (m.cell.text != surface, not m.exact))
+        ranked = sorted(matches_here, key=lambda m: (m.cell.text != surface, not m.exact))
         for match in ranked:
             sql = match.cell.text if match.cell.number else sql_text(match.cell.text)
             texts.setdefault(sql, []).append(match.cell.column)
@@ -206,13 +206,13 @@ _PATTERN_KINDS = frozenset(("quoted", "capitalised", "plain", "cell", "date"))
 
 
 def _patterns(
-    found: Sequence[ValueCandidate], tokens: Sequence[Token], folded: Sequence[str]
+    values: Sequence[ValueCandidate], tokens: Sequence[Token], folded: Sequence[str]
 ) -> Iterator[ValueCandidate]:
     """LIKE patterns of the strings of a question that speaks of containing, beginning or ending."""
     begin, end, inside = (any(rule.fullmatch(word) for word in folded) for rule in (_BEGIN, _END, _INSIDE))
     inside = inside or any(word in _AFTER for word in folded)
     forms = [form for form, wanted in (("{}%", begin), ("%{}", end), ("%{}%", inside)) if wanted]
-    strings = [value for value in found if value.kind in _PATTERN_KINDS]
+    strings = [value for value in values if value.kind in _PATTERN_KINDS]
     for at, word in enumerate(folded[:-1]):
         following = folded[at + 1]
         if is_word(following) and (word in _AFTER or (word == "with" and following not in STOP_WORDS)):
@@ -222,11 +222,11 @@ def _patterns(
             yield replace(value, sql="'" + form.format(value.sql[1:-1]) + "'", columns=(), kind="pattern")
 
 
-def _distinct(found: Iterable[ValueCandidate]) -> Iterator[ValueCandidate]:
-    """Drop what an earlier candidate already says but for case; two cells that differ in case both stay."""
+def _distinct(values: Iterable[ValueCandidate]) -> Iterator[ValueCandidate]:
+    """Drop candidates that equal an earlier one except for case; two cells that differ in case both stay."""
     exact: set[str] = set()
     loose: set[str] = set()
-    for value in found:
+    for value in values:
         if value.sql not in exact and (value.columns or _loose(value.sql) not in loose):
             exact.add(value.sql)
             loose.add(_loose(value.sql))

@@ -7,7 +7,7 @@ score(keyword w) = e_w . o_t + b_w,  score(item m) = P m . o_t / sqrt(D)
 and p(a_t) is the softmax of the scores over what the grammar allows there. What was chosen comes back as an input:
 a keyword by its own vector, a pointer by its node's.
 
-Letters: B questions (R rows in a beam search), T actions, P = S + V pointers, W keywords, D size.
+Dimensions: B questions (R rows in a beam search), T actions, P = S + V pointers, W keywords, D size.
 """
 
 from __future__ import annotations
@@ -101,11 +101,11 @@ class Decoder(nn.Module):
         """Feed gold actions (B, T), the one before each step, and return the output vectors (B, T, D)."""
         places = actions.remainder(encoded.inputs.shape[1])
         projected = encoded.inputs.gather(1, places.unsqueeze(-1).expand(-1, -1, 4 * self.size))
-        state, found = encoded.start, []
+        state, outputs = encoded.start, []
         for step in projected.unbind(1):
             state = self._step(step, encoded.memory, state)
-            found.append(state[2])
-        return torch.stack(found, 1)
+            outputs.append(state[2])
+        return torch.stack(outputs, 1)
 
     def scores(self, outputs: Tensor, pointers: Tensor) -> Tensor:
         """Return the score of each action, (B, T, D) -> (B, T, W + P)."""

@@ -1,4 +1,4 @@
-"""From a trained model to SQL: beam search over the grammar's actions, and a look at which hypotheses run.
+"""From a trained model to SQL: beam search over the grammar's actions, and which hypotheses run.
 
 The step keeps one small state per hypothesis and reads what belongs to the question through its row, so that a search
 copies no memories. Scores are log-probabilities under the grammar's mask, renormalised as in training.
@@ -49,16 +49,16 @@ def decode(
     beam_size: int,
     run: bool = False,
 ) -> Iterator[tuple[int, list[Answer]]]:
-    """Yield (place, answers best first) for each item, in the order of the batches.
+    """Yield (index, answers best first) for each item, in the order of the batches.
 
     Args:
         run: put the first answer that runs on the item's database in front.
     """
     size = max(1, config.eval_batch_size * 2 // (1 + beam_size // 2))
     for rows, batch in evaluation_batches(items, questions, size, placement, gold=False):
-        own = [items[row] for row in rows]
-        found = search(model, batch, own, questions, config, placement, beam_size=beam_size)
-        for row, item, answers in zip(rows.tolist(), own, found, strict=True):
+        batch_items = [items[row] for row in rows]
+        best_answers = search(model, batch, batch_items, questions, config, placement, beam_size=beam_size)
+        for row, item, answers in zip(rows.tolist(), batch_items, best_answers, strict=True):
             if run:
                 answers = _running_first(answers, questions.file(questions.automaton(item).schema.db_id))
             yield row, answers
@@ -79,7 +79,7 @@ def search(
     automata = [questions.automaton(item) for item in items]
     constraint = BatchConstraint(automata, [item.values for item in items], batch.item_mask.shape[1])
     hypotheses = hypotheses_of(model, batch, constraint, config, placement, beam_size=beam_size)
-    return [[_answer(one, row, constraint) for one in found if one.finished] for row, found in enumerate(hypotheses)]
+    return [[_answer(one, row, constraint) for one in beam if one.finished] for row, beam in enumerate(hypotheses)]
 
 
 @torch.inference_mode()
@@ -99,11 +99,11 @@ def hypotheses_of(
     rows = torch.arange(len(batch.words), device=batch.words.device)
 
     def step(tokens: Tensor, state: _State) -> tuple[Tensor, _State]:
-        own, h, c, output = state
+        question, h, c, output = state
         with placement.autocast():
-            scores, after = model.step(tokens, own, encoded, (h, c, output))
-        scores = scores.float().masked_fill(missing[own], -math.inf)
-        return scores.log_softmax(-1), (own, *after)
+            scores, after = model.step(tokens, question, encoded, (h, c, output))
+        scores = scores.float().masked_fill(missing[question], -math.inf)
+        return scores.log_softmax(-1), (question, *after)
 
     return beam_search(
         step,
@@ -119,14 +119,14 @@ def hypotheses_of(
     )
 
 
-def _answer(found: Hypothesis, row: int, constraint: BatchConstraint) -> Answer:
-    return Answer(constraint.sql(row, found.tokens), found.score, found.log_prob)
+def _answer(hypothesis: Hypothesis, row: int, constraint: BatchConstraint) -> Answer:
+    return Answer(constraint.sql(row, hypothesis.tokens), hypothesis.score, hypothesis.log_prob)
 
 
 def _running_first(answers: list[Answer], database: Path | None) -> list[Answer]:
     if database is None:
         return answers
-    for place, answer in enumerate(answers):
+    for index, answer in enumerate(answers):
         try:
             run_query(database, answer.sql, seconds=_RUN_SECONDS, max_rows=1, max_cell=1)
         except QueryLimit:  # says nothing against the query
@@ -135,5 +135,5 @@ def _running_first(answers: list[Answer], database: Path | None) -> list[Answer]
             continue
         except UserError:  # locked or gone by now: no answer can be tried
             return answers
-        return [answer, *answers[:place], *answers[place + 1 :]]
+        return [answer, *answers[:index], *answers[index + 1 :]]
     return answers

@@ -2,9 +2,9 @@
 
 The question runs through a BiLSTM over word vectors and what the words are linked to; a table's or a column's name
 through a small one of its own, with its type, key, table and links added; a value candidate is the mean of its
-words, with its kind and its column added. Relation-aware layers then let all of them look at one another.
+words, with its kind and its column added. Relation-aware layers follow, with attention among all nodes.
 
-Letters as in `encoding`: B questions, Q words, S items, V values, N nodes, U names, D size.
+Dimensions as in `encoding`: B questions, Q words, S items, V values, N nodes, U names, D size.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class LSTMEncoder(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Return the states of the nodes, (B, N, D): items, values, words without gaps."""
-        linked = [links(batch.word_links[..., place]) for place, links in enumerate(self.links)]
+        linked = [links(batch.word_links[..., index]) for index, links in enumerate(self.links)]
         features = torch.cat([self.dropout(self.words(batch.words)), *linked], -1)
         question, _ = self.question(features, lengths=batch.lengths)
         question = self.dropout(question)
@@ -95,10 +95,10 @@ class ItemFeatures(nn.Module):
 
     def forward(self, names: Tensor, batch: Batch) -> Tensor:
         """Add up what is known of each item."""
-        own = F.embedding(batch.item_names, names)
-        table = own.gather(1, batch.item_tables.unsqueeze(-1).expand_as(own))
+        name_states = F.embedding(batch.item_names, names)
+        table = name_states.gather(1, batch.item_tables.unsqueeze(-1).expand_as(name_states))
         added = self.types(batch.item_types) + self.keys(batch.item_keys) + self.table(table)
-        return self.norm(own + added + _linked(self.links, batch.item_links))
+        return self.norm(name_states + added + _linked(self.links, batch.item_links))
 
 
 class ValueFeatures(nn.Module):
@@ -115,7 +115,7 @@ class ValueFeatures(nn.Module):
         """Average each candidate's span by differences of running sums."""
         B, _, D = question.shape
         sums = torch.cat([question.new_zeros(B, 1, D), question.cumsum(1)], 1)
-        first, last = (batch.value_spans[..., place].unsqueeze(-1).expand(-1, -1, D) for place in (0, 1))
+        first, last = (batch.value_spans[..., end].unsqueeze(-1).expand(-1, -1, D) for end in (0, 1))
         size = (batch.value_spans[..., 1] - batch.value_spans[..., 0]).clamp(min=1).unsqueeze(-1)
         mean = (sums.gather(1, last) - sums.gather(1, first)) / size
         held = (batch.value_items >= 0).unsqueeze(-1)
@@ -157,7 +157,7 @@ class PretrainedNodes(nn.Module):
 
 def _linked(embeddings: nn.ModuleList, links: Tensor) -> Tensor:
     """Add up the vectors of each kind of link, (..., kinds) -> (..., D)."""
-    return torch.stack([embedding(links[..., place]) for place, embedding in enumerate(embeddings)]).sum(0)
+    return torch.stack([embedding(links[..., index]) for index, embedding in enumerate(embeddings)]).sum(0)
 
 
 def _bilstm(input_size: int, size: int) -> LayerNormLSTM:

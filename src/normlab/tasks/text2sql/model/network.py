@@ -1,7 +1,7 @@
 """The text-to-SQL network: an encoder, a decoder, and the loss of gold actions.
 
 Every question is computed as if it were alone: the LSTMs take lengths, attention is masked, and the loss is a sum over
-the question's own actions. Letters as in `encoding`.
+the question's own actions. Dimensions as in `encoding`.
 """
 
 from __future__ import annotations

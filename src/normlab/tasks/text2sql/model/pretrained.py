@@ -1,11 +1,11 @@
 """A pretrained encoder over question and schema: frozen, or with all or the top of its layers tuned.
 
 Word pieces go in, one state for every node comes out, the mean over its pieces. Pretrained weights are read when a
-new run draws its weights, never when a trained one is rebuilt: those stand in its checkpoint. Layers that are not tuned
+new run draws its weights, not when a trained one is rebuilt from its checkpoint. Layers that are not tuned
 run over each example once, alone and without dropout, so that their states depend on nothing but the text, and are kept
 as float16: the nodes' of a frozen encoder, the pieces' below the layers that are tuned.
 
-Letters: B examples, L pieces, N nodes, D the encoder's hidden size.
+Dimensions: B examples, L pieces, N nodes, D the encoder's hidden size.
 """
 
 from __future__ import annotations
@@ -160,11 +160,11 @@ class PretrainedEncoder(nn.Module):
     def _only(self, *layers: nn.Module) -> Iterator[None]:
         """Let the encoder run these layers instead of its own."""
         stack = self._layers
-        own, stack._modules = stack._modules, {str(place): layer for place, layer in enumerate(layers)}
+        all_layers, stack._modules = stack._modules, {str(index): layer for index, layer in enumerate(layers)}
         try:
             yield
         finally:
-            stack._modules = own
+            stack._modules = all_layers
 
     def _freeze(self, frozen: bool, top_layers: int | None) -> int:
         """Leave out of training what is not to be tuned; return how many of the layers, from below, that are."""
@@ -179,7 +179,7 @@ class PretrainedEncoder(nn.Module):
 
 
 class _Handed(nn.Module):
-    """Stands where the fixed layers were and hands over what they had made."""
+    """Replaces the fixed layers and returns their remembered states."""
 
     def __init__(self, states: Tensor) -> None:
         super().__init__()
@@ -227,6 +227,6 @@ def _declare_rates(encoder: nn.Module, lr_scale: float) -> None:
 def _stacked(rows: Sequence[np.ndarray], fill: int) -> Tensor:
     length = max(len(row) for row in rows)
     stacked = np.full((len(rows), length), fill, dtype=np.int64)
-    for place, row in enumerate(rows):
-        stacked[place, : len(row)] = row
+    for index, row in enumerate(rows):
+        stacked[index, : len(row)] = row
     return torch.from_numpy(stacked)

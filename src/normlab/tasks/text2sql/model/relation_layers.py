@@ -1,11 +1,11 @@
-"""Self-attention that knows how two nodes are related (Shaw, Uszkoreit & Vaswani 2018; RAT-SQL, Wang et al. 2020).
+"""Self-attention with relations between nodes (Shaw, Uszkoreit & Vaswani 2018; RAT-SQL, Wang et al. 2020).
 
 e_ij = q_i . (k_j + r^K_ij) / sqrt(d),   z_i = sum_j softmax(e)_ij (v_j + r^V_ij)
 
 r_ij depends only on the kind of relation, of which there are few. So q_i . r^K is computed once per kind and picked by
 kind, and the attention mass of each kind is added up before it meets r^V: no tensor of size (B, N, N, d) exists.
 
-Letters: B questions, N nodes, D size, H heads, d = D / H, R kinds of relation.
+Dimensions: B questions, N nodes, D size, H heads, d = D / H, R kinds of relation.
 """
 
 from __future__ import annotations
