@@ -31,8 +31,11 @@ class _CourseParser(Parser):
     """A parser that takes a flag after one dash or two, with underscores or dashes in its name."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse after giving each flag the spelling under which it is known."""
+        """Parse after giving each flag the spelling under which it is known; an unknown one comes before a missing one."""
         words = None if args is None else [self._known_spelling(word) for word in args]
+        for word in words or ():
+            if word.startswith("--") and word.partition("=")[0] not in self.known_flags():
+                self._refuse(word)
         return super().parse_known_args(words, namespace)
 
     def _known_spelling(self, word: str) -> str:
