@@ -119,7 +119,7 @@ def test_a_model_of_another_kind_than_the_flags_say_is_refused(
 ) -> None:
     files = ["--model_file", model, "--test_data_file", test_file, "--output_file", tmp_path / "out"]
     line = fails(capsys, "test_cifar", *files, "--normalization", "bn")
-    assert line.endswith(f"--normalization bn: the model in {model} has group: give that, or leave it out")
+    assert line.endswith(f"--normalization bn: the model in {model} has gn: give that, or leave it out")
     assert "--n 2: the model" in fails(capsys, "test_cifar", *files, "--n", 2)
     assert "an image classifier" in fails(capsys, "infer", *files, "--model_type", "lstm_lstm")
     assert "an image classifier, where a tagger is wanted" in fails(capsys, "test_ner", *files)

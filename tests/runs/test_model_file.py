@@ -120,7 +120,7 @@ def test_a_missing_part_is_noticed(model: Path, tmp_path: Path, part: str) -> No
         del values["__metadata__"][part]
         return with_header(values, numbers)
 
-    with pytest.raises(UserError, match="missing|checksum"):
+    with pytest.raises(UserError, match=r"missing|checksum"):
         ModelFile.open(damaged(model, tmp_path, change))
 
 
@@ -130,7 +130,7 @@ def test_a_file_of_a_newer_normlab_asks_for_an_update(model: Path, tmp_path: Pat
         values["__metadata__"]["format_version"] = "2"
         return with_header(values, numbers)
 
-    with pytest.raises(UserError, match="written by a newer normlab .*: update normlab"):
+    with pytest.raises(UserError, match=r"written by a newer normlab .*: update normlab"):
         ModelFile.open(damaged(model, tmp_path, change))
 
 

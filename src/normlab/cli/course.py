@@ -31,7 +31,7 @@ class _CourseParser(Parser):
     """A parser that takes a flag after one dash or two, with underscores or dashes in its name."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse after giving each flag the spelling under which it is known; an unknown one comes before a missing one."""
+        """Parse, each flag spelled as it is known; an unknown flag is told before a missing one."""
         words = None if args is None else [self._known_spelling(word) for word in args]
         for word in words or ():
             if word.startswith("--") and word.partition("=")[0] not in self.known_flags():
@@ -70,7 +70,9 @@ def _add_train_cifar(parser: Parser, arguments: list[str]) -> None:
     from normlab.apps.course import cifar
 
     group = _published(parser)
-    group.add_argument("--normalization", choices=cifar.NORMALIZATIONS, required=True, help="after each convolution")
+    group.add_argument(
+        "--normalization", choices=list(cifar.NORMALIZATIONS), required=True, help="after each convolution"
+    )
     group.add_argument(
         "--data_dir", required=True, metavar="DIR", help="CIFAR-10's folder or archive, or a folder of images by class"
     )
@@ -195,7 +197,7 @@ def _add_architecture(group: Any) -> None:
     from normlab.apps.course import cifar
 
     text = "what the model was trained with; another is refused"
-    group.add_argument("--normalization", choices=cifar.NORMALIZATIONS, help=text)
+    group.add_argument("--normalization", choices=list(cifar.NORMALIZATIONS), help=text)
     group.add_argument("--n", type=int, metavar="N", help=text)
 
 

@@ -17,7 +17,16 @@ from normlab.errors import UserError
 if TYPE_CHECKING:
     from normlab.tasks.image.config import ImageConfig
 
-NORMALIZATIONS = ("bn", "in", "bin", "ln", "gn", "nn", "inbuilt", "torch_bn")
+NORMALIZATIONS = {  # the assignment's name -> normlab's
+    "bn": "batch",
+    "in": "instance",
+    "bin": "batch_instance",
+    "ln": "layer",
+    "gn": "group",
+    "nn": "none",
+    "inbuilt": "torch_batch",
+    "torch_bn": "torch_batch",
+}
 FIXED = ("norm", "data", "n")  # settings that the published flags stand for
 
 
@@ -25,7 +34,7 @@ def training_settings(
     normalization: str, data_dir: str, *, n: int | None, scale: str | None, further: Mapping[str, Any]
 ) -> ImageConfig:
     """Return the settings of `train_cifar`."""
-    published = {"norm": normalization, "data": data_dir, "n": n}
+    published = {"norm": NORMALIZATIONS[normalization], "data": data_dir, "n": n}
     return cast("ImageConfig", settings_of("image", scale, published, further))
 
 
@@ -58,9 +67,7 @@ def classify(
     """
     run = open_model(model_file, "image", device=device)
     config = cast("ImageConfig", run.config)
-    scheme = None if normalization is None else config.with_values("--normalization", norm=normalization).norm
-    refuse_other_model(
-        model_file,
-        {"normalization": (scheme, config.norm, normalization), "n": (n, config.n, None if n is None else str(n))},
-    )
+    own = next((name for name, scheme in NORMALIZATIONS.items() if scheme == config.norm), config.norm)
+    given = own if NORMALIZATIONS.get(normalization or "") == config.norm else normalization
+    refuse_other_model(model_file, normalization=(given, own), n=(n, config.n))
     return run.predict_to(test_data_file, output_file, "course")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,14 +35,12 @@ def task_of(model_file: Path) -> str:
     return load_run(model_file).task.name
 
 
-def refuse_other_model(model_file: Path, given: Mapping[str, tuple[Any, Any, str]]) -> None:
-    """Raise `UserError` if a flag does not describe the model.
+def refuse_other_model(model_file: Path, **flags: tuple[object, object]) -> None:
+    """Raise `UserError` if a published flag does not describe the model.
 
     Args:
-        given: flag -> (the setting that the flag's value stands for, the model's own, the flag's value); a value of
-            None was not given.
+        flags: flag -> (what was given, None for nothing; what the model has), both as the assignment writes them.
     """
-    for flag, (wanted, own, value) in given.items():
-        if value is not None and wanted != own:
-            shown = int(own) if isinstance(own, bool) else own
-            raise UserError(f"--{flag} {value}: the model in {model_file} has {shown}: give that, or leave it out")
+    for flag, (given, own) in flags.items():
+        if given not in (None, own):
+            raise UserError(f"--{flag} {given}: the model in {model_file} has {own}: give that, or leave it out")

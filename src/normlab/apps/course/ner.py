@@ -76,16 +76,20 @@ def tag(
     """
     run = open_model(model_file, "ner", device=device)
     config = cast("NerConfig", run.config)
-    own = {
-        "char_embeddings": (char_embeddings, config.characters),
-        "layer_normalization": (layer_normalization, config.layer_norm != "none"),
-        "crf": (crf, config.crf),
-    }
-    given = {flag: (value, has, None if value is None else str(int(value))) for flag, (value, has) in own.items()}
-    refuse_other_model(model_file, given)
+    refuse_other_model(
+        model_file,
+        char_embeddings=_digits(char_embeddings, config.characters),
+        layer_normalization=_digits(layer_normalization, config.layer_norm != "none"),
+        crf=_digits(crf, config.crf),
+    )
     if vocabulary_input_file is not None:
         _refuse_other_vocabulary(vocabulary_input_file, run.folder.card(), model_file)
     return run.predict_to(test_data_file, output_file, "columns")
+
+
+def _digits(given: bool | None, own: bool) -> tuple[int | None, int]:
+    """Return two switches as the assignment writes them, 0 or 1."""
+    return None if given is None else int(given), int(own)
 
 
 def _refuse_other_vocabulary(path: Path, card: Mapping[str, Any], model_file: Path) -> None:

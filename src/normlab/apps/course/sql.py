@@ -43,8 +43,8 @@ def answer(
     """
     run = open_model(model_file, "text2sql", device=device, beam_size=beam_size)
     config = cast("Text2SqlConfig", run.config)
-    wanted = None if model_type is None else MODEL_TYPES[model_type]
-    refuse_other_model(model_file, {"model_type": (wanted, config.model, model_type)})
+    own = next(name for name, setting in MODEL_TYPES.items() if setting == config.model)
+    refuse_other_model(model_file, model_type=(model_type, own))
     beside = test_data_file.parent / "database"
     folder = databases if databases is not None else beside if beside.is_dir() else None
     if folder is not None:
