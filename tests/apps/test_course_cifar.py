@@ -184,6 +184,23 @@ def test_training_again_leaves_the_first_run_folder_alone(tmp_path: Path) -> Non
     assert load_run(out).config.seed == 1
 
 
+def test_a_run_folder_of_ones_own_is_not_written_over(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, own = tmp_path / "m.safetensors", tmp_path / "own"
+    assert main(training(out, "--n", 1, "--run_dir", own)) == 0
+    assert RunFolder.open(own).done
+    assert not (tmp_path / "m.safetensors.run").exists()
+    line = fails(capsys, *training(tmp_path / "other", "--n", 1, "--run_dir", own)[1:])
+    assert line.endswith("choose another --run_dir")
+
+
+def test_a_diverged_training_leaves_no_model(tmp_path: Path) -> None:
+    out = tmp_path / "m.safetensors"
+    assert main(training(out, "--normalization", "nn", "--n", 1, "--lr", "1e30")) == 1
+    assert not out.exists()
+
+
 def test_a_run_of_the_native_verb_becomes_a_model_file(model: Path, tmp_path: Path) -> None:
     out = tmp_path / "again.safetensors"
     assert main(["course", "save_model", f"{model}.run", "--output_file", str(out)]) == 0

@@ -196,6 +196,16 @@ def test_an_unfinished_run_is_not_saved(run: Run, tmp_path: Path) -> None:
     assert not (tmp_path / "m.safetensors").exists()
 
 
+def test_a_card_too_large_for_one_file_is_told(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from normlab.runs import model_file
+
+    longest = int.from_bytes(run.folder.weights.read_bytes()[:8], "little") + 10
+    monkeypatch.setattr(model_file, "_LONGEST_HEADER", longest)
+    with pytest.raises(UserError, match="more than one file can hold"):
+        save_model(run.folder, tmp_path / "m.safetensors")
+    assert not (tmp_path / "m.safetensors").exists()
+
+
 def test_a_diverged_run_is_not_saved(run: Run, tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path / "new", run.config, "image")
     folder.finish({**run.result, "state": "diverged"})

@@ -37,6 +37,8 @@ def train_in(task: str, config: TrainConfig, folder: Path, *, quiet: bool) -> Ru
         run_folder = RunFolder.open(folder)
         train_folder(run_folder, quiet=quiet)
         return run_folder
+    if os.path.lexists(folder / "config.yaml"):
+        raise UserError(f"{folder}: holds a run that is finished or of other settings: choose another --run_dir")
     return train_new(task, config, folder, quiet=quiet)
 
 
