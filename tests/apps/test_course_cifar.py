@@ -167,6 +167,8 @@ def test_an_interrupted_training_goes_on_with_the_same_command(
     monkeypatch.setattr(Training, "run_epoch", stopped)
     assert main(["course", "train_cifar", *flags, "--output_file", str(tmp_path / "halves")]) == 1
     assert "go on with the same command" in capsys.readouterr().err
+    files = ["-model_file", tmp_path / "halves.run", "-test_data_file", "a.csv", "-output_file", tmp_path / "out"]
+    assert "training is not over" in fails(capsys, "infer", *files)
     assert not (tmp_path / "halves").exists()
     monkeypatch.undo()
     assert main(["course", "train_cifar", *flags, "--output_file", str(tmp_path / "halves")]) == 0

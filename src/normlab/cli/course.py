@@ -51,6 +51,11 @@ def _published(parser: Parser) -> Any:
     return parser.add_argument_group("as published")
 
 
+def _path(group: Any, name: str, text: str, *, required: bool = False) -> None:
+    metavar = "DIR" if name in ("run_dir", "databases") else "FILE"
+    group.add_argument(f"--{name}", type=Path, required=required, metavar=metavar, help=text)
+
+
 def _add_quick(parser: Parser, task: str, fixed: Sequence[str], arguments: list[str]) -> None:
     """Add what no assignment has: the scale, the run folder, and the task's other settings."""
     from normlab.tasks import task_settings
@@ -58,9 +63,7 @@ def _add_quick(parser: Parser, task: str, fixed: Sequence[str], arguments: list[
     settings = task_settings(task)
     group = parser.add_argument_group("besides")
     group.add_argument("--scale", choices=["smoke", "demo", "full"], help="smoke: a try of seconds [full]")
-    group.add_argument(
-        "--run_dir", type=Path, metavar="DIR", help="the run folder: curves, scores, checkpoints [OUTPUT_FILE.run]"
-    )
+    _path(group, "run_dir", "the run folder: curves, scores, checkpoints [OUTPUT_FILE.run]")
     group.add_argument("--json", action="store_true", help="print the result as JSON")
     values = settings.make("full", {}, "command line").model_dump() if wants_help(arguments) else {}
     add_fields(parser, settings.config_class, values, "by the assignment's protocol", without=fixed)
@@ -76,9 +79,7 @@ def _add_train_cifar(parser: Parser, arguments: list[str]) -> None:
     group.add_argument(
         "--data_dir", required=True, metavar="DIR", help="CIFAR-10's folder or archive, or a folder of images by class"
     )
-    group.add_argument(
-        "--output_file", type=Path, required=True, metavar="FILE", help="the model, one safetensors file"
-    )
+    _path(group, "output_file", "the model, one safetensors file", required=True)
     group.add_argument("--n", type=int, metavar="N", help="the network has 6n+2 layers [2]")
     group.add_argument("--r", type=int, metavar="N", help="number of classes, compared with the data [theirs]")
     _add_quick(parser, "image", cifar.FIXED, arguments)
@@ -105,18 +106,14 @@ def _add_train_ner(parser: Parser, arguments: list[str]) -> None:
     group = _published(parser)
     group.add_argument("--initialization", choices=ner.INITIALIZATIONS, required=True, help="of the word vectors")
     _add_switches(group, required=True)
-    group.add_argument(
-        "--output_file", type=Path, required=True, metavar="FILE", help="the model, one safetensors file"
-    )
+    _path(group, "output_file", "the model, one safetensors file", required=True)
     group.add_argument("--data_dir", required=True, metavar="DIR", help="folder with train.txt and dev.txt")
     group.add_argument(
         "--glove_embeddings_file",
         metavar="FILE",
         help="read with `--initialization glove` [looked for beside the data]",
     )
-    group.add_argument(
-        "--vocabulary_output_file", metavar="FILE", type=Path, help="words, characters and tags of the model, as JSON"
-    )
+    _path(group, "vocabulary_output_file", "words, characters and tags of the model, as JSON")
     _add_quick(parser, "ner", ner.FIXED, arguments)
     parser.set_defaults(run=_train_ner)
 
@@ -180,7 +177,7 @@ def _add_files(parser: Parser, tests: str, written: str) -> Any:
     group = _published(parser)
     flags = {"model_file": "the model: a file, or a run folder", "test_data_file": tests, "output_file": written}
     for name, text in flags.items():
-        group.add_argument(f"--{name}", type=Path, required=True, metavar="FILE", help=text)
+        _path(group, name, text, required=True)
     besides = parser.add_argument_group("besides")
     besides.add_argument("--device", help="auto, cpu, cuda, ...")
     besides.add_argument("--json", action="store_true", help="print what was done as JSON")
@@ -220,9 +217,7 @@ def _add_test_ner(parser: Parser, arguments: list[str]) -> None:
     group = _add_files(parser, "columns as in the training file, any tags in the last", "the same, tags predicted")
     _add_switches(group, required=False)
     group.add_argument("--glove_embeddings_file", metavar="FILE", help="not read: the model has its vectors")
-    group.add_argument(
-        "--vocabulary_input_file", metavar="FILE", type=Path, help="what training wrote; another model's is refused"
-    )
+    _path(group, "vocabulary_input_file", "what training wrote; another model's is refused")
     parser.set_defaults(run=_test_ner)
 
 
@@ -249,12 +244,7 @@ def _add_infer(parser: Parser, arguments: list[str]) -> None:
     _add_architecture(group)
     group.add_argument("--model_type", choices=list(sql.MODEL_TYPES), help="of a text-to-SQL model")
     group.add_argument("--beam_size", type=int, metavar="N", help="text-to-SQL: hypotheses [the model's own]")
-    group.add_argument(
-        "--databases",
-        type=Path,
-        metavar="DIR",
-        help="text-to-SQL: folder of DB_ID/DB_ID.sqlite [`database` beside the file]",
-    )
+    _path(group, "databases", "text-to-SQL: folder of DB_ID/DB_ID.sqlite [`database` beside the file]")
     parser.set_defaults(run=_infer)
 
 
@@ -286,9 +276,7 @@ def _infer(options: argparse.Namespace) -> int:
 
 def _add_save_model(parser: Parser, arguments: list[str]) -> None:
     parser.add_argument("run_folder", type=Path, metavar="RUN", help="a finished run of any task")
-    parser.add_argument(
-        "--output_file", type=Path, required=True, metavar="FILE", help="the model, one safetensors file"
-    )
+    _path(parser, "output_file", "the model, one safetensors file", required=True)
     parser.set_defaults(run=_save_model)
 
 

@@ -18,13 +18,15 @@ def open_model(model_file: Path, task: str, *, device: str | None = None, **chan
 
     Args:
         changes: settings that training did not depend on, None for those that stay.
-    Raises: UserError if it is a model of another task.
+    Raises: UserError if it is a model of another task, or a run that is not finished.
     """
     from normlab.engine.api import load_run
 
     run = load_run(model_file, device=device, **{name: value for name, value in changes.items() if value is not None})
     if run.task.name != task:
         raise UserError(f"{model_file}: is {KINDS[run.task.name]}, where {KINDS[task]} is wanted: give another model")
+    if not run.folder.done:
+        raise UserError(f"{model_file}: training is not over: finish it with `normlab resume {model_file}`")
     return run
 
 
