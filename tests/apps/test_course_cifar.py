@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from normlab.cli import main
 from normlab.data.image.images import load_images
 from normlab.engine.api import load_run
+from normlab.errors import WriteError
 from normlab.runs import RunFolder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -195,6 +197,22 @@ def test_a_run_folder_of_ones_own_is_not_written_over(
     assert not (tmp_path / "m.safetensors.run").exists()
     line = fails(capsys, *training(tmp_path / "other", "--n", 1, "--run_dir", own)[1:])
     assert line.endswith("choose another --run_dir")
+
+
+def test_a_full_disk_after_training_tells_how_to_write_the_model_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from normlab.runs import model_file
+
+    def full(path: Path) -> None:
+        raise WriteError(OSError(errno.ENOSPC, "No space left on device"), path)
+
+    out = tmp_path / "m.safetensors"
+    monkeypatch.setattr(model_file, "atomic_binary", full)
+    assert main(training(out, "--n", 1)) == 1
+    assert f", then run `normlab course save_model {out}.run --output_file {out}`" in capsys.readouterr().err
+    monkeypatch.undo()
+    assert main(["course", "save_model", f"{out}.run", "--output_file", str(out)]) == 0
 
 
 def test_a_diverged_training_leaves_no_model(tmp_path: Path) -> None:

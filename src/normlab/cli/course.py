@@ -14,7 +14,7 @@ from typing import Any
 
 from normlab.acting import refuse_ignored
 from normlab.cli.parser import Parser, add_fields, add_verb, at_least, field_values, wants_help
-from normlab.errors import UserError
+from normlab.errors import UserError, WriteError
 
 
 def _add_course(verbs: Any, arguments: list[str]) -> None:
@@ -158,7 +158,11 @@ def _train(task: str, config: Any, options: argparse.Namespace) -> int:
     run_folder = training.train_in(task, config, folder, quiet=options.json)
     code = _show_first(run_folder, as_json=options.json)
     if code == 0 and is_first():
-        save_model(run_folder, options.output_file)
+        try:
+            save_model(run_folder, options.output_file)
+        except WriteError as error:
+            error.next_step = f"run `normlab course save_model {run_folder.path} --output_file {options.output_file}`"
+            raise
         if vocabulary is not None:
             ner.write_vocabulary(run_folder.card(), vocabulary)
         if not options.json:
