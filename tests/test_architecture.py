@@ -57,11 +57,10 @@ LAYERS = (
     "engine",
     "studies",
     "report",
+    "apps",
     "bench",
     "cli",
 )
-# Folders whose import circles are being removed; a circle that stays inside of one is not reported.
-CIRCLES_BEING_REMOVED: tuple[str, ...] = ("kernels",)
 # Code that runs on another machine, where an older normlab may have no `normlab.version`.
 IMPORTS_THE_PUBLIC_NAMES = ("studies.cluster.pieces",)
 NO_TORCH = (*FOUNDATION, "runs", "studies", "report")
@@ -124,18 +123,6 @@ def circle_in(graph: Mapping[str, set[str]]) -> str:
     except CycleError as error:
         return " -> ".join(reversed(error.args[1]))  # graphlib lists what is imported before what imports it
     return ""
-
-
-def without_known_circles(graph: Graph) -> Graph:
-    """Leave out the imports between modules of one folder in CIRCLES_BEING_REMOVED."""
-    return {
-        name: {target for target in targets if not (_exempt(name) and _exempt(name) == _exempt(target))}
-        for name, targets in graph.items()
-    }
-
-
-def _exempt(name: str) -> str:
-    return next((folder for folder in CIRCLES_BEING_REMOVED if f"{name}.".startswith(f"{folder}.")), "")
 
 
 def _dotted(path: Path, root: Path) -> str:
@@ -226,7 +213,7 @@ def test_no_import_leads_upwards() -> None:
 
 
 def test_no_import_circle_between_modules() -> None:
-    assert circle_in(without_known_circles(module_graph(SOURCE))) == ""
+    assert circle_in(module_graph(SOURCE)) == ""
 
 
 @pytest.mark.parametrize("package", packages(), ids=lambda package: package or "normlab")

@@ -14,17 +14,6 @@ OLD_WORDS = re.compile(
     r"(?![a-z])",
     re.IGNORECASE,
 )
-# Folders whose words are still being replaced.
-NOT_YET = (
-    "src/normlab/kernels",
-    "src/normlab/engine",
-    "src/normlab/studies",
-    "src/normlab/runs",
-    "src/normlab/report",
-    "src/normlab/cli",
-    "src/normlab/tasks/image",
-    "src/normlab/tasks/ner",
-)
 ALLOWED = {"docs/diary.md"}  # an experiment's record keeps the words of its day
 
 
@@ -37,7 +26,7 @@ def texts() -> list[Path]:
     ]
     files += [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "Makefile")]
     names = {path: path.relative_to(ROOT).as_posix() for path in files}
-    return [path for path in files if names[path] not in ALLOWED and not names[path].startswith(NOT_YET)]
+    return [path for path in files if names[path] not in ALLOWED]
 
 
 def test_no_private_word_is_left() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, NoReturn, get_args
 
 from normlab.errors import UserError, did_you_mean
@@ -55,7 +55,12 @@ def add_verb(verbs: Any, name: str, text: str, run: Callable[[argparse.Namespace
 
 
 def add_fields(
-    parser: argparse.ArgumentParser, config_class: Any, values: Mapping[str, Any], where_from: str = "by default"
+    parser: argparse.ArgumentParser,
+    config_class: Any,
+    values: Mapping[str, Any],
+    where_from: str = "by default",
+    *,
+    without: Container[str] = (),
 ) -> None:
     """One flag per field of a configuration; values stay strings until the configuration reads them.
 
@@ -64,9 +69,12 @@ def add_fields(
     Args:
         values: field -> its value if the flag is not given, for the help.
         where_from: where these values come from, in words: "with the preset demo".
+        without: fields that get no flag, since others stand for them.
     """
     group = parser.add_argument_group(f"settings; in brackets the values {where_from}" if values else "settings")
     for name, field in config_class.model_fields.items():
+        if name in without:
+            continue
         switch: dict[str, Any] = {"nargs": "?", "const": "true"} if field.annotation is bool else {}
         now = f" [{_value(values[name])}]" if name in values else ""
         group.add_argument(

@@ -31,6 +31,7 @@ from normlab.engine.together import train_together
 from normlab.errors import UserError, WriteError
 from normlab.runs import RunFolder
 from normlab.runs.memory import frozen_objects
+from normlab.runs.model_file import ModelFile
 from normlab.tasks import TASKS, task_settings
 from normlab.tasks.base import Placement, Task
 
@@ -91,7 +92,7 @@ class Run:
                 f"{self.path}: config.yaml and card.json do not describe a model ({type(error).__name__}: {error}): "
                 "they were edited or damaged; restore them, or train again"
             ) from error
-        load_weights(self.folder.checkpoints / "model.safetensors", model)
+        load_weights(self.folder.weights, model)
         return model.to(self.placement.device).eval()
 
     def predict(self, source: Any) -> Iterator[dict[str, Any]]:
@@ -243,14 +244,15 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def load_run(path: Path | str, *, device: str | None = None, **changes: Any) -> Run:
-    """Open a run folder.
+    """Open a run folder, or the one file that `normlab.runs.model_file.save_model` made of one.
 
     Args:
         device: where to compute now.
         changes: other values of inference-only settings, such as text2sql's `beam_size`.
-    Raises: UserError if it is no run folder, or a change is none of those.
+    Raises: UserError if it is neither, or a change is none of those.
     """
-    return Run(RunFolder.open(path), device=device, **changes)
+    kind = ModelFile if Path(path).is_file() else RunFolder
+    return Run(kind.open(path), device=device, **changes)
 
 
 def _changed(config: TrainConfig, changes: dict[str, Any]) -> TrainConfig:

@@ -23,7 +23,7 @@ from normlab.runs import RunFolder, RunState
 from normlab.runs.atomic import write_json, write_text
 from normlab.tasks.base import Task, TaskData
 
-_NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
+_NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)  # the last: a model file has no inside
 
 
 @dataclass(frozen=True)

@@ -125,6 +125,11 @@ class RunFolder:
         return self.path / "checkpoints"
 
     @property
+    def weights(self) -> Path:
+        """The file of the weights that validation chose."""
+        return self.checkpoints / "model.safetensors"
+
+    @property
     def predictions(self) -> Path:
         """Where predictions on the splits lie."""
         return self.path / "predictions"
