@@ -218,8 +218,6 @@ def test_no_import_circle_between_modules() -> None:
 
 @pytest.mark.parametrize("package", packages(), ids=lambda package: package or "normlab")
 def test_no_import_circle_between_the_children_of_a_package(package: str) -> None:
-    if package in CIRCLES_BEING_REMOVED:
-        pytest.skip("its circles are being removed")
     assert circle_in(child_graph(module_graph(SOURCE), package)) == ""
 
 
