@@ -349,6 +349,8 @@ def test_another_users_run_can_be_read(run: Path) -> None:
     with tempfile.TemporaryDirectory() as open_to_all:  # pytest's own folders are closed to others
         os.chmod(open_to_all, 0o755)
         shutil.copytree(run, Path(open_to_all) / "run")
+        for path in Path(open_to_all).rglob("*"):
+            path.chmod(0o755 if path.is_dir() else 0o644)  # whatever the umask was when it was written
         words = [sys.executable, "-c", code, str(Path(open_to_all) / "run")]
         answer = subprocess.run(words, capture_output=True, text=True, encoding="utf-8", check=False)
     assert answer.stdout.split() == ["finished", "1", "finished"], answer.stderr
