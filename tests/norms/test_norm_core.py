@@ -139,8 +139,27 @@ def test_batch_instance_norm_at_its_bounds_is_batch_or_instance_norm(
 @given(shape=shapes)
 def test_layer_norm_over_channels_is_torchs_on_the_last_axis(shape: tuple[int, ...]) -> None:
     x = torch.randn(shape, dtype=torch.float64)
-    expected = torch.nn.functional.layer_norm(x.permute(0, 2, 3, 1), (shape[1],)).permute(0, 3, 1, 2)
-    torch.testing.assert_close(NORMS.create("layer", shape[1], over="channel").double()(x), expected)
+    layer = NORMS.create("layer", shape[1], over="channel").double()
+    torch.nn.init.normal_(layer.weight)
+    torch.nn.init.normal_(layer.bias)
+    pixels = x.permute(0, 2, 3, 1)
+    expected = torch.nn.functional.layer_norm(pixels, (shape[1],), layer.weight, layer.bias).permute(0, 3, 1, 2)
+    torch.testing.assert_close(layer(x), expected)
+
+
+@pytest.mark.parametrize("name", ["batch", "instance", "layer", "group", "batch_instance"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_frozen_layer_passes_the_same_gradient_on(name: str, dtype: torch.dtype) -> None:
+    """Float64 takes the formula of Python, float32 the kernel where there is one."""
+    layer = NORMS.create(name, 16).to(dtype)
+    x, grad = torch.randn(4, 16, 3, 3, dtype=dtype), torch.randn(4, 16, 3, 3, dtype=dtype)
+    gradients = []
+    for learned in (True, False):
+        layer.requires_grad_(learned)
+        leaf = x.clone().requires_grad_()
+        gradients += torch.autograd.grad(layer(leaf), leaf, grad)
+    assert float(gradients[0].abs().max()) > 0
+    torch.testing.assert_close(gradients[1], gradients[0])
 
 
 @settings(max_examples=25, deadline=None)

@@ -15,6 +15,7 @@ from synthetic_study import DIVERGED, WAITING, make_study
 from normlab.errors import UserError
 from normlab.studies.claims import KINDS, Region, claim_kind, judge, parse_claims
 from normlab.studies.claims.judge import verdict_by_interval
+from normlab.studies.claims.wording import _amount
 from normlab.studies.statistics import seeds_needed
 
 NORMS = ["batch", "torch_batch", "group", "none"]
@@ -395,3 +396,8 @@ def test_a_true_claim_is_confirmed_more_often_with_more_seeds():
         shares.append(found.count("confirmed") / 500)
     assert shares == sorted(shares)
     assert shares[-1] > 0.95
+
+
+@pytest.mark.parametrize(("count", "text"), [(1, "1 seed"), (2, "2 seeds"), (0, "0 seeds"), (1.5, "1.5 seeds")])
+def test_amounts_are_singular_or_plural(count, text):
+    assert _amount(count, "seed") == text
