@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import pytest
 
 import normlab
@@ -28,3 +30,15 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 def test_a_norm_is_created_with_its_options() -> None:
     layer = NORMS.create("group", 16, groups=2)
     assert layer.groups == 2
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "home"),
+    [
+        ("normlab.data.sqlite", "run_query", "normlab.data.sql.sqlite"),
+        ("normlab.data.schema", "Schema", "normlab.data.sql.schema"),
+        ("normlab.data.glove", "load_glove", "normlab.data.text.glove"),
+    ],
+)
+def test_a_name_that_has_moved_is_the_same_object(module: str, name: str, home: str) -> None:
+    assert getattr(importlib.import_module(module), name) is getattr(importlib.import_module(home), name)
