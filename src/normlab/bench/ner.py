@@ -70,12 +70,16 @@ def training_rows(config: NerConfig, data: NerData, settings: Settings, limits: 
         return
     course = StudentTagging, config, data, 1, table, crf
     with Apart(*course, threads=settings.threads, clock=settings.clock) as student:
-        found = compare_work(student, own, settings)
+        comparison = compare_work(student, own, settings)
     yield faster(
-        what, f"{_COURSE}, {table:,} words", found, goal=TRAINING, details={"words_per_s": 1 / found.baseline.median}
+        what,
+        f"{_COURSE}, {table:,} words",
+        comparison,
+        goal=TRAINING,
+        details={"words_per_s": 1 / comparison.baseline.median},
     )
     floor = limits.floor(flops=word_work(config, data), dtype=own.placement.dtype)
-    yield rate(f"{what}, {settings.threads} thread(s)", "words/s", found.own, 1, goal=WORDS, floor=floor)
+    yield rate(f"{what}, {settings.threads} thread(s)", "words/s", comparison.own, 1, goal=WORDS, floor=floor)
 
 
 def word_work(config: NerConfig, data: NerData) -> float:

@@ -120,7 +120,7 @@ def read_search(
         return getattr(config_class.parse({**base, name: value}, f"{place}: {name}"), name)
 
     grid = {name: _listed(name, values, canonical, place) for name, values in search.grid.items()}
-    space = {name: _resolved(name, found, config_class, canonical, place) for name, found in search.space.items()}
+    space = {name: _resolved(name, bounds, config_class, canonical, place) for name, bounds in search.space.items()}
     return search.model_copy(update={"grid": grid, "space": space})
 
 
@@ -128,12 +128,12 @@ def _with_ranges(raw: Mapping[str, Any], place: str) -> dict[str, Any]:
     """Read each range by itself, so that an error names its setting."""
     values = dict(raw)
     if isinstance(space := values.get("space"), Mapping):
-        for name, found in space.items():
-            if not isinstance(found, Mapping):
+        for name, bounds in space.items():
+            if not isinstance(bounds, Mapping):
                 raise UserError(
-                    f"{place}: {name}: expected {{low: ..., high: ...}} or {{choices: [...]}}, got {found!r}"
+                    f"{place}: {name}: expected {{low: ..., high: ...}} or {{choices: [...]}}, got {bounds!r}"
                 )
-        values["space"] = {name: Range.parse(found, f"{place}: {name}") for name, found in space.items()}
+        values["space"] = {name: Range.parse(bounds, f"{place}: {name}") for name, bounds in space.items()}
     return values
 
 
@@ -193,43 +193,43 @@ def _refuse_unsearchable(
 def _listed(name: str, values: list[Any], canonical: Callable[[str, Any], Any], place: str) -> list[Any]:
     if not values:
         raise UserError(f"{place}: {name}: an empty list: give the values to try")
-    found = [canonical(name, value) for value in values]
-    for index, value in enumerate(found):
-        if value in found[:index]:
+    canonical_values = [canonical(name, value) for value in values]
+    for index, value in enumerate(canonical_values):
+        if value in canonical_values[:index]:
             raise UserError(f"{place}: {name}: {value!r} stands twice: drop one")
-    return found
+    return canonical_values
 
 
 def _resolved(
-    name: str, found: Range, config_class: type[TrainConfig], canonical: Callable[[str, Any], Any], place: str
+    name: str, bounds: Range, config_class: type[TrainConfig], canonical: Callable[[str, Any], Any], place: str
 ) -> Range:
     """Check a range and give its bounds the setting's own type."""
     at = f"{place}: {name}"
-    if found.choices is not None:
-        if found.low is not None or found.high is not None or found.log or found.step is not None:
+    if bounds.choices is not None:
+        if bounds.low is not None or bounds.high is not None or bounds.log or bounds.step is not None:
             raise UserError(f"{at}: choices and an interval at once: give one of the two")
-        values = _listed(name, found.choices, canonical, place)
+        values = _listed(name, bounds.choices, canonical, place)
         if not all(value is None or isinstance(value, bool | int | float | str) for value in values):
             raise UserError(f"{at}: choices must be plain values: a list as a value can stand in a grid")
-        return found.model_copy(update={"choices": values})
+        return bounds.model_copy(update={"choices": values})
     kinds = field_kinds(config_class, name)
     if not kinds & {int, float}:
         raise UserError(f"{at}: is no number: give choices: [...]")
-    if found.low is None or found.high is None:
-        missing = "low" if found.low is None else "high"
+    if bounds.low is None or bounds.high is None:
+        missing = "low" if bounds.low is None else "high"
         raise UserError(f"{at}: key '{missing}' is missing: an interval has low and high")
-    low, high = (canonical(name, bound) for bound in (found.low, found.high))
+    low, high = (canonical(name, bound) for bound in (bounds.low, bounds.high))
     if not low < high:
         raise UserError(f"{at}: low {low:g} is not below high {high:g}: exchange them, or give choices")
-    if found.log and low <= 0:
+    if bounds.log and low <= 0:
         raise UserError(f"{at}: low {low:g} has no logarithm: start above zero, or drop log")
-    if found.log and found.step is not None:
+    if bounds.log and bounds.step is not None:
         raise UserError(f"{at}: log and step at once: give one of the two")
-    if found.step is not None and not 0 < found.step <= high - low:
-        raise UserError(f"{at}: step {found.step:g} does not fit between {low:g} and {high:g}: give a smaller one")
-    step = found.step
+    if bounds.step is not None and not 0 < bounds.step <= high - low:
+        raise UserError(f"{at}: step {bounds.step:g} does not fit between {low:g} and {high:g}: give a smaller one")
+    step = bounds.step
     if float not in kinds and step is not None:
         if step != int(step):
             raise UserError(f"{at}: step {step:g} is no whole number, as {name} is: give one")
         step = int(step)
-    return found.model_copy(update={"low": low, "high": high, "step": step})
+    return bounds.model_copy(update={"low": low, "high": high, "step": step})

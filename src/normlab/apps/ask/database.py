@@ -141,15 +141,15 @@ class Database:
 
     def _links(self, linked: Linked) -> list[Link]:
         """Return what each word names best: every table and column that matches as well as the best, and cells."""
-        found = []
+        links = []
         for place, word in enumerate(linked.texts):
             tables, columns = linked.table_links[place], linked.column_links[place]
             best = max(tables.max(initial=NONE), columns.max(initial=NONE))
             if best > NONE:
-                found += [Link(word, "table", self.schema.tables[n].name) for n in (tables == best).nonzero()[0]]
-                found += [Link(word, "column", self._column(n)) for n in (columns == best).nonzero()[0]]
-            found += [Link(word, "cell", self._column(n)) for n in linked.cell_links[place].nonzero()[0]]
-        return found
+                links += [Link(word, "table", self.schema.tables[n].name) for n in (tables == best).nonzero()[0]]
+                links += [Link(word, "column", self._column(n)) for n in (columns == best).nonzero()[0]]
+            links += [Link(word, "cell", self._column(n)) for n in linked.cell_links[place].nonzero()[0]]
+        return links
 
     def _column(self, number: int) -> str:
         column = self.schema.columns[number]

@@ -47,13 +47,13 @@ def as_database(path: Path, resources: ExitStack) -> tuple[Path, list[str]]:
 def _tables(path: Path) -> dict[str, Path]:
     """Return table name -> file; nothing for an SQLite file."""
     if path.is_dir():
-        found = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
-        if not found:
+        files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+        if not files:
             raise UserError(f"{path} is a folder without {', '.join(SUFFIXES)} files: give those, or an SQLite file")
     else:
-        found = [path] if path.suffix.lower() in SUFFIXES and path.is_file() else []
+        files = [path] if path.suffix.lower() in SUFFIXES and path.is_file() else []
     tables: dict[str, Path] = {}
-    for file in found:
+    for file in files:
         name = re.sub(r"\W+", "_", file.stem).strip("_") or "table"
         if name.lower() in {known.lower() for known in tables}:
             raise UserError(f"{file} and {tables[name]} would be one table, {name}: rename one")
