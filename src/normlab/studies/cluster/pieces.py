@@ -29,14 +29,17 @@ def entry() -> Callable[..., dict[str, Any]]:
         except ImportError:
             return {**unfit, "line": f"normlab is not installed: install {version} there"}
         if normlab.__version__ != version:
-            installed = normlab.__version__
-            return {**unfit, "line": f"has normlab {installed}, but the study is run by {version}: install {version} there"}
+            local = normlab.__version__
+            return {
+                **unfit,
+                "line": f"has normlab {local}, but the study is run by {version}: install {version} there",
+            }
         from normlab.studies.cluster.node import Order, train_order
 
         def send(parcel: dict[str, bytes]) -> None:
             mailbox.put.remote(order["cell"], parcel)
 
-        return {**installed, **train_order(Order(**order), begun, send)}
+        return {**here, **train_order(Order(**order), begun, send)}
 
     return train_cell_here
 
