@@ -119,7 +119,9 @@ def test_so_many_words_that_blas_multiplies_are_as_exact(layer_norm):
     expected = outputs_and_gradients(lstm, x, hx, lengths, torch.float64)
     with patch.object(LSTM, "try_call", switched_off):
         rounding = largest_difference(outputs_and_gradients(lstm, x, hx, lengths, torch.float32), expected)
-    assert largest_difference(computed, expected) < max(1e-5, 3 * rounding)
+    # The last two are the biases' gradients: no products, but float32 sums of 2,300 terms one after the other.
+    assert largest_difference(computed[:-2], expected[:-2]) < max(1e-5, 3 * rounding)
+    assert largest_difference(computed[-2:], expected[-2:]) < 3e-5
 
 
 @needs_kernel
