@@ -6,7 +6,7 @@ import re
 from itertools import groupby
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from normlab.data.tagging.conll import ColumnFile
@@ -35,6 +35,8 @@ def files(draw):
     lines=files(), end=st.sampled_from(["\n", "\r\n", "\r\r\n"]), last=st.booleans(), coding=st.sampled_from(CODINGS)
 )
 def test_only_the_last_column_changes(tmp_path_factory, lines, end, last, coding):
+    # A file whose only words are "#" holds comments for any reader.
+    assume(not any(word for _, word in lines) or any(word and not line.startswith("#") for line, word in lines))
     folder = tmp_path_factory.mktemp("predictions")
     text = end.join(line for line, _ in lines) + (end if last else "")
     (folder / "in.txt").write_bytes(text.encode(coding))
