@@ -132,6 +132,7 @@ def test_steps_do_not_pile_up_memory() -> None:
     assert tensors() <= before
 
 
+@needs_glue
 def test_without_glue_the_references_run_and_the_kernels_say_why(without_glue: None) -> None:
     assert all(norm_step(name, torch.float32, True)[0].isfinite().all() for name in SCHEMES)
     assert sequence_step()[3].isfinite()

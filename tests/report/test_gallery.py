@@ -60,10 +60,17 @@ def test_gallery_is_absent_where_runs_kept_no_images(tmp_path: Path) -> None:
         {"images": [{**ENTRY, "png": PNG + "A" * 80_000}]},
     ],
 )
-def test_damaged_images_are_left_out(tmp_path: Path, content: Any) -> None:
+def test_damaged_images_are_left_out_and_the_file_is_named(tmp_path: Path, content: Any) -> None:
     view = StudyView.read(with_mistakes(tmp_path, content))
-    assert gallery(view) is None
+    (note,) = gallery(view).blocks
+    assert "wrong.json" in note.text
     assert "alert(1)" not in render([view])
+
+
+def test_images_beside_damaged_ones_are_shown(tmp_path: Path) -> None:
+    images, note = gallery(StudyView.read(with_mistakes(tmp_path, {"images": [ENTRY, 3, {}]}))).blocks
+    assert len(images.items) == 1
+    assert note.text.endswith("wrong.json: 2 entries left out as damaged.")
 
 
 def test_gallery_has_a_bounded_number_of_images(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def _add_ask(verbs: Any, arguments: list[str]) -> None:
         "database", type=Path, metavar="DATABASE", help="an SQLite file; .csv, .tsv or .parquet; or a folder of these"
     )
     parser.add_argument("question", nargs="?", help="in English; `-` reads one a line; none opens a prompt")
-    parser.add_argument("--model", type=Path, metavar="RUN", help="a trained run of text2sql")
+    parser.add_argument("--model", type=Path, metavar="RUN", help="a trained run of text2sql, or its model file")
     parser.add_argument("--sql", metavar="QUERY", help="run this query instead, read-only")
     parser.add_argument("--limit", type=int, default=100, help="most rows [100]")
     parser.add_argument("--timeout", type=float, default=10.0, help="seconds for the query [10]")

@@ -148,7 +148,7 @@ def _train_ner(options: argparse.Namespace) -> int:
 def _train(task: str, config: Any, options: argparse.Namespace) -> int:
     """Train, then write the model file and, for the tagger, the vocabulary."""
     from normlab.apps.course import ner, training
-    from normlab.cli.runs import _show_on_rank0
+    from normlab.cli.runs import show_on_rank0
     from normlab.engine.distributed import is_rank0
     from normlab.runs.model_file import save_model
 
@@ -156,7 +156,7 @@ def _train(task: str, config: Any, options: argparse.Namespace) -> int:
     training.refuse_unwritable(options.output_file, vocabulary)
     folder = options.run_dir or training.run_folder_for(options.output_file, task, config)
     run_folder = training.train_in(task, config, folder, quiet=options.json)
-    code = _show_on_rank0(run_folder, as_json=options.json)
+    code = show_on_rank0(run_folder, as_json=options.json)
     if code == 0 and is_rank0():
         try:
             save_model(run_folder, options.output_file)

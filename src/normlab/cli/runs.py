@@ -62,7 +62,7 @@ def _train(options: argparse.Namespace) -> int:
         config = config.with_values("command line", **values) if values else config
     refuse_ignored([config], values)
     folder = train_new(options.task, config, options.out, quiet=options.json)
-    return _show_on_rank0(folder, as_json=options.json)
+    return show_on_rank0(folder, as_json=options.json)
 
 
 def _from_file(path: Path, task: str, preset: str | None) -> Any:
@@ -90,12 +90,12 @@ def _resume(options: argparse.Namespace) -> int:
     folder = RunFolder.open(options.run_folder)
     if folder.done:
         print(f"{folder.path}: finished already", file=sys.stderr)
-        return _show_on_rank0(folder, as_json=options.json)  # the run may be read-only: nothing is written
+        return show_on_rank0(folder, as_json=options.json)  # the run may be read-only: nothing is written
     train_folder(folder, quiet=options.json)
-    return _show_on_rank0(folder, as_json=options.json)
+    return show_on_rank0(folder, as_json=options.json)
 
 
-def _show_on_rank0(folder: Any, *, as_json: bool) -> int:
+def show_on_rank0(folder: Any, *, as_json: bool) -> int:
     """Print a run's result, in rank 0 only if torchrun has started several processes."""
     from normlab.engine.distributed import is_rank0
 

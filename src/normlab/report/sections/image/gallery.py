@@ -8,8 +8,9 @@ from typing import Any
 
 from normlab.errors import UserError
 from normlab.json_file import read_json
-from normlab.report.blocks import Gallery, Picture, Section
+from normlab.report.blocks import Block, Gallery, Picture, Section, Text
 from normlab.report.comparing import leading
+from normlab.report.numbers import plural
 from normlab.report.view import CellView, StudyView
 
 _MOST, _LONGEST = 24, 40_000  # images, and characters of one: what a report has room for
@@ -26,27 +27,32 @@ def section(view: StudyView) -> Section | None:
     """Show the images; None where the run kept none."""
     best = leading(view)
     for cell in best.trained if best else []:
-        pictures = kept_pictures(view, cell)
-        if best and pictures:
+        pictures, damage = kept_pictures(view, cell)
+        if best and (pictures or damage):
             title = f"Most confident mistakes: {best.label}"
-            return Section("gallery", title, [Gallery("wrong", pictures)], help=_HELP)
+            blocks: list[Block] = [Gallery("wrong", pictures)] if pictures else []
+            return Section("gallery", title, [*blocks, *([Text(damage)] if damage else [])], help=_HELP)
     return None
 
 
-def kept_pictures(view: StudyView, cell: CellView) -> list[Picture]:
-    """Return the images of `predictions/wrong.json`, without entries that are damaged; empty without the file."""
+def kept_pictures(view: StudyView, cell: CellView) -> tuple[list[Picture], str]:
+    """Return the images of `predictions/wrong.json`, and a sentence on what of it is damaged and left out."""
     folder = next(each.folder for each in view.study.cells if each.name == cell.name)
     path = folder.predictions / "wrong.json"
     if not path.is_file():
-        return []
+        return [], ""
     try:
         content = read_json(path)
-    except UserError:
-        return []
+    except UserError as error:
+        return [], f"The images cannot be shown: {error}."
     images = content.get("images") if isinstance(content, dict) else None
     classes = [str(name) for name in cell.card.get("classes", [])]
-    pictures = [_picture(entry, classes) for entry in (images if isinstance(images, list) else [])[:_MOST]]
-    return [picture for picture in pictures if picture is not None]
+    if not isinstance(images, list):
+        return [], f"The images cannot be shown: {path}: expected an object with a list of images."
+    entries = [_picture(entry, classes) for entry in images[:_MOST]]
+    pictures = [picture for picture in entries if picture is not None]
+    lost = len(entries) - len(pictures)
+    return pictures, f"{path}: {plural(lost, 'entry', 'entries')} left out as damaged." if lost else ""
 
 
 def _picture(entry: Any, classes: list[str]) -> Picture | None:
