@@ -7,7 +7,7 @@ import csv
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +57,7 @@ def _ask(options: argparse.Namespace) -> int:
 
 
 def _run_sql(options: argparse.Namespace) -> int:
-    from contextlib import ExitStack
-
+    from normlab.apps.ask.answer import plain_rows
     from normlab.apps.ask.files import as_database
     from normlab.data.sql.sqlite import QueryError, run_query
 
@@ -73,8 +72,8 @@ def _run_sql(options: argparse.Namespace) -> int:
         except QueryError as error:
             raise UserError(f"the query was not run: {error}") from None
     if options.json:
-        rows = [[cell.hex() if isinstance(cell, bytes) else cell for cell in row] for row in result.rows]
-        print(json.dumps({"columns": result.columns, "rows": rows, "truncated": result.truncated}, ensure_ascii=False))
+        answer = {"columns": result.columns, "rows": plain_rows(result.rows), "truncated": result.truncated}
+        print(json.dumps(answer, ensure_ascii=False))
     else:
         _print_rows(result.columns, result.rows, result.truncated, as_csv=options.csv)
     return 0
@@ -171,9 +170,11 @@ def _explain(answer: Any) -> None:
 
 def _print_rows(columns: Any, rows: Any, truncated: bool, *, as_csv: bool = False) -> None:
     if as_csv:
+        from normlab.apps.ask.answer import plain_rows
+
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(columns)
-        writer.writerows([cell.hex() if isinstance(cell, bytes) else cell for cell in row] for row in rows)
+        writer.writerows(plain_rows(rows))
     elif columns:
         from rich.console import Console
         from rich.markup import escape

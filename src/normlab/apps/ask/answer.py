@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
+
+
+def plain_rows(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    """Return rows as JSON and CSV have them: bytes as hexadecimal text."""
+    return [[cell.hex() if isinstance(cell, bytes) else cell for cell in row] for row in rows]
 
 
 @dataclass(frozen=True)
@@ -56,9 +62,7 @@ class Answer:
 
     def as_values(self) -> dict[str, Any]:
         """Return plain values for JSON; bytes become hexadecimal text."""
-        values = asdict(self)
-        values["rows"] = [[cell.hex() if isinstance(cell, bytes) else cell for cell in row] for row in self.rows]
-        return values
+        return {**asdict(self), "rows": plain_rows(self.rows)}
 
     def to_pandas(self) -> Any:
         """Return the rows as a pandas DataFrame. Raises: ImportError without pandas."""

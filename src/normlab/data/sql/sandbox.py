@@ -102,14 +102,10 @@ class _QueryProcess:
 
 _lock = threading.Lock()
 _idle: list[_QueryProcess] = []
-_owner = os.getpid()
 
 
 def _take() -> _QueryProcess:
-    global _idle, _owner
     with _lock:
-        if os.getpid() != _owner:  # forked: the pipes belong to the parent
-            _idle, _owner = [], os.getpid()
         while _idle:
             process = _idle.pop()
             if process.runs():  # not ended meanwhile, by whatever
@@ -120,7 +116,7 @@ def _take() -> _QueryProcess:
 
 def _keep(process: _QueryProcess) -> None:
     with _lock:
-        if len(_idle) < _KEPT and os.getpid() == _owner:
+        if len(_idle) < _KEPT:
             _idle.append(process)
             return
     process.end()
@@ -130,6 +126,15 @@ def _keep(process: _QueryProcess) -> None:
 def close() -> None:
     """End the idle processes."""
     with _lock:
-        if os.getpid() == _owner:
-            while _idle:
-                _idle.pop().end()
+        while _idle:
+            _idle.pop().end()
+
+
+def _leave_to_the_parent() -> None:
+    """In a forked process: the pipes are the parent's, and its lock may have been held at that moment."""
+    global _lock, _idle
+    _lock, _idle = threading.Lock(), []
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_the_parent)
