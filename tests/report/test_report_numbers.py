@@ -107,12 +107,12 @@ def test_summary_names_the_best_and_tells_settled_from_open_differences(seven: S
         if variant is not best
     }
     found = dict(zip(differences, adjust(list(differences.values())), strict=True))
-    settled = [label for label, each in found.items() if each.p_value < 0.05 and each.interval.mean > 0]
-    open_ones = [label for label in found if label not in settled]
+    decided = [label for label, each in found.items() if each.p_value < 0.05 and each.interval.mean > 0]
+    open_ones = [label for label in found if label not in decided]
     behind = next((line for line in words if line.startswith("Behind it")), "")
     undecided = next((line for line in words if line.startswith("Not told apart")), "")
-    assert len([*settled, *open_ones]) == 6
-    assert all(label in behind for label in settled)
+    assert len([*decided, *open_ones]) == 6
+    assert all(label in behind for label in decided)
     assert "by +" not in behind
     assert all(label in undecided for label in open_ones)
     assert "Holm-corrected for 6 comparisons" in words[-1]

@@ -71,16 +71,16 @@ def data_to_measure(
     """
     if split not in SPLITS:
         raise UserError(f"unknown split '{split}': {did_you_mean(split, SPLITS)}")
-    own = _own_data(task, config)
-    changed = {} if isinstance(own, UserError) else _differing(folder.card(), own)
-    if not isinstance(own, UserError) and "data" not in changed:
-        refuse_other_data(folder, own)
-        if split not in own.sizes:
-            raise UserError(f"{folder.path}: its data have no split '{split}': {did_you_mean(split, own.sizes)}")
-        return own, []
+    own_data = _own_data(task, config)
+    changed = {} if isinstance(own_data, UserError) else _differing(folder.card(), own_data)
+    if not isinstance(own_data, UserError) and "data" not in changed:
+        refuse_other_data(folder, own_data)
+        if split not in own_data.sizes:
+            raise UserError(f"{folder.path}: its data have no split '{split}': {did_you_mean(split, own_data.sizes)}")
+        return own_data, []
     other: TaskData | None = task.labelled(config, folder.card(), split, whole=elsewhere)
     if other is None:
-        raise own if isinstance(own, UserError) else _other_data_error(folder, changed)
+        raise own_data if isinstance(own_data, UserError) else _other_data_error(folder, changed)
     trained_on = folder.card().get("fingerprint", "unknown")
     what = config.data if elsewhere else f"{config.data}, which has changed since training"
     numbers = f"{other.sizes[split]} examples, fingerprint {other.fingerprint}, not {trained_on}"

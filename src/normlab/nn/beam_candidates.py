@@ -43,14 +43,14 @@ def best_candidates(table: Tensor, beams: Sequence[Sequence[float]], count: int)
 
 def _best_of_rows(table: Tensor, sums: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Return tokens and log-probabilities (float64) of each row's best, (R, at most count), in order of tokens."""
-    kept = min(count, table.shape[1])
+    width = min(count, table.shape[1])
     values, tokens = table.topk(min(count + 1, table.shape[1]))
     totals = sums[:, None] + values.double()
-    if totals.shape[1] > kept:
+    if totals.shape[1] > width:
         # `topk` leaves open which of equal ones it returns: where that matters, ask again.
-        tied = (totals[:, kept - 1] == totals[:, kept]) & (totals[:, kept] > -math.inf)
+        tied = (totals[:, width - 1] == totals[:, width]) & (totals[:, width] > -math.inf)
         for row in tied.nonzero().flatten().tolist():
-            tokens[row, :kept] = (sums[row] + table[row].double()).sort(descending=True, stable=True).indices[:kept]
-            values[row, :kept] = table[row, tokens[row, :kept]]
-    tokens, order = tokens[:, :kept].cpu().sort()
-    return tokens, values[:, :kept].cpu().double().gather(1, order)
+            tokens[row, :width] = (sums[row] + table[row].double()).sort(descending=True, stable=True).indices[:width]
+            values[row, :width] = table[row, tokens[row, :width]]
+    tokens, order = tokens[:, :width].cpu().sort()
+    return tokens, values[:, :width].cpu().double().gather(1, order)

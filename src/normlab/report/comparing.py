@@ -22,16 +22,16 @@ class Standing(NamedTuple):
     diverged: int
 
     @property
-    def settled(self) -> bool:
+    def decided(self) -> bool:
         """True if it is behind beyond chance, corrected for the number of comparisons."""
-        return self.adjusted is not None and self.adjusted.settled and self.adjusted.interval.mean > 0
+        return self.adjusted is not None and self.adjusted.decided and self.adjusted.interval.mean > 0
 
 
 def missing(adjusted: Adjusted | None) -> str:
-    """Return what would settle a comparison; empty if it is settled."""
+    """Return what would decide a comparison; empty if it is decided."""
     if adjusted is None:
         return "no common seed"
-    if adjusted.settled:
+    if adjusted.decided:
         return ""
     if adjusted.interval.n == 1:
         return "one seed shows no spread"

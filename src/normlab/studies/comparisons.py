@@ -78,7 +78,7 @@ def comparisons(study: Study, metric: str, *, axis: str | None = None, reference
 
 def _decide(pair: Pair, comparison: Comparison | None, adjusted: Adjusted | None, metric: str) -> SchemeComparison:
     winner = None
-    if comparison is not None and adjusted is not None and adjusted.settled:
+    if comparison is not None and adjusted is not None and adjusted.decided:
         winner = "values" if (comparison.difference.mean > 0) == higher_is_better(metric) else "reference"
     if bool(pair.diverged_a) != bool(pair.diverged_b):
         survivor = "reference" if pair.diverged_a else "values"

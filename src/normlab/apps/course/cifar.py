@@ -67,7 +67,7 @@ def classify(
     """
     run = open_model(model_file, "image", device=device)
     config = cast("ImageConfig", run.config)
-    own = next((name for name, scheme in NORMALIZATIONS.items() if scheme == config.norm), config.norm)
-    given = own if NORMALIZATIONS.get(normalization or "") == config.norm else normalization
-    refuse_other_model(model_file, normalization=(given, own), n=(n, config.n))
+    trained_with = next((name for name, scheme in NORMALIZATIONS.items() if scheme == config.norm), config.norm)
+    given = trained_with if NORMALIZATIONS.get(normalization or "") == config.norm else normalization
+    refuse_other_model(model_file, normalization=(given, trained_with), n=(n, config.n))
     return run.predict_to(test_data_file, output_file, "course")

@@ -43,8 +43,8 @@ def answer(
     """
     run = open_model(model_file, "text2sql", device=device, beam_size=beam_size)
     config = cast("Text2SqlConfig", run.config)
-    own = next(name for name, setting in MODEL_TYPES.items() if setting == config.model)
-    refuse_other_model(model_file, model_type=(model_type, own))
+    trained_as = next(name for name, setting in MODEL_TYPES.items() if setting == config.model)
+    refuse_other_model(model_file, model_type=(model_type, trained_as))
     beside = test_data_file.parent / "database"
     folder = databases if databases is not None else beside if beside.is_dir() else None
     if folder is not None:

@@ -128,7 +128,7 @@ class _Dispatch:
                 done = self._wait()
                 self._take_mail()
                 for ref in done:
-                    self._settle(self.running.pop(ref), ref)
+                    self._record_end(self.running.pop(ref), ref)
         finally:
             self._call_back()
             (self.folder.parent / TOKEN_FILE).unlink(missing_ok=True)
@@ -216,7 +216,7 @@ class _Dispatch:
 
     # Taking back
 
-    def _settle(self, errand: _Errand, ref: Any) -> None:
+    def _record_end(self, errand: _Errand, ref: Any) -> None:
         """Look at what has become of a cell."""
         errors = self.ray.exceptions
         try:

@@ -37,7 +37,7 @@ class Adjusted:
     more_seeds: int | None
 
     @property
-    def settled(self) -> bool:
+    def decided(self) -> bool:
         """True if the procedure finds a difference."""
         return self.p_value < ALPHA
 

@@ -161,13 +161,13 @@ def _spelling(sentences: list[Sentence], config: NerConfig) -> dict[str, Any]:
     types, since which of them the conversion needs may differ between the splits.
     """
     shown = {tag for s in sentences for tag in s.tags or ()}
-    own = config.scheme if config.train_scheme == "file" else config.train_scheme
-    if own == config.scheme:
-        return {"classes": sorted(shown, key=lambda tag: (tag != "O", tag[1:], tag)), "scheme": own}
+    model_scheme = config.scheme if config.train_scheme == "file" else config.train_scheme
+    if model_scheme == config.scheme:
+        return {"classes": sorted(shown, key=lambda tag: (tag != "O", tag[1:], tag)), "scheme": model_scheme}
     types = sorted({split_tag(tag)[1] for tag in shown if tag != OUTSIDE})
     return {
-        "classes": all_tags(types, own),
-        "scheme": own,
+        "classes": all_tags(types, model_scheme),
+        "scheme": model_scheme,
         "file_classes": all_tags(types, config.scheme),
         "file_scheme": config.scheme,
     }

@@ -12,7 +12,7 @@ METRICS = ("accuracy", "micro_f1", "macro_f1", "loss")
 _HELP = (
     "Each figure is the mean over the finished seeds, ± half the width of its 95 % interval where there "
     "are at least two. The best of a column is bold, which is not yet a proof: see the summary for what "
-    "is settled. All splits are measured without augmentation, with the weights that the validation split "
+    "is decided. All splits are measured without augmentation, with the weights that the validation split "
     "chose; the test split was read once. With one label per image, micro F1 equals the accuracy."
 )
 

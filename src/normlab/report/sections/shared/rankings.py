@@ -197,7 +197,7 @@ def _examples(examples: Examples | None) -> Cell:
 
 def _verdict(standing: Standing) -> Cell:
     diverged = f"diverged in {plural(standing.diverged, 'seed')}" if standing.diverged else ""
-    if standing.settled:
+    if standing.decided:
         return Cell("behind", diverged, sort="1")
     rest = missing(standing.adjusted)
     detail = rest.removesuffix(" would") + " would settle it" if rest.endswith(" would") else rest

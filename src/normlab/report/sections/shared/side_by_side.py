@@ -102,7 +102,7 @@ def _table(common: list[Common], metric: str, names: list[str]) -> Table:
                 Cell(text, detail, sort=f"{interval.mean:.8g}"),
                 Cell(p_text(adjusted.p_value), sort=f"{adjusted.p_value:.6g}") if interval.n > 1 else Cell(DASH),
                 Cell(str(interval.n)),
-                Cell(verdict) if adjusted.settled else Cell("undecided", missing(adjusted).removesuffix(" would")),
+                Cell(verdict) if adjusted.decided else Cell("undecided", missing(adjusted).removesuffix(" would")),
             ]
         )
     return Table("side_by_side", columns, rows)

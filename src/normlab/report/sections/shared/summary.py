@@ -66,10 +66,10 @@ def findings(view: StudyView) -> list[str]:
 def _compared(standings: list[Standing], metric: str) -> list[str]:
     """Return who is behind beyond chance, who may not be and what would settle it, and the correction."""
     sentences = []
-    settled = [standing for standing in standings if standing.settled]
-    open_ones = [standing for standing in standings if not standing.settled]
-    if settled:
-        parts = [f"{standing.variant.label} by {_behind(standing, metric)}" for standing in settled]
+    decided = [standing for standing in standings if standing.decided]
+    open_ones = [standing for standing in standings if not standing.decided]
+    if decided:
+        parts = [f"{standing.variant.label} by {_behind(standing, metric)}" for standing in decided]
         sentences.append(f"Behind it beyond chance: {_short(parts)}.")
     if open_ones:
         parts = [f"{standing.variant.label} ({_open(standing)})" for standing in open_ones]
