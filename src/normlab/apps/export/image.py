@@ -24,6 +24,9 @@ GENERATED = 256  # images that are compared where the validation split is not at
 class ImageProgram(nn.Module):
     """Images (N, 3, S, S), uint8 -> logits (N, classes), float32."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, network: nn.Module, card: Mapping[str, Any]) -> None:
         super().__init__()
         self.network = network
@@ -32,7 +35,8 @@ class ImageProgram(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits."""
-        return self.network((images.float() - self.mean) / self.std)
+        logits: Tensor = self.network((images.float() - self.mean) / self.std)
+        return logits
 
 
 def comparison_images(run: Run) -> tuple[np.ndarray, str]:
