@@ -192,7 +192,6 @@ def test_questions_from_a_pipe_do_not_end_each_other(
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["question"], "--model RUN is needed"),
         (["--sql", "DROP TABLE item"], "only one statement that starts with SELECT"),
         (["question", "--sql", "SELECT 1"], "exclude each other"),
         (["question", "--model", "x", "--limit", "0"], "--limit 0"),

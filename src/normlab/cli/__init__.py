@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-from normlab.cli import ask, bench, course, export, look, reports, runs, studies, tune
+from normlab.cli import ask, bench, course, export, look, models, reports, runs, studies, tune
 from normlab.cli.parser import Parser
 from normlab.cli.system_errors import report_of
 from normlab.errors import UserError
@@ -31,6 +31,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     _make_printable()
     arguments = [_with_dashes(word) for word in (sys.argv[1:] if argv is None else argv)]
     try:
+        if not arguments:
+            print(_FIRST_STEPS)
+            return 0
         options = _parsed(arguments)
         with _termination_interrupts():
             exit_code: int = options.run(options)
@@ -51,6 +54,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"normlab: interrupted{_GO_ON.get(arguments[0] if arguments else '', '')}", file=sys.stderr)
         return 1
+
+
+_FIRST_STEPS = """\
+normlab ask my.sqlite "How many customers are there?"    a question to your database, CSV or Parquet file
+normlab predict gmb-tagger text.txt                      names of people, places and dates in a text
+normlab predict cifar10-batch-instance photo.png         which of ten things a picture shows
+normlab train image --scale smoke --out runs/first       train a small network in seconds
+normlab study run seven_norms                            compare seven normalizations; normlab --help: all verbs"""
 
 
 def _parsed(arguments: list[str]) -> Namespace:
@@ -121,7 +132,7 @@ def _parser(arguments: list[str]) -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"normlab {__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True, parser_class=Parser)
-    for module in (runs, studies, reports, tune, ask, export, look, bench, course):
+    for module in (runs, studies, reports, tune, ask, models, export, look, bench, course):
         for add in module.VERBS:
             add(verbs, arguments)
     return parser

@@ -21,7 +21,12 @@ def _add_ask(verbs: Any, arguments: list[str]) -> None:
         "database", type=Path, metavar="DATABASE", help="an SQLite file; .csv, .tsv or .parquet; or a folder of these"
     )
     parser.add_argument("question", nargs="?", help="in English; `-` reads one a line; none opens a prompt")
-    parser.add_argument("--model", type=Path, metavar="RUN", help="a trained run of text2sql, or its model file")
+    parser.add_argument(
+        "--model",
+        default="spider-sql",
+        metavar="MODEL",
+        help="a run of text2sql, or a name of `normlab models` [spider-sql]",
+    )
     parser.add_argument("--sql", metavar="QUERY", help="run this query instead, read-only")
     parser.add_argument("--limit", type=int, default=100, help="most rows [100]")
     parser.add_argument("--timeout", type=float, default=10.0, help="seconds for the query [10]")
@@ -40,10 +45,6 @@ def _ask(options: argparse.Namespace) -> int:
         raise UserError(f"--timeout {options.timeout:g}: give more than 0 seconds")
     if options.sql is not None:
         return _run_sql(options)
-    if options.model is None:
-        raise UserError(
-            "--model RUN is needed: a folder that `normlab train text2sql` made; none ships with normlab yet"
-        )
     from normlab.apps.ask import Database
 
     with Database(options.database, options.model, beam_size=options.beam_size) as database:

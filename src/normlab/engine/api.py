@@ -32,6 +32,7 @@ from normlab.errors import UserError, WriteError
 from normlab.runs import RunFolder
 from normlab.runs.memory import frozen_objects
 from normlab.runs.model_file import ModelFile
+from normlab.runs.published import find_model
 from normlab.tasks import TASKS, task_settings
 from normlab.tasks.base import Placement, Task
 
@@ -251,14 +252,15 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def load_run(path: Path | str, *, device: str | None = None, **changes: Any) -> Run:
-    """Open a run folder, or the one file that `normlab.runs.model_file.save_model` made of one.
+    """Open a run folder, the one file that `normlab.runs.model_file.save_model` made of one, or a model by its name.
 
     Args:
         device: where to compute now.
         changes: other values of inference-only settings, such as text2sql's `beam_size`.
     Raises: UserError if it is neither, or a change is none of those.
     """
-    kind = ModelFile if Path(path).is_file() else RunFolder
+    path = find_model(path)
+    kind = ModelFile if path.is_file() else RunFolder
     return Run(kind.open(path), device=device, **changes)
 
 

@@ -12,6 +12,7 @@ checksum over metadata and numbers, so a copy that was cut short or damaged is o
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
+import numpy as np
 from pydantic import BaseModel
 
 from normlab.errors import UserError, shortened
@@ -96,10 +98,13 @@ class ModelFile(RunFolder):
         return value
 
 
-def save_model(folder: RunFolder, path: Path | str) -> None:
+def save_model(folder: RunFolder, path: Path | str, *, half: bool = False) -> None:
     """Write the model of a finished run as one file; equal runs give equal bytes.
 
     The numbers are copied as they stand. Of the result, the scores go along and the tables stay.
+
+    Args:
+        half: for strangers: float32 weights become float16, and paths of this machine are left out.
     Raises: UserError if the run is not finished, or has no weights that can be read; WriteError if the file cannot be
         written.
     """
@@ -107,9 +112,14 @@ def save_model(folder: RunFolder, path: Path | str) -> None:
     if result["state"] != "finished":
         raise UserError(f"{folder.path}: is {result['state']}, so it has no model to save: train again")
     parts = {"config": folder.config(), "card": folder.card(), "result": result}
+    if half:
+        parts = {name: _without_paths(values) for name, values in parts.items()}
     texts = {name: json.dumps(parts[name], ensure_ascii=False, sort_keys=True) for name in _PARTS}
-    with _opened(folder.weights) as source:
+    with _opened(folder.weights) as file_of_weights:
+        source: BinaryIO = file_of_weights
         header = _read_header(source, folder.weights)
+        if half:
+            header, source = _halved(header, source, folder.weights)
         about = {"format": "normlab", "format_version": str(FORMAT), "normlab": __version__}
         metadata = {**about, **texts, "sha256": _checksum(texts, header, source)}
         head = _header_bytes(metadata, header.tensors)
@@ -122,6 +132,34 @@ def save_model(folder: RunFolder, path: Path | str) -> None:
             file.write(len(head).to_bytes(8, "little") + head)
             for chunk in _chunks(source, header.start):
                 file.write(chunk)
+
+
+def _halved(header: _Header, file: BinaryIO, path: Path) -> tuple[_Header, BinaryIO]:
+    """Return the tensors with float32 as float16. Raises: UserError for a number that float16 cannot hold."""
+    tensors, numbers = {}, io.BytesIO()
+    for name, entry in sorted(header.tensors.items(), key=lambda item: item[1]["data_offsets"]):
+        begin, end = entry["data_offsets"]
+        file.seek(header.start + begin)
+        content, kind = file.read(end - begin), entry["dtype"]
+        if kind == "F32":
+            with np.errstate(over="ignore"):
+                halves = np.frombuffer(content, "<f4").astype("<f2")
+            if not np.isfinite(halves).all():
+                raise UserError(f"{path}: {name} has numbers that half precision cannot hold: keep the run folder")
+            content, kind = halves.tobytes(), "F16"
+        start = numbers.tell()
+        numbers.write(content)
+        tensors[name] = {**entry, "dtype": kind, "data_offsets": [start, numbers.tell()]}
+    return _Header(header.metadata, tensors, 0), numbers
+
+
+def _without_paths(values: dict[str, Any]) -> dict[str, Any]:
+    """Return settings or a card without notes on reading, and with absolute paths cut to their last name."""
+    return {
+        name: Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
+        for name, value in values.items()
+        if name not in ("notes", "skipped")  # of reading the training data: lines with paths in them
+    }
 
 
 def _read_parts(path: Path) -> dict[str, str]:

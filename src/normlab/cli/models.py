@@ -1,0 +1,54 @@
+"""The verbs `models` and `publish`: models to use at once, and making one."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from normlab.cli.parser import add_verb
+
+
+def _add_models(verbs: Any, arguments: list[str]) -> None:
+    parser = add_verb(verbs, "models", "list the trained models that can be used by name", _models)
+    parser.add_argument("--json", action="store_true", help="print the answer as JSON")
+
+
+def _models(options: argparse.Namespace) -> int:
+    from normlab.metrics import title_of
+    from normlab.runs.published import published_models
+
+    rows = [model.about() for model in published_models()]
+    if options.json:
+        print(json.dumps(rows))
+        return 0
+    width = max((len(row["name"]) for row in rows), default=0)
+    for row in rows:
+        score = f"{title_of(row['metric'])} {100 * row['value']:.1f} %" if row["value"] is not None else ""
+        print(f"{row['name']:<{width}}  {row['task']:<8}  {row['megabytes']:>5.1f} MB  {score}  ({row['where']})")
+    return 0
+
+
+def _add_publish(verbs: Any, arguments: list[str]) -> None:
+    parser = add_verb(verbs, "publish", "make a small folder of a trained model, for others to use", _publish)
+    parser.add_argument("run_folder", type=Path, metavar="RUN")
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="a new folder, named as the model")
+    parser.add_argument("--notes", type=Path, metavar="FILE", help="Markdown to stand in the card: licence, limits")
+
+
+def _publish(options: argparse.Namespace) -> int:
+    from normlab.reading import read_text
+    from normlab.runs import RunFolder
+    from normlab.runs.published import publish_model
+
+    notes = "" if options.notes is None else read_text(options.notes)
+    publish_model(RunFolder.open(options.run_folder), options.out, notes=notes)
+    size = sum(path.stat().st_size for path in options.out.iterdir()) / 1e6
+    print(
+        f"{options.out}: {size:.1f} MB; use it by its path, or set NORMLAB_MODELS={options.out.parent} and use its name"
+    )
+    return 0
+
+
+VERBS = (_add_models, _add_publish)
