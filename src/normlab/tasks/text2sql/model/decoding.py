@@ -144,6 +144,8 @@ def _running_first(answers: list[Answer], database: Path | None) -> list[Answer]
     if database is None:
         return answers
     for index, answer in enumerate(answers):
+        if answer.refusal:
+            continue
         try:
             run_query(database, answer.sql, seconds=_RUN_SECONDS, max_rows=1, max_cell=1)
         except QueryLimit:  # says nothing against the query
