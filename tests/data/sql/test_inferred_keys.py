@@ -10,8 +10,6 @@ from normlab.data.sql.inferred_keys import infer_keys
 from normlab.data.sql.schema import Schema
 from normlab.tasks.text2sql.grammar.automaton import END, word
 from normlab.tasks.text2sql.grammar.linearize import joined_without_key, to_sql
-from normlab.tasks.text2sql.model.decoding import Answer
-from normlab.tasks.text2sql.predictions import Asked, _record
 
 
 def inferred(path: Path, script: str) -> tuple[Schema, set[tuple[str, str]]]:
@@ -73,10 +71,3 @@ def test_of_two_keys_the_named_one_joins(tmp_path: Path, first: str, second: str
     for wanted in (first, second):
         named = [int(column.name == wanted) for column in schema.columns]
         assert to_sql(actions, schema, named).endswith(f"ON T1.code = T2.{wanted}")
-
-
-def test_a_refused_query_is_never_predicted() -> None:
-    answers = [Answer("SELECT 1", -1.0, -1.0), Answer("SELECT 2", -0.5, -0.5, "no key joins b")]
-    record = _record(Asked("q", "db", "1"), "db", answers, False)
-    assert (record["sql"], [one["sql"] for one in record["alternatives"]]) == ("SELECT 1", ["SELECT 1"])
-    assert _record(Asked("q", "db", "1"), "db", answers[1:], False)["score"] is None

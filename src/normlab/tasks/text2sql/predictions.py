@@ -153,7 +153,6 @@ def _encoded(asked: Asked, name: str, questions: Questions) -> Any:
 
 
 def _record(asked: Asked, name: str, answers: list[Answer], cells: bool) -> Record:
-    answers = [answer for answer in answers if not answer.refusal]
     return {
         "question": asked.question,
         "db_id": name,
