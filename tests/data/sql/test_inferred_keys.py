@@ -9,7 +9,7 @@ import pytest
 from normlab.data.sql.inferred_keys import infer_keys
 from normlab.data.sql.schema import Schema
 from normlab.tasks.text2sql.grammar.automaton import END, word
-from normlab.tasks.text2sql.grammar.linearize import joined_without_key, to_sql
+from normlab.tasks.text2sql.grammar.linearize import joined_without_key, to_actions, to_sql
 
 
 def inferred(path: Path, script: str) -> tuple[Schema, set[tuple[str, str]]]:
@@ -71,3 +71,21 @@ def test_of_two_keys_the_named_one_joins(tmp_path: Path, first: str, second: str
     for wanted in (first, second):
         named = [int(column.name == wanted) for column in schema.columns]
         assert to_sql(actions, schema, named).endswith(f"ON T1.code = T2.{wanted}")
+
+
+def test_inferring_keys_leaves_the_fingerprint_of_questions_as_it_was(tmp_path: Path) -> None:
+    """Fingerprints are made of schemas as text: runs trained before keys were inferred must stay measurable."""
+    schema, _ = inferred(tmp_path / "shop.sqlite", CUSTOMERS)
+    assert "inferred_keys" not in repr(schema)
+
+
+def test_the_key_that_the_query_uses_elsewhere_joins(tmp_path: Path) -> None:
+    script = f"""{CUSTOMERS}
+    CREATE TABLE likes (giver INTEGER REFERENCES customers(id), taker INTEGER REFERENCES customers(id));"""
+    schema, _ = inferred(tmp_path / "shop.sqlite", script)
+    number = {column.name: index for index, column in enumerate(schema.columns)}
+    sql = "SELECT count(*) FROM customers AS T1 JOIN likes AS T2 ON T1.id = T2.{0} GROUP BY T2.{0}"
+    for key in ("giver", "taker"):
+        named = [0] * len(schema.columns)
+        named[number["giver" if key == "taker" else "taker"]] = 3  # the question names the other one
+        assert to_sql(to_actions(sql.format(key), schema), schema, named) == sql.format(key)

@@ -60,7 +60,7 @@ class Schema:
     primary_keys: tuple[int, ...]
     foreign_keys: tuple[tuple[int, int], ...]
     left_out: tuple[str, ...] = field(default=(), repr=False, compare=False)
-    inferred_keys: tuple[tuple[int, int], ...] | None = field(default=None, compare=False)
+    inferred_keys: tuple[tuple[int, int], ...] | None = field(default=None, repr=False, compare=False)
 
     @staticmethod
     def from_entry(entry: Mapping[str, Any], source: str = "schema") -> Schema:

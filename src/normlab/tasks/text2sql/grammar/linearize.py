@@ -42,7 +42,8 @@ def to_sql(actions: Sequence[Action], schema: Schema, named: Sequence[int] = ())
     """Return the SQL of a complete sequence of actions.
 
     Args:
-        named: how well the question names each column; of several keys between two tables the best named is taken.
+        named: how well the question names each column; of several keys between two tables the one whose
+            columns the query uses elsewhere is taken, else the best named one.
     Raises: ValueError if the sequence is not complete.
     """
     return _written(actions, schema, named).text
@@ -153,6 +154,7 @@ class _Writer:
         self._actions = actions
         self._schema = schema
         self._named = named
+        self._used = frozenset(actions)
         self._aliases = count(1)
         self._at = 0
 
@@ -234,9 +236,10 @@ class _Writer:
         numbers = range(1, len(columns))
         return ((a, b) for a in numbers for b in numbers if columns[a].name.lower() == columns[b].name.lower())
 
-    def _named_by(self, pair: tuple[int, int]) -> int:
-        """How well the question names the columns of a key."""
-        return sum(self._named[column] for column in pair) if self._named else 0
+    def _named_by(self, pair: tuple[int, int]) -> tuple[int, int]:
+        """How often the query itself uses the columns of a key, and how well the question names them."""
+        used = sum(("column", column) in self._used for column in pair)
+        return used, sum(self._named[column] for column in pair) if self._named else 0
 
     def _nested(self) -> str:
         self.take()
