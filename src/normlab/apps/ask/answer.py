@@ -45,9 +45,10 @@ class Answer:
         columns: names of the result's columns; empty where nothing was run.
         rows: tuples of values.
         truncated: whether there are more rows than the limit.
-        readings: all that the search found, best first; `sql` is one of them.
+        readings: all that the search found and that may be run, best first; `sql` is one of them.
         links: what the words name.
         notes: what a reader should know, one line each: a better-ranked reading that failed, columns left out, ...
+        refused: the other queries that the search found, one line each, with the reason why none of them is run.
     """
 
     question: str
@@ -59,6 +60,7 @@ class Answer:
     readings: tuple[Reading, ...]
     links: tuple[Link, ...]
     notes: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
 
     def as_values(self) -> dict[str, Any]:
         """Return plain values for JSON; bytes become hexadecimal text."""

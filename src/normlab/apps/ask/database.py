@@ -22,6 +22,7 @@ from normlab.errors import UserError
 from normlab.tasks.text2sql.config import Text2SqlConfig
 from normlab.tasks.text2sql.inputs.questions import questions_of
 from normlab.tasks.text2sql.linking.linker import NONE, Linked
+from normlab.tasks.text2sql.model.decoding import Answer as Decoded
 from normlab.tasks.text2sql.model.decoding import decode
 
 BEAM_SIZE, LIMIT, SECONDS = 8, 100, 10.0
@@ -59,6 +60,10 @@ class Database:
             self._questions.database(self._name)
         self.notes += [str(warning.message).replace(f"{self._file}: ", "", 1) for warning in caught]
         self.schema = self._questions.schemas[self._name]
+        self.notes += [
+            f"inferred key, not declared: {self._column(child)} refers to {self._column(parent)}"
+            for child, parent in self.schema.inferred_keys or ()
+        ]
 
     def question(self, text: str, *, limit: int = LIMIT, seconds: float = SECONDS, run: bool = True) -> Answer:
         """Answer a question.
@@ -72,10 +77,19 @@ class Database:
         refuse_no_question(text)
         linked = self._questions.link(text, self._name)
         self._refuse_unknown(linked)
-        readings = self._readings(text)
+        readings, refused = self._readings(text)
         if not readings:
-            raise UserError("no query could be written for this question: ask it in other words")
+            why = f" ({refused[0].refusal}: {refused[0].sql})" if refused else ""
+            raise UserError(f"no query could be written for this question{why}: ask it in other words")
         chosen, result, notes = self._first_that_runs(readings, limit, seconds) if run else (readings[0], None, [])
+        notes = [
+            *(
+                f"a better-ranked reading is refused ({one.refusal}): {one.sql}"
+                for one in refused
+                if _probability(one) > chosen.probability
+            ),
+            *notes,
+        ]
         return Answer(
             question=text,
             sql=chosen.sql,
@@ -86,6 +100,7 @@ class Database:
             readings=tuple(readings),
             links=tuple(self._links(linked)),
             notes=tuple(notes),
+            refused=tuple(f"{one.refusal}: {one.sql}" for one in refused),
         )
 
     def run(self, sql: str, *, limit: int = LIMIT, seconds: float = SECONDS) -> QueryResult:
@@ -102,13 +117,15 @@ class Database:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _readings(self, text: str) -> list[Reading]:
+    def _readings(self, text: str) -> tuple[list[Reading], list[Decoded]]:
+        """Return the readings that may be run, and the queries that may not."""
         item = self._questions.encode(text, self._name)[0]
         model: Any = self.model.model
         [(_, answers)] = decode(
             model, [item], self._questions, self._config, self.model.placement, beam_size=self._beam_size
         )
-        return [Reading(answer.sql, math.exp(min(answer.log_prob, 0.0))) for answer in answers]
+        readings = [Reading(answer.sql, _probability(answer)) for answer in answers if not answer.refusal]
+        return readings, [answer for answer in answers if answer.refusal]
 
     def _first_that_runs(
         self, readings: list[Reading], limit: int, seconds: float
@@ -154,6 +171,10 @@ class Database:
     def _column(self, number: int) -> str:
         column = self.schema.columns[number]
         return column.name if column.table < 0 else f"{self.schema.tables[column.table].name}.{column.name}"
+
+
+def _probability(answer: Decoded) -> float:
+    return math.exp(min(answer.log_prob, 0.0))
 
 
 def ask(path: Path | str, model: Run | Path | str, **options: Any) -> Database:

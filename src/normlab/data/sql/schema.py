@@ -51,6 +51,7 @@ class Schema:
 
     Attributes:
         left_out: a line for each table, view or key of a file that could not be read, with the reason.
+        inferred_keys: those of `foreign_keys` that nothing declares; None where none were looked for.
     """
 
     db_id: str
@@ -59,6 +60,7 @@ class Schema:
     primary_keys: tuple[int, ...]
     foreign_keys: tuple[tuple[int, int], ...]
     left_out: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    inferred_keys: tuple[tuple[int, int], ...] | None = field(default=None, repr=False, compare=False)
 
     @staticmethod
     def from_entry(entry: Mapping[str, Any], source: str = "schema") -> Schema:

@@ -38,16 +38,28 @@ def to_actions(sql: str, schema: Schema) -> list[Action]:
     return [*_Walk(numbers, tables).query(parse(sql, schema.names)), END]
 
 
-def to_sql(actions: Sequence[Action], schema: Schema) -> str:
+def to_sql(actions: Sequence[Action], schema: Schema, named: Sequence[int] = ()) -> str:
     """Return the SQL of a complete sequence of actions.
 
+    Args:
+        named: how well the question names each column; of several keys between two tables the one whose
+            columns the query uses elsewhere is taken, else the best named one.
     Raises: ValueError if the sequence is not complete.
     """
-    writer = _Writer(actions, schema)
-    text = writer.query()
+    return _written(actions, schema, named).text
+
+
+def joined_without_key(actions: Sequence[Action], schema: Schema) -> tuple[str, ...]:
+    """Return the tables of a complete query that no key joins to an earlier one. Raises: as `to_sql`."""
+    return tuple(_written(actions, schema, ()).without_key)
+
+
+def _written(actions: Sequence[Action], schema: Schema, named: Sequence[int]) -> _Writer:
+    writer = _Writer(actions, schema, named)
+    writer.text = writer.query()
     if writer.take() != END:
         raise ValueError("the actions do not end where the query does")
-    return text
+    return writer
 
 
 class _Walk:
@@ -136,9 +148,13 @@ _AGGREGATES = frozenset(("max", "min", "count", "sum", "avg"))
 class _Writer:
     """A cursor over the actions that writes the text of one query after another."""
 
-    def __init__(self, actions: Sequence[Action], schema: Schema) -> None:
+    def __init__(self, actions: Sequence[Action], schema: Schema, named: Sequence[int]) -> None:
+        self.text = ""
+        self.without_key: list[str] = []
         self._actions = actions
         self._schema = schema
+        self._named = named
+        self._used = frozenset(actions)
         self._aliases = count(1)
         self._at = 0
 
@@ -190,7 +206,7 @@ class _Writer:
         text = ""
         for index, (table, alias) in enumerate(zip(tables, aliases, strict=True)):
             named = f"{table_name(self._schema.tables[table].name)} AS {alias}"
-            on = self._join(tables[:index], table)
+            on = self._join(tables[:index], table) if index else None
             link = "" if on is None else f" ON {aliases[on[0]]}.{on[1]} = {alias}.{on[2]}"
             text += f" JOIN {named}{link}" if index else named
         first = {table: f"{alias}." for table, alias in reversed(list(zip(tables, aliases, strict=True)))}
@@ -198,18 +214,32 @@ class _Writer:
 
     def _join(self, before: list[int], table: int) -> tuple[int, str, str] | None:
         """Which earlier table a table joins, and both columns: by a foreign key, else by a common name."""
+        keys = [pair for a, b in self._schema.foreign_keys for pair in ((a, b), (b, a))]
+        pairs = [(a, b) for a, b in keys if self._joins(a, b, before, table)]
+        if not pairs:
+            self.without_key.append(self._schema.tables[table].name)
+            pairs = [(a, b) for a, b in self._alike() if self._joins(a, b, before, table)]
+        if not pairs:
+            return None
         columns = self._schema.columns
-        pairs = [pair for a, b in self._schema.foreign_keys for pair in ((a, b), (b, a))]
-        pairs += [
-            (a, b)
-            for a in range(1, len(columns))
-            for b in range(1, len(columns))
-            if columns[a].name.lower() == columns[b].name.lower()
-        ]
-        for a, b in pairs:
-            if columns[b].table == table and columns[a].table in before and a != b:
-                return before.index(columns[a].table), column_name(columns[a].name), column_name(columns[b].name)
-        return None
+        rivals = [pair for pair in pairs if columns[pair[0]].table == columns[pairs[0][0]].table]
+        a, b = max(rivals, key=self._named_by)  # the first of those named alike
+        return before.index(columns[a].table), column_name(columns[a].name), column_name(columns[b].name)
+
+    def _joins(self, a: int, b: int, before: list[int], table: int) -> bool:
+        columns = self._schema.columns
+        return columns[b].table == table and columns[a].table in before and a != b
+
+    def _alike(self) -> Iterator[tuple[int, int]]:
+        """Pairs of columns with one name."""
+        columns = self._schema.columns
+        numbers = range(1, len(columns))
+        return ((a, b) for a in numbers for b in numbers if columns[a].name.lower() == columns[b].name.lower())
+
+    def _named_by(self, pair: tuple[int, int]) -> tuple[int, int]:
+        """How often the query itself uses the columns of a key, and how well the question names them."""
+        used = sum(("column", column) in self._used for column in pair)
+        return used, sum(self._named[column] for column in pair) if self._named else 0
 
     def _nested(self) -> str:
         self.take()

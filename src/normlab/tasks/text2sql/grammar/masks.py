@@ -7,6 +7,7 @@ further actions each asks for is looked at only where the budget is close to its
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from torch import Tensor
 from normlab.data.sql.schema import Schema
 from normlab.tasks.text2sql.grammar.actions import WORDS, action_of, number_of
 from normlab.tasks.text2sql.grammar.automaton import END, Action, Grammar, State
-from normlab.tasks.text2sql.grammar.linearize import to_sql
+from normlab.tasks.text2sql.grammar.linearize import joined_without_key, to_sql
 
 # One value of each kind that the grammar tells apart.
 _STAND_INS = {"text": "'x'", "digits": "1", "other": "1.5"}
@@ -126,11 +127,18 @@ class BatchConstraint:
         row, inner = state
         return row, self._automata[row].advance(inner, self.own_number(row, token), self._values[row])
 
-    def sql(self, row: int, tokens: tuple[int, ...]) -> str:
-        """Return the text of a complete sequence, given without its end."""
+    def sql(self, row: int, tokens: tuple[int, ...], named: Sequence[int] = ()) -> str:
+        """Return the text of a complete sequence, given without its end. `named`: as in `to_sql`."""
+        return to_sql(self._actions(row, tokens), self._automata[row].schema, named)
+
+    def joined_without_key(self, row: int, tokens: tuple[int, ...]) -> tuple[str, ...]:
+        """Return the tables of a complete sequence that no key joins, if keys were looked for in its database."""
+        schema = self._automata[row].schema
+        return () if schema.inferred_keys is None else joined_without_key(self._actions(row, tokens), schema)
+
+    def _actions(self, row: int, tokens: tuple[int, ...]) -> list[Action]:
         automaton = self._automata[row]
-        actions = [automaton.action(self.own_number(row, token), self._values[row]) for token in tokens]
-        return to_sql([*actions, END], automaton.schema)
+        return [*(automaton.action(self.own_number(row, token), self._values[row]) for token in tokens), END]
 
     def own_number(self, row: int, token: int) -> int:
         """Return the number of a batch's token in the question's own schema."""

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from normlab.data.sql.cells import CellIndex, index_cells
+from normlab.data.sql.inferred_keys import infer_keys
 from normlab.data.sql.schema import Schema
 from normlab.data.sql.spider import find_database
 from normlab.data.text.vocabulary import Vocabulary
@@ -81,12 +82,12 @@ class Questions:
     def add_database(self, path: Path) -> str:
         """Take an SQLite file in as one more database; return its name here, which is its path.
 
-        What of it cannot be read is left out, with a warning that names it.
+        Keys that it does not declare are inferred. What of it cannot be read is left out, with a warning that names it.
         Raises: UserError if it is no database, or nothing of it can be read.
         """
         name = str(path)
         if name not in self._schemas:
-            schema = self._schemas[name] = Schema.from_sqlite(path, name)
+            schema = self._schemas[name] = infer_keys(path, Schema.from_sqlite(path, name))
             self._files[name] = path
             if schema.left_out:
                 warnings.warn(f"{path}: left out: {'; '.join(schema.left_out)}", stacklevel=2)

@@ -32,11 +32,19 @@ _State = tuple[Tensor, Tensor, Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Answer:
-    """A query with its score: the log-probability over length ** length_penalty, and the log-probability itself."""
+    """A query with its score.
+
+    Attributes:
+        sql: the query.
+        score: the log-probability over length ** length_penalty.
+        log_prob: the log-probability itself.
+        refusal: why the query must not be run, "" if it may.
+    """
 
     sql: str
     score: float
     log_prob: float
+    refusal: str = ""
 
 
 def decode(
@@ -75,11 +83,17 @@ def search(
     *,
     beam_size: int,
 ) -> list[list[Answer]]:
-    """Return each question's answers, best first."""
+    """Return each question's answers, best first; those with a refusal stand behind all others."""
     automata = [questions.automaton(item) for item in items]
     constraint = BatchConstraint(automata, [item.values for item in items], batch.item_mask.shape[1])
     hypotheses = hypotheses_of(model, batch, constraint, config, placement, beam_size=beam_size)
-    return [[_answer(one, row, constraint) for one in beam if one.finished] for row, beam in enumerate(hypotheses)]
+    answers = []
+    for row, (item, beam) in enumerate(zip(items, hypotheses, strict=True)):
+        first = len(automata[row].schema.tables)
+        named = item.item_links[first:, 0].tolist()
+        found = [_answer(one, row, constraint, named) for one in beam if one.finished]
+        answers.append(sorted(found, key=lambda answer: answer.refusal != ""))
+    return answers
 
 
 @torch.inference_mode()
@@ -119,14 +133,19 @@ def hypotheses_of(
     )
 
 
-def _answer(hypothesis: Hypothesis, row: int, constraint: BatchConstraint) -> Answer:
-    return Answer(constraint.sql(row, hypothesis.tokens), hypothesis.score, hypothesis.log_prob)
+def _answer(hypothesis: Hypothesis, row: int, constraint: BatchConstraint, named: list[int]) -> Answer:
+    tables = constraint.joined_without_key(row, hypothesis.tokens)
+    refusal = f"no declared or inferred key joins {', '.join(tables)}" if tables else ""
+    sql = constraint.sql(row, hypothesis.tokens, named)
+    return Answer(sql, hypothesis.score, hypothesis.log_prob, refusal)
 
 
 def _running_first(answers: list[Answer], database: Path | None) -> list[Answer]:
     if database is None:
         return answers
     for index, answer in enumerate(answers):
+        if answer.refusal:
+            continue
         try:
             run_query(database, answer.sql, seconds=_RUN_SECONDS, max_rows=1, max_cell=1)
         except QueryLimit:  # says nothing against the query
