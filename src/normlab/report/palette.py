@@ -27,6 +27,14 @@ NAMES = {
     "layer": "Layer norm",
     "group": "Group norm",
     "none": "No normalization",
+    "rms": "RMS norm",
+    "rms_pixel": "RMS norm per pixel",
+    "layer_pixel": "Layer norm per pixel",
+    "switchable": "Switchable norm",
+    "batch_renorm": "Batch renorm",
+    "ghost_batch": "Ghost batch norm",
+    "dynamic_tanh": "Dynamic tanh",
+    "derf": "Dynamic erf",
 }
 
 STYLES = {
