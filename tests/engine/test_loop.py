@@ -100,6 +100,35 @@ def test_a_loss_that_is_not_finite_ends_the_run_as_diverged_with_the_step(toy: T
     assert result["metrics"] == {}
 
 
+def test_a_device_that_is_read_once_an_epoch_names_the_same_step(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a GPU does, on a CPU: losses are looked at when the epoch's steps are over."""
+
+    class LateWatch(loop.FiniteWatch):
+        def __init__(self, device: torch.device) -> None:
+            super().__init__(device)
+            self._immediate = False
+
+    monkeypatch.setattr(loop, "FiniteWatch", LateWatch)
+    toy.poison_step = 7
+    result = run(toy, tmp_path / "run")
+    assert (result["diverged"]["epoch"], result["diverged"]["step"]) == (2, 7)
+    assert "the training loss" in result["diverged"]["reason"]
+
+
+def test_an_epoch_that_was_recorded_but_not_saved_is_recorded_once(toy: Toy, tmp_path: Path) -> None:
+    """A crash between the metrics and the checkpoint leaves the line of an epoch whose weights are lost."""
+    run(toy, tmp_path / "run")
+    folder = RunFolder(tmp_path / "run")
+    straight = folder.metrics()
+    (tmp_path / "run" / "result.json").unlink()
+    folder.append_metrics({**straight[-1], "epoch": BASE.epochs + 1})
+    train_run(toy, BASE, folder, quiet=True)
+    assert [record["epoch"] for record in folder.metrics()] == [record["epoch"] for record in straight]
+    assert f"resuming after epoch {BASE.epochs}" in (tmp_path / "run" / "log.txt").read_text()
+
+
 def test_the_smaller_last_batch_weighs_by_its_size(toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With frozen weights the online mean over 16+16+16+2 images equals the mean over all 50."""
     monkeypatch.setattr(torch.optim.SGD, "step", lambda self, closure=None: None)

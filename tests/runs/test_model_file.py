@@ -124,6 +124,15 @@ def test_a_missing_part_is_noticed(model: Path, tmp_path: Path, part: str) -> No
         ModelFile.open(damaged(model, tmp_path, change))
 
 
+@pytest.mark.parametrize("part", ["config", "card", "result"])
+def test_a_part_that_is_no_object_is_one_line(model: Path, tmp_path: Path, part: str) -> None:
+    opened = ModelFile.open(model)
+    opened._texts[part] = "[1, 2]"
+    read = {"config": opened.config, "card": opened.card, "result": opened.result}[part]
+    with pytest.raises(UserError, match=rf"\({part}\): expected an object, found \[1, 2\]: the file was cut short"):
+        read()
+
+
 def test_a_file_of_a_newer_normlab_asks_for_an_update(model: Path, tmp_path: Path) -> None:
     def change(content: bytes) -> bytes:
         values, numbers = header(content)

@@ -22,8 +22,9 @@ from normlab.runs.lock import FolderLock
 from normlab.studies import Study, run_study
 from normlab.studies.local import train_cell, train_cells
 from normlab.studies.plan import make_plan, shipped_studies
-from normlab.studies.runner import lay_out, with_threads
+from normlab.studies.runner import lay_out
 from normlab.studies.text_table import as_text
+from normlab.studies.threads import with_threads
 
 TINY = """
 title: A tiny comparison

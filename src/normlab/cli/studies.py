@@ -1,19 +1,18 @@
-"""Verbs about many runs: study, report."""
+"""The verb `study` and its actions."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from normlab.cli.parser import Parser, add_fields, add_verb, at_least, field_values, given_option, no_action, wants_help
+from normlab.cli.reports import readable
+from normlab.cli.study_costs import add_estimate, estimated
 from normlab.errors import UserError
 from normlab.runs import RunState
-from normlab.runs.atomic import write_text
 from normlab.yaml_file import parse_yaml
 
 MOST_SEEDS = 1000
@@ -34,9 +33,10 @@ def _add_study(verbs: Any, arguments: list[str]) -> None:
         child.add_argument("--seeds", type=int, help="number of paired seeds")
         add_axis(child)
         child.add_argument("--json", action="store_true", help="print the answer as JSON")
+        child.add_argument("--out", type=Path, help="the study's folder; default runs/STUDY-SCALE")
+        child.add_argument("--workers", type=int, help="cells trained at once; default one per core")
+        add_estimate(child, planning=name == "plan")
         if name == "run":
-            child.add_argument("--out", type=Path, help="the study's folder; default runs/STUDY-SCALE")
-            child.add_argument("--workers", type=int, help="cells trained at once; default one per core")
             child.add_argument(
                 "--concurrent", type=int, default=1, help="cells that share one process, say on a GPU [1]"
             )
@@ -165,10 +165,19 @@ def _study_plan(options: argparse.Namespace) -> int:
     )
     if not axes:  # with other axes, claims about other values are left out
         refuse_wrong_claims(plan, find_study(options.study))
+    estimate = estimated(plan, options) if options.estimate or options.budget else None
     if options.json:
-        print(json.dumps([{"name": c.name, "values": c.values, "seed": c.seed, "hash": c.hash} for c in plan.cells]))
+        rows = [{"name": c.name, "values": c.values, "seed": c.seed, "hash": c.hash} for c in plan.cells]
+        if estimate is not None:
+            fitting = {cell.name for cell in estimate.fitting}
+            for row in rows:  # finished cells have 0 seconds left
+                row |= {"seconds": estimate.seconds.get(row["name"], 0.0), "fits": row["name"] in fitting}
+        print(json.dumps(rows))
         return 0
     print(f"{plan.file.title} ({plan.scale}): {len(plan.cells)} cells")
+    if estimate is not None:
+        print("\n".join(estimate.lines()))
+        return 0
     for cell in plan.cells:
         print(f"  {cell.name}  {cell.hash}")
     return 0
@@ -185,16 +194,21 @@ def _study_run(options: argparse.Namespace) -> int:
         axes=given_axes(options),
         workers=options.workers,
         concurrent=options.concurrent,
+        budget=options.budget,
         engine=options.engine,
         cluster=_cluster(options),
         **_study_changes(options),
     )
     exit_code = _show_study(study, as_json=options.json)
-    return exit_code or _report_open_cells(study)
+    return exit_code or _report_open_cells(study, limited=options.budget is not None)
 
 
-def _report_open_cells(study: Any) -> int:
-    """Name the cells that are not finished, e.g. because another process trains them. Return the exit code."""
+def _report_open_cells(study: Any, *, limited: bool) -> int:
+    """Name the cells that are not finished, e.g. because another process trains them. Return the exit code.
+
+    Args:
+        limited: a budget left cells for later, which is no failure.
+    """
     others = study.trained_elsewhere()
     open_cells = [cell for cell in study.cells if not (cell.state.is_over or cell.state is RunState.RUNNING)]
     if others:
@@ -207,7 +221,7 @@ def _report_open_cells(study: Any) -> int:
         )
     elif open_cells:
         print(f"normlab: {study.path}: {len(open_cells)} not over: run the same command again", file=sys.stderr)
-    return 1 if others or open_cells else 0
+    return 1 if others or (open_cells and not limited) else 0
 
 
 def _show_study(study: Any, *, as_json: bool, out: Path | None = None) -> int:
@@ -215,7 +229,7 @@ def _show_study(study: Any, *, as_json: bool, out: Path | None = None) -> int:
     from normlab.report import write_report
     from normlab.studies.text_table import as_text
 
-    study = _readable(study)
+    study = readable(study)
     report = write_report([study], out or study.path / "report.html")
     failed = [cell.name for cell in study.cells if cell.state is RunState.FAILED]
     _warn_of_mixed_versions(study)
@@ -236,7 +250,7 @@ def _show_study(study: Any, *, as_json: bool, out: Path | None = None) -> int:
 def _study_status(options: argparse.Namespace) -> int:
     from normlab.studies import Study
 
-    study = _readable(Study.open(options.folder))
+    study = readable(Study.open(options.folder))
     _warn_of_mixed_versions(study)
     rows = [
         {"name": cell.name, "state": cell.state, "epochs": len(cell.folder.metrics()), **cell.writer()}
@@ -250,20 +264,6 @@ def _study_status(options: argparse.Namespace) -> int:
         writer = f"  on {row.get('host', '?')}, pid {row.get('pid')}" if row["state"] == RunState.RUNNING else ""
         print(f"{row['name'].ljust(width)}  {row['state']:<11}  {row['epochs']:>4} epochs{writer}")
     return 0
-
-
-def _readable(study: Any) -> Any:
-    """Return a study without its damaged runs, after printing which file of each is damaged."""
-    readable = study.readable()
-    warn_of_left_out([readable])
-    return readable
-
-
-def warn_of_left_out(studies: Sequence[Any]) -> None:
-    """Print the damaged files; their runs are left out of all tables and figures."""
-    for study in studies:
-        for line in study.left_out:
-            print(f"normlab: left out: {line}", file=sys.stderr)
 
 
 def _warn_of_mixed_versions(study: Any) -> None:
@@ -299,65 +299,4 @@ def _study_report(options: argparse.Namespace) -> int:
     return _show_study(Study.open(options.folder), as_json=options.json, out=out)
 
 
-def _add_report(verbs: Any, arguments: list[str]) -> None:
-    parser = add_verb(verbs, "report", "write one HTML file about runs and studies", _report)
-    parser.add_argument("folders", type=Path, nargs="+", metavar="PATH", help="run and study folders, archives")
-    parser.add_argument("--out", type=Path, help="the file; default report.html in the first folder")
-    parser.add_argument("--format", choices=["html", "md", "tex"], default="html", help="the page, or its table alone")
-
-
-def _report(options: argparse.Namespace) -> int:
-    from normlab.report import table_latex, table_markdown, write_report
-    from normlab.report.sources import collect_studies
-
-    studies = collect_studies(options.folders)
-    warn_of_left_out(studies)
-    if options.format == "html":
-        first = options.folders[0]
-        beside = first.with_suffix(".html") if first.is_file() else first / "report.html"
-        print(write_report(studies, options.out or beside))
-        return 0
-    table = {"md": table_markdown, "tex": table_latex}[options.format]
-    mark = {"md": "## {}\n\n", "tex": "% {}\n"}[options.format]
-    titles = [mark.format(study.title) if len(studies) > 1 else "" for study in studies]
-    text = "\n".join(title + table(study) for title, study in zip(titles, studies, strict=True))
-    if options.out is None:
-        print(text, end="")
-    else:
-        write_text(options.out, text)
-    return 0
-
-
-def _add_recommend(verbs: Any, arguments: list[str]) -> None:
-    parser = add_verb(verbs, "recommend", "say which normalization to use, why, and how sure that is", _recommend)
-    parser.add_argument("studies", type=Path, nargs="*", metavar="STUDY", help="study folders, as evidence of your own")
-    parser.add_argument("--batch-size", type=int, default=128, help="examples per step on one device [128]")
-    parser.add_argument("--data", help="name or path of your data: studies of other data do not count")
-    parser.add_argument("--task", default="image", help="image, ner or text2sql [image]")
-    parser.add_argument("--memory", type=float, metavar="GIB", help="memory of the device")
-    parser.add_argument("--device", help="cpu, cuda, ...")
-    parser.add_argument("--json", action="store_true", help="print the answer as JSON")
-
-
-def _recommend(options: argparse.Namespace) -> int:
-    from normlab.studies import Study
-    from normlab.studies.recommend import recommend
-
-    answer = recommend(
-        batch_size=options.batch_size,
-        task=options.task,
-        memory_gib=options.memory,
-        device=options.device,
-        data=options.data,
-        evidence=[_readable(Study.open(folder)) for folder in options.studies],
-    )
-    if options.json:
-        print(json.dumps(asdict(answer)))
-        return 0
-    print(answer.scheme)
-    for title, sentences in (("because", answer.reasons), ("but", answer.limits)):
-        print(f"{title}:" if sentences else "", *(f"  - {sentence}" for sentence in sentences), sep="\n")
-    return 0
-
-
-VERBS = (_add_study, _add_report, _add_recommend)
+VERBS = (_add_study,)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from normlab.cli.parser import add_fields, add_verb, field_values
-from normlab.cli.studies import add_axis, given_axes, refuse_small, study_config_class, study_values, warn_of_left_out
+from normlab.cli.reports import warn_of_left_out
+from normlab.cli.studies import add_axis, given_axes, refuse_small, study_config_class, study_values
 from normlab.runs import RunState
 
 

@@ -226,6 +226,13 @@ def train_folders(folders: Sequence[RunFolder], *, concurrent: int) -> list[dict
     return train_together(map(steps, folders), concurrent)
 
 
+def probe_run(task: str, config: TrainConfig) -> dict[str, float]:
+    """Return what a run would take on this machine, in seconds: see `normlab.engine.probe`."""
+    from normlab.engine.probe import probe_task
+
+    return probe_task(TASKS.get(task), config)
+
+
 def _train_rank0(group: ProcessGroup, folder: RunFolder, *, quiet: bool, prune: Prune | None = None) -> dict[str, Any]:
     run = Run(folder)
     broadcast_run(group, run.task, run.config, folder)

@@ -164,7 +164,7 @@ class Training:
         record = yield from self.train_steps()
         trained = time.perf_counter() - started
         with self.average.in_use():
-            record |= self._measure_epoch()
+            record |= self.measure_epoch()
         counters.epoch += 1
         seconds = time.perf_counter() - started
         counters.seconds += seconds
@@ -229,7 +229,8 @@ class Training:
         self.tally.add({"loss": output.loss.detach() * output.count, **output.sums})
         return output.count
 
-    def _measure_epoch(self) -> dict[str, float]:
+    def measure_epoch(self) -> dict[str, float]:
+        """Measure what is measured after each epoch, with the weights as they are."""
         with self.placement.autocast():
             self.task.finalize_statistics(self.model, self.data, self.config, self.placement)
         splits = ("train", "val") if self.config.train_metrics == "every_epoch" else ("val",)

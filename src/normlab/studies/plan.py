@@ -157,6 +157,11 @@ def make_plan(
     return Plan(path.stem, study, scale, axes, cells, search)
 
 
+def in_pairs(cells: list[Cell]) -> list[Cell]:
+    """Order cells by seed, so that a study cut short has complete pairs rather than complete schemes."""
+    return sorted(cells, key=lambda cell: cell.seed)
+
+
 def _settings(study: StudyFile, path: Path) -> TaskSettings:
     try:
         return task_settings(study.task)

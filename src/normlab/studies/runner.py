@@ -18,10 +18,12 @@ from normlab.errors import UserError
 from normlab.runs import RunState
 from normlab.runs.archive import is_archive, unpack_study
 from normlab.runs.atomic import write_json, write_text
+from normlab.studies.budget import cells_in_budget
 from normlab.studies.cluster import ClusterOptions, run_on_ray
 from normlab.studies.local import run_local, threads_per_cell
-from normlab.studies.plan import Cell, Plan, find_study, make_plan
+from normlab.studies.plan import Cell, Plan, find_study, in_pairs, make_plan
 from normlab.studies.study import Study
+from normlab.studies.threads import counted, with_threads
 from normlab.version import __version__
 
 Say = Callable[[str], None]
@@ -38,6 +40,7 @@ def run_study(
     concurrent: int = 1,
     engine: Literal["local", "ray"] = "local",
     cluster: ClusterOptions | None = None,
+    budget: float | None = None,
     say: Say | None = None,
     **changes: Any,
 ) -> Study:
@@ -53,6 +56,7 @@ def run_study(
         concurrent: cells that share a process and its data, a step of each in turn; local engine only.
         engine: `local`, processes of this machine; `ray`, a cluster.
         cluster: which, and what a cell gets of it.
+        budget: seconds; only the cells that fit by an estimate are trained, whole seeds first. Local engine only.
         say: receives progress as lines; default standard error.
         changes: settings that override those of every cell, e.g. `data="cifar10"`.
     Raises: UserError for a wrong study, or a folder that holds another one.
@@ -61,6 +65,8 @@ def run_study(
         raise UserError("study: torchrun is for one run; start the study without it: its cells run side by side anyway")
     if concurrent < 1 or (concurrent > 1 and engine != "local"):
         raise UserError(f"concurrent: {concurrent} with the engine {engine}: give at least 1, and the local engine")
+    if budget is not None and engine != "local":
+        raise UserError("budget: a cluster's speed is not known here: leave it out, or train on this machine")
     if workers is not None and workers < 1:
         raise UserError(f"workers: {workers} would train nothing: give at least 1")
     say = say or to_stderr
@@ -86,6 +92,8 @@ def run_study(
     threads = f", {counted(plan.threads, 'thread')} a cell" if waiting and plan.threads else ""
     say(f"{plan.file.title}: {len(plan.cells)} cells, {done} done, in {folder}{threads}")
     free = _left_by_others(waiting, Study.open(folder), say)
+    if budget is not None and free:
+        free = cells_in_budget(free, plan, folder, workers=workers, budget=budget, say=say)
     if engine == "ray":
         run_on_ray(free, plan.file.task, cells, workers=workers, options=options, say=say)
     else:
@@ -129,49 +137,6 @@ def _left_by_others(waiting: list[Cell], study: Study, say: Say) -> list[Cell]:
     return [cell for cell in waiting if cell.name not in others]
 
 
-def with_threads(plan: Plan, folder: Path, share: int) -> Plan:
-    """Return a plan whose cells all know their number of threads.
-
-    How many threads add up a sum decides its last digits, so the number is part of the plan: the first run records it,
-    and whatever `--workers` says later, a study goes on with it.
-
-    Args:
-        share: what a cell gets if nothing is recorded yet.
-    Raises: UserError if other threads are asked for than cells of the folder were trained with.
-    """
-    asked = {cell.config.threads for cell in plan.cells}
-    recorded, begun = _recorded_threads(folder)
-    if asked == {None}:
-        threads = recorded or share
-        configs = [cell.config.with_values("study", threads=threads) for cell in plan.cells]
-        cells = [replace(cell, config=config) for cell, config in zip(plan.cells, configs, strict=True)]
-        return replace(plan, cells=cells, threads=threads)
-    number = asked.pop()
-    if asked:  # an axis, or variants
-        return plan
-    if begun and recorded not in (None, number):
-        raise UserError(
-            f"{folder}: its cells are trained with {counted(recorded or 0, 'thread')}, {number} are asked for, which "
-            "gives other last digits: leave --threads out, or choose another --out"
-        )
-    return replace(plan, threads=number)
-
-
-def _recorded_threads(folder: Path) -> tuple[int | None, bool]:
-    """Return the threads of a study's cells, None if they differ or nothing says so, and whether one was begun."""
-    if not (folder / "study.json").exists():
-        return None, False
-    study = Study.open(folder)
-    begun = [cell for cell in study.cells if cell.state is not RunState.WAITING]
-    numbers = {cell.folder.config().get("threads") for cell in begun}  # a plan of an older version says nothing
-    return study.threads or (numbers.pop() if len(numbers) == 1 else None), bool(begun)
-
-
-def counted(number: int, one: str, many: str | None = None) -> str:
-    """Return a number with its noun: "1 cell", "2 cells"."""
-    return f"{number} {one if number == 1 else many or one + 's'}"
-
-
 def refuse_wrong_claims(plan: Plan, source: Path) -> None:
     """Check the claims before hours of training, not after."""
     from normlab.studies.claims import read_claims  # scipy takes a second to import; planning does not need it
@@ -192,11 +157,6 @@ def with_claims_that_apply(plan: Plan, say: Say) -> Plan:
         else:
             claims.append(claim)
     return replace(plan, file=plan.file.model_copy(update={"claims": claims}))
-
-
-def in_pairs(cells: list[Cell]) -> list[Cell]:
-    """Order cells by seed, so that a study cut short has complete pairs rather than complete schemes."""
-    return sorted(cells, key=lambda cell: cell.seed)
 
 
 def lay_out(plan: Plan, folder: Path, source: Path) -> None:

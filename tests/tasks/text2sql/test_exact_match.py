@@ -35,6 +35,14 @@ SAME = [
     ("SELECT Name FROM Student WHERE Age > 20", "SELECT Name FROM Student WHERE Age > 99"),
     ("SELECT Name FROM Student ORDER BY Age LIMIT 1", "SELECT Name FROM Student ORDER BY Age LIMIT 7"),
     ("SELECT Name FROM Student WHERE Age > StuID", "SELECT Name FROM Student WHERE Age > 3"),
+    # nor in a branch of a set operation
+    *(
+        (
+            f"SELECT Name FROM Student WHERE Age > 1 {operation} SELECT Name FROM Student WHERE Age > 2",
+            f"SELECT Name FROM Student WHERE Age > 3 {operation} SELECT Name FROM Student WHERE Age > 4",
+        )
+        for operation in ("UNION", "INTERSECT", "EXCEPT")
+    ),
     # order of SELECT items and of conditions; the outer DISTINCT
     ("SELECT Name , Age FROM Student", "SELECT Age , Name FROM Student"),
     ("SELECT DISTINCT Name FROM Student", "SELECT Name FROM Student"),

@@ -16,10 +16,11 @@ from normlab.errors import UserError
 from normlab.runs.lock import FolderLock
 from normlab.studies.local import run_local, threads_per_cell
 from normlab.studies.plan import Cell, Plan, find_study, make_plan
-from normlab.studies.runner import Say, lay_out, refuse_wrong_claims, to_stderr, with_claims_that_apply, with_threads
+from normlab.studies.runner import Say, lay_out, refuse_wrong_claims, to_stderr, with_claims_that_apply
 from normlab.studies.search.winners import measure_winners
 from normlab.studies.search_settings import Search
 from normlab.studies.study import Study
+from normlab.studies.threads import with_threads
 
 
 def run_search(

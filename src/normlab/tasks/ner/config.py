@@ -195,6 +195,8 @@ MEASURED = metrics.names(
     "entity_f1",
     "strict_f1",
     "entity_macro",
+    "course_f1",
+    "course_macro",
     "ece",
     "tokens_per_second",
 )

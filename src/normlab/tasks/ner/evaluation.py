@@ -16,7 +16,7 @@ from normlab.tasks.base import Evaluation, Placement
 from normlab.tasks.ner.config import NerConfig
 from normlab.tasks.ner.data import NerData, evaluation_batches
 from normlab.tasks.ner.encoding import Encoded
-from normlab.tasks.ner.entities import entity_table, find_entities
+from normlab.tasks.ner.entities import entity_table, find_entities, without_outside_words
 from normlab.tasks.ner.metrics import calibration_error, reliability, tag_confusion, token_metrics
 from normlab.tasks.ner.model import Tagger
 
@@ -55,6 +55,7 @@ def evaluate(
     metrics |= {
         "strict_f1": strict["all"]["f1"],
         "entity_macro": table["macro"]["f1"],
+        **_course_scores(label, best, encoded.offsets, data.card),
         "ece": calibration_error(curve),
         f"speed/{split}_tokens_per_second": len(encoded.words) / answers.seconds,
     }
@@ -65,6 +66,17 @@ def evaluate(
         "worst": _worst(encoded, answers.losses, label, best, file_names),
     }
     return Evaluation(metrics, tables, _columns(encoded, answers.probabilities, label, best, file_names))
+
+
+def _course_scores(
+    label: np.ndarray, best: np.ndarray, offsets: np.ndarray, card: Mapping[str, Any]
+) -> dict[str, float]:
+    """Return F1 as a published course program counts it: strict, and only on words whose gold tag is an entity's."""
+    names, scheme = card.get("file_classes", card["classes"]), card.get("file_scheme", card["scheme"])
+    gold, predicted, kept_offsets = without_outside_words(label, best, offsets, names)
+    right, answered = (find_entities(tags, kept_offsets, names, scheme) for tags in (gold, predicted))
+    table = entity_table(right, answered, names, strict=True)
+    return {"course_f1": table["all"]["f1"], "course_macro": table["macro"]["f1"]}
 
 
 def as_in_files(numbers: np.ndarray, offsets: np.ndarray, card: Mapping[str, Any]) -> np.ndarray:

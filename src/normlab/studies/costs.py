@@ -1,0 +1,211 @@
+"""What a study's cells would take on this machine, and which of them fit into a budget of time.
+
+Each variant is probed once, side by side with others as its cells would be trained, because processes share the
+memory's bandwidth.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from normlab.config import TrainConfig
+from normlab.errors import UserError
+from normlab.studies.plan import Cell
+from normlab.studies.supervisor import Died, Job, run_jobs
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of wall time that a cell takes while others are trained beside it.
+
+    Attributes:
+        setup: before the first step.
+        epoch: one epoch, with its measurement.
+        final: the last measurement.
+        epochs: at most; early stopping may need fewer.
+    """
+
+    setup: float
+    epoch: float
+    final: float
+    epochs: int
+
+    def seconds(self, epochs_done: int = 0) -> float:
+        """Return what is left of a cell after some epochs."""
+        return self.setup + max(0, self.epochs - epochs_done) * self.epoch + self.final
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What is left to train, how long it takes, and what of it fits.
+
+    Attributes:
+        cells: those that are not finished, in the order of training.
+        seconds: cell's name -> wall time that is left of it.
+        costs: `variant_key` -> cost of a whole cell.
+        fitting: the cells that fit into the budget; all of them without one.
+        threads: of a cell; None if they differ.
+    """
+
+    cells: list[Cell]
+    seconds: dict[str, float]
+    costs: dict[str, Cost]
+    fitting: list[Cell]
+    workers: int
+    threads: int | None = None
+    budget: float | None = None
+
+    def wall(self, cells: Sequence[Cell]) -> float:
+        """Return when the last of these cells ends, in seconds."""
+        return wall_seconds([self.seconds[cell.name] for cell in cells], self.workers)
+
+    def lines(self) -> list[str]:
+        """Say it to people: a line a variant, the sum, and what fits."""
+        names = {variant_key(cell.values): variant_title(cell.values) for cell in self.cells}
+        width = max(map(len, names.values()), default=0)
+        lines = []
+        for key, name in names.items():
+            cost, seeds = self.costs[key], sum(variant_key(cell.values) == key for cell in self.cells)
+            epochs = f"{cost.epochs} epochs of {duration_text(cost.epoch)}"
+            lines.append(f"  {name:<{width}}  {duration_text(cost.seconds()):>9} a cell ({epochs})  x {seeds}")
+        each = f", {self.threads} thread{'s' if self.threads != 1 else ''} each" if self.threads else ""
+        lines.append(
+            f"to train: {len(self.cells)} cells, {sum(self.seconds.values()) / 3600:.2f} hours of cells, "
+            f"{duration_text(self.wall(self.cells))} with {self.workers} at a time{each} (measured now, on this "
+            "machine; early stopping may need less)"
+        )
+        if self.budget is not None:
+            lines.append(f"in {duration_text(self.budget)}: {self.fitting_text()}")
+        return lines
+
+    def fitting_text(self) -> str:
+        """Say which cells fit: seeds that are whole, then cells of the next one."""
+        if not self.fitting:
+            shortest = min(self.cells, key=lambda cell: self.seconds[cell.name])
+            return f"no cell fits; the shortest, {shortest.name}, takes {duration_text(self.seconds[shortest.name])}"
+        if len(self.fitting) == len(self.cells):
+            return f"all {len(self.cells)} cells, done after {duration_text(self.wall(self.fitting))}"
+        parts = []
+        for seed, group in groupby(self.cells, key=lambda cell: cell.seed):
+            planned = list(group)
+            count = sum(cell.seed == seed for cell in self.fitting)
+            if count:
+                parts.append(
+                    f"seed {seed} whole" if count == len(planned) else f"{count} of {len(planned)} of seed {seed}"
+                )
+        return (
+            f"{len(self.fitting)} of {len(self.cells)} cells ({', '.join(parts)}), "
+            f"done after {duration_text(self.wall(self.fitting))}"
+        )
+
+
+def estimate(
+    cells: Sequence[Cell],
+    task: str,
+    *,
+    workers: int,
+    threads: int | None,
+    budget: float | None = None,
+    epochs_done: Mapping[str, int] | None = None,
+) -> Estimate:
+    """Probe each variant and say what is left to train and what of it fits into a budget.
+
+    Args:
+        cells: not finished, in the order of training (`plan.in_pairs`).
+        threads: of each cell; None if they differ.
+        budget: seconds of wall time, the probing included.
+        epochs_done: cell's name -> epochs that its checkpoint has.
+    Raises: UserError as training would.
+    """
+    started = time.monotonic()
+    costs = probe_costs(cells, task, workers=workers, threads=threads or 1)
+    done = epochs_done or {}
+    seconds = {cell.name: costs[variant_key(cell.values)].seconds(done.get(cell.name, 0)) for cell in cells}
+    fitting = list(cells)
+    if budget is not None:
+        left = budget - (time.monotonic() - started)
+        fitting = cells_within(cells, lambda cell: seconds[cell.name], workers=workers, budget=left)
+    return Estimate(list(cells), seconds, costs, fitting, workers, threads, budget)
+
+
+def duration_text(seconds: float) -> str:
+    """Return a duration for people: "40 s", "12 min", "3 h 05 min"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s" if seconds >= 9.5 else f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def variant_key(values: Mapping[str, Any]) -> str:
+    """Return a name of a cell's axis values, equal for all its seeds."""
+    return json.dumps(values, sort_keys=True, default=str)
+
+
+def variant_title(values: Mapping[str, Any]) -> str:
+    """Return a variant for people: "norm=batch, lr=0.1"."""
+    return ", ".join(f"{name}={value}" for name, value in values.items()) or "the one variant"
+
+
+def probe_costs(cells: Sequence[Cell], task: str, *, workers: int, threads: int) -> dict[str, Cost]:
+    """Return each variant's cost: `variant_key` -> cost.
+
+    Args:
+        cells: of the study, with their numbers of threads.
+        workers: processes at once, as training will have them.
+    Raises: UserError as training would, or naming a variant whose probe died.
+    """
+    costs: dict[str, Cost] = {}
+    variants = [*{variant_key(cell.values): cell for cell in reversed(cells)}.values()][::-1]
+
+    def ended(number: int, value: Any, seconds: float) -> None:
+        cell = variants[number]
+        if isinstance(value, Died):
+            raise UserError(f"{cell.name}: no estimate: {value}")
+        costs[variant_key(cell.values)] = Cost(**value, epochs=cell.config.epochs)
+
+    jobs = [Job(_probe, (task, cell.config)) for cell in variants]
+    run_jobs(jobs, workers=workers, threads=threads, ended=ended)
+    return costs
+
+
+def _probe(task: str, config: TrainConfig) -> dict[str, float]:
+    from normlab.engine.api import probe_run
+
+    return probe_run(task, config)
+
+
+def wall_seconds(seconds: Sequence[float], workers: int) -> float:
+    """Return when the last cell ends if each begins, in order, as soon as a worker is free."""
+    free = [0.0] * max(1, workers)
+    for duration in seconds:
+        heapq.heapreplace(free, free[0] + duration)
+    return max(free)
+
+
+def cells_within(
+    cells: Sequence[Cell], seconds_of: Callable[[Cell], float], *, workers: int, budget: float
+) -> list[Cell]:
+    """Return the cells that end within a budget: whole seeds first, then what still fits of the next seed.
+
+    Args:
+        cells: seed by seed, in the order of training (`plan.in_pairs`).
+        seconds_of: what is left of a cell.
+        budget: seconds of wall time.
+    """
+    chosen: list[Cell] = []
+    for _, group in groupby(cells, key=lambda cell: cell.seed):
+        seed = list(group)
+        if wall_seconds([seconds_of(cell) for cell in [*chosen, *seed]], workers) <= budget:
+            chosen += seed
+            continue
+        for cell in seed:
+            if wall_seconds([seconds_of(other) for other in [*chosen, cell]], workers) <= budget:
+                chosen.append(cell)
+        break
+    return chosen

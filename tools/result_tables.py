@@ -1,0 +1,72 @@
+"""Write the tables of measured results in README.md and docs/results from the archives that stand beside the pages.
+
+python tools/result_tables.py            write them
+python tools/result_tables.py --check    fail if one is out of date (a test does this)
+
+A table stands between `<!-- table of FILE.zip -->` and `<!-- end of table -->`; the file lies in docs/results.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from statistics import fmean
+
+from normlab.report.numbers import DASH
+from normlab.report.view import StudyView, Variant
+from normlab.studies import Study
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "docs" / "results"
+TABLE = re.compile(r"(<!-- table of (?P<file>[\w.-]+) -->\n).*?(\n<!-- end of table -->)", re.DOTALL)
+SPLITS = ("test", "val", "train")
+
+
+def table(archive: Path) -> str:
+    """Return a row per scheme as Markdown: accuracies in percent, best epoch, hours, seeds."""
+    view = StudyView.read(Study.open(archive))
+    lines = [
+        "| scheme | test accuracy % | validation % | training % | best epoch | hours | seeds finished |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for variant in view.variants:
+        done = [cell.result for cell in variant.cells if cell.result]
+        scores = [_percent(variant, f"{split}/accuracy") for split in SPLITS]
+        epochs = ", ".join(str(result["best_epoch"]) for result in done) or DASH
+        hours = f"{fmean(result['seconds'] for result in done) / 3600:.2f}" if done else DASH
+        lines.append(
+            f"| {variant.label} | {' | '.join(scores)} | {epochs} | {hours} | {len(done)} of {len(variant.cells)} |"
+        )
+    return "\n".join(lines)
+
+
+def _percent(variant: Variant, metric: str) -> str:
+    """Return the mean in percent, with half the 95 % interval where there are two seeds or more."""
+    interval = variant.interval(metric)
+    if interval is None:
+        return DASH
+    mean = f"{100 * interval.mean:.2f}"
+    if interval.low is None or interval.high is None:
+        return mean
+    return f"{mean} ± {100 * (interval.high - interval.low) / 2:.2f}"
+
+
+def main() -> int:
+    """Write the tables, or compare them with `--check`."""
+    stale = 0
+    for page in [ROOT / "README.md", *sorted(RESULTS.glob("*.md"))]:
+        old = page.read_text(encoding="utf-8")
+        new = TABLE.sub(lambda match: match[1] + table(RESULTS / match["file"]) + match[3], old)
+        if new == old:
+            continue
+        stale += 1
+        if "--check" in sys.argv[1:]:
+            print(f"{page}: out of date: run `python tools/result_tables.py`", file=sys.stderr)
+        else:
+            page.write_text(new, encoding="utf-8")
+    return int(bool(stale) and "--check" in sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
