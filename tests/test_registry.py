@@ -22,6 +22,21 @@ def test_the_names_of_older_programs_are_accepted(alias: str) -> None:
     assert NORMS.resolve(alias) in NORMS.names()
 
 
+@pytest.mark.parametrize(
+    "alias, name",
+    [
+        ("rmsnorm", "rms"),
+        ("layernorm2d", "layer_pixel"),
+        ("sn", "switchable"),
+        ("brn", "batch_renorm"),
+        ("gbn", "ghost_batch"),
+        ("dyt", "dynamic_tanh"),
+    ],
+)
+def test_the_names_that_papers_use_are_accepted(alias: str, name: str) -> None:
+    assert NORMS.resolve(alias) == name
+
+
 def test_unknown_name_offers_the_nearest_one() -> None:
     with pytest.raises(UserError, match="did you mean 'layer'"):
         NORMS.get("layr")

@@ -36,7 +36,7 @@ def page(name: str) -> str:
             "",
             f"`{card.formula}`",
             "",
-            "## What one mean runs over",
+            f"## What one {'mean square' if card.statistics == 'mean square' else 'mean'} runs over",
             "",
             *drawing(layer),
             "",
@@ -77,8 +77,18 @@ def drawing(layer: Norm) -> list[str]:
             cells.append(names[key])
         rows.append(f"| image {sample + 1} | {' | '.join(cells)} |")
     heading = " | ".join(f"channel {channel + 1}" for channel in range(CHANNELS))
-    note = "Each cell is a whole map (H, W). Maps with the same letter share one mean and one variance."
+    note = "Each cell is a whole map (H, W). " + _sharing(layer)
     return [note, "", f"| | {heading} |", f"|---|{':---:|' * CHANNELS}", *rows]
+
+
+def _sharing(layer: Norm) -> str:
+    """Return what maps with the same letter have in common."""
+    if layer.card.statistics == "mixed":
+        return "Maps with the same letter influence each other's mean and variance, which are mixtures."
+    shared = "one mean square" if layer.card.statistics == "mean square" else "one mean and one variance"
+    if not layer.pools_over & {"H", "W"}:
+        return f"At each position, maps with the same letter share {shared}; every position has its own."
+    return f"Maps with the same letter share {shared}."
 
 
 def evidence(name: str) -> list[str]:

@@ -12,8 +12,12 @@ from normlab.norms import NORMS
 from normlab.norms.base import Norm
 from normlab.norms.batch import BatchNorm
 from normlab.norms.check import check_norm
+from normlab.norms.dynamic_tanh import DynamicTanh
 from normlab.norms.instance import InstanceNorm
 from normlab.norms.layer import LayerNorm
+from normlab.norms.rms import RMSNorm
+from normlab.norms.rms_pixel import PixelRMSNorm
+from normlab.norms.switchable import SwitchableNorm
 
 
 @pytest.mark.parametrize("name", NORMS.names())
@@ -29,6 +33,9 @@ def test_registered_norm_keeps_the_contract(name: str) -> None:
         ("group", {"channels_per_group": 1}),
         ("batch", {"momentum": None, "affine": False}),
         ("batch_instance", {"affine": False}),
+        ("switchable", {"affine": False}),
+        ("ghost_batch", {"ghost_batch_size": 2}),
+        ("derf", {"affine": False}),
     ],
 )
 def test_norm_keeps_the_contract_with_options(name: str, options: dict[str, object]) -> None:
@@ -147,9 +154,61 @@ class SpoilsEstimatesByAnEmptyBatch(BatchNorm):
         return super().forward(x)
 
 
+class DividesByTheSample(PixelRMSNorm):
+    """Declares C, divides by the mean square over (C, H, W)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        square = x.double().square().mean((1, 2, 3), keepdim=True)
+        return (x * torch.rsqrt(square + self.eps)).to(x.dtype)
+
+
+class DividesByThePixel(RMSNorm):
+    """Declares (C, H, W), divides by C only."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        square = x.double().square().mean(1, keepdim=True)
+        return (x * torch.rsqrt(square + self.eps)).to(x.dtype)
+
+
+class MixesWithoutTheLayer(SwitchableNorm):
+    """Leaves the mixture's other sets out, so that other channels do not matter."""
+
+    def transform(self, x: Tensor, residual: Tensor | None = None, relu: bool = False) -> Tensor:
+        with torch.no_grad():
+            self.mean_logits[1] = self.var_logits[1] = -1e3
+        return super().transform(x, residual, relu)
+
+
+class MixesTheScaleIn(SwitchableNorm):
+    """Lets the input's own scale through."""
+
+    def transform(self, x: Tensor, residual: Tensor | None = None, relu: bool = False) -> Tensor:
+        return super().transform(x, residual, relu) + 0.01 * x
+
+
+class SquashesTheSample(DynamicTanh):
+    """A function of a value and of its sample's mean, which is declared as one of the value alone."""
+
+    def transform(self, x: Tensor, residual: Tensor | None = None, relu: bool = False) -> Tensor:
+        return super().transform(x - 0.1 * x.mean((1, 2, 3), keepdim=True), residual, relu)
+
+
+class FoldsValues(DynamicTanh):
+    """Gives two values the same output."""
+
+    def transform(self, x: Tensor, residual: Tensor | None = None, relu: bool = False) -> Tensor:
+        return super().transform(x.abs(), residual, relu)
+
+
 @pytest.mark.parametrize(
     "broken, message",
     [
+        (DividesByTheSample, r"the mean square over \(C\) is off 1"),
+        (DividesByThePixel, "the mean square is 1 already without the declared axis"),
+        (MixesWithoutTheLayer, "axis C does not matter"),
+        (MixesTheScaleIn, "scale and shift of the input"),
+        (SquashesTheSample, "depends on other values"),
+        (FoldsValues, "a larger value does not give a larger output"),
         (NarrowFormula, "offset of 10,000|bfloat16"),
         (PoolsTooLittle, "without the declared axis C"),
         (PoolsTooMuch, "the mean over"),

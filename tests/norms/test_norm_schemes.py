@@ -33,6 +33,12 @@ EVERYTHING = {
         ("batch_instance", {"eps", "momentum", "affine"}),
         ("layer", {"eps", "over", "affine"}),
         ("group", {"groups", "eps", "affine"}),
+        ("rms", {"eps", "affine"}),
+        ("rms_pixel", {"eps", "affine"}),
+        ("layer_pixel", {"eps", "affine"}),
+        ("switchable", {"eps", "momentum", "affine"}),
+        ("batch_renorm", {"eps", "momentum", "affine"}),
+        ("ghost_batch", {"eps", "momentum", "affine"}),
     ],
 )
 def test_scheme_takes_from_one_set_of_options_what_it_knows(name: str, expected: set[str]) -> None:

@@ -18,7 +18,7 @@ from normlab.norms.batch_instance import BatchInstanceNorm
 from normlab.norms.precise import batch_norms
 
 WITH_PARAMETERS = [name for name in NORMS.names() if name != "none"]
-KEEPS_ESTIMATES = ["torch_batch", "batch", "batch_instance"]
+KEEPS_ESTIMATES = ["torch_batch", "batch", "batch_instance", "switchable", "batch_renorm", "ghost_batch"]
 
 
 def moved(name: str, **options: object) -> Norm:
@@ -167,8 +167,13 @@ def test_without_running_statistics_evaluation_takes_the_batchs_as_torch_does(na
     layer = moved(name, track_running_stats=False)
     if name == "batch_instance":
         nn.init.ones_(layer.gate)
+    if name == "switchable":
+        for logits in (layer.mean_logits, layer.var_logits):
+            logits.data = torch.tensor([-1e3, -1e3, 0.0])  # batch norm's share alone
     theirs = nn.BatchNorm2d(8, track_running_stats=False)
-    theirs.load_state_dict({k: v for k, v in layer.state_dict().items() if k != "gate"})
+    theirs.load_state_dict(
+        {k: v for k, v in layer.state_dict().items() if k not in ("gate", "mean_logits", "var_logits")}
+    )
     x = torch.randn(4, 8, 3, 3)
     for training in (True, False):
         torch.testing.assert_close(layer.train(training)(x), theirs.train(training)(x))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from synthetic import NORMS, make_run, make_study
 
+from normlab.norms import NORMS as REGISTERED
 from normlab.report import table_latex, table_markdown
 from normlab.report.blocks import Text
 from normlab.report.comparing import rank
@@ -15,7 +16,7 @@ from normlab.report.figures.confusion import row_shares, summed_confusion, worst
 from normlab.report.figures.curves import as_error, curves_figure
 from normlab.report.figures.percentiles import percentiles_figure, shared_range
 from normlab.report.numbers import duration, listing
-from normlab.report.palette import STYLES, styles_for
+from normlab.report.palette import NAMES, STYLES, styles_for
 from normlab.report.sections import sections_of
 from normlab.report.sections.image.batch_size import difference_table, sample_table
 from normlab.report.sections.image.own_batch_norm import largest_gap, pairs_of
@@ -246,8 +247,16 @@ def test_scheme_keeps_its_colour_whatever_stands_beside_it() -> None:
 
 
 def test_unknown_schemes_get_colours_of_their_own() -> None:
-    styles = styles_for([*NORMS, "weight_standard", "rms"])
+    styles = styles_for([*NORMS, "weight_standard", "filter_response"])
     assert len({style.color for style in styles.values()}) == len(NORMS) + 2
+
+
+def test_every_registered_scheme_has_a_name_and_a_style_of_its_own() -> None:
+    assert set(NAMES) == set(REGISTERED)
+    styles = styles_for(REGISTERED)
+    assert len({(style.color, style.dash) for style in styles.values()}) == len(REGISTERED)
+    assert len({style.color for style in styles.values()}) == len(REGISTERED)
+    assert styles_for(["derf"])["derf"] == styles["derf"]
 
 
 def test_schemes_differ_without_colour_or_are_far_apart_in_it() -> None:

@@ -18,6 +18,14 @@ NORMS = Registry(
         "layer": "normlab.norms.layer:LayerNorm",
         "group": "normlab.norms.group:GroupNorm",
         "none": "normlab.norms.none:NoNorm",
+        "rms": "normlab.norms.rms:RMSNorm",
+        "rms_pixel": "normlab.norms.rms_pixel:PixelRMSNorm",
+        "layer_pixel": "normlab.norms.layer_pixel:PixelLayerNorm",
+        "switchable": "normlab.norms.switchable:SwitchableNorm",
+        "batch_renorm": "normlab.norms.batch_renorm:BatchRenorm",
+        "ghost_batch": "normlab.norms.ghost_batch:GhostBatchNorm",
+        "dynamic_tanh": "normlab.norms.dynamic_tanh:DynamicTanh",
+        "derf": "normlab.norms.derf:DynamicErf",
     },
     aliases={
         "torch_bn": "torch_batch",
@@ -28,6 +36,13 @@ NORMS = Registry(
         "ln": "layer",
         "gn": "group",
         "nn": "none",
+        "rmsnorm": "rms",
+        "layernorm2d": "layer_pixel",
+        "sn": "switchable",
+        "brn": "batch_renorm",
+        "gbn": "ghost_batch",
+        "dyt": "dynamic_tanh",
+        "dynamic_erf": "derf",
     },
 )
 

@@ -3,8 +3,8 @@
 Schemes are written for maps (N, C, H, W). `Norm.forward` folds whatever follows C into two axes and back, so that
 each also takes features (N, C), sequences (N, C, L) and volumes (N, C, D, H, W).
 
-`check_norm` verifies the declarations: mean 0 and variance 1 over exactly `pools_over`. The command line lists the
-cards, and reports explain each scheme with them.
+`check_norm` verifies the declarations, such as mean 0 and variance 1 over exactly `pools_over`. The command line
+lists the cards, and reports explain each scheme with them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +33,10 @@ class NormCard:
         year: of the paper; None where there is none.
         limits: where it fails or costs something.
         when_to_use: in one sentence.
+        statistics: what the scheme divides by or subtracts, and so what `check_norm` expects of its output:
+            "mean and variance" makes the mean 0 and the variance 1 over `pools_over`; "mean square" makes the mean
+            square 1; "mixed" mixes several sets, so that no single one comes out standardised; "none" is a function
+            of each value alone.
     """
 
     name: str
@@ -43,6 +47,7 @@ class NormCard:
     year: int | None
     limits: str
     when_to_use: str
+    statistics: Literal["mean and variance", "mean square", "mixed", "none"] = "mean and variance"
 
 
 class Norm(nn.Module):

@@ -12,12 +12,18 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from normlab.norms import NORMS
 from normlab.norms.base import Norm
-
-Build = Callable[[], Norm]
+from normlab.norms.check_statistics import (
+    Build,
+    close,
+    maps_each_value_alone,
+    mixes_over_what_it_declares,
+    moved,
+    pools_over_exactly_what_it_declares,
+)
 
 _FORMATS = {"NCHW": torch.contiguous_format, "channels_last": torch.channels_last}
 
@@ -25,8 +31,10 @@ _FORMATS = {"NCHW": torch.contiguous_format, "channels_last": torch.channels_las
 def check_norm(norm: str | Callable[..., Norm], num_channels: int = 16, **options: Any) -> None:
     """Raise an AssertionError that says what is wrong if the scheme violates the contract.
 
-    Checked: shape, type and memory format kept, statistics in float32 at least; mean 0 and variance 1 over
-        exactly `pools_over`; no dependence on batch mates unless declared, and never in evaluation; training
+    Checked: shape, type and memory format kept, statistics in float32 at least; over exactly `pools_over` mean 0
+        and variance 1, or what else the card's `statistics` promises: mean square 1, or of a mixture that scale and
+        shift of the input change nothing and that each declared axis matters; without `pools_over`, an increasing
+        function of each value alone; no dependence on batch mates unless declared, and never in evaluation; training
         equal to evaluation unless `running_state`; gradients in float64; a batch of one and 1x1 maps; large
         offsets; the state dict; torch.export; step-by-step equality with `torch_equivalent()`; `fused()` equal to
         the norm followed by sum and ReLU; torch.func (vmap, jvp) in evaluation; input of 2, 3 and 5 axes treated as
@@ -46,7 +54,9 @@ def check_norm(norm: str | Callable[..., Norm], num_channels: int = 16, **option
         for clause in (
             _declares_itself,
             _keeps_type_and_format,
-            _pools_over_exactly_what_it_declares,
+            pools_over_exactly_what_it_declares,
+            mixes_over_what_it_declares,
+            maps_each_value_alone,
             _ignores_batch_mates,
             _evaluates_as_it_trains,
             _has_true_gradients,
@@ -72,6 +82,8 @@ def _declares_itself(build: Build) -> None:
     assert layer.card.formula, "the card has no formula"
     assert layer.pools_over <= set("NCHW"), f"pools_over is not within NCHW: {sorted(layer.pools_over)}"
     assert layer.batch_dependent == ("N" in layer.pools_over), "batch_dependent contradicts pools_over"
+    if layer.card.statistics == "none":
+        assert not layer.pools_over, "the card declares no statistics, which contradicts pools_over"
 
 
 def _keeps_type_and_format(build: Build) -> None:
@@ -88,33 +100,7 @@ def _keeps_type_and_format(build: Build) -> None:
             assert grad.dtype == dtype, f"the gradient is {grad.dtype} {when}"
             if dtype == torch.bfloat16:
                 exact = build()(x.detach().float()).to(dtype)
-                _close(y, exact, 2**-7, "bfloat16 is off by more than rounding: keep float32 statistics")
-
-
-def _pools_over_exactly_what_it_declares(build: Build) -> None:
-    layer = build().double()
-    if not layer.pools_over:
-        return
-    N, C, H, W = 4, layer.num_channels, 5, 6
-    G = layer.channel_groups
-    # An offset along every axis, so that a set smaller or larger than the declared one shows.
-    x = torch.randn(N, C, H, W, dtype=torch.float64)
-    for shape in ((N, 1, 1, 1), (1, C, 1, 1), (1, 1, H, 1), (1, 1, 1, W)):
-        x += 3 * torch.randn(shape)
-    y = layer(x).detach().view(N, G, C // G, H, W)
-    axes = {"N": [0], "C": [2] if G > 1 else [1, 2], "H": [3], "W": [4]}
-    pooled = [dim for axis in layer.pools_over for dim in axes[axis]]
-    declared = f"({','.join(axis for axis in 'NCHW' if axis in layer.pools_over)})"
-    mean, var = y.mean(pooled), y.var(pooled, correction=0)
-    assert mean.abs().max() < 1e-6, f"the mean over {declared} is {mean.abs().max():.3g}, not 0"
-    off = (var - 1).abs().max()
-    assert off < 1e-3, f"the variance over {declared} is off 1 by {off:.3g}"
-    for axis in sorted(layer.pools_over):
-        fewer = [dim for dim in pooled if dim not in axes[axis]]
-        if all(y.shape[dim] == 1 for dim in axes[axis]):
-            continue
-        part = y.mean(fewer) if fewer else y
-        assert part.abs().max() > 1e-3, f"the mean is 0 already without the declared axis {axis}"
+                close(y, exact, 2**-7, "bfloat16 is off by more than rounding: keep float32 statistics")
 
 
 def _ignores_batch_mates(build: Build) -> None:
@@ -124,7 +110,7 @@ def _ignores_batch_mates(build: Build) -> None:
             continue
         mode = "training" if training else "evaluation"
         x = _input(layer).requires_grad_()
-        _close(layer(x)[:1], layer(x[:1]), 1e-5, f"in {mode} a sample's output depends on its batch mates")
+        close(layer(x)[:1], layer(x[:1]), 1e-5, f"in {mode} a sample's output depends on its batch mates")
         (grad,) = torch.autograd.grad(layer(x)[0].square().sum(), x)
         assert grad[1:].abs().max() == 0, f"in {mode} a sample's gradient reaches its batch mates"
 
@@ -134,12 +120,12 @@ def _evaluates_as_it_trains(build: Build) -> None:
     if layer.running_state:
         return
     x = _input(layer)
-    _close(layer.train()(x), layer.eval()(x), 0, "training and evaluation differ without running_state")
+    close(layer.train()(x), layer.eval()(x), 0, "training and evaluation differ without running_state")
 
 
 def _has_true_gradients(build: Build) -> None:
     for training in (True, False):
-        layer = _moved(build().double()).train(training)
+        layer = moved(build().double()).train(training)
         x = torch.randn(2, layer.num_channels, 3, 2, dtype=torch.float64, requires_grad=True)
         inputs = (x, *layer.parameters())
         try:
@@ -171,29 +157,29 @@ def _survives_a_large_offset(build: Build) -> None:
         return
     x = torch.randn(4, layer.num_channels, 8, 8) + 1e4
     exact = copy.deepcopy(layer).double()(x.double()).float()
-    _close(layer(x), exact, 5e-3, "an offset of 10,000 destroys the result: use two passes")
+    close(layer(x), exact, 5e-3, "an offset of 10,000 destroys the result: use two passes")
 
 
 def _restores_its_state(build: Build) -> None:
-    layer = _moved(build())
+    layer = moved(build())
     layer(_input(layer))
     copied = build()
     copied.load_state_dict(layer.state_dict())
     for training in (False, True):
         x = _input(layer)
         message = "a layer built from the state dict computes something else"
-        _close(copied.train(training)(x), layer.train(training)(x), 0, message)
+        close(copied.train(training)(x), layer.train(training)(x), 0, message)
 
 
 def _exports(build: Build) -> None:
-    layer = _moved(build()).eval()
+    layer = moved(build()).eval()
     x = _input(layer)
     program = torch.export.export(layer, (x,))
-    _close(program.module()(x), layer(x), 1e-5, "the exported program computes something else")
+    close(program.module()(x), layer(x), 1e-5, "the exported program computes something else")
 
 
 def _equals_torch(build: Build) -> None:
-    layer = _moved(build())
+    layer = moved(build())
     equivalent = layer.torch_equivalent()
     if equivalent is None:
         return
@@ -201,13 +187,13 @@ def _equals_torch(build: Build) -> None:
         x = _input(layer).requires_grad_()
         grad = torch.randn_like(x)
         ours, theirs = (torch.autograd.grad(m(x), (x, *m.parameters()), grad) for m in (layer, equivalent))
-        _close(layer(x), equivalent(x), 1e-5, f"the output differs from torch's {type(equivalent).__name__}")
+        close(layer(x), equivalent(x), 1e-5, f"the output differs from torch's {type(equivalent).__name__}")
         for a, b in zip(ours, theirs, strict=True):
-            _close(a, b, 1e-4, f"a gradient differs from torch's {type(equivalent).__name__}")
+            close(a, b, 1e-4, f"a gradient differs from torch's {type(equivalent).__name__}")
     for key, value in equivalent.state_dict().items():
-        _close(layer.state_dict()[key], value, 1e-5, f"{key} differs from torch's {type(equivalent).__name__}")
+        close(layer.state_dict()[key], value, 1e-5, f"{key} differs from torch's {type(equivalent).__name__}")
     layer.eval(), equivalent.eval()
-    _close(layer(x), equivalent(x), 1e-5, f"in evaluation the output differs from torch's {type(equivalent).__name__}")
+    close(layer(x), equivalent(x), 1e-5, f"in evaluation the output differs from torch's {type(equivalent).__name__}")
 
 
 def _fuses_what_follows(build: Build) -> None:
@@ -216,22 +202,22 @@ def _fuses_what_follows(build: Build) -> None:
         x, residual = _input(layer), _input(layer)
         fused = layer.fused(x, residual=residual, relu=True)
         plain = torch.relu(layer(x) + residual)  # the same batch again; in training only running estimates moved
-        _close(fused, plain, 1e-4, "fused() differs from relu(norm(x) + residual)")
+        close(fused, plain, 1e-4, "fused() differs from relu(norm(x) + residual)")
 
 
 def _passes_through_transforms(build: Build) -> None:
-    layer = _moved(build()).eval()
+    layer = moved(build()).eval()
     x, tangent = _input(layer), _input(layer)
     try:
         mapped = torch.func.vmap(lambda sample: layer(sample[None])[0])(x)
         derivative = torch.func.jvp(layer, (x,), (tangent,))[1]
     except (RuntimeError, NotImplementedError) as error:
         raise AssertionError(f"torch.func (vmap, jvp) fails: {error}") from error
-    _close(mapped, layer(x), 1e-4, "vmap over the samples computes something else")
+    close(mapped, layer(x), 1e-4, "vmap over the samples computes something else")
     leaf = x.requires_grad_()
     (grad,) = torch.autograd.grad((layer(leaf) * tangent).sum(), leaf)
     # <tangent, J tangent> by forward and by backward mode.
-    _close((derivative * tangent).sum(), (grad * tangent).sum(), 1e-3, "jvp and backward disagree")
+    close((derivative * tangent).sum(), (grad * tangent).sum(), 1e-3, "jvp and backward disagree")
 
 
 def _takes_features_sequences_and_volumes(build: Build) -> None:
@@ -245,9 +231,7 @@ def _takes_features_sequences_and_volumes(build: Build) -> None:
                 y = layer(x)
             except (ValueError, RuntimeError) as error:
                 raise AssertionError(f"input of {len(shape)} axes is refused: {error}") from error
-            _close(
-                y, layer(x.view(as_maps)).view(shape), 1e-5, f"{len(shape)} axes differ from the same values as maps"
-            )
+            close(y, layer(x.view(as_maps)).view(shape), 1e-5, f"{len(shape)} axes differ from the same values as maps")
 
 
 def _takes_an_empty_batch(build: Build) -> None:
@@ -274,16 +258,3 @@ def _refuses_integers(build: Build) -> None:
 
 def _input(layer: Norm) -> Tensor:
     return torch.randn(4, layer.num_channels, 5, 6) * 2 + 1
-
-
-def _moved(layer: Norm) -> Norm:
-    """Change the parameters from their initial values, with which errors may cancel."""
-    for parameter in layer.parameters():
-        nn.init.uniform_(parameter, 0.2, 0.8)
-    return layer
-
-
-def _close(a: Tensor, b: Tensor, tolerance: float, message: str) -> None:
-    """Compare up to `tolerance`, absolute below 1 and relative above."""
-    difference = ((a - b).abs() / b.abs().clamp(min=1)).max().item() if a.numel() else 0.0
-    assert difference <= tolerance, f"{message} (largest difference {difference:.3g})"

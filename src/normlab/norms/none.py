@@ -31,6 +31,7 @@ class NoNorm(Norm):
         year=None,
         limits="Deep networks need small steps and a careful start; residual sums grow with every block.",
         when_to_use="As the control that shows what normalization buys.",
+        statistics="none",
     )
     eps = 0.0
     affine = False

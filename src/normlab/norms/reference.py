@@ -24,7 +24,7 @@ def normalize_reference(
     centred = x - planes(spread(mean, index_set, C))
     var = pool(centred.square().mean((2, 3)), index_set, groups)
     y = centred * planes(spread(torch.rsqrt(var + eps), index_set, C))
-    return _affine(y, weight, bias).to(x_nchw.dtype), mean.detach(), var.detach()
+    return affine(y, weight, bias).to(x_nchw.dtype), mean.detach(), var.detach()
 
 
 def mixed_reference(
@@ -34,7 +34,16 @@ def mixed_reference(
     x, g = wide(x_nchw), planes(gate)
     by_batch, mean, var = normalize_reference(x, "batch", 1, None, None, eps)
     by_instance, _, _ = normalize_reference(x, "instance", 1, None, None, eps)
-    return _affine(g * by_batch + (1 - g) * by_instance, weight, bias).to(x_nchw.dtype), mean, var
+    return affine(g * by_batch + (1 - g) * by_instance, weight, bias).to(x_nchw.dtype), mean, var
+
+
+def root_mean_square_reference(
+    x_nchw: Tensor, axes: frozenset[str], weight: Tensor | None, bias: Tensor | None, eps: float
+) -> Tensor:
+    """Return x / sqrt(mean(x^2) + eps) * weight_c + bias_c, the mean over those of the axes N, C, H and W."""
+    x = wide(x_nchw)
+    square = x.square().mean(["NCHW".index(axis) for axis in sorted(axes)], keepdim=True)
+    return affine(x * torch.rsqrt(square + eps), weight, bias).to(x_nchw.dtype)
 
 
 def wide_type(x: Tensor) -> torch.dtype:
@@ -74,7 +83,8 @@ def planes(table: Tensor) -> Tensor:
     return table[..., None, None]
 
 
-def _affine(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+def affine(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    """Return x * weight_c + bias_c, each part where given; (C,) against (N, C, H, W)."""
     if weight is not None:
         x = x * planes(weight.to(x.dtype))
     return x if bias is None else x + planes(bias.to(x.dtype))

@@ -27,6 +27,14 @@ NAMES = {
     "layer": "Layer norm",
     "group": "Group norm",
     "none": "No normalization",
+    "rms": "RMS norm",
+    "rms_pixel": "RMS norm per pixel",
+    "layer_pixel": "Layer norm per pixel",
+    "switchable": "Switchable norm",
+    "batch_renorm": "Batch renorm",
+    "ghost_batch": "Ghost batch norm",
+    "dynamic_tanh": "Dynamic tanh",
+    "derf": "Dynamic erf",
 }
 
 STYLES = {
@@ -37,6 +45,18 @@ STYLES = {
     "layer": Style("#e69f00", "dash"),
     "group": Style("#d55e00", "longdash"),
     "none": Style("#808890", "dot"),
+}
+
+# Fifteen colours do not stay apart for every eye: near ones differ in their dashes.
+_LATER_STYLES = {
+    "rms": Style("#a0793d", "solid"),
+    "rms_pixel": Style("#c0955a", "dot"),
+    "layer_pixel": Style("#b8a500", "dashdot"),
+    "switchable": Style("#c0407a", "dash"),
+    "batch_renorm": Style("#5a63c4", "longdashdot"),
+    "ghost_batch": Style("#2f7f9f", "dot"),
+    "dynamic_tanh": Style("#4f9da6", "solid"),
+    "derf": Style("#7fb03f", "longdash"),
 }
 
 _FURTHER = [
@@ -68,8 +88,8 @@ def styles_for(schemes: Iterable[str]) -> dict[str, Style]:
     for scheme in schemes:
         if scheme in chosen:
             continue
-        if scheme in STYLES:
-            chosen[scheme] = STYLES[scheme]
+        if scheme in STYLES or scheme in _LATER_STYLES:
+            chosen[scheme] = STYLES.get(scheme) or _LATER_STYLES[scheme]
         else:
             chosen[scheme] = _further(unknown)
             unknown += 1

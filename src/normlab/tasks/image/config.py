@@ -29,7 +29,10 @@ class ImageConfig(TrainConfig):
         None, "group norm: channels in a group, instead of `groups`", ge=1, acts_with=When("norm", "group")
     )
     eps: float | None = option(
-        None, "added to the variance; none: the scheme's own", gt=0, acts_with=Unless("norm", "none")
+        None,
+        "added to the variance; none: the scheme's own",
+        gt=0,
+        acts_with=Unless("norm", "none", "dynamic_tanh", "derf"),
     )
     bn_statistics: Literal["running", "precise", "both"] = option(
         "running",
@@ -46,7 +49,7 @@ class ImageConfig(TrainConfig):
         "batch norms: weight of the newest running statistics",
         gt=0,
         le=1,
-        acts_with=When("norm", "batch", "batch_instance", "torch_batch"),
+        acts_with=When("norm", "batch", "batch_instance", "torch_batch", "switchable", "batch_renorm", "ghost_batch"),
     )
 
     crop: bool = option(True, "augment: pad with zeros and crop at random")

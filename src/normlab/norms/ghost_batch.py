@@ -1,0 +1,91 @@
+"""Ghost batch normalization: batch norm over small parts of a large batch."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from normlab.errors import UserError
+from normlab.norms.base import NormCard
+from normlab.norms.core import normalize, scale_shift
+from normlab.norms.running import Momentum, RunningNorm
+
+
+class GhostBatchNorm(RunningNorm):
+    """Ghost batch normalization: in training, statistics over (H, W) and the samples of a virtual batch.
+
+    y = (x - mean_bc) / sqrt(var_bc + eps) * weight_c + bias_c           (Hoffer et al. 2017, algorithm 1)
+
+    A batch is cut, in its order, into the fewest virtual batches of at most `ghost_batch_size` samples, whose sizes
+    differ by one at most, so that none is left with too few samples. The running estimates take the virtual batches one
+    after the other, as in the paper; the paper's estimate of the standard deviation is one of the variance here.
+
+    Args:
+        num_channels: C, the size of axis 1.
+        ghost_batch_size: samples of a virtual batch at most.
+        eps: added to the variance.
+        momentum: weight of the newest virtual batch in the running estimates; None or "cumulative" averages all.
+        affine: learn weight and bias per channel.
+        track_running_stats: keep estimates for evaluation; without them evaluation, too, takes the batch's statistics.
+    Shape: (N, C, H, W) -> (N, C, H, W), any floating type; statistics are float32. (N, C), (N, C, L) and
+        (N, C, D, H, W) are taken as maps of that many positions.
+    Raises: UserError if ghost_batch_size is below 1; ValueError in training if a channel of a virtual batch has a
+        single value, or if the input's shape does not fit.
+    """
+
+    card = NormCard(
+        name="ghost_batch",
+        title="Ghost batch normalization",
+        formula="y = (x - mean_bc) / sqrt(var_bc + eps) * weight_c + bias_c, "
+        "statistics over (H, W) of a virtual batch b",
+        latex=r"y_{nchw} = \gamma_c\,\frac{x_{nchw} - \mu_{bc}}{\sqrt{\sigma_{bc}^2 + \epsilon}} + \beta_c,\quad"
+        r"\mu_{bc} = \frac{1}{|b|HW}\sum_{n \in b,h,w} x_{nchw}",
+        paper="Hoffer, Hubara and Soudry: Train longer, generalize better: closing the generalization gap in large "
+        "batch training of neural networks. NeurIPS 2017. arXiv:1705.08741",
+        year=2017,
+        limits="Batch norm's limits; one more choice, the size of a virtual batch; smaller batches see batch norm.",
+        when_to_use="Batches of hundreds of images or more, where batch norm's statistics have too little noise.",
+    )
+
+    def __init__(
+        self,
+        num_channels: int,
+        *,
+        ghost_batch_size: int = 32,
+        eps: float = 1e-5,
+        momentum: Momentum = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+    ) -> None:
+        super().__init__()
+        if ghost_batch_size < 1:
+            raise UserError(f"ghost batch norm: ghost_batch_size={ghost_batch_size} is no size, use 1 or more, e.g. 32")
+        self.ghost_batch_size = ghost_batch_size
+        self._start(num_channels, eps, affine)
+        self._start_running(num_channels, momentum, track_running_stats)
+        self.reset_parameters()
+
+    def transform(self, x: Tensor, residual: Tensor | None = None, relu: bool = False) -> Tensor:
+        """Return relu?(norm(x) + residual?); in training also update the running estimates."""
+        self._check_input(x)
+        options = self._options(residual, relu)
+        if self._estimates is not None:
+            return scale_shift(x, *self._estimates, **options)
+        if x.numel() == 0:
+            return self._transform_empty(x, **options)
+        count = math.ceil(x.shape[0] / self.ghost_batch_size)
+        parts = x.tensor_split(count)
+        residuals = [None] * count if residual is None else residual.tensor_split(count)
+        done = []
+        for part, added in zip(parts, residuals, strict=True):
+            values = self._check_count(part)
+            y, mean, var = normalize(part, index_set="batch", **self._options(added, relu))
+            self._track(mean, var, values)
+            done.append(y)
+        return done[0] if count == 1 else torch.cat(done)
+
+    def extra_repr(self) -> str:
+        """Show the options that the scheme was built with."""
+        return f"{super().extra_repr()}, ghost_batch_size={self.ghost_batch_size}"
