@@ -93,6 +93,15 @@ def test_batch_renorm_starts_as_batch_norm_and_evaluates_as_it(x: Tensor) -> Non
     torch.testing.assert_close(layer.eval()(x), batch.eval()(x))
 
 
+def test_batch_renorm_without_estimates_yet_is_batch_norm(x: Tensor) -> None:
+    """So that measuring the estimates anew, which begins by forgetting them, passes on normalised maps."""
+    layer, batch = NORMS.create("batch_renorm", 8, warmup=0, r_steps=0, d_steps=0).double(), nn.BatchNorm2d(8).double()
+    torch.testing.assert_close(layer(x), batch(x))
+    assert not torch.allclose(layer(x), batch(x))
+    layer.reset_running_stats()
+    torch.testing.assert_close(layer(x), batch(x))
+
+
 def test_batch_renorm_limits_grow_from_batch_norm_to_their_end() -> None:
     layer = NORMS.create("batch_renorm", 8, warmup=10, d_steps=20, r_steps=40)
     limits = {}

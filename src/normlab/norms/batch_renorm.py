@@ -102,13 +102,14 @@ class BatchRenorm(RunningNorm):
         return finish(affine(y, self.weight, self.bias).to(x.dtype), residual, relu)
 
     def limits(self) -> tuple[Tensor, Tensor]:
-        """Return r_max and d_max at this step, as tensors without axes."""
+        """Return r_max and d_max at this step, as tensors without axes; before any estimate they are batch norm's."""
         assert self.num_batches_tracked is not None
         step = self.num_batches_tracked.to(torch.float32)
         r_share, d_share = (
             ((step - self.warmup + 1) / (end - self.warmup + 1)).clamp(0, 1) for end in (self.r_steps, self.d_steps)
         )
-        return 1 + (self.r_max - 1) * r_share, self.d_max * d_share
+        has_estimates = step > 0
+        return 1 + (self.r_max - 1) * r_share * has_estimates, self.d_max * d_share * has_estimates
 
     @torch.no_grad()
     def _corrections(self, mean: Tensor, var: Tensor) -> tuple[Tensor, Tensor]:

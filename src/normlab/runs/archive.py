@@ -15,13 +15,14 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 from normlab.config import read_yaml
 from normlab.errors import UserError
 from normlab.json_file import parse_json, read_json
 from normlab.runs.atomic import atomic_folder, write_bytes
+from normlab.runs.own_paths import last_part, without_own_paths
 from normlab.yaml_file import dump_yaml
 
 STUDY_FILES = ("study.json", "study.yaml")
@@ -171,17 +172,13 @@ def _without_paths(path: Path, data: bytes) -> bytes:
     if path.name == "environment.json":
         environment = read_json(path)
         words = str(environment.get("command", "")).split(" ")
-        environment["command"] = " ".join(_last_part(word) for word in words)
+        environment["command"] = " ".join(last_part(word) for word in words)
         return (json.dumps(environment, indent=1) + "\n").encode()
     if path.name == "config.yaml":
         config = read_yaml(path)
-        short = {key: _last_part(value) if isinstance(value, str) else value for key, value in config.items()}
+        short = without_own_paths(config)
         return data if short == config else dump_yaml(short).encode()
     return data
-
-
-def _last_part(word: str) -> str:
-    return PurePath(word).name if PurePath(word).is_absolute() or word.startswith(("../", "~/")) else word
 
 
 def _united(old: Content, new: Content, archive: Path) -> Content:

@@ -29,6 +29,7 @@ from normlab.json_file import parse_json
 from normlab.reading import refuse_special, unreadable
 from normlab.runs.atomic import atomic_binary
 from normlab.runs.folder import RunFolder
+from normlab.runs.own_paths import without_own_paths
 from normlab.runs.schema import checked
 from normlab.version import __version__
 
@@ -154,12 +155,8 @@ def _halved(header: _Header, file: BinaryIO, path: Path) -> tuple[_Header, Binar
 
 
 def _without_paths(values: dict[str, Any]) -> dict[str, Any]:
-    """Return settings or a card without notes on reading, and with absolute paths cut to their last name."""
-    return {
-        name: Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
-        for name, value in values.items()
-        if name not in ("notes", "skipped")  # of reading the training data: lines with paths in them
-    }
+    """Return settings or a card without notes on reading, which hold paths, and with other paths shortened."""
+    return without_own_paths({name: value for name, value in values.items() if name not in ("notes", "skipped")})
 
 
 def _read_parts(path: Path) -> dict[str, str]:
