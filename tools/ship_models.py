@@ -20,8 +20,8 @@ NOTES = {
         "scaled to 32 x 32, and what shows none of the ten classes gets one of them all the same."
     ),
     "ner": (
-        "Groningen Meaning Bank (news of 2000 to 2010; ODbL 1.0) with GloVe 6B vectors (PDDL 1.0). Words are looked up\n"
-        "in lower case, but their characters are read as written: text in capitals alone is read badly. Artworks,\n"
+        "Groningen Meaning Bank (news of 2000 to 2010; ODbL 1.0) with GloVe 6B vectors (PDDL 1.0). Words are looked\n"
+        "up in lower case, but their characters are read as written: text in capitals alone is read badly. Artworks,\n"
         "events and natural phenomena are mostly missed: they are rare in the corpus."
     ),
     "text2sql": (
