@@ -34,7 +34,7 @@ FOUNDATION = (
 ALLOWED: dict[str, set[str]] = {
     **{name: set(FOUNDATION[:index]) for index, name in enumerate(FOUNDATION)},
     "runs": set(),
-    "kernels": {"runs.atomic", "runs.cache_folders"},
+    "kernels": {"runs.atomic", "runs.cache_folders", "runs.environment"},
     "norms": {"kernels"},
     "nn": {"norms", "kernels"},
     "data": {"kernels", "runs.atomic", "runs.cache_folders"},

@@ -88,9 +88,7 @@ def scores(seeds: int) -> None:
 
 
 def _python(words: list[str], kernels: str) -> str:
-    environment = {name: value for name, value in os.environ.items() if name != "NORMLAB_KERNELS"}
-    if kernels == "off":
-        environment["NORMLAB_KERNELS"] = "off"
+    environment = {**os.environ, "NORMLAB_KERNELS": "off" if kernels == "off" else "own"}
     return subprocess.run(
         [sys.executable, *words], check=True, env=environment, stdout=subprocess.PIPE, text=True
     ).stdout

@@ -10,12 +10,13 @@ import pytest
 import torch
 
 from normlab.bench import BENCHES, image, ner, norms, sequence, sql
-from normlab.bench.timing import Settings
+from normlab.bench.row import Row, faster
+from normlab.bench.timing import Settings, judge
 from normlab.cli import main
 
 ROW = {
     "what", "against", "unit", "value", "low", "high", "goal", "met", "own_ms", "baseline_ms", "limit",
-    "share_of_limit", "group", "note", "details",
+    "share_of_limit", "group", "torchs", "note", "details",
 }  # fmt: skip
 
 
@@ -39,6 +40,23 @@ def test_a_quick_benchmark_writes_json_and_tables(
         assert 0 < row["low"] <= row["value"] <= row["high"]
         assert (row["met"] is None) == (row["goal"] is None)
     assert page.read_text().startswith(f"## {name}\n")
+
+
+@pytest.mark.parametrize(("baseline", "status"), [(0.96, 1), (0.98, 0)])
+def test_an_operation_that_torch_does_faster_fails_the_command(
+    baseline: float, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def rows(settings: Settings) -> list[Row]:
+        pair = [(baseline, 1.0)]
+        return [faster("a norm", "torch's layers", judge(pair), torchs=True), faster("a loop", "ours", judge(pair))]
+
+    monkeypatch.setattr("normlab.bench.norms.rows", rows)
+    assert main(["bench", "norms", "--threads", "1", "--rounds", "1"]) == status
+    told = capsys.readouterr().err
+    assert ("a norm: 0.96 [0.96, 0.96] times as fast as torch's own, at least 0.97 are expected" in told) == bool(
+        status
+    )
+    assert "a loop" not in told
 
 
 def test_a_tagger_is_trained_beside_a_course_program() -> None:

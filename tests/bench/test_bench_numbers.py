@@ -63,6 +63,21 @@ def test_comparing_finds_the_ratio_of_two_steps(clock: FakeClock) -> None:
     assert found.own.median == pytest.approx(1e-4)
 
 
+def test_a_low_result_gets_more_rounds_and_all_of_them_count(clock: FakeClock) -> None:
+    seconds = iter([3.0, 3.0, *[1.0] * 4, *[9.0] * 99])  # two to find the repeats, then slow and quick rounds of own
+
+    def own() -> None:
+        clock.now += next(seconds)
+
+    found = compare(clock.step(4.0), own, Settings(rounds=4), at_least=1e-9, expected=3.0)
+    assert found.speedup.median == pytest.approx(4.0)
+    seconds = iter([3.0, 3.0, *[9.0] * 4, *[1.0] * 8])
+    found = compare(clock.step(4.0), own, Settings(rounds=4), at_least=1e-9, expected=3.0)
+    assert found.speedup.median == pytest.approx(4.0), "eight more rounds outvote four slow ones"
+    seconds = iter([3.0, 3.0, *[9.0] * 99])
+    assert compare(clock.step(4.0), own, Settings(rounds=4), at_least=1e-9, expected=3.0).speedup.median < 1
+
+
 def test_comparing_work_is_by_its_amount(clock: FakeClock) -> None:
     found = timing.compare_work(clock.work(2.0, 100), clock.work(1.0, 400), Settings(rounds=2))
     assert found.speedup.median == pytest.approx(8.0)

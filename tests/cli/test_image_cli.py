@@ -321,7 +321,9 @@ def test_doctor_names_torch_and_cores(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_doctor_says_which_kernels_run_and_why_not(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--kernels", "--json"]) == 0
-    rows = {row["operation"]: row for row in json.loads(capsys.readouterr().out)}
+    found = json.loads(capsys.readouterr().out)
+    assert found["policy"] in ("auto", "own", "torch", "off")
+    rows = {row["operation"]: row for row in found["operations"]}
     assert {"norm", "LSTM layer", "CRF loss", "convolution", "augmentation"} <= rows.keys()
     for row in rows.values():
         assert row["on a CPU"] == "C++" or row["on a CPU"].startswith("reference (")

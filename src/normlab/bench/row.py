@@ -37,6 +37,7 @@ class Row:
         own_ms, baseline_ms: medians, milliseconds a call.
         floor: the least time that the machine allows, where the work was counted.
         group: rows of one group may be summed up in one line.
+        torchs: the baseline is torch's own operation for the same thing, which must not be faster (`SLOWEST`).
     """
 
     what: str
@@ -48,6 +49,7 @@ class Row:
     baseline_ms: float | None = None
     floor: Floor | None = None
     group: str = ""
+    torchs: bool = False
     note: str = ""
     details: dict[str, Any] = field(default_factory=dict)
 

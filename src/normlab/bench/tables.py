@@ -6,6 +6,8 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from normlab.bench.timing import SLOWEST
+
 Values = Mapping[str, Any]
 
 
@@ -47,6 +49,16 @@ def goals(record: Values) -> list[str]:
                 _cells(name, members[0]["against"], members[0]["goal"], f"{median:.2f}, lowest {lowest:.2f}", word)
             )
     return [*lines, ""]
+
+
+def slower_than_torch(record: Values) -> list[str]:
+    """Return a line for each operation that torch's own was measured to do faster."""
+    rows = (row for bench in record["benches"].values() for row in bench["rows"])
+    return [
+        f"{row['what']}: {figure(row)} times as fast as torch's own, at least {SLOWEST} are expected"
+        for row in rows
+        if row.get("torchs") and row["value"] is not None and row["value"] < SLOWEST
+    ]
 
 
 def figure(row: Values) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def _bench(options: argparse.Namespace) -> int:
             raise UserError(f"--{name} {path}: no such file or folder")
 
     from normlab.bench.run import run_benches
-    from normlab.bench.tables import line, markdown
+    from normlab.bench.tables import line, markdown, slower_than_torch
     from normlab.bench.timing import Settings
     from normlab.runs.atomic import write_text
 
@@ -59,7 +60,10 @@ def _bench(options: argparse.Namespace) -> int:
         write_text(options.json, json.dumps(record, indent=1) + "\n")
     if options.markdown is not None:
         write_text(options.markdown, markdown(record))
-    return 0
+    slower = slower_than_torch(record)
+    for text in slower:
+        print(f"normlab: {text}", file=sys.stderr)
+    return 1 if slower and not options.quick else 0
 
 
 def _command(options: argparse.Namespace) -> str:

@@ -120,10 +120,18 @@ def _doctor(options: argparse.Namespace) -> int:
     from normlab.cli.doctor import examine
 
     if options.kernels:
-        from normlab.kernels.overview import overview
+        from normlab.kernels.overview import measured_choices, overview
+        from normlab.kernels.runtime.contest import policy
 
-        rows = overview()
-        print(json.dumps(rows)) if options.json else _print_table(rows)
+        rows, choices = overview(), measured_choices()
+        if options.json:
+            print(json.dumps({"policy": policy(), "operations": rows, "measured": choices}))
+            return 0
+        _print_table(rows)
+        print(f"\nNORMLAB_KERNELS: {policy()} (one of auto, own, torch, off)")
+        if choices:
+            print("measured on this processor, as kinds of shapes were met:\n")
+            _print_table(choices)
         return 0
     findings = examine()
     if options.json:

@@ -28,6 +28,7 @@ from normlab.engine.distributed import ProcessGroup
 from normlab.engine.divergence import DivergedError, FiniteWatch
 from normlab.engine.evaluation import refuse_other_data
 from normlab.engine.graphs import CudaRecording, GraphedStep, make_capturable, reason_against
+from normlab.engine.kernel_choices import record_choices, resumed_choices
 from normlab.engine.layers import LayerRecord
 from normlab.engine.lazy_adam import clip_gradients
 from normlab.engine.optim import build_optimizer, learning_rate, set_learning_rate
@@ -112,7 +113,7 @@ class Training:
         group.refuse_small_batches(config, self.data.sizes["train"])
         refuse_other_data(folder, self.data)
         used = {"fingerprint": self.data.fingerprint, "precision": self.placement.precision}
-        folder.write_card({**self.data.card, **used})
+        folder.write_card({**self.data.card, **used, **resumed_choices(folder)})
         seed_stream(config.seed, "build")
         self.model = task.build(config, self.data.card)
         initialise(self.model, config.seed)
@@ -176,6 +177,7 @@ class Training:
                 save_weights(checkpoints / "model.safetensors", self.model)
         self.folder.append_metrics(record)
         by_layer = self.layers.write(counters.epoch, record["lr"])
+        record_choices(self.folder)
         last = checkpoints / "last.safetensors"
         save_training(last, self.model, self.optimizer, asdict(counters), self.average.tensors)
         self.scalars.add(record | by_layer)

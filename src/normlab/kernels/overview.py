@@ -11,7 +11,7 @@ from normlab.kernels.histogram import HISTOGRAM
 from normlab.kernels.lstm import LSTM
 from normlab.kernels.maps import HALVE, MEAN
 from normlab.kernels.norm import NORM, TRACK
-from normlab.kernels.runtime import gpu
+from normlab.kernels.runtime import contest, gpu
 from normlab.kernels.runtime.kernel import Kernel
 
 KERNELS: tuple[Kernel, ...] = (
@@ -34,6 +34,18 @@ def overview() -> list[dict[str, str]]:
     return [_row(kernel) for kernel in KERNELS]
 
 
+def measured_choices() -> list[dict[str, str]]:
+    """Return a row for each operation and kind of shape that was timed on this processor, columns as shown."""
+    return [
+        {
+            "operation and shapes": key,
+            "own / torch's time": "torch's alone takes it" if ratio == float("inf") else f"{ratio:.2f}",
+            "runs": contest.TORCH if contest.is_clearly_slower(ratio) else contest.OWN,
+        }
+        for key, ratio in sorted(contest.choices().ratios().items())
+    ]
+
+
 def _row(kernel: Kernel) -> dict[str, str]:
     reason = _reason_against_example(kernel)
     return {
@@ -47,7 +59,8 @@ def _row(kernel: Kernel) -> dict[str, str]:
 def _reason_against_example(kernel: Kernel) -> str:
     """Call the kernel on its example; return why it did not answer, empty if it did."""
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=kernel is CONV):
-        answered = kernel.try_call(*kernel.example(), **kernel.example_options()) is not None
+        call = kernel.call_own if isinstance(kernel, contest.ContestedKernel) else kernel.try_call
+        answered = call(*kernel.example(), **kernel.example_options()) is not None
     return "" if answered else kernel.reason()
 
 

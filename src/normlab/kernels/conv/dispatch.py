@@ -2,7 +2,7 @@
 
 oneDNN multiplies as fast, but for a batch of 8 it spends as long again on looking its primitives up, on packing the
 weights and on taking memory; autocast then casts the weights there and their gradient back, each layer by itself. Here
-one call does it all. CPUs with AMX multiply faster than this kernel can, so there torch's own convolution stays.
+one call does it all. CPUs with AMX multiply faster than this kernel can, so torch's convolution is timed beside it.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from normlab.kernels.runtime import build
-from normlab.kernels.runtime.kernel import Kernel
+from normlab.kernels.runtime.contest import ContestedKernel
 
 
-class ConvKernel(Kernel):
+class ConvKernel(ContestedKernel):
     """`CONV.try_call(x, weight, bias, stride)` -> the convolution of x, padded by one.
 
     It takes, under bfloat16 autocast: x (N, C, H, W) bfloat16 in channels_last on a CPU; weight (K, C, 3, 3) and bias
@@ -25,13 +27,41 @@ class ConvKernel(Kernel):
 
     def reason_against_cpu(self) -> str:
         """See `Kernel.reason_against_cpu`."""
-        if torch.cpu.get_capabilities().get("amx_bf16"):
-            return "torch's own convolution is faster on a CPU with AMX"
         reason = super().reason_against_cpu()
         if reason:
             return reason
         library = build.load(self.library)
         return "" if library is not None and library.conv_ready() else "the CPU has no AVX512-BF16"
+
+    def key(self, *arguments: Any) -> tuple[Any, ...] | None:
+        """See `ContestedKernel.key`."""
+        x, weight, bias, stride = arguments
+        if (
+            x.numel() == 0
+            or x.dtype != torch.bfloat16
+            or not torch.is_autocast_enabled("cpu")
+            or self.reason_against_cpu()
+        ):
+            return None
+        with_gradient = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
+        shapes = x.shape, x.stride(), weight.shape, bias is None, stride
+        return shapes, x.requires_grad, with_gradient, torch.get_num_threads()
+
+    def family(self, *arguments: Any) -> str:
+        """See `ContestedKernel.family`: batches of up to a power of two images share an answer."""
+        x, weight, _, stride = arguments
+        key = self.key(*arguments)
+        assert key is not None
+        _, with_x, with_gradient, threads = key
+        N, C, H, W = x.shape
+        work = "inference" if not with_gradient else "training" if with_x else "training, first layer"
+        sizes = f"{1 << (N - 1).bit_length()}x{C}x{H}x{W} to {len(weight)} stride {stride}"
+        return f"{sizes} bfloat16 {work} {threads} thread(s)"
+
+    def by_torch(self, *arguments: Any) -> Tensor:
+        """See `ContestedKernel.by_torch`."""
+        x, weight, bias, stride = arguments
+        return F.conv2d(x, weight, bias, stride, padding=1)
 
     def example(self) -> tuple[Any, ...]:
         """See `Kernel.example`."""

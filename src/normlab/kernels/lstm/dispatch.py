@@ -16,11 +16,12 @@ from torch import Tensor
 
 from normlab.kernels.lstm import operators
 from normlab.kernels.lstm.directions import State, run_directions
+from normlab.kernels.lstm.torch_lstm import lstm_by_torch
 from normlab.kernels.runtime import derivatives, gpu, guards
-from normlab.kernels.runtime.kernel import Kernel
+from normlab.kernels.runtime.contest import ContestedKernel
 
 
-class LSTMKernel(Kernel):
+class LSTMKernel(ContestedKernel):
     """`LSTM.try_call(x, state, weights, lengths, eps)` -> the output (T, B, directions * H), and the final h and c.
 
     It takes float32 tensors; on a GPU only with layer norm and at most 1,024 units. Under bfloat16 autocast a plain
@@ -31,7 +32,7 @@ class LSTMKernel(Kernel):
 
     has_triton = True
 
-    def try_call(
+    def call_own(
         self,
         x_tbd: Tensor,
         state: State,
@@ -39,7 +40,7 @@ class LSTMKernel(Kernel):
         lengths: Tensor | None,
         eps: float,
     ) -> tuple[Tensor, Tensor, Tensor] | None:
-        """Run one layer, forwards and with a second set of weights backwards too.
+        """Run one layer by the kernel, forwards and with a second set of weights backwards too.
 
         Args:
             x_tbd: (T, B, D).
@@ -53,7 +54,7 @@ class LSTMKernel(Kernel):
             return _by_operator(x_tbd, state, weights, lengths, eps)
         if not x_tbd.is_cpu:
             return self._try_gpu(x_tbd, state, weights, lengths, eps)
-        flat = tuple(weight for of_direction in weights for weight in of_direction if weight is not None)
+        flat = _flat(weights)
         in_half = False
         if torch.is_autocast_enabled("cpu"):
             if not guards.allows_kernel(x_tbd, *state):
@@ -64,6 +65,35 @@ class LSTMKernel(Kernel):
         lengths = None if lengths is None else lengths.to("cpu", torch.int64).contiguous()
         result = self._run(x_tbd, *state, lengths, flat, eps, in_half)
         return self.refuse(x_tbd) if result is None else result
+
+    def key(self, *arguments: Any) -> tuple[Any, ...] | None:
+        """See `ContestedKernel.key`: torch has the plain LSTM, and padding only as packed steps, which cost more."""
+        x, state, weights, lengths, _ = arguments
+        if lengths is not None or x.dim() != 3 or x.numel() == 0 or weights[0][4] is not None:
+            return None
+        tensors = (x, *state, *_flat(weights))
+        if x.dtype not in (torch.float32, torch.float64) or any(tensor.dtype != x.dtype for tensor in tensors):
+            return None
+        with_gradient = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+        half = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu")
+        return x.shape, x.dtype, state[0].shape, half, with_gradient, torch.get_num_threads()
+
+    def family(self, *arguments: Any) -> str:
+        """See `ContestedKernel.family`: up to a power of two steps, and of sentences, share an answer."""
+        x, state, *_ = arguments
+        key = self.key(*arguments)
+        assert key is not None
+        _, _, _, half, with_gradient, threads = key
+        T, B, D = x.shape
+        steps, sentences = (1 << (count - 1).bit_length() for count in (T, B))
+        dtype = str(half or x.dtype).removeprefix("torch.")
+        sizes = f"{sentences}x{steps} {D} to {state[0].shape[2]}{' both ways' if len(state[0]) == 2 else ''}"
+        return f"{sizes} {dtype} {'training' if with_gradient else 'inference'} {threads} thread(s)"
+
+    def by_torch(self, *arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
+        """See `ContestedKernel.by_torch`."""
+        x, state, weights, _, eps = arguments
+        return lstm_by_torch(x, state, _flat(weights), eps)
 
     def example(self) -> tuple[Any, ...]:
         """See `Kernel.example`."""
@@ -97,6 +127,10 @@ class LSTMKernel(Kernel):
         if len(gain_hh) > 4 * module.MOST_UNITS:
             return None
         return run_directions(module.TritonRunner(x_tbd, lengths), x_tbd, state, weights, eps)
+
+
+def _flat(weights: Sequence[Sequence[Tensor | None]]) -> tuple[Tensor, ...]:
+    return tuple(weight for of_direction in weights for weight in of_direction if weight is not None)
 
 
 def _by_operator(

@@ -14,11 +14,15 @@ from torch import Tensor
 
 from normlab.kernels.norm import gpu
 from normlab.kernels.norm.plain import gradients_with_graph
-from normlab.kernels.norm.scheme import BATCH
+from normlab.kernels.norm.scheme import BATCH, GROUPS
+from normlab.kernels.norm.torch_norm import norm_by_torch
+from normlab.kernels.runtime.contest import ContestedKernel
 from normlab.kernels.runtime.kernel import Kernel
 
+_KINDS = {BATCH: "batch", GROUPS: "groups"}
 
-class NormKernel(Kernel):
+
+class NormKernel(ContestedKernel):
     """`NORM.try_call(x, weight, bias, gate, residual, mean, var, kind, groups, given, eps, relu)` -> y, mean, var.
 
     y = relu?(norm(x) * weight_c + bias_c + residual?); with a gate (C,), norm(x) is gate_c * x_batch + (1 - gate_c) *
@@ -45,6 +49,38 @@ class NormKernel(Kernel):
     def run_on_gpu(self, *arguments: Any) -> tuple[Tensor, Tensor, Tensor] | None:
         """See `Kernel.run_on_gpu`."""
         return gpu.try_triton(*arguments)
+
+    def key(self, *arguments: Any) -> tuple[Any, ...] | None:
+        """See `ContestedKernel.key`.
+
+        torch mixes no norms; its group norm of channels-last maps takes E[x^2] - E[x]^2 for the variance, and of an
+        empty batch it ends the process.
+        """
+        x, weight, bias, _, residual, _, _, kind, groups, given, _, relu = arguments
+        if x.dim() != 4 or x.numel() == 0 or x.dtype not in (torch.float32, torch.bfloat16) or kind not in _KINDS:
+            return None
+        if weight is None or bias is None or not weight.dtype == bias.dtype == torch.float32:
+            return None
+        if kind == GROUPS and not x.is_contiguous():
+            return None
+        with_gradient = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
+        added = residual is not None
+        return x.shape, x.stride(), x.dtype, kind, groups, given, relu, added, with_gradient, torch.get_num_threads()
+
+    def family(self, *arguments: Any) -> str:
+        """See `ContestedKernel.family`: batches of up to a power of two images share an answer."""
+        x, weight, _, _, residual, _, _, kind, groups, given, _, relu = arguments
+        N, C, H, W = x.shape
+        words = [f"{_KINDS[kind]} norm" + (f" of {groups}" if kind == GROUPS else "") + " given" * given]
+        words += ["+ sum"] * (residual is not None) + ["+ ReLU"] * relu
+        words += [f"{1 << (N - 1).bit_length()}x{C}x{H}x{W}", str(x.dtype).removeprefix("torch.")]
+        words += ["NCHW" if x.is_contiguous() else "NHWC"]
+        words += ["training" if torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad) else "inference"]
+        return " ".join([*words, f"{torch.get_num_threads()} thread(s)"])
+
+    def by_torch(self, *arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
+        """See `ContestedKernel.by_torch`."""
+        return norm_by_torch(*arguments)
 
 
 class TrackKernel(Kernel):

@@ -504,6 +504,8 @@ void dispatch(bool is_bf16, bool nhwc, int vectors, Run run) {
             run.template operator()<4, Splat, T>();
         else if (vectors == 4)
             run.template operator()<4, Row, T>();
+        else if (LANES < 16 && vectors == 8)  // 64 channels where a vector has eight lanes
+            run.template operator()<LANES < 16 ? 8 : 4, Row, T>();
         else
             run.template operator()<0, Row, T>();
     };

@@ -1,17 +1,22 @@
 """Which of two equal implementations is faster here: measured once per machine and kind of shape, then remembered.
 
 The answers are kept as JSON in the user's cache, one file per machine (processor or GPU, torch), so that a second run
-measures nothing. Neither is measured while a CUDA graph is recorded: the caller asks before, in the warm-up steps.
+measures nothing. The first answer that is written is everybody's: a process that measured at the same time takes it
+over, so that all processes of a machine compute alike. Nothing is measured while a CUDA graph is recorded: the caller
+asks before, in the warm-up steps.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import statistics
+import sys
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -22,6 +27,7 @@ Work = Callable[[], object]
 Timer = Callable[[Work], float]  # seconds of one call
 
 _ROUNDS = 7
+_BLOCK = 3e-4  # seconds: shorter calls are repeated, since the clock and the caches need some time to settle
 
 
 class Choices:
@@ -40,23 +46,28 @@ class Choices:
         self._ratios: dict[str, float] | None = None
 
     def prefers_kernel(self, operation: str, family: str, kernel: Work, reference: Work) -> bool:
-        """Return whether the kernel takes less time; measures if nobody has here.
+        """Return whether the kernel takes less time; measures if nobody has here."""
+        return self.ratio(operation, family, lambda: (kernel, reference)) < 1
+
+    def ratio(self, operation: str, family: str, trials: Callable[[], tuple[Work, Work]]) -> float:
+        """Return seconds of the kernel / seconds of the reference; measures if nobody has here.
 
         A kernel that raises is not used, and that is remembered as an infinite ratio.
+
+        Args:
+            trials: returns one call of the kernel and one of the reference; asked only if they must be measured.
         """
         key = f"{operation} {family}"
-        ratios = self.ratios()
-        if key not in ratios:
-            ratios[key] = self._measure(kernel, reference)
-            self._save()
-        return ratios[key] < 1
+        if key not in self.ratios():
+            self._keep(key, self._measure(*trials()))
+        return self.ratios()[key]
 
     def ratios(self) -> dict[str, float]:
         """Return "operation family" -> seconds of the kernel / seconds of the reference, as far as measured."""
         if self._ratios is None:
             try:
                 self._ratios = {str(key): float(value) for key, value in json.loads(self._path.read_text()).items()}
-            except (OSError, ValueError, AttributeError):  # none yet, or damaged: measure anew
+            except (OSError, ValueError, TypeError, AttributeError):  # none yet, or damaged: measure anew
                 self._ratios = {}
         return self._ratios
 
@@ -70,17 +81,39 @@ class Choices:
         of_kernel, of_reference = (statistics.median(column) for column in zip(*times, strict=True))
         return of_kernel / of_reference
 
-    def _save(self) -> None:
-        """Write the file in one move; what another process has measured meanwhile is kept too."""
-        measured, self._ratios = self._ratios or {}, None
-        self._ratios = {**self.ratios(), **measured}
+    def _keep(self, key: str, ratio: float) -> None:
+        """Add an answer to the file in one move; what another process has written meanwhile stands."""
+        mine, self._ratios = self._ratios or {}, None
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile("w", dir=self._path.parent, delete=False) as file:
-                json.dump(self._ratios, file)
-            os.replace(file.name, self._path)
-        except OSError:
-            pass  # a cache that cannot be written only costs the next process its time
+            with _locked(self._path.with_suffix(".lock")):
+                self._ratios = {**mine, key: ratio, **self.ratios()}
+                with tempfile.NamedTemporaryFile("w", dir=self._path.parent, delete=False) as file:
+                    json.dump(self._ratios, file)
+                os.replace(file.name, self._path)
+        except OSError:  # a cache that cannot be written only costs the next process its time
+            self._ratios = {**mine, key: ratio}
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold a lock while the file is read and replaced, some milliseconds; Windows goes without."""
+    with path.open("w") as file:
+        if sys.platform != "win32":
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def seconds_on_cpu(work: Work) -> float:
+    """Time a call by the wall clock, as the mean of so many calls as fill a third of a millisecond."""
+    start, calls, passed = time.perf_counter(), 0, 0.0
+    while passed < _BLOCK:
+        work()
+        calls += 1
+        passed = time.perf_counter() - start
+    return passed / calls
 
 
 def seconds_on_gpu(work: Work) -> float:

@@ -3,8 +3,8 @@
 // A map in NHWC is one span a sample with C channels; one in NCHW is C spans a sample with one channel. Both are
 // swept in periods of `vectors` vectors, the shortest at least four vectors long after which the channels
 // repeat: lane j of a period always meets channel j % channels. A table of one number a channel is unrolled
-// to a period (Row), or broadcast where there is one channel (Splat). Vectors are GCC's vector types: 16
-// floats, which compilers split where the CPU has no 512-bit registers.
+// to a period (Row), or broadcast where there is one channel (Splat). Vectors are GCC's vector types, as wide as
+// the CPU's registers: compilers keep wider ones in memory.
 #pragma once
 
 #ifdef __AVX512BF16__
@@ -17,11 +17,17 @@
 
 namespace normlab {
 
-typedef float vf __attribute__((vector_size(64)));
-typedef int32_t vi __attribute__((vector_size(64)));
-typedef uint32_t vu __attribute__((vector_size(64)));
-typedef uint16_t vh __attribute__((vector_size(32)));
+#if defined(__AVX512F__)
 constexpr int LANES = 16;
+#elif defined(__AVX__)
+constexpr int LANES = 8;
+#else
+constexpr int LANES = 4;
+#endif
+typedef float vf __attribute__((vector_size(4 * LANES)));
+typedef int32_t vi __attribute__((vector_size(4 * LANES)));
+typedef uint32_t vu __attribute__((vector_size(4 * LANES)));
+typedef uint16_t vh __attribute__((vector_size(2 * LANES)));
 
 #define NORMLAB_INLINE inline __attribute__((always_inline))
 #define NORMLAB_BODY __attribute__((always_inline))  // the same for a lambda
@@ -82,7 +88,9 @@ NORMLAB_INLINE void store(T* p, vf v, Part part) {
 // Zero in the lanes that are no part of the span.
 NORMLAB_INLINE vf keep(vf v, Full) { return v; }
 NORMLAB_INLINE vf keep(vf v, Part part) {
-    const vi lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    vi lane;
+#pragma GCC unroll 16
+    for (int j = 0; j < LANES; ++j) lane[j] = j;
     return (lane < part.count) ? v : vf{};
 }
 
@@ -104,11 +112,11 @@ NORMLAB_INLINE void sweep(int64_t length, int vectors, Body body) {
     const int count = K ? K : vectors;
     int64_t i = 0;
     for (; i + count * LANES <= length; i += count * LANES) {
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int k = 0; k < count; ++k) body(i + k * LANES, k, Full{});
     }
     if (i == length) return;
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int k = 0; k < count; ++k) {
         if (i + LANES <= length)
             body(i, k, Full{});
@@ -127,9 +135,9 @@ NORMLAB_INLINE void sweep_to(T* out, int64_t length, int vectors, Body body) {
     if constexpr (K > 0) {
         for (; i + K * LANES <= length; i += K * LANES) {
             vf values[K];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
             for (int k = 0; k < K; ++k) values[k] = body(i + k * LANES, k, Full{});
-#pragma GCC unroll 4
+#pragma GCC unroll 8
             for (int k = 0; k < K; ++k) store(out + i + k * LANES, values[k], Full{});
         }
     }
@@ -139,16 +147,24 @@ NORMLAB_INLINE void sweep_to(T* out, int64_t length, int vectors, Body body) {
 
 // The sum of all lanes.
 NORMLAB_INLINE float total_of(vf v) {
-    typedef float v8 __attribute__((vector_size(32)));
     typedef float v4 __attribute__((vector_size(16)));
+    v4 sum;
+#if defined(__AVX512F__)
+    typedef float v8 __attribute__((vector_size(32)));
     const v8 a = __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7) +
                  __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
-    const v4 b = __builtin_shufflevector(a, a, 0, 1, 2, 3) + __builtin_shufflevector(a, a, 4, 5, 6, 7);
-    return (b[0] + b[2]) + (b[1] + b[3]);
+    sum = __builtin_shufflevector(a, a, 0, 1, 2, 3) + __builtin_shufflevector(a, a, 4, 5, 6, 7);
+#elif defined(__AVX__)
+    sum = __builtin_shufflevector(v, v, 0, 1, 2, 3) + __builtin_shufflevector(v, v, 4, 5, 6, 7);
+#else
+    sum = v;
+#endif
+    return (sum[0] + sum[2]) + (sum[1] + sum[3]);
 }
 
-// The sums of all lanes of two vectors, at little more than the price of one.
+// The sums of all lanes of two vectors, with 512-bit registers at little more than the price of one.
 NORMLAB_INLINE void totals_of(vf a, vf b, double* first, double* second) {
+#if defined(__AVX512F__)
     vf v = __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23) +
            __builtin_shufflevector(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
     v += __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11);
@@ -156,6 +172,10 @@ NORMLAB_INLINE void totals_of(vf a, vf b, double* first, double* second) {
     v += __builtin_shufflevector(v, v, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14);
     *first += v[0];
     *second += v[8];
+#else
+    *first += total_of(a);
+    *second += total_of(b);
+#endif
 }
 
 // Adds the lanes of a period up by channel: out[c] += sum over the lanes j with j % channels = c.

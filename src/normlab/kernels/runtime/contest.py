@@ -1,0 +1,192 @@
+"""Own kernel or torch's own operation: which of the two computes a call on a CPU.
+
+NORMLAB_KERNELS decides it for a process:
+
+| value | meaning |
+|---|---|
+| auto | default: both are timed the first time a kind of call is met, some milliseconds; the faster one is kept |
+| own | the own kernel, wherever it takes the input |
+| torch | torch's own operation, wherever it has one that computes the same in as many digits |
+| off | no own kernel at all: the plain references |
+
+Where the own kernel does not take the input at all, torch's operation computes it, under `auto` and `torch`. The
+answers lie in the machine's cache (`choice.py`). Those that a run used stand in its card, and a run that is resumed
+keeps them, whatever is measured since.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from normlab.errors import UserError
+from normlab.kernels.runtime import build, guards
+from normlab.kernels.runtime.choice import Choices, Work, seconds_on_cpu
+from normlab.kernels.runtime.kernel import Kernel
+from normlab.runs.environment import cpu_name
+
+OWN, TORCH = "own", "torch"
+POLICIES = ("auto", OWN, TORCH, "off")
+# What is chosen must win by more than the clock's noise: without a clear winner, the own kernel stays.
+_CLEARLY_SLOWER = 1.03
+_MOST_KEYS = 4096  # of shapes that are remembered without asking the file again
+
+_used: dict[str, str] = {}  # operation and family -> OWN or TORCH, of this process
+_kept: dict[str, str] = {}  # those that a resumed run began with
+
+
+@functools.cache
+def policy() -> str:
+    """Return what NORMLAB_KERNELS says, read once a process; "auto" if it is unset.
+
+    Raises: UserError for another word.
+    """
+    if build.are_switched_off():
+        return "off"
+    value = os.environ.get("NORMLAB_KERNELS", "").strip().lower() or "auto"
+    if value not in POLICIES:
+        raise UserError(f"NORMLAB_KERNELS={value}: choose one of {', '.join(POLICIES)}")
+    return value
+
+
+@functools.cache
+def choices() -> Choices:
+    """Return what was measured on this machine's processor."""
+    return Choices(f"{cpu_name()} {torch.__version__} {_kernels_digest()}", seconds_on_cpu)
+
+
+def is_clearly_slower(ratio: float) -> bool:
+    """Return whether the own kernel takes so much more time (own / torch's) that torch's operation is chosen."""
+    return ratio > _CLEARLY_SLOWER
+
+
+def used() -> dict[str, str]:
+    """Return operation and family -> "own" or "torch", of all calls of this process so far."""
+    return dict(sorted(_used.items()))
+
+
+def keep(recorded: Mapping[str, str]) -> None:
+    """Let a resumed run go on with the choices that its card recorded."""
+    _kept.update({key: value for key, value in recorded.items() if value in (OWN, TORCH)})
+    for contested in ContestedKernel.made:
+        contested.forget()
+
+
+def _kernels_digest() -> str:
+    """Return a digest of all kernels' sources: an edited kernel is measured anew."""
+    digest = hashlib.sha256()
+    for source in sorted(build.SOURCES.rglob("*.[ch]*")):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+class ContestedKernel(Kernel):
+    """A kernel whose operation torch can compute too.
+
+    A subclass says in `family` which calls are alike, and in `by_torch` how torch computes one.
+    """
+
+    made: list[ContestedKernel] = []  # noqa: RUF012  every object registers itself here
+
+    def __init__(self, name: str, library: str, function: str = "", symbols: Sequence[str] = ()) -> None:
+        super().__init__(name, library, function, symbols)
+        self._prefers_torch: dict[tuple[Any, ...], bool] = {}
+        ContestedKernel.made.append(self)
+
+    def key(self, *arguments: Any) -> tuple[Any, ...] | None:
+        """Return what tells calls apart, cheaply; None where torch has no equal operation for these arguments."""
+        raise NotImplementedError
+
+    def family(self, *arguments: Any) -> str:
+        """Return the name under which calls of one speed are measured and recorded."""
+        raise NotImplementedError
+
+    def by_torch(self, *arguments: Any) -> Any:
+        """Compute the call by torch's own operation; the answer has the form of the kernel's."""
+        raise NotImplementedError
+
+    def forget(self) -> None:
+        """Ask again, at the next call, what was chosen."""
+        self._prefers_torch.clear()
+
+    def try_call(self, *arguments: Any) -> Any | None:
+        """Answer by the faster implementation; None where neither may run here, or nothing fast is wanted."""
+        if torch.compiler.is_compiling() or not arguments[0].is_cpu or (chosen := policy()) in (OWN, "off"):
+            return self.call_own(*arguments)
+        key = self.key(*arguments)
+        if key is None:
+            return self.call_own(*arguments)
+        prefers_torch = self._prefers_torch.get(key)
+        if prefers_torch is False and (result := self.call_own(*arguments)) is not None:
+            return result
+        if not guards.allows_kernel(*tensors_of(arguments)):
+            return self.call_own(*arguments)
+        if prefers_torch is None:
+            prefers_torch = self._choose(chosen, key, arguments)
+        result = None if prefers_torch else self.call_own(*arguments)
+        return self.by_torch(*arguments) if result is None else result
+
+    def call_own(self, *arguments: Any) -> Any | None:
+        """Ask the own kernel, as `Kernel.try_call` does."""
+        return super().try_call(*arguments)
+
+    def _choose(self, chosen: str, key: tuple[Any, ...], arguments: tuple[Any, ...]) -> bool:
+        name = f"{self.library} {self.family(*arguments)}"
+        answer = _kept.get(name)
+        if answer is None and (chosen == TORCH or self.reason_against_cpu()):
+            answer = TORCH
+        elif answer is None:
+            ratio = choices().ratio(self.library, self.family(*arguments), lambda: self._trials(arguments))
+            answer = TORCH if is_clearly_slower(ratio) else OWN
+        if len(self._prefers_torch) >= _MOST_KEYS:
+            self._prefers_torch.clear()
+        self._prefers_torch[key] = answer == TORCH
+        _used[name] = answer
+        return answer == TORCH
+
+    def _trials(self, arguments: tuple[Any, ...]) -> tuple[Work, Work]:
+        """Return this call by the kernel and by torch, with its gradients where any is asked for.
+
+        The arguments are copies that belong to no graph; no random number is drawn.
+        """
+        with_gradient = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors_of(arguments))
+        with torch.no_grad():
+            copies = detached(arguments)
+        leaves = [tensor for tensor in tensors_of(copies) if tensor.requires_grad]
+
+        def call(implementation: Callable[..., Any]) -> None:
+            with torch.set_grad_enabled(with_gradient):
+                result = implementation(*copies)
+                if result is None:
+                    raise RuntimeError(self.reason())
+                output = result[0] if isinstance(result, tuple) else result
+                if with_gradient:
+                    torch.autograd.grad(output, leaves, torch.ones_like(output), allow_unused=True)
+
+        return lambda: call(self.call_own), lambda: call(self.by_torch)
+
+
+def tensors_of(arguments: Sequence[Any]) -> list[Tensor]:
+    """Return the tensors among arguments and in the tuples and lists among them."""
+    found: list[Tensor] = []
+    for argument in arguments:
+        if isinstance(argument, Tensor):
+            found.append(argument)
+        elif isinstance(argument, (tuple, list)):
+            found += tensors_of(argument)
+    return found
+
+
+def detached(value: Any) -> Any:
+    """Return arguments with leaves of their own in place of the tensors."""
+    if isinstance(value, Tensor):
+        return value.detach().requires_grad_(value.requires_grad)
+    if isinstance(value, (tuple, list)):
+        return tuple(map(detached, value))
+    return value
