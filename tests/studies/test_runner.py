@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -235,25 +234,23 @@ def test_shipped_studies_plan_at_every_scale(name: str) -> None:
         assert make_plan(name, scale=scale).cells
 
 
-def test_planning_imports_no_torch_and_is_quick() -> None:
+def test_planning_imports_no_torch() -> None:
     code = (
-        "import sys, time; t = time.process_time(); from normlab.studies.plan import make_plan;"
+        "import sys; from normlab.studies.plan import make_plan;"
         "assert len(make_plan('seven_norms', scale='full', seeds=5).cells) == 35;"
-        "assert 'torch' not in sys.modules; assert time.process_time() - t < 2"
+        "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_planning_anew_when_all_35_cells_are_done_is_quick(tmp_path: Path) -> None:
+def test_planning_anew_when_all_35_cells_are_done_trains_none(tmp_path: Path) -> None:
     plan = make_plan("seven_norms", scale="full", seeds=5)
     lay_out(plan, tmp_path, shipped_studies()["seven_norms"])
     for cell in plan.cells:
         with RunFolder.create(tmp_path / "cells" / cell.name, cell.config, "image") as folder:
             folder.finish({"state": "finished", "headline": "test/accuracy", "metrics": {"test/accuracy": 0.9}})
     lines: list[str] = []
-    start = time.process_time()
     study = run_study("seven_norms", scale="full", seeds=5, out=tmp_path, say=lines.append)
-    assert time.process_time() - start < 2
     assert len(list(study.finished())) == 35
     assert "35 cells, 35 done" in lines[0]
 

@@ -142,7 +142,9 @@ void product(Sgemm gemm, const float* A, int64_t a_row, int64_t a_column, int64_
     if (m == 1 && a_column == 1) return multiply_row(A, B, C, add);
 #endif
     const int rows = (int)m, columns = (int)B.n, inner = (int)B.k;
-    const int a_step = (int)std::max(a_row, a_column), b_step = (int)std::max(B.row, B.column);
+    // Where a matrix is a single row or column, both its strides may be 1; BLAS still wants a step of a whole column.
+    const int a_step = (int)(a_column == 1 ? std::max(a_row, B.k) : std::max(a_column, m));
+    const int b_step = (int)(B.column == 1 ? std::max(B.row, B.n) : std::max(B.column, B.k));
     const float one = 1.0f, beta = add ? 1.0f : 0.0f;
     gemm(B.column == 1 ? "N" : "T", a_column == 1 ? "N" : "T", &columns, &rows, &inner, &one, B.values, &b_step, A,
          &a_step, &beta, C, &columns);
