@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import runpy
 import sys
 from pathlib import Path
 
@@ -222,3 +223,15 @@ def test_what_is_no_running_text_is_refused(tmp_path: Path, capsys: pytest.Captu
 )
 def test_wrong_flags_are_one_line(flags: list[str], said: str, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert said in refusal(capsys, file, *flags)
+
+
+def test_the_page_shows_what_the_tagger_says() -> None:
+    tool = runpy.run_path(str(Path(__file__).resolve().parents[2] / "tools" / "tag_examples.py"))
+    assert f"{tool['BEGIN']}\n{tool['table']()}\n\n{tool['END']}" in tool["PAGE"].read_text(encoding="utf-8")
+    assert len(tool["SENTENCES"]) == 20
+
+
+def test_every_format_is_a_choice_of_the_command_line() -> None:
+    from normlab.cli.tag import _FORMATS
+
+    assert tuple(FORMATS) == _FORMATS
