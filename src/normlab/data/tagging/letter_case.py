@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Sequence
 from normlab.data.tagging.case_table import CaseTable, capitalised, has_letters
 
 _SHORTEST_RUN = 3  # words in capitals, one after the other
-_LONG_WORD = 4  # letters: a headline writes shorter ones as it likes
+_LONG_WORD = 4  # letters; a headline writes shorter words either way
 _SHOUTED = 5  # letters of a single word in capitals that is no abbreviation
 _AS_WRITTEN = re.compile(r"https?:|www\.|[@#]|.*[@/]")  # addresses and names of accounts
 
