@@ -202,6 +202,11 @@ def _add_predict(verbs: Any, arguments: list[str]) -> None:
     words.add_argument(
         "--columns", dest="input_columns", help="columns of the file in order, e.g. word,pos,tag; text: running text"
     )
+    words.add_argument(
+        "--case",
+        dest="input_case",
+        help="written: read capitals as they are; restored: as training would write them [running text restored]",
+    )
     words.add_argument("--encoding", dest="input_encoding", help="of the file [that of training]")
     sql_scores.add_search_options(parser)
 
@@ -211,7 +216,7 @@ def _predict(options: argparse.Namespace) -> int:
     from normlab.engine.api import load_run
     from normlab.engine.evaluation import state_notes
 
-    given = {name: getattr(options, name) for name in ("input_columns", "input_encoding")}
+    given = {name: getattr(options, name) for name in ("input_columns", "input_encoding", "input_case")}
     changes = {name: value for name, value in given.items() if value is not None} | sql_scores.search_options(options)
     run = load_run(options.run_folder, device=options.device, **changes)
     options.input = path_of(options.input)

@@ -119,7 +119,7 @@ def _card(model: ModelFile, name: str, notes: str) -> str:
     sizes = ", ".join(f"{count:,} {split}" for split, count in result.get("sizes", {}).items())
     use = {
         "image": f"normlab predict {name} photo.png",
-        "ner": f"normlab predict {name} text.txt",
+        "ner": f"normlab tag text.txt --model {name}",
         "text2sql": f'normlab ask my.sqlite "How many customers are there?" --model {name}',
     }.get(task, f"normlab predict {name} INPUT")
     size, minutes = model.path.stat().st_size / 1e6, result["seconds"] / 60

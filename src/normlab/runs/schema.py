@@ -7,7 +7,7 @@ one adds passes; a file of a newer *schema* is refused, because known keys may t
 from __future__ import annotations
 
 from dataclasses import MISSING, fields
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 from pydantic import BaseModel, Field, ValidationError, create_model
 
@@ -43,6 +43,25 @@ def _model_of(record: type) -> type[Part]:
 
 Result = _model_of(RunResult)
 
+_Pair = Annotated[list[Count], Field(min_length=2, max_length=2)]
+
+
+class _Twofold(Part):
+    forms: Annotated[list[str], Field(min_length=2, max_length=2)]
+    counts: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_length=2)]
+    left: dict[str, _Pair]
+    right: dict[str, _Pair]
+
+
+class Case(Part):
+    """What a tagger's card holds of how words are written: see `data/tagging/case_table.py`."""
+
+    spellings: dict[str, str]
+    lower: list[str]
+    twofold: dict[str, _Twofold]
+    capital_endings: dict[str, bool]
+    capital_start: bool
+
 
 class Card(Part):
     """card.json: what the engine and reports read of it; the rest is the task's."""
@@ -62,6 +81,7 @@ class Card(Part):
     columns: list[str] | None = None
     without_cells: list[str] = Field([])
     schemas: list[dict[str, Any]] = Field([])
+    case: Case | None = None
 
 
 class Environment(Part):

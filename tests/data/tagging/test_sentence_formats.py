@@ -12,8 +12,10 @@ from normlab.data.tagging.corpus import FORMATS, open_sentences
 from normlab.data.tagging.corpus_folder import corpus_folder
 from normlab.data.tagging.gmb_csv import GmbCsv
 from normlab.data.tagging.jsonl import SentenceJsonLines
-from normlab.data.tagging.plain_text import PlainText, sentence_bounds, word_offsets
+from normlab.data.tagging.plain_text import PlainText
+from normlab.data.tagging.sentence_ends import sentence_bounds
 from normlab.data.tagging.sentences import Sentence, SentenceFile
+from normlab.data.tagging.tokenizer import word_offsets
 from normlab.errors import UserError
 
 ROWS = [

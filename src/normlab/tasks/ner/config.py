@@ -65,6 +65,12 @@ class NerConfig(TrainConfig):
         inference_only=True,
         affects_result=False,
     )
+    input_case: Literal["auto", "written", "restored"] = option(
+        "auto",
+        "prediction: how capitals are read, as written or as training would write them; auto: restored in running text",
+        inference_only=True,
+        affects_result=False,
+    )
 
     embeddings: Literal["random", "glove"] = option("random", "what word vectors start from")
     glove: str = option(

@@ -14,6 +14,7 @@ import numpy as np
 from normlab.data.batching import epoch_order
 from normlab.data.split import train_validation_split
 from normlab.data.streams import words as random_words
+from normlab.data.tagging.case_table import count_case
 from normlab.data.tagging.scheme import OUTSIDE, Scheme, all_tags, convert, spans, split_tag
 from normlab.data.tagging.sentences import Sentence
 from normlab.data.text import buckets
@@ -70,6 +71,7 @@ def prepare(config: NerConfig) -> NerData:
         **spelling,
         "columns": columns,
         "fingerprints": vector_fingerprints(config),
+        "case": count_case([s.words for s in corpus["train"]]),
     }
     card["notes"] = [*notes, *coverage_notes(config, list(words.words[len(SPECIAL) : trained]))]
     lexicon = Lexicon(card, lowercase=config.lowercase)

@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 from normlab.data.tagging.column_layout import NUMBER, guess_layout, has_token_numbers, is_tag_or_dummy, rows_of
 from normlab.data.tagging.conll import ColumnFile, sample_lines
 from normlab.data.tagging.corpus import format_of
-from normlab.data.tagging.plain_text import PlainText, sentence_bounds, word_offsets
+from normlab.data.tagging.plain_text import PlainText, sentences_of
 from normlab.data.tagging.sentences import Sentence, SentenceFile, doubts
 from normlab.data.text.standard_input import path_of
 from normlab.errors import UserError
@@ -123,11 +123,9 @@ def _from_python(source: Iterable[str | Sequence[str]]) -> Iterator[Sentence]:
     number = 0
     for line, entry in enumerate(source, start=1):
         if isinstance(entry, str):
-            for start, end in sentence_bounds(entry):
-                if offsets := word_offsets(entry, start, end):
-                    number += 1
-                    words = tuple(entry[a:b] for a, b in offsets)
-                    yield Sentence(words, None, words, number, line, tuple(offsets))
+            for sentence in sentences_of(entry, line, number):
+                number = sentence.number
+                yield sentence
         elif entry:
             number += 1
             yield Sentence(tuple(entry), None, tuple(entry), number, line)

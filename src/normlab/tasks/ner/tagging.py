@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from normlab.data.tagging.case_table import CaseTable
+from normlab.data.tagging.letter_case import restored
 from normlab.data.tagging.scheme import Span, spans, split_tag
 from normlab.data.tagging.sentences import Sentence
 from normlab.tasks.base import Placement
@@ -33,20 +36,37 @@ class Tagged:
 class Records(Iterator[dict[str, Any]]):
     """A record per sentence, in order; `given` is the input, which `write_predictions` may need."""
 
-    def __init__(self, model: Tagger, given: Input, lexicon: Lexicon, config: NerConfig, placement: Placement) -> None:
+    def __init__(
+        self, model: Tagger, given: Input, card: Mapping[str, Any], config: NerConfig, placement: Placement
+    ) -> None:
         self.given = given
-        self._records = _records(model, given, lexicon, config, placement)
+        self._records = _records(model, given, card, config, placement)
 
     def __next__(self) -> dict[str, Any]:
         return next(self._records)
 
 
 def _records(
-    model: Tagger, given: Input, lexicon: Lexicon, config: NerConfig, placement: Placement
+    model: Tagger, given: Input, card: Mapping[str, Any], config: NerConfig, placement: Placement
 ) -> Iterator[dict[str, Any]]:
+    lexicon = Lexicon(card, lowercase=config.lowercase)
+    table = CaseTable(card["case"]) if "case" in card and config.input_case != "written" else None
+    everywhere = config.input_case == "restored"
     for chunk in _chunks(given.sentences):
-        for sentence, tagged in zip(chunk, _tag(model, chunk, lexicon, config, placement), strict=True):
+        read = [_as_read(sentence, table, everywhere=everywhere) for sentence in chunk]
+        for sentence, tagged in zip(chunk, _tag(model, read, lexicon, config, placement), strict=True):
             yield {"input": given.kind, **_record(sentence, tagged)}
+
+
+def _as_read(sentence: Sentence, table: CaseTable | None, *, everywhere: bool) -> Sentence:
+    """Return what the model reads of a sentence: running text as training would spell it, given words as they are."""
+    running = sentence.offsets is not None
+    words = sentence.tokens if running else sentence.words
+    if table is not None and (running or everywhere):
+        words = restored(words, table)
+    elif not running:
+        return sentence
+    return replace(sentence, words=words, tokens=words if running else sentence.tokens)
 
 
 @torch.inference_mode()
@@ -125,9 +145,11 @@ def _gathered(entities: list[list[Span]], names: list[list[str]], tags: Sequence
 
 
 def _record(sentence: Sentence, tagged: Tagged) -> dict[str, Any]:
+    places = {} if sentence.offsets is None else {"characters": [sentence.offsets[0][0], sentence.offsets[-1][1]]}
     return {
         "sentence": sentence.number,
         "line": sentence.line,
+        **places,
         "words": list(sentence.words),
         "tags": tagged.tags,
         "probabilities": np.round(tagged.probabilities, 6).tolist(),

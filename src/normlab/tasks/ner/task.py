@@ -13,7 +13,7 @@ from normlab.data.text.vocabulary import SPECIAL
 from normlab.tasks.base import Evaluation, Placement, StepOutput, Task, unwrapped
 from normlab.tasks.ner.config import NerConfig
 from normlab.tasks.ner.data import NerData, prepare, steps_per_epoch, training_batches
-from normlab.tasks.ner.encoding import Batch, Lexicon
+from normlab.tasks.ner.encoding import Batch
 from normlab.tasks.ner.evaluation import evaluate
 from normlab.tasks.ner.labelled import labelled
 from normlab.tasks.ner.model import CharacterEncoder, Tagger, WordEmbedding
@@ -116,8 +116,7 @@ class NerTask(Task):
         """
         assert isinstance(model, Tagger)
         given = self._input(source, config, card)
-        lexicon = Lexicon(card, lowercase=config.lowercase)
-        return Records(model, given, lexicon, config, placement)
+        return Records(model, given, card, config, placement)
 
     def read_as(self, source: Any, config: NerConfig, card: Mapping[str, Any]) -> str:
         """Return what a source is taken for, in words: "columns token pos word, without tags"."""
