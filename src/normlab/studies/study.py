@@ -46,7 +46,7 @@ class StudyCell:
         """Where it stands: what its result says, else its status; waiting without a run folder."""
         if self.result is not None:
             return RunState(self.result["state"])
-        if not (self.folder.path / "config.yaml").exists():
+        if not self.folder.exists:
             return RunState.WAITING
         return RunState(self.folder.status()["state"])
 
@@ -75,6 +75,8 @@ class Study:
         search: the file's `search` block if the cells are its trials, as plain values.
         left_out: a line for each damaged file whose run is no cell here (`readable`).
         threads: of each cell whose configuration names none; None if the plan does not say.
+        clock: what curves run over, "epoch" or, for results of other programs, "step".
+        notes: what a reader of the report must know of where the numbers are from.
     """
 
     path: Path
@@ -90,6 +92,8 @@ class Study:
     search: dict[str, Any] | None = None
     left_out: list[str] = field(default_factory=list)
     threads: int | None = None
+    clock: str = "epoch"
+    notes: list[str] = field(default_factory=list)
 
     @classmethod
     def open(cls, path: Path | str) -> Self:

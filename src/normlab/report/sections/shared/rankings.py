@@ -84,11 +84,11 @@ def against_best(study: Study, best: Variant, others: list[Variant]) -> dict[str
     """Return label -> McNemar's comparison with the best one, over the seeds whose predictions can be read."""
     read = _reader(study)
     tests_of: dict[str, list[tuple[int, int, float]]] = {}
+    of_best = {cell.seed: cell.name for cell in best.trained}
     for other in others:
-        for seed in sorted({cell.seed for cell in best.trained} & {cell.seed for cell in other.trained}):
-            first, second = (
-                read(next(cell.name for cell in variant.trained if cell.seed == seed)) for variant in (best, other)
-            )
+        of_other = {cell.seed: cell.name for cell in other.trained}
+        for seed in sorted(of_best.keys() & of_other.keys()):
+            first, second = read(of_best[seed]), read(of_other[seed])
             if first is None or second is None or first.labels != second.labels:
                 continue
             test = compare_read(first, second)
