@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from normlab.errors import UserError
+from normlab.errors import UserError, did_you_mean
 from normlab.runs import RunFolder, list_runs
 from normlab.runs.archive import is_archive
 from normlab.studies.foreign import Asked, is_results, open_results
@@ -20,6 +20,25 @@ from normlab.studies.study import Study, StudyCell
 
 # Where a run lay or how loud it was makes no other variant.
 _NO_AXIS = {"task", "seed", "device", "threads", "eval_batch_size", "train_metrics", "measure_test"}
+
+
+def open_study(path: Path | str, **reading: Any) -> Study:
+    """Open what lies at a path as one study: a study's folder or archive, run folders, or results of another program.
+
+    Args:
+        reading: what a file of results does not say of itself: fields of `normlab.studies.foreign.Asked`, such as
+            `variant=["norm", "batch_size"]`, `seed="trial"`, `higher=["reward"]`.
+    Raises: UserError if there is none, or runs of several tasks.
+    """
+    known = {each.name for each in fields(Asked)}
+    for name in reading:
+        if name not in known:
+            raise UserError(f"study(): unknown argument '{name}': {did_you_mean(name, known)}")
+    said: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in reading.items()}
+    studies = collect_studies([Path(path)], Asked(**said))
+    if len(studies) != 1:
+        raise UserError(f"{path}: holds runs of several tasks: give the folder of one")
+    return studies[0]
 
 
 def collect_studies(paths: Sequence[Path], asked: Asked | None = None) -> list[Study]:
