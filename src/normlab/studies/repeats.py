@@ -6,10 +6,9 @@ written in steps of g, about n (n - 1) g / (4 s sqrt(pi)) pairs agree if they ar
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from normlab.runs import RunState
 from normlab.studies.study import Study, StudyCell
@@ -28,10 +27,11 @@ def repeated_runs(study: Study) -> list[str]:
     lines = []
     for values, cells in study.groups():
         finished = [cell for cell in cells if cell.state is RunState.FINISHED]
-        seeds_of: dict[str, list[int]] = {}
-        for cell in finished:
-            seeds_of.setdefault(json.dumps(_content(cell), sort_keys=True), []).append(cell.seed)
-        repeated = [sorted(seeds) for seeds in seeds_of.values() if len(seeds) > 1]
+        repeated = [
+            sorted(cell.seed for cell in equal)
+            for alike in _grouped(finished, lambda cell: _numbers((cell.result or {})["metrics"]))
+            for equal in _grouped(alike, lambda cell: [_numbers(record) for record in cell.folder.metrics()])
+        ]
         chance = _pairs_by_chance(finished) if repeated else 0.0
         pairs = sum(math.comb(len(seeds), 2) for seeds in repeated)
         if pairs > _CLEARLY_MORE * chance:
@@ -64,9 +64,13 @@ def _expected(values: Sequence[float]) -> float:
     return math.comb(len(values), 2) * step / (2 * spread * math.sqrt(math.pi))
 
 
-def _content(cell: StudyCell) -> list[object]:
-    return [_numbers((cell.result or {})["metrics"]), [_numbers(record) for record in cell.folder.metrics()]]
+def _grouped(cells: Sequence[StudyCell], content: Callable[[StudyCell], object]) -> list[list[StudyCell]]:
+    """Return the groups of several cells with the same content."""
+    groups: dict[str, list[StudyCell]] = {}
+    for cell in cells:
+        groups.setdefault(repr(content(cell)), []).append(cell)
+    return [group for group in groups.values() if len(group) > 1]
 
 
 def _numbers(record: Mapping[str, float]) -> dict[str, float]:
-    return {name: value for name, value in record.items() if "second" not in name}
+    return {name: record[name] for name in sorted(record) if "second" not in name}

@@ -61,7 +61,8 @@ def study_of(reading: Reading, asked: Asked) -> Study:
     claims = _claims(asked.claims, renamed, headline)
     title = f"Results of {path.resolve().name}"
     study = Study(path, path.stem, title, "", "", "", found, [], claims, cells, clock=reading.clock, notes=notes)
-    _check_claims(study, asked.claims)
+    if claims:
+        _check_claims(study, asked.claims)
     return replace(study, notes=[*notes, *repeated_runs(study)])
 
 
@@ -197,7 +198,7 @@ def _cell(path: Path, training: Training, renamed: Mapping[str, str], headline: 
             "as in batch-seed0"
         )
     name = "_".join([*(f"{axis}-{value}" for axis, value in values.items()), f"seed-{seed}"])
-    return StudyCell(name, values, seed, "", ReadRun(path / name, training, headline))
+    return StudyCell(name, values, seed, "", ReadRun(path, training, headline))
 
 
 def _refuse_twice(cells: Sequence[StudyCell], trainings: Sequence[Training]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from normlab.errors import UserError
@@ -35,8 +36,8 @@ class Training:
 class ReadRun(RunFolder):
     """A training of another program, read like the run folder of one of ours."""
 
-    def __init__(self, path: Any, training: Training, headline: str) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, training: Training, headline: str) -> None:
+        self.path = path  # what it was read from; there is no folder to lock, and there may be 100,000 of these
         self._training = training
         self._headline = headline
 
