@@ -118,6 +118,14 @@ def test_a_run_that_is_not_finite_diverged(tmp_path: Path) -> None:
     assert "1 of 4 runs diverged: their accuracy is not finite" in study.notes
 
 
+def test_a_run_that_crashed_counts_nowhere_and_is_told(tmp_path: Path) -> None:
+    rows = ["x,finished,bn,0,0.9", "y,crashed,gn,0,", "z,finished,gn,1,0.8", "w,crashed,bn,1,0.1"]
+    study = open_results(table(tmp_path / "r.csv", "Name,State,norm,seed,accuracy", rows))
+    assert [str(cell.state) for cell in study.cells] == ["finished", "failed", "finished", "failed"]
+    assert values(study, "accuracy", variant="bn") == {0: 0.9}
+    assert "2 of 4 runs failed and count nowhere" in study.notes
+
+
 def test_equal_runs_are_told(tmp_path: Path) -> None:
     rows = [f"a,{s},{v}" for s, v in enumerate((0.91234, 0.92345, 0.91234, 0.93))]
     (_, note) = open_results(table(tmp_path / "r.csv", "method,seed,accuracy", rows)).notes

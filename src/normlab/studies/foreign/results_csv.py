@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from normlab.errors import UserError
+from normlab.runs import RunState
 from normlab.studies.foreign import names
 from normlab.studies.foreign.asked import Asked
 from normlab.studies.foreign.assemble import Reading
@@ -15,6 +16,7 @@ from normlab.studies.foreign.table_file import Table, read_table
 from normlab.studies.foreign.training import Training
 
 _SUFFIXES = (".csv", ".tsv", ".txt")
+_FAILED = ("crashed", "failed", "killed", "running", "preempted")
 
 
 def reads(path: Path) -> bool:
@@ -33,6 +35,7 @@ def read(path: Path, asked: Asked) -> Reading:
     if roles.seed_columns and not headline:
         raise UserError(f"{path}: a column per seed does not say what its numbers are: say it, --metric accuracy")
     trainings, roles = _with_a_fitting_clock(table, roles, headline, asked)
+    _mark_failed(table, trainings)
     axes = ("variant",) if roles.name_seed else roles.variant
     clock = "epoch" if not roles.step or "epoch" in names.plain(roles.step) else "step"
     return Reading(path, trainings, _said(path, roles, trainings, headline), clock, axes)
@@ -51,6 +54,17 @@ def _with_a_fitting_clock(table: Table, roles: Roles, headline: str, asked: Aske
             except UserError:
                 continue
         raise
+
+
+def _mark_failed(table: Table, trainings: list[Training]) -> None:
+    """Mark runs of which a column says that they did not come to their end, as Weights & Biases writes it."""
+    column = names.first_of(table.columns, ("state", "status"))
+    if column is None:
+        return
+    row_of = {f"{table.path}:{line}": row for row, line in enumerate(table.lines)}
+    for training in trainings:
+        if table.columns[column][row_of[training.where]].strip().lower() in _FAILED:
+            training.state = RunState.FAILED
 
 
 def _said(path: Path, roles: Roles, trainings: list[Training], headline: str) -> str:
