@@ -25,6 +25,7 @@ FOUNDATION = (
     "reading",
     "yaml_file",
     "json_file",
+    "html_table",
     "registry",
     "metrics",
     "acting",

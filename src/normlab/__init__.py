@@ -17,6 +17,7 @@ _PUBLIC = {
     "swap_norms": "normlab.norms.swap:swap_norms",
     "train": "normlab.engine.api:train",
     "load_run": "normlab.engine.api:load_run",
+    "study": "normlab.studies.sources:open_study",
     "run_study": "normlab.studies:run_study",
     "run_search": "normlab.studies.search.runner:run_search",
     "ask": "normlab.apps.ask:ask",
@@ -36,6 +37,7 @@ if TYPE_CHECKING:  # for type checkers and editors only
     from normlab.norms.swap import swap_norms
     from normlab.studies import run_study
     from normlab.studies.search.runner import run_search
+    from normlab.studies.sources import open_study as study
     from normlab.tasks import TASKS
 
 

@@ -87,6 +87,8 @@ _KNOWN: dict[str, Metric] = {
     )
 }
 
+TOLD: set[str] = set()  # names of which a user said the direction: another file may say otherwise
+
 # What a declared name may carry in front: the same quantity, measured otherwise or on other rows.
 _QUALIFIERS = {
     "online_": "{} while training",
@@ -103,6 +105,14 @@ def declare(metric: Metric) -> Metric:
     if _KNOWN.setdefault(metric.name, metric) != metric:
         raise ValueError(f"metric '{metric.name}' is declared already, as {_KNOWN[metric.name]}")
     return metric
+
+
+def tell(name: str, better: Literal["higher", "lower"]) -> None:
+    """Take a user's word for which way an unknown metric points, under its bare name; what is declared stays."""
+    bare = _without_split(name)
+    if find(bare) is None or bare in TOLD:
+        TOLD.add(bare)
+        _KNOWN[bare] = Metric(bare, bare.replace("_", " "), better, "value")
 
 
 def names(*bare: str) -> tuple[str, ...]:
@@ -197,6 +207,12 @@ def heading(name: str, *, short: bool = False) -> str:
     metric = find(bare)
     text = (metric.short or metric.title) if short and metric is not None else title_of(bare if short else name)
     return f"{text[0].upper()}{text[1:]}{' %' if is_fraction(name) else ''}"
+
+
+def split_of(name: str) -> str:
+    """Return the split that a metric's name begins with; "" if it names none."""
+    split, slash, _ = name.partition("/")
+    return split if slash and split in SPLITS else ""
 
 
 def _without_split(name: str) -> str:

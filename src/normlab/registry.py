@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from normlab.errors import UserError, did_you_mean, shortened
+from normlab.html_table import html_table
 
 
 class Registry:
@@ -65,6 +66,15 @@ class Registry:
     def create(self, name: str, *args: Any, **options: Any) -> Any:
         """Call the object of that name, e.g. `NORMS.create("group", 16, groups=4)`."""
         return self.get(name)(*args, **options)
+
+    def _repr_html_(self) -> str:
+        """Return a table for notebooks, with what an entry's card says where it has one."""
+        rows = []
+        for name in self._entries:
+            card = getattr(self.get(name), "card", None)
+            said = [getattr(card, field, "") for field in ("title", "formula", "when_to_use")]
+            rows.append([name, ", ".join(self.aliases(name)), *said])
+        return html_table(f"{self.kind}s", ["name", "also", "title", "formula", "when to use it"], rows)
 
     def register(self, name: str, entry: Any, *, aliases: tuple[str, ...] = ()) -> None:
         """Add a component at run time: an object, or a "module:attribute" string.

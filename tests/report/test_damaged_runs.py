@@ -11,7 +11,7 @@ from synthetic import make_run, make_study
 from normlab.cli import main
 from normlab.errors import UserError
 from normlab.report import build_report
-from normlab.report.sources import collect_studies
+from normlab.studies.sources import collect_studies
 from normlab.studies.study import Study
 
 DAMAGE = {

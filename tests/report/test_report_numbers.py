@@ -25,8 +25,8 @@ from normlab.report.sections.image.published import source_table
 from normlab.report.sections.image.results import splits_table
 from normlab.report.sections.shared.configuration import section as configuration
 from normlab.report.sections.shared.summary import findings
-from normlab.report.sources import collect_studies
 from normlab.report.view import StudyView
+from normlab.studies.sources import collect_studies
 from normlab.studies.statistics import adjust, compare_paired, mean_interval
 from normlab.studies.study import Study
 

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from normlab.cli.foreign import add_reading, asked_for, say_how_read
 from normlab.cli.parser import add_verb
 from normlab.runs.atomic import write_text
 
@@ -30,17 +31,25 @@ def warn_of_left_out(studies: Sequence[Any]) -> None:
 
 def _add_report(verbs: Any, arguments: list[str]) -> None:
     parser = add_verb(verbs, "report", "write one HTML file about runs and studies", _report)
-    parser.add_argument("folders", type=Path, nargs="+", metavar="PATH", help="run and study folders, archives")
+    parser.add_argument(
+        "folders",
+        type=Path,
+        nargs="+",
+        metavar="PATH",
+        help="run and study folders, archives; results of other programs: CSV, TensorBoard, mlruns, Lightning",
+    )
     parser.add_argument("--out", type=Path, help="the file; default report.html in the first folder")
     parser.add_argument("--format", choices=["html", "md", "tex"], default="html", help="the page, or its table alone")
+    add_reading(parser)
 
 
 def _report(options: argparse.Namespace) -> int:
     from normlab.report import table_latex, table_markdown, write_report
-    from normlab.report.sources import collect_studies
+    from normlab.studies.sources import collect_studies
 
-    studies = collect_studies(options.folders)
+    studies = collect_studies(options.folders, asked_for(options))
     warn_of_left_out(studies)
+    say_how_read(studies)
     if options.format == "html":
         first = options.folders[0]
         beside = first.with_suffix(".html") if first.is_file() else first / "report.html"

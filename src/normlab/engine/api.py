@@ -29,6 +29,7 @@ from normlab.engine.loop import Prune, running, train_run
 from normlab.engine.splits import measure
 from normlab.engine.together import train_together
 from normlab.errors import UserError, WriteError
+from normlab.html_table import html_table
 from normlab.runs import RunFolder
 from normlab.runs.memory import frozen_objects
 from normlab.runs.model_file import ModelFile
@@ -72,6 +73,12 @@ class Run:
     def metrics(self) -> list[dict[str, Any]]:
         """One record per epoch."""
         return self.folder.metrics()
+
+    def _repr_html_(self) -> str:
+        """Return its state and its scores as a table for notebooks."""
+        result = self.folder.result() if self.folder.done else {}
+        rows = [(name, f"{value:.4g}") for name, value in result.get("metrics", {}).items()]
+        return html_table(f"{self.path}: {self.folder.status()['state']}", ["metric", "value"], rows)
 
     @cached_property
     def placement(self) -> Placement:

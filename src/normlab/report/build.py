@@ -24,10 +24,10 @@ from plotly.offline import get_plotlyjs
 from normlab.report.blocks import VERDICTS, Figure
 from normlab.report.sections import sections_of
 from normlab.report.sections.shared.side_by_side import section as side_by_side
-from normlab.report.sources import collect_studies
 from normlab.report.view import StudyView
 from normlab.runs.atomic import write_text
 from normlab.runs.environment import package_version
+from normlab.studies.sources import collect_studies
 from normlab.studies.study import Study
 
 _PACKED_FROM = 30_000  # characters; smaller figures are readable as they are, and gain little

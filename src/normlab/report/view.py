@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from normlab.metrics import has_direction, split_of
 from normlab.report.numbers import finite
 from normlab.report.palette import DASHES, Style, name_of, styles_for
 from normlab.runs import RunFolder, RunState, flat_layers
@@ -18,6 +19,7 @@ from normlab.studies.statistics import Interval, mean_interval
 from normlab.studies.study import Study, StudyCell
 
 _BARE = {"run", "variant"}  # axes whose values name themselves
+_LOOKED_AT = 200  # records: other programs log some metrics at some steps only
 
 
 @dataclass(frozen=True)
@@ -154,15 +156,23 @@ class StudyView:
         return ", ".join(sorted(names))
 
     def metrics(self, split: str) -> list[str]:
-        """Return the names of a split's final metrics, in the order of their first appearance."""
+        """Return the names of a split's final metrics, of those that name no split for "", as they first appear."""
         names: dict[str, None] = {}
         for cell in self.cells:
-            names |= dict.fromkeys(name for name in cell.result.get("metrics", {}) if name.startswith(f"{split}/"))
+            names |= dict.fromkeys(name for name in cell.result.get("metrics", {}) if split_of(name) == split)
         return list(names)
+
+    def curves(self) -> list[str]:
+        """Return the names of what cells recorded over time and can be better or worse, as they first appear."""
+        names: dict[str, None] = {}
+        for cell in self.cells:
+            for record in cell.epochs[:_LOOKED_AT]:
+                names |= dict.fromkeys(record)
+        return [name for name in names if has_direction(name)]
 
     def has_curve(self, metric: str) -> bool:
         """Say whether any cell recorded a metric per epoch."""
-        return any(metric in record for cell in self.cells for record in cell.epochs[:1])
+        return any(metric in record for cell in self.cells for record in cell.epochs[:_LOOKED_AT])
 
 
 def variant_label(values: dict[str, Any]) -> str:

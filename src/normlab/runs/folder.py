@@ -120,6 +120,11 @@ class RunFolder:
         return self.path.resolve().name
 
     @property
+    def exists(self) -> bool:
+        """True once training was asked for."""
+        return (self.path / "config.yaml").exists()
+
+    @property
     def checkpoints(self) -> Path:
         """Where weights lie."""
         return self.path / "checkpoints"

@@ -12,9 +12,9 @@ from normlab.errors import UserError
 from normlab.metrics import sign
 from normlab.reading import read_text
 from normlab.runs import RunFolder, RunState
-from normlab.studies.statistics import McNemar, Ranking, friedman, mcnemar
+from normlab.studies.statistics import McNemar, Ranking, friedman, mcnemar, wilcoxon_holm
 from normlab.studies.study import Study, StudyCell
-from normlab.studies.tables import cells_with, final_value
+from normlab.studies.tables import final_value
 
 
 def rank_combinations(study: Study, metric: str) -> tuple[list[dict[str, Any]], Ranking] | None:
@@ -23,17 +23,40 @@ def rank_combinations(study: Study, metric: str) -> tuple[list[dict[str, Any]], 
     Only seeds count in which every combination is done and has the metric, unless it diverged.
     Returns: the combinations and their ranking in the same order; None for fewer than three of them or two such seeds.
     """
-    combinations = [values for values, _ in study.groups()]
-    columns = [
-        {cell.seed: _rankable(cell, final_value(cell, metric), metric) for cell in cells_with(study, values)}
-        for values in combinations
-    ]
-    seeds = sorted(set.intersection(*(set(column) for column in columns))) if columns else []
-    rows = [[column[seed] for column in columns] for seed in seeds]
-    complete = [[value for value in row if value is not None] for row in rows if None not in row]
+    combinations, complete = _complete(study, metric)
     if len(complete) < 2 or len(combinations) < 3:
         return None
     return combinations, friedman(complete)
+
+
+def pairs_apart(study: Study, metric: str) -> tuple[list[tuple[dict[str, Any], dict[str, Any], float]], int] | None:
+    """Return the pairs of combinations that Wilcoxon's signed-rank test tells apart at 5 %.
+
+    Holm's correction is over all pairs. The seeds of `rank_combinations` count. The better of a pair stands first.
+
+    Returns: (pairs with their p-values, number of seeds); None for fewer than two combinations or seeds.
+    """
+    combinations, complete = _complete(study, metric)
+    if len(complete) < 2 or len(combinations) < 2:
+        return None
+    apart = []
+    for (i, j), p_value in wilcoxon_holm(complete).items():
+        if p_value < 0.05:
+            wins = sum((row[i] > row[j]) - (row[i] < row[j]) for row in complete)
+            first, second = (i, j) if wins >= 0 else (j, i)
+            apart.append((combinations[first], combinations[second], p_value))
+    return apart, len(complete)
+
+
+def _complete(study: Study, metric: str) -> tuple[list[dict[str, Any]], list[list[float]]]:
+    """Return the combinations and, for each seed that all have, their values turned so that more is better."""
+    combinations = [values for values, _ in study.groups()]
+    columns = [
+        {cell.seed: _rankable(cell, final_value(cell, metric), metric) for cell in cells} for _, cells in study.groups()
+    ]
+    seeds = sorted(set.intersection(*(set(column) for column in columns))) if columns else []
+    rows = [[column[seed] for column in columns] for seed in seeds]
+    return combinations, [[value for value in row if value is not None] for row in rows if None not in row]
 
 
 def compare_predictions(a: RunFolder, b: RunFolder, split: str = "test") -> McNemar:

@@ -6,10 +6,12 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
 
 from normlab.errors import UserError
+from normlab.html_table import html_table
 from normlab.json_file import read_json
 from normlab.runs import RunFolder, RunState
 from normlab.runs.archive import is_archive, opened
@@ -21,6 +23,14 @@ from normlab.studies.record import StudyRecord
 def study_folder(path: Path) -> Path:
     """Return the folder of a study: the path itself, or an archive's content, unpacked into the cache."""
     return opened(path, writable_folder("archives")) if is_archive(path) else path
+
+
+def _mean_text(interval: dict[str, Any] | None) -> str:
+    if interval is None:
+        return "–"
+    if interval["low"] is None:
+        return f"{interval['mean']:.4g}"
+    return f"{interval['mean']:.4g} ± {(interval['high'] - interval['low']) / 2:.2g}"
 
 
 @dataclass(frozen=True)
@@ -46,7 +56,7 @@ class StudyCell:
         """Where it stands: what its result says, else its status; waiting without a run folder."""
         if self.result is not None:
             return RunState(self.result["state"])
-        if not (self.folder.path / "config.yaml").exists():
+        if not self.folder.exists:
             return RunState.WAITING
         return RunState(self.folder.status()["state"])
 
@@ -75,6 +85,8 @@ class Study:
         search: the file's `search` block if the cells are its trials, as plain values.
         left_out: a line for each damaged file whose run is no cell here (`readable`).
         threads: of each cell whose configuration names none; None if the plan does not say.
+        clock: what curves run over, "epoch" or, for results of other programs, "step".
+        notes: what a reader of the report must know of where the numbers are from.
     """
 
     path: Path
@@ -90,6 +102,8 @@ class Study:
     search: dict[str, Any] | None = None
     left_out: list[str] = field(default_factory=list)
     threads: int | None = None
+    clock: str = "epoch"
+    notes: list[str] = field(default_factory=list)
 
     @classmethod
     def open(cls, path: Path | str) -> Self:
@@ -148,6 +162,31 @@ class Study:
         from normlab.studies.tables import plain_table  # imports scipy, which takes seconds
 
         return plain_table(self)
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return a flat row per training: its axis values, "seed", "state", and the final metrics that it has."""
+        return [
+            {**cell.values, "seed": cell.seed, "state": str(cell.state), **(cell.result or {}).get("metrics", {})}
+            for cell in self.cells
+        ]
+
+    def dataframe(self) -> Any:
+        """Return `records` as a pandas DataFrame. Raises: UserError if pandas is not installed."""
+        if find_spec("pandas") is None:
+            raise UserError("a DataFrame needs pandas, which is not installed: pip install pandas, or use .records()")
+        import pandas
+
+        return pandas.DataFrame(self.records())
+
+    def _repr_html_(self) -> str:
+        """Return the means as a table for notebooks."""
+        rows = self.table()
+        metrics = [name for name in (rows[0]["metrics"] if rows else {}) if any(row["metrics"][name] for row in rows)]
+        shown = [
+            [row["label"], f"{row['finished']} of {row['n']}", *(_mean_text(row["metrics"][name]) for name in metrics)]
+            for row in rows
+        ]
+        return html_table(self.title, ["variant", "finished", *metrics], shown)
 
     def trained_elsewhere(self) -> list[StudyCell]:
         """Return the cells that a process is training now."""

@@ -65,8 +65,13 @@ def study_table(study: Study, metrics: Iterable[str]) -> list[Row]:
 
 
 def plain_table(study: Study) -> list[dict[str, Any]]:
-    """Return the headline metric on each split, macro F1 and time as plain values; fractions, not percentages."""
-    names = [f"{split}/{headline_of(study)}" for split in SPLITS]
+    """Return the headline metric on each split, macro F1 and time as plain values; fractions, not percentages.
+
+    Other programs may name the headline metric without a split.
+    """
+    headline = headline_of(study)
+    named = {(cell.result or {})["headline"] for cell in study.finished()} - {f"{split}/{headline}" for split in SPLITS}
+    names = [*named, *(f"{split}/{headline}" for split in SPLITS if not named)]
     return [asdict(row) for row in study_table(study, [*names, "test/macro_f1", "seconds"])]
 
 

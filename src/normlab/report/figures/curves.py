@@ -39,10 +39,12 @@ def curves_figure(
     *,
     log_y: bool = False,
     share_y: bool = True,
+    clock: str = "epoch",
 ) -> go.Figure:
     """Draw metrics of all variants, one panel per metric.
 
     Args:
+        clock: what the records are numbered by.
         panels: (title, name of the metric in an epoch's record, what is drawn of it).
         log_y: the y axis is logarithmic, where values span at least a factor of 3.
         share_y: the panels show one quantity and have one range.
@@ -54,12 +56,13 @@ def curves_figure(
         row_height=330,
         min_width=330,
         share_y=share_y,
-        x_axis=epoch_axis(variants),
+        x_title=clock,
+        x_axis=epoch_axis(variants) if clock == "epoch" else {},
         y_axis=log_axis(seen) if log_y else {"rangemode": "tozero"},
     )
     for index, (_, metric, scale) in enumerate(panels):
         for variant in variants:
-            figure.add_traces(variant_traces(variant, metric, scale, index))
+            figure.add_traces(variant_traces(variant, metric, scale, index, clock=clock))
     return figure
 
 
@@ -76,6 +79,7 @@ def variant_traces(
     style: Style | None = None,
     *,
     band: bool = True,
+    clock: str = "epoch",
 ) -> list[go.Scatter]:
     """Return a variant's mean line, and with `band` below it the band of its seeds if there are several."""
     style = style or variant.style
@@ -106,7 +110,7 @@ def variant_traces(
             name=escaped(variant.label),
             legendgroup=variant.label,
             line={"color": style.color, "dash": style.dash, "width": 2},
-            hovertemplate="%{y:.4g} at epoch %{x}<extra>" + escaped(variant.label) + "</extra>",
+            hovertemplate=f"%{{y:.4g}} at {clock} %{{x}}<extra>" + escaped(variant.label) + "</extra>",
             **axes_of(panel),
         )
     )

@@ -48,7 +48,7 @@ def laid_out(variants: Sequence[Variant]) -> Lines | None:
 
 
 def multiples_figure(
-    lines: Lines, metric: str, scale: Scale, *, log_y: bool = False, row_height: int = 210
+    lines: Lines, metric: str, scale: Scale, *, log_y: bool = False, row_height: int = 210, clock: str = "epoch"
 ) -> go.Figure:
     """Draw a metric's curves by epoch, one panel per combination of the other axes, all on the same axes."""
     variants = [variant for _, of_panel in lines.panels for variant in of_panel]
@@ -57,13 +57,14 @@ def multiples_figure(
         columns=4,
         row_height=row_height,
         min_width=230,
-        x_axis=epoch_axis(variants),
+        x_title=clock,
+        x_axis=epoch_axis(variants) if clock == "epoch" else {},
         y_axis=log_axis(drawn_values(variants, metric, scale)) if log_y else {"rangemode": "tozero"},
     )
     for index, (_, of_panel) in enumerate(lines.panels):
         for variant in of_panel:
             style = lines.styles[str(variant.values.get(lines.axis))]
-            figure.add_traces(variant_traces(variant, metric, scale, index, style))
+            figure.add_traces(variant_traces(variant, metric, scale, index, style, clock=clock))
     return figure
 
 

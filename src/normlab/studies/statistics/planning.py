@@ -1,4 +1,4 @@
-"""How many more seeds a question would take."""
+"""How many seeds a question takes: how many more of a study that is there, and how many of one that is planned."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from scipy import stats
 
 from normlab.studies.statistics.intervals import finite_vector, mean_interval
 
+_MOST_PLANNED = 1 << 17
 MOST_SEEDS = 1000  # an answer beyond this is "not by more seeds"
 
 
@@ -31,3 +32,39 @@ def seeds_needed(differences: Sequence[float], *thresholds: float, level: float 
         if float(stats.t.ppf((1 + level) / 2, n - 1)) * now.std / n**0.5 < distance:
             return n - now.n
     return None
+
+
+def paired_power(margin: float, sd: float, n: int, alpha: float = 0.05) -> float:
+    """Return the probability that the paired t-test of n seeds finds a true difference of `margin`.
+
+    The statistic follows the noncentral t distribution with n - 1 degrees of freedom and noncentrality
+    margin sqrt(n) / sd (Cohen 1988, chapter 2).
+
+    Args:
+        sd: standard deviation of the paired differences, not of either side.
+    """
+    critical = float(stats.t.ppf(1 - alpha / 2, n - 1))
+    shift = abs(margin) * n**0.5 / sd
+    return float(stats.nct.sf(critical, n - 1, shift) + stats.nct.cdf(-critical, n - 1, shift))
+
+
+def seeds_for_margin(margin: float, sd: float, *, alpha: float = 0.05, power: float = 0.8) -> int | None:
+    """Return the smallest number of paired seeds at which the t-test finds a difference of `margin`.
+
+    Args:
+        sd: standard deviation of the paired differences.
+        power: probability of finding it.
+    Returns: None if it is more than 100,000.
+    Raises: ValueError for a margin or sd that is not positive, or a probability outside (0, 1).
+    """
+    if not (margin > 0 and sd > 0 and 0 < alpha < 1 and 0 < power < 1):
+        raise ValueError(f"expected positive margin and sd and probabilities, got {margin}, {sd}, {alpha}, {power}")
+    low, high = 1, 2
+    while paired_power(margin, sd, high, alpha) < power:
+        low, high = high, 2 * high
+        if high > _MOST_PLANNED:
+            return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if paired_power(margin, sd, middle, alpha) >= power else (middle, high)
+    return high

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from scipy import stats
 from scipy.optimize import brentq
 
 from normlab.studies.statistics.intervals import Interval
+from normlab.studies.statistics.significance import holm
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,32 @@ def friedman(matrix: Sequence[Sequence[float]], alpha: float = 0.05) -> Ranking:
     q = float(stats.studentized_range.ppf(1 - alpha, k, np.inf)) / 2**0.5
     critical = q * (k * (k + 1) / (6 * n)) ** 0.5
     return Ranking(ranks.mean(0).tolist(), float(statistic), float(p_value), critical, n, alpha)
+
+
+def wilcoxon_holm(matrix: Sequence[Sequence[float]]) -> dict[tuple[int, int], float]:
+    """Return (i, j) -> the Holm-adjusted p-value of Wilcoxon's signed-rank test of columns i < j.
+
+    Unlike Nemenyi's mean ranks, a pair's test does not depend on which other schemes are compared (Benavoli et al.
+    2016, "Should we really use post-hoc tests based on mean-ranks?"). Exact up to 50 seeds without ties. With fewer
+    than six seeds no pair can come below 5 %.
+
+    Args:
+        matrix: as of `friedman`; two runs of a seed that both diverged are a tie.
+    Raises: ValueError as `friedman` does.
+    """
+    values = np.asarray(matrix, dtype=np.float64)
+    if values.ndim != 2 or values.shape[0] < 2 or values.shape[1] < 2 or np.isnan(values).any():
+        raise ValueError(f"expected numbers of at least 2 seeds by 2 schemes, got shape {values.shape}")
+    finite = values[np.isfinite(values)]
+    worst = finite.min() - 2 * np.ptp(finite) - 1 if finite.size else 0.0
+    values = np.where(np.isinf(values), worst, values)  # farther from all others than these from each other
+    pairs = list(combinations(range(values.shape[1]), 2))
+    raw = []
+    for i, j in pairs:
+        differences = values[:, i] - values[:, j]
+        tied = not np.any(differences)
+        raw.append(1.0 if tied else float(stats.wilcoxon(differences, zero_method="zsplit").pvalue))
+    return dict(zip(pairs, holm(raw), strict=True))
 
 
 def probability_of_improvement(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> Interval:

@@ -1,4 +1,4 @@
-"""For tasks without a table of their own: every final metric of the test split, or else of validation."""
+"""For tasks without a table of their own: every final metric of the test split, or else of validation, or of none."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def section(view: StudyView) -> Section | None:
 
 def metrics_table(view: StudyView) -> Table:
     """Return variants by final metrics."""
-    metrics = view.metrics("test") or view.metrics("val")
+    metrics = [*(view.metrics("test") or view.metrics("val")), *view.metrics("")]
     columns = [Column("Variant", numeric=False), Column("Seeds")]
     columns += [Column(heading(metric)) for metric in metrics]
     entries = metric_cells(view.variants, metrics)

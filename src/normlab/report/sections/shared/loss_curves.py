@@ -1,8 +1,8 @@
-"""For tasks without figures of their own: loss by epoch, and the validation metrics that were recorded."""
+"""For tasks without figures of their own: loss by epoch, and the metrics that were recorded over time."""
 
 from __future__ import annotations
 
-from normlab.metrics import heading, is_fraction
+from normlab.metrics import find, heading, is_fraction
 from normlab.report.blocks import Block, Figure, Key, Section
 from normlab.report.figures.curves import Scale, as_it_is, as_percent, curves_figure
 from normlab.report.figures.multiples import Lines, laid_out, line_keys, multiples_figure
@@ -12,7 +12,11 @@ _LOSSES = {
     "train/online_loss": "Training loss, as the weights moved",
     "train/loss": "Training loss",
     "val/loss": "Validation loss",
+    "test/loss": "Test loss",
+    "loss": "Loss",
 }
+_MOST = 8  # further metrics with a figure each
+_COSTS = ("seconds", "per_second", "mib", "count")
 _HELP = "One line per variant: the mean over its seeds; the band runs from the lowest to the highest seed."
 
 
@@ -25,25 +29,51 @@ def section(view: StudyView) -> Section | None:
     blocks: list[Block] = []
     if (lines := laid_out(view.variants)) is not None:
         return _many(view, lines, losses)
+    clock = view.study.clock
     if losses:
         panels = [(_LOSSES[metric], metric, as_it_is) for metric in losses]
-        blocks.append(Figure("loss", "Loss by epoch", curves_figure(view.variants, panels), keys))
-    headline = view.headline.replace("test/", "val/")
-    if view.has_curve(headline):
-        scale = as_percent if is_fraction(headline) else as_it_is
-        figure = curves_figure(view.variants, [(heading(headline), headline, scale)])
-        blocks.append(Figure("headline", f"{heading(headline)} by epoch", figure, keys))
+        blocks.append(Figure("loss", f"Loss by {clock}", curves_figure(view.variants, panels, clock=clock), keys))
+    for number, metric in enumerate(_scores(view)):
+        figure = curves_figure(view.variants, [(heading(metric), metric, _scale(metric))], clock=clock)
+        name = metric.replace("/", "_") if number else "headline"
+        blocks.append(Figure(name, f"{heading(metric)} by {clock}", figure, keys))
     return Section("curves", "Curves", blocks, help=_HELP) if blocks else None
 
 
 def _many(view: StudyView, lines: Lines, losses: list[str]) -> Section | None:
-    headline = view.headline.replace("test/", "val/")
-    scale: Scale = as_percent if is_fraction(headline) else as_it_is
-    metrics: list[tuple[str, str, Scale]] = [(metric, _LOSSES[metric], as_it_is) for metric in losses]
-    if view.has_curve(headline):
-        metrics.insert(0, (headline, f"{heading(headline)} by epoch", scale))
+    clock = view.study.clock
+    metrics = {metric: f"{heading(metric)} by {clock}" for metric in _scores(view)}
+    metrics |= {metric: _LOSSES[metric] for metric in losses}
     blocks: list[Block] = [
-        Figure(metric.replace("/", "_"), title, multiples_figure(lines, metric, scale), line_keys(lines))
-        for metric, title, scale in metrics
+        Figure(
+            metric.replace("/", "_"),
+            title,
+            multiples_figure(lines, metric, _scale(metric), clock=clock),
+            line_keys(lines),
+        )
+        for metric, title in metrics.items()
     ]
     return Section("curves", "Curves", blocks, help=_HELP) if blocks else None
+
+
+def _scores(view: StudyView) -> list[str]:
+    """Return the headline metric, on validation where it is of the test split, and of other programs all that is drawn.
+
+    Our own tasks record many metrics beside the one that a reader looks for; who logs metrics elsewhere chose them.
+    """
+    headline = view.headline.replace("test/", "val/")
+    if not view.has_curve(headline):
+        headline = view.headline
+    names = [headline] if view.has_curve(headline) and headline not in _LOSSES else []
+    if not view.study.task:
+        names += [name for name in view.curves() if name not in (*names, *_LOSSES) and not _is_cost(name)][:_MOST]
+    return names
+
+
+def _is_cost(name: str) -> bool:
+    metric = find(name)
+    return metric is not None and metric.unit in _COSTS
+
+
+def _scale(metric: str) -> Scale:
+    return as_percent if is_fraction(metric) else as_it_is

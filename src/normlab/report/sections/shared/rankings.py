@@ -13,7 +13,7 @@ from normlab.report.figures.improvement import improvement_figure
 from normlab.report.figures.multiples import MANY
 from normlab.report.numbers import DASH, difference_text, p_text, plural, value_text
 from normlab.report.view import StudyView, Variant
-from normlab.studies.rankings import Predictions, compare_read, rank_combinations, read_predictions
+from normlab.studies.rankings import Predictions, compare_read, pairs_apart, rank_combinations, read_predictions
 from normlab.studies.statistics import holm, probability_of_improvement
 from normlab.studies.study import Study
 
@@ -26,6 +26,10 @@ _HELP = (
     "runs in which McNemar's exact test tells the two trained models apart (Holm-corrected); it compares these "
     "weights, not the schemes."
 )
+
+
+_FEWEST_FOR_WILCOXON = 6  # 2 / 2^5 is more than 5 %
+_NAMED = 6
 
 
 class Examples(NamedTuple):
@@ -84,11 +88,11 @@ def against_best(study: Study, best: Variant, others: list[Variant]) -> dict[str
     """Return label -> McNemar's comparison with the best one, over the seeds whose predictions can be read."""
     read = _reader(study)
     tests_of: dict[str, list[tuple[int, int, float]]] = {}
+    of_best = {cell.seed: cell.name for cell in best.trained}
     for other in others:
-        for seed in sorted({cell.seed for cell in best.trained} & {cell.seed for cell in other.trained}):
-            first, second = (
-                read(next(cell.name for cell in variant.trained if cell.seed == seed)) for variant in (best, other)
-            )
+        of_other = {cell.seed: cell.name for cell in other.trained}
+        for seed in sorted(of_best.keys() & of_other.keys()):
+            first, second = read(of_best[seed]), read(of_other[seed])
             if first is None or second is None or first.labels != second.labels:
                 continue
             test = compare_read(first, second)
@@ -134,9 +138,20 @@ def _friedman(view: StudyView) -> list[Block]:
         Text(
             f"Friedman's test over {plural(ranking.n, 'complete seed')} and {len(ranked[0])} variants {finding} "
             f"(p {p_text(ranking.p_value)}). Mean ranks farther apart than {ranking.critical_difference:.2f} differ "
-            "(Nemenyi, 5 %)."
+            f"(Nemenyi, 5 %). {_wilcoxon(view)}"
         )
     ]
+
+
+def _wilcoxon(view: StudyView) -> str:
+    """Say which pairs differ by a test that, unlike Nemenyi's, does not depend on the other variants."""
+    found = pairs_apart(view.study, view.headline)
+    if found is None or found[1] < _FEWEST_FOR_WILCOXON:
+        return "Wilcoxon's signed-rank test of each pair needs six complete seeds to find any difference at 5 %."
+    labels = {str(variant.values): variant.label for variant in view.variants}
+    pairs = [f"{labels[str(a)]} above {labels[str(b)]}" for a, b, _ in found[0]]
+    text = "; ".join(pairs[:_NAMED]) + (f"; and {len(pairs) - _NAMED} more" if len(pairs) > _NAMED else "")
+    return f"Wilcoxon's signed-rank test, Holm-corrected over all pairs, finds {text or 'no pair that differs'} (5 %)."
 
 
 def _name(variant: Variant) -> Cell:

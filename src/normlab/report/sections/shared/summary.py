@@ -30,10 +30,15 @@ def section(view: StudyView) -> Section:
         blocks.append(Text(view.caution, tone="warning"))
     blocks += [Text(f"Left out, because a file is damaged: {line}.", tone="warning") for line in view.study.left_out]
     blocks += [Text(f"{mixed[0].upper()}{mixed[1:]}.", tone="warning") for mixed in view.study.mixed_inputs()]
+    blocks += [Text(_sentence(note), tone="note") for note in view.study.notes]
     blocks.append(Bullets([_extent(view), *findings(view), *asides(view)]))
     for line in mixed_versions(cell.environment for cell in view.cells if cell.environment):
         blocks.append(Text(f"{line[0].upper()}{line[1:]}.", tone="warning"))
     return Section("summary", "Summary", blocks, help=_HELP)
+
+
+def _sentence(note: str) -> str:
+    return f"{note[0].upper()}{note[1:]}{'' if note[-1] in '?.)' else '.'}"
 
 
 def findings(view: StudyView) -> list[str]:
@@ -111,7 +116,8 @@ def _extent(view: StudyView) -> str:
         if any(cell.state == state for cell in cells)
     ]
     size = f"{plural(len(view.variants), 'variant')} × {plural(seeds, 'seed')}"
-    return f"{size} of the task {view.study.task}{data}: {plural(len(cells), 'run')}, {listing(states)}."
+    task = f" of the task {view.study.task}" if view.study.task else ""
+    return f"{size}{task}{data}: {plural(len(cells), 'run')}, {listing(states)}."
 
 
 def asides(view: StudyView) -> list[str]:

@@ -13,12 +13,13 @@ _HELP = (
     "themselves and the same device, precision and number of threads. Seconds per epoch include the "
     "measurement of the splits; examples per second count training alone."
 )
+_COSTS = ("seconds", "seconds_per_epoch", "examples_per_second", "peak_memory_mib", "parameters")
 
 
 def section(view: StudyView) -> Section | None:
     """Show the table once any run has a result."""
-    if not any(cell.result for cell in view.cells):
-        return None
+    if not any(cell.metric(name) is not None for cell in view.cells if cell.result for name in _COSTS):
+        return None  # results of other programs may say nothing of their cost
     machines = sorted({_where(cell) for cell in view.cells if cell.result})
     if len(machines) == 1:
         return Section("time", "Time and memory", [Text(f"All runs: {machines[0]}."), timing_table(view)], help=_HELP)
@@ -64,4 +65,5 @@ def _row(variant: Variant) -> list[Cell]:
 def _where(cell: CellView) -> str:
     result = cell.result
     threads = plural(result["threads"], "thread") if "threads" in result else "threads not recorded"
-    return f"{result.get('device', 'device not recorded')}, {result.get('precision', '')}, {threads}"
+    parts = [result.get("device", "device not recorded"), result.get("precision", ""), threads]
+    return ", ".join(part for part in parts if part)

@@ -1,26 +1,50 @@
-"""Paths as people give them -> studies: study folders as they are, loose runs of one task as one study."""
+"""Paths as people give them -> studies.
+
+Study folders and archives as they are, loose runs of one task as one study, and a study for each file or folder of
+results of another program.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from normlab.errors import UserError
+from normlab.errors import UserError, did_you_mean
 from normlab.runs import RunFolder, list_runs
 from normlab.runs.archive import is_archive
+from normlab.studies.foreign import Asked, is_results, open_results
 from normlab.studies.study import Study, StudyCell
 
 # Where a run lay or how loud it was makes no other variant.
 _NO_AXIS = {"task", "seed", "device", "threads", "eval_batch_size", "train_metrics", "measure_test"}
 
 
-def collect_studies(paths: Sequence[Path]) -> list[Study]:
-    """Return a study for each study folder, then one for the loose runs of each task.
+def open_study(path: Path | str, **reading: Any) -> Study:
+    """Open what lies at a path as one study: a study's folder or archive, run folders, or results of another program.
 
-    A folder that is neither stands for the runs below it.
+    Args:
+        reading: what a file of results does not say of itself: fields of `normlab.studies.foreign.Asked`, such as
+            `variant=["norm", "batch_size"]`, `seed="trial"`, `higher=["reward"]`.
+    Raises: UserError if there is none, or runs of several tasks.
+    """
+    known = {each.name for each in fields(Asked)}
+    for name in reading:
+        if name not in known:
+            raise UserError(f"study(): unknown argument '{name}': {did_you_mean(name, known)}")
+    said: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in reading.items()}
+    studies = collect_studies([Path(path)], Asked(**said))
+    if len(studies) != 1:
+        raise UserError(f"{path}: holds runs of several tasks: give the folder of one")
+    return studies[0]
+
+
+def collect_studies(paths: Sequence[Path], asked: Asked | None = None) -> list[Study]:
+    """Return a study for each study folder and each file of results, then one for the loose runs of each task.
+
+    A folder that is neither stands for the runs below it. `asked` says how results of other programs are to be read.
     Of several runs, those with a damaged file are left out and named (`Study.left_out`).
     Raises: UserError for a path that holds neither a study nor a run, or if no run can be read.
     """
@@ -29,6 +53,8 @@ def collect_studies(paths: Sequence[Path]) -> list[Study]:
     for path in paths:
         if (path / "study.json").is_file() or is_archive(path):
             studies.append(Study.open(path).readable())
+        elif _is_of_another_program(path):
+            studies.append(open_results(path, asked))
         else:
             runs += _runs_at(path)
     by_task: dict[str, list[RunFolder]] = {}
@@ -47,14 +73,27 @@ def collect_studies(paths: Sequence[Path]) -> list[Study]:
     return [replace(studies[0], left_out=[*studies[0].left_out, *left_out]), *studies[1:]]
 
 
+def _is_of_another_program(path: Path) -> bool:
+    """Say whether a path holds results, and no run of ours, which may have event files too."""
+    ours = ("result.json", "metrics.jsonl", "status.json", "environment.json")
+    if path.is_dir() and any((run.path / name).exists() for run in list_runs(path) for name in ours):
+        return False
+    return is_results(path)
+
+
 def _runs_at(path: Path) -> list[RunFolder]:
     if (path / "config.yaml").is_file():
         return [RunFolder.open(path)]
     if not path.exists():
-        raise UserError(f"{path}: no such folder: give a study folder or a run folder")
+        raise UserError(f"{path}: no such folder: give a study folder, a run folder or a file of results")
+    if path.is_file():
+        raise UserError(f"{path}: no study, no run, and no CSV of results: give a study folder, a run folder or a .csv")
     runs = list_runs(path)
     if not runs:
-        raise UserError(f"{path}: holds neither a study (study.json) nor a run (config.yaml): give another folder")
+        raise UserError(
+            f"{path}: holds neither a study (study.json) nor a run (config.yaml), nor results of another program "
+            "(docs/your-results.md): give another folder"
+        )
     return runs
 
 

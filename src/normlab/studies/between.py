@@ -1,0 +1,236 @@
+"""Two sets of runs compared in one line: which test fits their seeds, the difference, and how sure it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from normlab.errors import UserError, did_you_mean
+from normlab.metrics import is_fraction, sign, title_of
+from normlab.runs import RunState
+from normlab.studies.statistics import (
+    Interval,
+    Rope,
+    bootstrap_means,
+    compare_paired,
+    holm,
+    partly_paired,
+    rope,
+    welch,
+)
+from normlab.studies.study import Study, StudyCell
+from normlab.studies.tables import final_value, headline_of, label_of
+
+_FEWEST_PAIRS = 3  # of which a correlation is known
+
+
+@dataclass(frozen=True)
+class Side:
+    """The runs of one variant: what it is called, seed -> value, and how many diverged."""
+
+    label: str
+    values: dict[int, float]
+    diverged: int = 0
+
+
+@dataclass(frozen=True)
+class Between:
+    """The difference of two sides, a - b in the metric's unit.
+
+    Attributes:
+        test: "paired t", "partly paired t", "Welch's t", or "none" for single runs.
+        why: why this test.
+        n: pairs of a paired test, else runs of both sides.
+        bootstrap: of an unpaired comparison, beside the t interval.
+        rope: the answer for a margin, turned so that more is better: `better` speaks for a.
+        adjusted_p: the p-value corrected for several comparisons (Holm); None for a single one.
+    """
+
+    a: Side
+    b: Side
+    metric: str
+    test: str
+    why: str
+    difference: Interval
+    p_value: float | None
+    n: int
+    bootstrap: Interval | None = None
+    rope: Rope | None = None
+    adjusted_p: float | None = None
+
+
+def between(a: Side, b: Side, metric: str, *, margin: float | None = None, unpaired: bool = False) -> Between:
+    """Compare two sides by the sharpest test that their seeds allow.
+
+    Raises: UserError if a side has no run with the metric.
+    """
+    for side in (a, b):
+        if not side.values:
+            raise UserError(f"{side.label}: no finished run has {metric}: choose another --metric")
+    shared = sorted(a.values.keys() & b.values.keys())
+    if not unpaired and len(shared) == len(a.values) == len(b.values):
+        found = _paired(a, b, metric, shared)
+    else:
+        found = _unpaired(a, b, metric, len(shared), unpaired=unpaired)
+    if margin is None:
+        return found
+    interval, turned = found.difference, sign(metric)
+    error, degrees = _error(a, b, found)
+    if interval.low is None and error is None:
+        return found
+    return replace(found, rope=rope(turned * interval.mean, error or 0.0, degrees, margin, found.n))
+
+
+def compare_sides(
+    pairs: list[tuple[Side, Side]], metric: str, *, margin: float | None = None, unpaired: bool = False
+) -> list[Between]:
+    """Compare several pairs; their p-values are Holm-corrected for their number."""
+    found = [between(a, b, metric, margin=margin, unpaired=unpaired) for a, b in pairs]
+    tested = [each.p_value for each in found if each.p_value is not None]
+    if len(found) < 2:
+        return found
+    adjusted = iter(holm(tested))
+    return [each if each.p_value is None else replace(each, adjusted_p=next(adjusted)) for each in found]
+
+
+def sides_of(study: Study, metric: str, name: str = "") -> list[Side]:
+    """Return a side per variant of a study; `name` stands for the label of a single one."""
+    sides = []
+    for values, cells in study.groups():
+        label = name if name and len(study.groups()) == 1 else label_of(values)
+        found = {cell.seed: value for cell in cells if (value := final_value(cell, metric)) is not None}
+        sides.append(Side(label, found, sum(_diverged(cell) for cell in cells)))
+    return sides
+
+
+def side_named(sides: list[Side], name: str, where: str) -> Side:
+    """Return the side of a label. Raises: UserError with the nearest one."""
+    for side in sides:
+        if side.label == name:
+            return side
+    raise UserError(f"{where}: no variant '{name}': {did_you_mean(name, [side.label for side in sides])}")
+
+
+def metric_of(studies: list[Study], asked: str) -> str:
+    """Return the metric to compare: as asked, with or without its split, or else what the first study leads with."""
+    known: list[str] = []
+    for study in studies:
+        for cell in study.finished():
+            known += [name for name in (cell.result or {})["metrics"] if name not in known]
+    if asked:
+        for name in (asked, f"test/{asked}", f"val/{asked}"):
+            if name in known or name == "seconds":
+                return name
+        raise UserError(f"--metric: no run has '{asked}': {did_you_mean(asked, known)}")
+    for study in studies:
+        for cell in study.finished():
+            return str((cell.result or {})["headline"])
+    return headline_of(studies[0])
+
+
+def sentence(found: Between) -> str:
+    """Return the comparison in a line of a terminal."""
+    a, b = found.a.label, found.b.label
+    interval = found.difference
+    parts = [f"{title_of(found.metric)}: {a} - {b} = {_amount(interval.mean, found.metric)}{_unit(found.metric)}"]
+    if interval.low is not None and interval.high is not None:
+        parts.append(f"95 % interval {_range(interval, found.metric)}")
+    if found.p_value is not None:
+        corrected = "" if found.adjusted_p is None else f" (Holm {_p(found.adjusted_p)})"
+        parts.append(f"p = {_p(found.p_value)}{corrected}")
+    counts = f"{found.n} pairs" if found.test == "paired t" else f"{len(found.a.values)} and {len(found.b.values)} runs"
+    parts.append(f"n = {counts}")
+    text = (
+        f"{', '.join(parts)}; {found.test}: {found.why}" if found.test != "none" else f"{', '.join(parts)}; {found.why}"
+    )
+    if found.bootstrap is not None:
+        text += f"; bootstrap {_range(found.bootstrap, found.metric)}"
+    if found.rope is not None:
+        each = found.rope
+        margin = f"{_amount(each.margin, found.metric).lstrip('+')}{_unit(found.metric)}"
+        text += (
+            f"; margin {margin}: P({a} better) {each.better:.3f}, P(equal) {each.equal:.3f}, "
+            f"P({b} better) {each.worse:.3f}"
+        )
+    diverged = [f"{side.diverged} of {side.label} diverged" for side in (found.a, found.b) if side.diverged]
+    return "; ".join([text, *diverged])
+
+
+def _paired(a: Side, b: Side, metric: str, seeds: list[int]) -> Between:
+    compared = compare_paired([a.values[seed] for seed in seeds], [b.values[seed] for seed in seeds])
+    interval, n = compared.difference, compared.n
+    if n == 1:
+        return Between(a, b, metric, "none", "one pair shows no spread: run more seeds", interval, None, 1)
+    if not interval.has_spread:
+        why = "every seed is on both sides; all differences are equal and show no spread"
+        return Between(a, b, metric, "paired t", why, replace(interval, low=None, high=None), None, n)
+    return Between(a, b, metric, "paired t", "every seed is on both sides", interval, compared.p_t, n)
+
+
+def _unpaired(a: Side, b: Side, metric: str, shared: int, *, unpaired: bool) -> Between:
+    x, y = list(a.values.values()), list(b.values.values())
+    n = len(x) + len(y)
+    if min(len(x), len(y)) < 2:
+        mean = sum(x) / len(x) - sum(y) / len(y)
+        bare = Interval(mean, None, None, min(len(x), len(y)), None)
+        return Between(a, b, metric, "none", "a single run on a side shows no spread: run more seeds", bare, None, n)
+    if shared >= _FEWEST_PAIRS and not unpaired:
+        found = partly_paired(a.values, b.values)
+        why = f"{shared} seeds are on both sides, {len(x) - shared} and {len(y) - shared} on one"
+        return Between(a, b, metric, "partly paired t", why, found.interval, found.p_value, n)
+    found = welch(x, y)
+    why = "asked for as unpaired" if unpaired else "no seed is on both sides"
+    if shared and not unpaired:
+        why = f"only {shared} of the seeds are on both sides"
+    return Between(a, b, metric, "Welch's t", why, found.interval, found.p_value, n, bootstrap_means(x, y))
+
+
+def _error(a: Side, b: Side, found: Between) -> tuple[float | None, float]:
+    """Return standard error and degrees of freedom of a difference; None for the first where they are not known."""
+    if found.test == "paired t":
+        std = found.difference.std or 0.0
+        return (std / found.n**0.5 if found.difference.has_spread else 0.0), found.n - 1.0
+    if found.test == "none":
+        return None, 0.0
+    computed = (
+        partly_paired(a.values, b.values)
+        if found.test == "partly paired t"
+        else welch(list(a.values.values()), list(b.values.values()))
+    )
+    return computed.error, computed.degrees
+
+
+def _diverged(cell: StudyCell) -> bool:
+    return cell.state is RunState.DIVERGED
+
+
+def _amount(value: float, metric: str) -> str:
+    return f"{100 * value:+.2f}" if is_fraction(metric) else f"{value:+.4g}"
+
+
+def _unit(metric: str) -> str:
+    return " points" if is_fraction(metric) else ""
+
+
+def _range(interval: Interval, metric: str) -> str:
+    assert interval.low is not None
+    assert interval.high is not None
+    return f"[{_amount(interval.low, metric)}, {_amount(interval.high, metric)}]"
+
+
+def _p(value: float) -> str:
+    return "< 0.0001" if value < 1e-4 else f"{value:.2g}"
+
+
+def spreads(study: Study, metric: str) -> Mapping[tuple[str, str], tuple[float, int]]:
+    """Return (label, label) -> standard deviation of the paired differences and number of pairs, of three or more."""
+    sides = sides_of(study, metric)
+    found: dict[tuple[str, str], tuple[float, int]] = {}
+    for index, a in enumerate(sides):
+        for b in sides[index + 1 :]:
+            seeds = sorted(a.values.keys() & b.values.keys())
+            if len(seeds) >= _FEWEST_PAIRS:
+                compared = compare_paired([a.values[seed] for seed in seeds], [b.values[seed] for seed in seeds])
+                if compared.difference.std and compared.difference.has_spread:
+                    found[a.label, b.label] = (compared.difference.std, len(seeds))
+    return found

@@ -1,0 +1,106 @@
+"""A file of comma-, semicolon- or tab-separated values with named columns, read whole; mistakes name file and line."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+from normlab.errors import UserError, excerpt, shortened
+from normlab.reading import read_text
+
+BLANKS = ("", "na", "n/a", "none", "null", "-", "--", "–")  # spellings of "not measured"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns of text, all of one length, and the line of each row."""
+
+    path: Path
+    columns: dict[str, list[str]]
+    lines: list[int]
+    decimal_comma: bool = False
+
+    def where(self, row: int) -> str:
+        """Return file and line of a row."""
+        return f"{self.path}:{self.lines[row]}"
+
+    def numbers(self, column: str) -> list[float | None]:
+        """Return a column as numbers, None for blank cells; errors as `number`."""
+        cells = self.columns[column]
+        try:
+            return [float(cell) if cell else None for cell in cells]
+        except ValueError:  # a blank in words, a percent sign, or text
+            return [self.number(column, row) for row in range(len(cells))]
+
+    def number(self, column: str, row: int) -> float | None:
+        """Return a cell as a number, None for a blank one.
+
+        Raises: UserError naming file, line and column if it is text.
+        """
+        text = self.columns[column][row].strip()
+        value = as_number(text, decimal_comma=self.decimal_comma)
+        if value is None and text.lower() not in BLANKS:
+            raise UserError(
+                f"{self.where(row)}: column '{column}': {shortened(text)} is no number: correct it, or leave the cell "
+                "empty"
+            )
+        return value
+
+
+def as_number(text: str, *, decimal_comma: bool = False) -> float | None:
+    """Return a cell's number ("nan" and "inf" are numbers too), None if it holds none; "91.2 %" is 91.2."""
+    text = text.strip().removesuffix("%")
+    if decimal_comma:
+        text = text.replace(",", ".")
+    try:
+        return None if "_" in text else float(text)
+    except ValueError:
+        return None
+
+
+def read_table(path: Path) -> Table:
+    """Read a file whose first row names the columns.
+
+    Raises: UserError for a file that is no such table, an unnamed or doubled column, or a row of another length.
+    """
+    text = read_text(path)
+    delimiter = _delimiter(text)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    rows: list[list[str]] = []
+    lines: list[int] = []
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        if not any(header):
+            raise UserError(f"{path}: empty: expected a first row with the names of the columns")
+        _check_header(path, header)
+        for cells in reader:
+            if not any(cells):
+                continue
+            if len(cells) != len(header):
+                raise UserError(
+                    f"{path}:{reader.line_num}: {len(cells)} cells, where the header names {len(header)} columns: "
+                    "add what is missing, or put text with a separator in quotes"
+                )
+            rows.append(cells)
+            lines.append(reader.line_num)
+    except csv.Error as error:
+        raise UserError(f"{path}:{reader.line_num}: {error}: is a quote never closed?") from None
+    if not rows:
+        raise UserError(f"{path}: has a header and no rows: expected a row per run")
+    columns = {name: list(cells) for name, cells in zip(header, zip(*rows, strict=True), strict=True)}
+    return Table(path, columns, lines, decimal_comma=delimiter == ";")
+
+
+def _delimiter(text: str) -> str:
+    head = text.partition("\n")[0]
+    return max((",", ";", "\t"), key=head.count)
+
+
+def _check_header(path: Path, header: list[str]) -> None:
+    for index, name in enumerate(header):
+        if as_number(name) is not None and not any(each.isalpha() for each in "".join(header)):
+            raise UserError(f"{path}:1: the first row holds numbers ({excerpt(name)}): write the columns' names there")
+        if name in header[:index]:
+            raise UserError(f"{path}:1: two columns are named '{name}': rename one")
