@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-from normlab.cli import ask, bench, course, export, look, models, reports, runs, studies, tune
+from normlab.cli import ask, bench, course, export, look, models, reports, runs, serve, studies, tune
 from normlab.cli.parser import Parser
 from normlab.cli.system_errors import report_of
 from normlab.errors import UserError
@@ -132,7 +132,7 @@ def _parser(arguments: list[str]) -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"normlab {__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True, parser_class=Parser)
-    for module in (runs, studies, reports, tune, ask, models, export, look, bench, course):
+    for module in (runs, studies, reports, tune, ask, serve, models, export, look, bench, course):
         for add in module.VERBS:
             add(verbs, arguments)
     return parser
