@@ -11,7 +11,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from normlab.apps.serve.limits import Limits
@@ -63,7 +63,7 @@ class Gate:
     app: App
     hosts: Collection[str]
     addresses: bool = False
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         """Answer a request, or refuse it in one line."""

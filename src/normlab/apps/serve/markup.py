@@ -32,8 +32,8 @@ def bars(shares: Mapping[str, float], *, most: int = 5) -> str:
     """Return the largest of some probabilities as bars, largest first."""
     best = sorted(shares.items(), key=lambda item: -item[1])[:most]
     lines = (
-        f'<div class="nl-bar"><span>{escaped(name)}</span><span class="nl-track"><span style="width:{100 * share:.1f}%">'
-        f"</span></span><b>{percent(share)}</b></div>"
+        f'<div class="nl-bar"><span>{escaped(name)}</span><span class="nl-track">'
+        f'<span style="width:{100 * share:.1f}%"></span></span><b>{percent(share)}</b></div>'
         for name, share in best
     )
     return "".join(lines)

@@ -40,8 +40,8 @@ def answering(outputs: int) -> Callable[[Callable[..., Any]], Callable[..., tupl
     return decorate
 
 
-def said(error: Exception) -> str:
-    """Return an error's line; the temporary folders of uploads are left out of it, only the files' names tell a user."""
+def said(error: object) -> str:
+    """Return an error's line without the temporary folders of uploads: only the files' names tell a user anything."""
     line = one_line(str(error))
     for folder in {tempfile.gettempdir(), str(Path(tempfile.gettempdir()).resolve())}:
         line = " ".join(_without_folder(word, folder) for word in line.split(" "))

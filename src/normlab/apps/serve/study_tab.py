@@ -11,7 +11,6 @@ from normlab.apps.serve import markup
 from normlab.apps.serve.mistakes import answering, said
 from normlab.apps.serve.parts import Parts
 from normlab.apps.serve.reports import Reports, title_of
-from normlab.errors import UserError
 
 
 def study_tab(parts: Parts, reports: Reports, studies: Sequence[Path]) -> None:
@@ -27,7 +26,7 @@ def study_tab(parts: Parts, reports: Reports, studies: Sequence[Path]) -> None:
             f'<iframe src="{address}" title="report of the study" sandbox="allow-scripts allow-downloads allow-popups">'
             "</iframe>"
         )
-        return f"{markup.notes(said(UserError(line)) for line in remarks)}{frame}" + (
+        return f"{markup.notes(said(line) for line in remarks)}{frame}" + (
             f'<p><a href="{address}" target="_blank" rel="noopener">Open the report in a page of its own</a></p>'
         )
 
