@@ -35,15 +35,15 @@ def _serve(options: argparse.Namespace) -> int:
     for name in ("timeout", "max_upload"):
         if not 0 < getattr(options, name) < 1e6:
             raise UserError(f"--{name.replace('_', '-')} {getattr(options, name):g}: give more than 0")
-    if importlib.util.find_spec("gradio") is None:
+    if not _has_gradio():
         raise UserError("the playground needs Gradio: pip install 'normlab[playground]'")
     from normlab.apps.serve.app import build_app
-    from normlab.apps.serve.limits import Limits
+    from normlab.apps.serve.limits import MEGABYTE, Limits
     from normlab.apps.serve.models import open_models
     from normlab.apps.serve.server import address_of, allowed_hosts, listen, serve
 
     studies, models = _sorted_out(options.given)
-    limits = Limits(upload=int(options.max_upload * 1e6), seconds=options.timeout)
+    limits = Limits(upload=int(options.max_upload * MEGABYTE), seconds=options.timeout)
     with ExitStack() as resources, suppress(KeyboardInterrupt):  # Ctrl-C is how a server ends
         opened = resources.enter_context(listen(options.host, options.port))
         hosts, addresses = allowed_hosts(options.host)
@@ -60,6 +60,13 @@ def _serve(options: argparse.Namespace) -> int:
             print("normlab: others on the network can use this server, and it asks for no password", file=sys.stderr)
         serve(app, opened, lambda: print(f"{address_of(opened, options.host)}  (Ctrl-C ends)", flush=True))
     return 0
+
+
+def _has_gradio() -> bool:
+    try:
+        return importlib.util.find_spec("gradio") is not None
+    except ValueError:  # it has been hidden: sys.modules holds None for it
+        return False
 
 
 def _sorted_out(given: Sequence[str]) -> tuple[list[Path], list[str]]:

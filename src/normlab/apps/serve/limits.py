@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+MEGABYTE = 2**20
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -19,15 +21,15 @@ class Limits:
         waiting: requests that may wait for their turn; models compute for one at a time.
     """
 
-    upload: int = 50_000_000
-    request: int = 1_000_000
+    upload: int = 50 * MEGABYTE
+    request: int = MEGABYTE
     seconds: float = 10.0
     rows: int = 100
     characters: int = 10_000
-    unpacked: int = 500_000_000
+    unpacked: int = 500 * MEGABYTE
     waiting: int = 30
 
     @property
     def upload_text(self) -> str:
         """The largest upload in words."""
-        return f"{self.upload / 1e6:g} MB"
+        return f"{self.upload / MEGABYTE:g} MB"

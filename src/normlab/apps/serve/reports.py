@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from normlab.apps.serve.limits import Limits
+from normlab.apps.serve.limits import MEGABYTE, Limits
 from normlab.errors import UserError
 from normlab.json_file import read_json
 
@@ -66,7 +66,7 @@ class Reports:
             return  # no archive: its reader says so
         if size > self._limits.unpacked:
             raise UserError(
-                f"{archive.name}: {size / 1e6:,.0f} MB unpacked, at most {self._limits.unpacked / 1e6:g} MB are opened "
+                f"{archive.name}: {size / MEGABYTE:,.0f} MB unpacked, at most {self._limits.unpacked / MEGABYTE:g} MB are opened "
                 "here: make its report with `normlab report`"
             )
 
