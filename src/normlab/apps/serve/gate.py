@@ -117,7 +117,7 @@ class Gate:
         if int(length) > most:
             return (
                 413,
-                f"too large: {int(length) / 1e6:.1f} MB, at most {most / 1e6:g} MB are taken: give a smaller one",
+                f"too large: {int(length) / MEGABYTE:.1f} MB, at most {most / MEGABYTE:.1f} MB: give a smaller one",
             )
         return 0, ""
 

@@ -66,8 +66,8 @@ class Reports:
             return  # no archive: its reader says so
         if size > self._limits.unpacked:
             raise UserError(
-                f"{archive.name}: {size / MEGABYTE:,.0f} MB unpacked, at most {self._limits.unpacked / MEGABYTE:g} MB are opened "
-                "here: make its report with `normlab report`"
+                f"{archive.name}: {size / MEGABYTE:,.0f} MB unpacked, at most {self._limits.unpacked / MEGABYTE:g} MB "
+                "are opened here: make its report with `normlab report`"
             )
 
 

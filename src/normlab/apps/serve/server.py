@@ -41,7 +41,7 @@ def allowed_hosts(host: str) -> tuple[set[str], bool]:
     """Return the names under which a server may be asked, and whether any address will do; see `Gate`."""
     names = {"localhost", "127.0.0.1"}
     if host in _EVERYWHERE:
-        return names | {socket.gethostname().lower(), socket.getfqdn().lower()}, True
+        return names | {socket.gethostname().lower()}, True
     return names | {f"[{host}]" if ":" in host else host.lower()}, False
 
 
