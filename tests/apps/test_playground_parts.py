@@ -254,6 +254,10 @@ def test_reports_have_names_that_cannot_be_guessed_and_old_ones_go(tmp_path: Pat
     assert reports.file(names[0]) is None
     assert reports.file("../secret") is None
     assert len(list(folder.iterdir())) == KEPT
+    growing = tmp_path / "study"  # a folder: cells may have been finished since
+    growing.mkdir()
+    assert reports.report(growing) != reports.report(growing)
+    assert len(list(folder.iterdir())) == KEPT
     with zipfile.ZipFile(studies[0], "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("study.json", b"0" * 2000)
     with pytest.raises(UserError, match="unpacked"):

@@ -85,6 +85,9 @@ def build_app(
     return Gate(mounted, {host.lower() for host in hosts}, addresses, limits)
 
 
+_PRIVATE = "Everything is computed where `normlab serve` was started; nothing is sent anywhere else."
+
+
 def _page(parts: Parts, reports: Reports, studies: Sequence[Path]) -> Any:
     import gradio as gr
 
@@ -96,7 +99,9 @@ def _page(parts: Parts, reports: Reports, studies: Sequence[Path]) -> Any:
     with gr.Blocks(
         title="normlab playground", analytics_enabled=False, delete_cache=_CLEANING, fill_width=True
     ) as page:
-        gr.Markdown("# normlab playground\nAll is computed on this machine, and nothing is sent anywhere else.")
+        gr.Markdown(
+            "# normlab playground\nEverything is computed where `normlab serve` was started; nothing is sent anywhere else."
+        )
         with gr.Tab("Image", id="image"):
             image_tab(parts)
         with gr.Tab("Text", id="text"):

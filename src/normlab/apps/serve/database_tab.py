@@ -74,14 +74,23 @@ def database_tab(parts: Parts) -> None:
                 tables = gr.HTML(elem_id="database-tables")
         with gr.Column(scale=2, min_width=300):
             question = gr.Textbox(
-                label="Question, in English", placeholder="How many customers are there?", elem_id="database-question"
+                label="Question, in English",
+                placeholder="How many customers are there?",
+                max_length=parts.limits.characters,
+                elem_id="database-question",
             )
             button = gr.Button("Ask", variant="primary", elem_id="database-ask")
             example = gr.Dropdown(
                 list(QUESTIONS), value=None, label="or a question to the sample shop", elem_id="database-example"
             )
             message = gr.HTML(elem_id="database-message")
-            sql = gr.Textbox(label="Query, to be edited", lines=3, max_lines=8, elem_id="database-sql")
+            sql = gr.Textbox(
+                label="Query, to be edited",
+                lines=3,
+                max_lines=8,
+                max_length=parts.limits.characters,
+                elem_id="database-sql",
+            )
             again = gr.Button("Run the query, read-only", elem_id="database-run")
             rows = gr.HTML(elem_id="database-rows")
             readings = gr.Radio(

@@ -46,17 +46,21 @@ class Reports:
                 self._refuse_large(study)
             name = secrets.token_urlsafe(12)
             remarks = self._write(study, self._folder / f"{name}.html")
-            self._known.pop(study, None)
+            self._remove(study)
             self._known[study] = name, remarks
             while len(self._known) > KEPT:
-                old, _ = self._known.pop(next(iter(self._known)))
-                (self._folder / f"{old}.html").unlink(missing_ok=True)
+                self._remove(next(iter(self._known)))
             return name, remarks
 
     def file(self, name: str) -> Path | None:
         """Return the file of a report that was written here; None for any other name."""
         names = {known for known, _ in self._known.values()}
         return self._folder / f"{name}.html" if name in names else None
+
+    def _remove(self, study: Path) -> None:
+        if study in self._known:
+            name, _ = self._known.pop(study)
+            (self._folder / f"{name}.html").unlink(missing_ok=True)
 
     def _refuse_large(self, archive: Path) -> None:
         try:
