@@ -99,9 +99,7 @@ def _page(parts: Parts, reports: Reports, studies: Sequence[Path]) -> Any:
     with gr.Blocks(
         title="normlab playground", analytics_enabled=False, delete_cache=_CLEANING, fill_width=True
     ) as page:
-        gr.Markdown(
-            "# normlab playground\nEverything is computed where `normlab serve` was started; nothing is sent anywhere else."
-        )
+        gr.Markdown(f"# normlab playground\n{_PRIVATE}")
         with gr.Tab("Image", id="image"):
             image_tab(parts)
         with gr.Tab("Text", id="text"):
