@@ -39,7 +39,7 @@ def study_tab(parts: Parts, reports: Reports, studies: Sequence[Path]) -> None:
     if named:
         choice = gr.Dropdown(list(named), value=None, label="Studies named at the start", elem_id="study-choice")
     upload = gr.File(
-        label=f"A study that `normlab study pack` wrote, up to {parts.limits.upload_text}",
+        label=f"A packed study (.zip), up to {parts.limits.upload_text}",
         file_types=[".zip"],
         height=160,
         elem_id="study-upload",
