@@ -78,6 +78,9 @@ ONLY_IN = {
     "pooch": {"data"},
     "torchcrf": {"bench/sequence.py"},
     "seqeval": {"bench/ner.py"},
+    "gradio": {"apps/serve/app.py", *(f"apps/serve/{tab}_tab.py" for tab in ("image", "text", "database", "study"))},
+    "fastapi": {"apps/serve/app.py"},
+    "uvicorn": {"apps/serve/server.py"},
 }
 
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-from normlab.cli import ask, bench, comparing, course, export, look, models, reports, runs, studies, tag, tune
+from normlab.cli import ask, bench, comparing, course, export, look, models, reports, runs, serve, studies, tag, tune
 from normlab.cli.parser import Parser
 from normlab.cli.system_errors import report_of
 from normlab.errors import UserError
@@ -61,6 +61,7 @@ normlab ask my.sqlite "How many customers are there?"    a question to your data
 normlab tag text.txt                                     names of people, places and dates in a text
 normlab predict cifar10-batch-instance photo.png         which of ten things a picture shows
 normlab train image --scale smoke --out runs/first       train a small network in seconds
+normlab serve                                            these models and your own in a browser
 normlab study run seven_norms                            compare seven normalizations; normlab --help: all verbs"""
 
 
@@ -132,7 +133,7 @@ def _parser(arguments: list[str]) -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"normlab {__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True, parser_class=Parser)
-    for module in (runs, studies, reports, comparing, tune, ask, tag, models, export, look, bench, course):
+    for module in (runs, studies, reports, comparing, tune, ask, tag, serve, models, export, look, bench, course):
         for add in module.VERBS:
             add(verbs, arguments)
     return parser

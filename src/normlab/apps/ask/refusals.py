@@ -43,7 +43,7 @@ def refuse_no_question(text: str) -> None:
     if len(words) > MOST_WORDS:
         raise UserError(f"the question has {len(words)} words: ask in at most {MOST_WORDS}")
     if _SQL.match(text):
-        raise UserError(f"{excerpt(text)} is SQL, not a question: run it with --sql")
+        raise UserError(f"{excerpt(text)} is SQL, not a question: run it as a query (`normlab ask --sql`)")
     first = next((word for word in words if word not in _POLITE), "")
     if first in _CHANGES:
         raise UserError(f"'{first}' asks for a change, and databases are only read here: ask what is in it")
