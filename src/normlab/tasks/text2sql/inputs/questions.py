@@ -99,6 +99,10 @@ class Questions:
             return self._files[db_id]
         return None if self.databases is None else find_database(self.databases, db_id)
 
+    def has_cells(self, db_id: str) -> bool:
+        """Return whether contents of a database are linked."""
+        return self._linkers[self.database(db_id)].has_cells
+
     def link(self, question: str, db_id: str) -> Linked:
         """Return what a question's words name.
 
