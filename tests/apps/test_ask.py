@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -192,3 +193,33 @@ def test_a_mistake_is_one_line(shop: Path, arguments: list[str], told: str, caps
     captured = capsys.readouterr()
     assert told in captured.err
     assert captured.err.strip().count("\n") == 0
+
+
+def test_tables_are_chosen_by_hand(shop: Path, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    connection = sqlite3.connect(shop)
+    connection.execute("CREATE TABLE customer (id INTEGER PRIMARY KEY, name TEXT)")
+    connection.close()
+    with Database(shop, run, tables=["Customer"]) as database:
+        assert [table.name for table in database.schema.tables] == ["customer"]
+        assert " customer" in database.question("How many customers are there?").sql
+    assert main(["ask", str(shop), "How many?", "--tables", "item,custmer", "--model", str(run)]) == 2
+    assert "has no table 'custmer'" in capsys.readouterr().err
+
+
+def test_contents_stay_unread_if_asked(shop: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    question = "Which item is called ink?"
+    with Database(shop, run) as database:
+        assert any(link.kind == "cell" for link in database.question(question).links)
+    for name in ("index_cells", "infer_keys"):
+        monkeypatch.setattr(f"normlab.tasks.text2sql.inputs.questions.{name}", lambda *_: pytest.fail("was read"))
+    with Database(shop, run, contents=False) as database:
+        assert not any(link.kind == "cell" for link in database.question(question, run=False).links)
+
+
+def test_of_a_large_database_the_tables_considered_are_counted(tmp_path: Path, run: Path) -> None:
+    path = tmp_path / "large.sqlite"
+    connection = sqlite3.connect(path)
+    connection.executescript("".join(f"CREATE TABLE item{n} (id INTEGER, name TEXT, price REAL);" for n in range(60)))
+    connection.close()
+    with Database(path, run, beam_size=2) as database:
+        assert database.question("How many item7 are there?").notes[0].startswith("40 of 60 tables were considered")

@@ -31,6 +31,8 @@ def _add_ask(verbs: Any, arguments: list[str]) -> None:
     parser.add_argument("--limit", type=int, default=100, help="most rows [100]")
     parser.add_argument("--timeout", type=float, default=10.0, help="seconds for the query [10]")
     parser.add_argument("--beam-size", type=int, default=8, help="readings that are looked at [8]")
+    parser.add_argument("--tables", default="", metavar="A,B", help="ask about these tables only")
+    parser.add_argument("--no-contents", action="store_true", help="read no cell before the query runs")
     parser.add_argument(
         "--min-confidence",
         type=float,
@@ -53,7 +55,12 @@ def _ask(options: argparse.Namespace) -> int:
         return _run_sql(options)
     from normlab.apps.ask import Database
 
-    chosen = {"beam_size": options.beam_size, "min_confidence": options.min_confidence}
+    chosen = {
+        "beam_size": options.beam_size,
+        "min_confidence": options.min_confidence,
+        "tables": [name.strip() for name in options.tables.split(",") if name.strip()],
+        "contents": not options.no_contents,
+    }
     with Database(options.database, options.model, **chosen) as database:
         for note in database.notes:
             print(f"normlab: {note}", file=sys.stderr)
