@@ -13,7 +13,7 @@ def change_request(text: str) -> str:
     """Return the words of a text that ask for a change, "" if none do."""
     bare = _QUOTED.sub(" x ", text.lower().replace("\u2019", "'"))
     rest = _POLITE.sub("", bare, count=1)
-    return _first_verb(rest) or _later_clause(bare) or _wish(bare, rest) or _phrase(rest)
+    return _first_verb(rest) or _later_clause(bare) or _wish(bare, rest) or _phrase(bare, rest)
 
 
 _QUOTED = re.compile(
@@ -22,13 +22,13 @@ _QUOTED = re.compile(
 _POLITE = re.compile(
     r"""\A(?:\W*\b(?:please|pls|plz|kindly|can|could|would|will|you|now|then|just|i|we|d|ll|want|need|like|to|let|lets|go|
     ahead|and|help|me|us|hey|hi|hello|ok|okay|dear|quickly|immediately|simply|first|next|also|finally|must|should|have|
-    ask|try|is|it|possible|able|your|job|task|so|database|assistant|bot)\b'?)*\W*""",
+    ask|try|is|it|be|s|possible|able|your|job|task|so|database|assistant|bot)\b'?)*\W*""",
     re.VERBOSE,
 )
 _ALWAYS = (
     "delete remove drop erase truncate insert add append update modify rename replace alter overwrite wipe purge "
     "destroy undelete restore undo revoke discard eliminate upsert deduplicate anonymize anonymise "
-    "decrement increment nullify unset deactivate reassign edit"
+    "decrement increment nullify unset deactivate reassign edit archive"
 )
 """No question begins with one of these."""
 _WITH_OBJECT = (
@@ -56,7 +56,7 @@ def _any(words: str) -> str:
 
 _ALWAYS_VERB = re.compile(rf"(?:re-?)?({_any(_ALWAYS)})\b(?!\s+{_NOUNS}\b)(?!\s+up\b)(?!\s*-)")
 _OBJECT_VERB = re.compile(
-    rf"({_any(_WITH_OBJECT)})\s+(?!{_REPORTS})(?:{_OBJECT}\b|[\w']+(?:\s+[\w']+){{0,20}}?\s+(?:to|=|as)\s)"
+    rf"({_any(_WITH_OBJECT)})\s+(?:in\s+|out\s+|off\s+)?(?!{_REPORTS})(?:{_OBJECT}\b|\w+'s\b|[\w']+(?:\s+[\w']+){{0,20}}?\s+(?:to|=|as)\s)"
     r"(?!.*\bin\s+(?:\w+\s+)?order\b)|"
     r"(cancel|close|reopen|approve|reject|archive|ship|pay)\s+\w+\s+\#?\d+\b"
 )
@@ -118,10 +118,12 @@ def _wish(bare: str, rest: str) -> str:
 
 
 _PHRASE = re.compile(
-    r"(get rid of|do away with|throw (?:away|out)|take .{1,60} (?:off|out of) the|sign .{1,40} up (?:for|as))\b"
+    r"(put \w+ in charge|get rid of|do away with|throw (?:away|out)|take .{1,60} (?:off|out of) the|"
+    r"sign .{1,40} up (?:for|as))\b"
 )
+_LET = re.compile(r"\W*(?:please\s+)?(let) the \w+ .{0,60}\bbe\b")
 
 
-def _phrase(rest: str) -> str:
-    found = _PHRASE.match(rest)
+def _phrase(bare: str, rest: str) -> str:
+    found = _PHRASE.match(rest) or _LET.match(bare)
     return found[1] if found else ""
