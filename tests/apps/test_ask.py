@@ -18,27 +18,9 @@ from normlab.errors import UserError
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("ask") / "run"
-    return normlab.train("text2sql", out=out, preset="smoke", epochs=2, threads=1).path
-
-
-@pytest.fixture(scope="module")
 def image_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("ask-image") / "run"
     return normlab.train("image", out=out, preset="smoke", epochs=1, threads=1).path
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Path:
-    path = tmp_path / "shop #1?.sqlite"
-    connection = sqlite3.connect(path)
-    connection.executescript(
-        "CREATE TABLE item (id INTEGER PRIMARY KEY, name TEXT, price REAL);"
-        "INSERT INTO item (name, price) VALUES ('pen', 1.5), ('ink', 4), ('map', NULL);"
-    )
-    connection.close()
-    return path
 
 
 def test_a_question_has_a_query_that_runs_and_other_readings(shop: Path, run: Path) -> None:
@@ -105,9 +87,15 @@ def test_questions_about_changes_are_questions(text: str) -> None:
     refuse_no_question(text)
 
 
-@pytest.mark.parametrize("text", ["Wie viele Kunden kommen aus Frankreich?", "xyzzy plugh frobnicate quux"])
-def test_another_language_and_nonsense_are_refused(shop: Path, run: Path, text: str) -> None:
-    with Database(shop, run) as database, pytest.raises(UserError, match="unknown to the model and name nothing"):
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("Wie viele Kunden kommen aus Frankreich?", "in German"),
+        ("xyzzy plugh frobnicate quux", "unknown to the model and name nothing"),
+    ],
+)
+def test_what_the_database_cannot_answer_is_refused(shop: Path, run: Path, text: str, told: str) -> None:
+    with Database(shop, run) as database, pytest.raises(UserError, match=told):
         database.question(text)
 
 
@@ -205,3 +193,33 @@ def test_a_mistake_is_one_line(shop: Path, arguments: list[str], told: str, caps
     captured = capsys.readouterr()
     assert told in captured.err
     assert captured.err.strip().count("\n") == 0
+
+
+def test_tables_are_chosen_by_hand(shop: Path, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    connection = sqlite3.connect(shop)
+    connection.execute("CREATE TABLE customer (id INTEGER PRIMARY KEY, name TEXT)")
+    connection.close()
+    with Database(shop, run, tables=["Customer"]) as database:
+        assert [table.name for table in database.schema.tables] == ["customer"]
+        assert " customer" in database.question("How many customers are there?").sql
+    assert main(["ask", str(shop), "How many?", "--tables", "item,custmer", "--model", str(run)]) == 2
+    assert "has no table 'custmer'" in capsys.readouterr().err
+
+
+def test_contents_stay_unread_if_asked(shop: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    question = "Which item is called ink?"
+    with Database(shop, run) as database:
+        assert any(link.kind == "cell" for link in database.question(question).links)
+    for name in ("index_cells", "infer_keys"):
+        monkeypatch.setattr(f"normlab.tasks.text2sql.inputs.questions.{name}", lambda *_: pytest.fail("was read"))
+    with Database(shop, run, contents=False) as database:
+        assert not any(link.kind == "cell" for link in database.question(question, run=False).links)
+
+
+def test_of_a_large_database_the_tables_considered_are_counted(tmp_path: Path, run: Path) -> None:
+    path = tmp_path / "large.sqlite"
+    connection = sqlite3.connect(path)
+    connection.executescript("".join(f"CREATE TABLE item{n} (id INTEGER, name TEXT, price REAL);" for n in range(60)))
+    connection.close()
+    with Database(path, run, beam_size=2) as database:
+        assert database.question("How many item7 are there?").notes[0].startswith("40 of 60 tables were considered")

@@ -31,6 +31,14 @@ def _add_ask(verbs: Any, arguments: list[str]) -> None:
     parser.add_argument("--limit", type=int, default=100, help="most rows [100]")
     parser.add_argument("--timeout", type=float, default=10.0, help="seconds for the query [10]")
     parser.add_argument("--beam-size", type=int, default=8, help="readings that are looked at [8]")
+    parser.add_argument("--tables", default="", metavar="A,B", help="ask about these tables only")
+    parser.add_argument("--no-contents", action="store_true", help="read no cell before the query runs")
+    parser.add_argument(
+        "--min-confidence",
+        type=float,
+        metavar="SHARE",
+        help="run no answer that is right less often than this; 0 runs all [0.1 for a calibrated model]",
+    )
     parser.add_argument("--dry-run", action="store_true", help="write the query, do not run it")
     parser.add_argument("--explain", action="store_true", help="show what the words name, and the other readings")
     forms = parser.add_mutually_exclusive_group()
@@ -47,7 +55,13 @@ def _ask(options: argparse.Namespace) -> int:
         return _run_sql(options)
     from normlab.apps.ask import Database
 
-    with Database(options.database, options.model, beam_size=options.beam_size) as database:
+    chosen = {
+        "beam_size": options.beam_size,
+        "min_confidence": options.min_confidence,
+        "tables": [name.strip() for name in options.tables.split(",") if name.strip()],
+        "contents": not options.no_contents,
+    }
+    with Database(options.database, options.model, **chosen) as database:
         for note in database.notes:
             print(f"normlab: {note}", file=sys.stderr)
         if options.question is None and sys.stdin.isatty():
@@ -86,19 +100,19 @@ def _answer(database: Any, question: str, options: argparse.Namespace) -> int:
     )
     if options.json:
         print(json.dumps(answer.as_values(), ensure_ascii=False))
-        return 0
-    if options.sql_only:
-        print(answer.sql)
-        return 0
+        return int(answer.withheld)
     for note in answer.notes:
         print(f"normlab: {note}", file=sys.stderr)
-    if not options.csv:
+    if options.sql_only:
         print(answer.sql)
-    if options.explain:
+        return int(answer.withheld)
+    if not options.csv and not answer.withheld:
+        print(answer.sql)
+    if options.explain or (answer.withheld and not options.csv):
         _explain(answer)
     if not options.dry_run and answer.columns:
         _print_rows(answer.columns, answer.rows, answer.truncated, as_csv=options.csv)
-    return 0
+    return int(answer.withheld)
 
 
 def _answer_lines(database: Any, options: argparse.Namespace) -> int:
@@ -107,7 +121,7 @@ def _answer_lines(database: Any, options: argparse.Namespace) -> int:
     for number, line in enumerate(sys.stdin, start=1):
         if line.strip():
             try:
-                _answer(database, line.strip(), options)
+                failed |= _answer(database, line.strip(), options)
             except UserError as error:
                 failed = 1
                 print(f"normlab: line {number}: {error}", file=sys.stderr)
@@ -132,8 +146,9 @@ def _prompt(database: Any, options: argparse.Namespace) -> int:
         readings = answer.readings
         for note in answer.notes:
             print(f"normlab: {note}")
-        print(answer.sql)
-        _print_rows(answer.columns, answer.rows, answer.truncated)
+        if not answer.withheld:
+            print(answer.sql)
+            _print_rows(answer.columns, answer.rows, answer.truncated)
         _explain(answer)
     return 0
 
@@ -165,8 +180,10 @@ def _explain(answer: Any) -> None:
         more = f", and {len(names) - 3} more" if len(names) > 3 else ""
         print(f"  {word}: {', '.join(names[:3])}{more}")
     for number, reading in enumerate(answer.readings, start=1):
-        sign = "*" if reading.sql == answer.sql else " "
+        sign = "*" if reading.sql == answer.sql and not answer.withheld else " "
         print(f" {sign}{number}  {reading.probability:6.1%}  {reading.sql}")
+    if answer.confidence is not None:
+        print(f"  answers of this probability are right in {answer.confidence:.0%} of cases")
 
 
 def _print_rows(columns: Any, rows: Any, truncated: bool, *, as_csv: bool = False) -> None:

@@ -18,7 +18,11 @@ from normlab.errors import UserError
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the flags to `evaluate`."""
     group = parser.add_argument_group("text2sql")
-    group.add_argument("--gold", type=Path, help="score a file: lines SQL TAB db_id; needs --predicted and --tables")
+    group.add_argument(
+        "--gold",
+        type=Path,
+        help="score a file: lines SQL TAB db_id, or questions as .json; needs --predicted and --tables",
+    )
     group.add_argument("--predicted", type=Path, help="one predicted query a line")
     group.add_argument("--tables", type=Path, help="tables.json [of a run: that of its data]")
     group.add_argument("--databases", type=Path, help="folder of DB/DB.sqlite [of a run: that of its data]")
@@ -81,7 +85,7 @@ def score_files(options: argparse.Namespace) -> int:
         official, shown = _official(options, pairs, [row.predicted for row in scores.rows], options.gold.parent)
         answer["official"], text = official, f"{text}\n\n{shown}"
     print(json.dumps(answer) if options.json else text)
-    if not scores.count:
+    if not scores.count and not scores.unread:
         first = scores.skipped[0]
         raise UserError(f"none of {len(scores.rows)} rows could be scored: {first.place}: {first.skipped}")
     return 0

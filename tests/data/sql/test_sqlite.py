@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from normlab.data.sql.sqlite import QueryError, QueryRefused, QueryTimeout, run_query
+from normlab.data.sql.sqlite import QueryError, QueryLimit, QueryRefused, QueryTimeout, run_query
 from normlab.errors import UserError
 
 
@@ -268,3 +268,22 @@ def test_a_table_of_an_unknown_module_is_a_failed_query(tmp_path: Path):
     assert run_query(path, "SELECT count(*) FROM item").rows == [(0,)]
     with pytest.raises(QueryError, match="no such module"):
         run_query(path, "SELECT * FROM place")
+
+
+def test_functions_that_read_json_may_be_called_and_those_that_read_the_schema_not(database: Path):
+    sql = "SELECT value FROM json_each('[3, 5]') UNION ALL SELECT key FROM json_tree('{\"a\": 1}') WHERE atom"
+    assert run_query(database, sql).rows == [(3,), (5,), ("a",)]
+    with pytest.raises(QueryRefused):
+        run_query(database, "SELECT name FROM pragma_table_info('a')")
+
+
+def test_a_stored_cell_above_the_usual_limit_is_cut_and_a_made_one_is_refused(tmp_path: Path):
+    path = tmp_path / "long.sqlite"
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE t (note TEXT)")
+    connection.execute("INSERT INTO t VALUES (?)", ("x" * 11_000_000,))
+    connection.commit()
+    connection.close()
+    assert run_query(path, "SELECT note FROM t", max_cell=1000).rows == [("x" * 1000,)]
+    with pytest.raises(QueryLimit):
+        run_query(path, "SELECT note || note FROM t", max_cell=1000)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -229,21 +229,42 @@ def test_what_was_left_out_is_no_part_of_what_a_schema_is(tmp_path: Path) -> Non
     assert repr(schema) == repr(plain)
 
 
-@pytest.mark.parametrize("writable", [True, False])
-def test_a_log_of_writes_is_passed_over_only_where_none_can_be_made(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writable: bool
-) -> None:
-    """In a folder that is read-only, SQLite cannot open a database in WAL mode but by the promise that none writes."""
-    path = make(tmp_path, "PRAGMA journal_mode = WAL", ITEM)
-    assert not path.with_name("odd.sqlite-wal").exists()
-    opened: list[str] = []
-    connect = sqlite3.connect
-    monkeypatch.setattr(
-        sqlite3, "connect", lambda address, **options: (opened.append(address), connect(address, **options))[1]
-    )
-    monkeypatch.setattr("os.access", lambda _, mode: writable or mode != os.W_OK)
+def test_the_tables_of_a_module_are_left_out_and_named(tmp_path: Path) -> None:
+    path = make(tmp_path, ITEM, "CREATE VIRTUAL TABLE notes USING fts5(title)")
+    schema = Schema.from_sqlite(path)
+    assert [table.name for table in schema.tables] == ["item", "notes"]
+    [line] = schema.left_out
+    assert "'notes_content'" in line
+    assert line.endswith(": the data of 'notes'")
+
+
+def _written_ahead(folder: Path) -> tuple[Path, sqlite3.Connection]:
+    path = folder / "ahead.sqlite"
+    connection = sqlite3.connect(path, isolation_level=None)
+    for statement in ("PRAGMA journal_mode = WAL", ITEM, "INSERT INTO item (name) VALUES ('pen')"):
+        connection.execute(statement)
+    return path, connection
+
+
+def _read(path: Path) -> None:
     assert Schema.from_sqlite(path).names == {"item": ("id", "name")}
-    assert [address.endswith("&immutable=1") for address in opened] == [not writable]
+    assert run_query(path, "SELECT name FROM item").rows == [("pen",)]
+
+
+def test_reading_a_database_with_a_log_of_writes_leaves_no_files(tmp_path: Path) -> None:
+    path, writer = _written_ahead(tmp_path)
+    copied = tmp_path / "copied"
+    copied.mkdir()
+    for suffix in ("", "-wal"):
+        shutil.copy(f"{path}{suffix}", copied)
+    with_writer = sorted(tmp_path.iterdir())
+    _read(path)
+    assert sorted(tmp_path.iterdir()) == with_writer
+    writer.close()
+    _read(path)
+    assert sorted(tmp_path.iterdir()) == [path, copied]
+    _read(copied / path.name)
+    assert sorted(file.name for file in copied.iterdir()) == [path.name, f"{path.name}-wal"]
 
 
 def test_a_file_that_may_not_be_read_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -152,7 +152,7 @@ def write(folder: Path, gold: str | bytes, predicted: str | bytes) -> list[str]:
 def test_an_evaluation_that_scores_nothing_fails_and_lists_what_was_left_out(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    gold = 'SELECT Name FROM "Student"\tschool\nSELECT FROM WHERE\tschool\nSELECT 1\tnowhere\nSELECT 1\n'
+    gold = "SELECT Nam FROM [Student]\tschool\nSELECT FROM WHERE\tschool\nSELECT 1\tnowhere\nSELECT 1\n"
     assert main(write(folder, gold, "SELECT 1\n" * 4)) == 2
     out, err = capsys.readouterr()
     assert [line.split(": ")[1].rsplit("/", 1)[1] for line in out.splitlines() if line.startswith("left out: ")] == [

@@ -19,10 +19,13 @@ class Reading:
     Attributes:
         sql: the query.
         probability: the model's own, of this query among all that it could write; not calibrated.
+        confidence: how often such answers are right (`confidence.py`); None for a model without calibration. For the
+            best reading; the others' are upper bounds, since it was measured on best ones.
     """
 
     sql: str
     probability: float
+    confidence: float | None = None
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,8 @@ class Answer:
     Attributes:
         question: as asked.
         sql: the query that was run, or would be.
-        probability: see `Reading`.
+        probability, confidence: see `Reading`.
+        withheld: the confidence is too low: nothing was run, `notes` says it, and `readings` are offered.
         columns: names of the result's columns; empty where nothing was run.
         rows: tuples of values.
         truncated: whether there are more rows than the limit.
@@ -54,6 +58,8 @@ class Answer:
     question: str
     sql: str
     probability: float
+    confidence: float | None
+    withheld: bool
     columns: tuple[str, ...]
     rows: list[tuple[Any, ...]]
     truncated: bool

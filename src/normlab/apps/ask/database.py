@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self, cast
 
 from normlab.apps.ask.answer import Answer, Link, Reading
+from normlab.apps.ask.confidence import MIN_CONFIDENCE, calibration_of
 from normlab.apps.ask.files import as_database
-from normlab.apps.ask.refusals import refuse_no_question, refuse_unknown_words
+from normlab.apps.ask.refusals import refuse_for_database, refuse_no_question
+from normlab.data.sql.schema import Schema
 from normlab.data.sql.sqlite import QueryError, QueryLimit, QueryResult, run_query
-from normlab.data.text.word_forms import is_word
 from normlab.engine.api import Run, load_run
 from normlab.errors import UserError
 from normlab.tasks.text2sql.config import Text2SqlConfig
+from normlab.tasks.text2sql.inputs.encoding import Item
 from normlab.tasks.text2sql.inputs.questions import questions_of
 from normlab.tasks.text2sql.linking.linker import NONE, Linked
 from normlab.tasks.text2sql.model.decoding import Answer as Decoded
@@ -35,16 +38,37 @@ class Database:
         path: an SQLite file, a .csv, .tsv or .parquet file, or a folder of these.
         model: a run of text2sql, or its folder.
         beam_size: readings that are looked at.
+        tables: names of the tables to ask about; all if there are none.
+        contents: False reads names only, no cells, before a query runs.
+        min_confidence: an answer of a lower confidence is not run; None: `MIN_CONFIDENCE` for a calibrated model.
 
-    Raises: UserError if the path holds no such thing, or the model is of another task.
+    Raises: UserError if the path holds no such thing, the model is of another task, or has no calibration for
+        `min_confidence`.
     """
 
-    def __init__(self, path: Path | str, model: Run | Path | str, *, beam_size: int = BEAM_SIZE) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        model: Run | Path | str,
+        *,
+        beam_size: int = BEAM_SIZE,
+        min_confidence: float | None = None,
+        tables: Sequence[str] = (),
+        contents: bool = True,
+    ) -> None:
         self.model = model if isinstance(model, Run) else load_run(model)
         if self.model.task.name != "text2sql":
             raise UserError(f"{self.model.path} is a run of {self.model.task.name}: asking needs one of text2sql")
         if beam_size < 1:
             raise UserError(f"beam size {beam_size}: give 1 or more")
+        self._calibration = calibration_of(self.model)
+        if min_confidence and self._calibration is None:
+            raise UserError(
+                f"minimal confidence {min_confidence:g}: {self.model.path} was never calibrated: leave it out"
+            )
+        if min_confidence is not None and not 0 <= min_confidence <= 1:
+            raise UserError(f"minimal confidence {min_confidence:g}: give a number from 0 to 1")
+        self._min_confidence = MIN_CONFIDENCE if min_confidence is None else min_confidence
         self._beam_size = beam_size
         self._resources = ExitStack()
         self.path = Path(path)
@@ -52,18 +76,16 @@ class Database:
         card = self.model.folder.card()
         self._config = cast(Text2SqlConfig, self.model.config)
         # Training's databases are no business of this one.
-        self._questions = questions_of({**card, "schemas": []}, self._file.parent, self._config.linking)
+        linking = self._config.linking if contents or self._config.linking != "cells" else "names"
+        self._questions = questions_of({**card, "schemas": []}, self._file.parent, linking)
         self._known = {*card["words"]} if card.get("encoder") is None else None
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            self._name = self._questions.add_database(self._file)
-            self._questions.database(self._name)
+            self._name = self._questions.add_database(self._file, tables, look_inside=contents)
+            self._questions.has_cells(self._name)  # now, not with the first question: it indexes them
         self.notes += [str(warning.message).replace(f"{self._file}: ", "", 1) for warning in caught]
         self.schema = self._questions.schemas[self._name]
-        self.notes += [
-            f"inferred key, not declared: {self._column(child)} refers to {self._column(parent)}"
-            for child, parent in self.schema.inferred_keys or ()
-        ]
+        self.notes += _inferred(self.schema)
 
     def question(self, text: str, *, limit: int = LIMIT, seconds: float = SECONDS, run: bool = True) -> Answer:
         """Answer a question.
@@ -76,13 +98,18 @@ class Database:
         """
         refuse_no_question(text)
         linked = self._questions.link(text, self._name)
-        self._refuse_unknown(linked)
-        readings, refused = self._readings(text)
+        refuse_for_database(linked, self.schema, self._known, has_cells=self._questions.has_cells(self._name))
+        item = self._questions.encode(text, self._name)[0]
+        readings, refused = self._readings(item)
         if not readings:
             why = f" ({refused[0].refusal}: {refused[0].sql})" if refused else ""
             raise UserError(f"no query could be written for this question{why}: ask it in other words")
-        chosen, result, notes = self._first_that_runs(readings, limit, seconds) if run else (readings[0], None, [])
+        doubt = self._doubt(readings[0], linked)
+        chosen, result, notes = (readings[0], None, [doubt] if doubt else [])
+        if run and not doubt:
+            chosen, result, notes = self._first_that_runs(readings, limit, seconds)
         notes = [
+            *self._considered(item),
             *(
                 f"a better-ranked reading is refused ({one.refusal}): {one.sql}"
                 for one in refused
@@ -94,6 +121,8 @@ class Database:
             question=text,
             sql=chosen.sql,
             probability=chosen.probability,
+            confidence=chosen.confidence,
+            withheld=bool(doubt),
             columns=result.columns if result else (),
             rows=result.rows if result else [],
             truncated=bool(result and result.truncated),
@@ -117,14 +146,13 @@ class Database:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _readings(self, text: str) -> tuple[list[Reading], list[Decoded]]:
+    def _readings(self, item: Item) -> tuple[list[Reading], list[Decoded]]:
         """Return the readings that may be run, and the queries that may not."""
-        item = self._questions.encode(text, self._name)[0]
         model: Any = self.model.model
         [(_, answers)] = decode(
             model, [item], self._questions, self._config, self.model.placement, beam_size=self._beam_size
         )
-        readings = [Reading(answer.sql, _probability(answer)) for answer in answers if not answer.refusal]
+        readings = [self._reading(answer) for answer in answers if not answer.refusal]
         return readings, [answer for answer in answers if answer.refusal]
 
     def _first_that_runs(
@@ -141,19 +169,20 @@ class Database:
                 notes.append(f"a better-ranked reading does not run ({error}): {reading.sql}")
         return readings[0], None, notes
 
-    def _refuse_unknown(self, linked: Linked) -> None:
-        if self._known is None:  # word pieces know every word
-            return
-        places = [place for place, word in enumerate(linked.words) if is_word(word)]
-        named = (linked.table_links.max(1, initial=0) > NONE) | (linked.column_links.max(1, initial=0) > NONE)
-        named |= linked.cell_links.any(1)
-        # A capital letter makes a word a candidate for a constant; only cells, numbers and quotes say what it is.
-        sure = [value for value in linked.values if value.kind in ("cell", "quoted", "date", "number")]
-        inside = {place for value in sure for place in range(value.start, value.end)}
-        refuse_unknown_words(
-            [linked.texts[place] for place in places],
-            [bool(named[place]) or place in inside for place in places],
-            [linked.words[place] in self._known for place in places],
+    def _reading(self, answer: Decoded) -> Reading:
+        probability = _probability(answer)
+        confidence = self._calibration.confidence(probability) if self._calibration else None
+        return Reading(answer.sql, probability, confidence)
+
+    def _doubt(self, best: Reading, linked: Linked) -> str:
+        """Return why the best reading is not run, "" if it is: its confidence, and what the words are nearest to."""
+        if best.confidence is None or best.confidence >= self._min_confidence:
+            return ""
+        names = list(dict.fromkeys(link.name for link in self._links(linked) if link.kind != "cell"))
+        near = f"; nearest to its words: {', '.join(names[:6])}" if names else ""
+        return (
+            f"not run: its confidence is {best.confidence:.0%}, below {self._min_confidence:.0%}{near}: "
+            "ask in other words, choose a reading, or lower --min-confidence"
         )
 
     def _links(self, linked: Linked) -> list[Link]:
@@ -168,9 +197,28 @@ class Database:
             links += [Link(word, "cell", self._column(n)) for n in linked.cell_links[place].nonzero()[0]]
         return links
 
+    def _considered(self, item: Item) -> list[str]:
+        """Return what of a large schema the model has read."""
+        part = self._questions.automaton(item).schema
+        if len(part.tables) == len(self.schema.tables):
+            return []
+        count = f"{len(part.tables)} of {len(self.schema.tables)} tables were considered"
+        return [f"{count}: choose others with --tables", *_inferred(part)]
+
     def _column(self, number: int) -> str:
-        column = self.schema.columns[number]
-        return column.name if column.table < 0 else f"{self.schema.tables[column.table].name}.{column.name}"
+        return _full_name(self.schema, number)
+
+
+def _inferred(schema: Schema) -> list[str]:
+    return [
+        f"inferred key, not declared: {_full_name(schema, child)} refers to {_full_name(schema, parent)}"
+        for child, parent in schema.inferred_keys or ()
+    ]
+
+
+def _full_name(schema: Schema, number: int) -> str:
+    column = schema.columns[number]
+    return column.name if column.table < 0 else f"{schema.tables[column.table].name}.{column.name}"
 
 
 def _probability(answer: Decoded) -> float:

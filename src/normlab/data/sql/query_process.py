@@ -51,6 +51,7 @@ _REFUSED_FUNCTIONS = {
 }
 _READABLE_INTERNAL = {"sqlite_sequence"}  # the official Spider schema counts it among the tables
 _VIRTUAL_TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND rootpage = 0"
+_TABLE_FUNCTIONS = ("json_each", "json_tree")  # they read their argument only, unlike pragma_* and dbstat
 _LIMIT_ERRORS = ("SQLITE_TOOBIG", "SQLITE_NOMEM", "SQLITE_BUSY", "SQLITE_LOCKED")
 
 
@@ -95,10 +96,14 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     """Run one query.
 
     Args:
-        request: `uri` and `sql`; `seconds`; `rows` and `bytes`, most of the answer; `cell`, most of one cell, or None.
-    Returns: {"columns", "rows", "truncated"}, or {"kind", "message"} of a failure: "database" (it cannot be read),
+        request: `uri` and `sql`; `seconds`; `rows` and `bytes`, most of the answer; `cell`, most of one cell, or None;
+            `length`, most bytes of a text or blob while the query runs. Or `header_of`, a path.
+    Returns: {"columns", "rows", "truncated"}; of a header {"wal": whether it keeps a log of writes}; or
+        {"kind", "message"} of a failure: "database" (it cannot be read),
         "refused", "timeout", "limit" (a limit of ours stopped it) or "error" (the query is to blame).
     """
+    if "header_of" in request:
+        return _header(request["header_of"])
     guard = Guard(time.monotonic() + request["seconds"])
     try:
         connection = sqlite3.connect(request["uri"], uri=True, isolation_level=None, timeout=request["seconds"])
@@ -107,6 +112,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     with closing(connection):
         try:
             _prepare(connection)
+            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, request["length"])
         except sqlite3.Error as error:
             return {"kind": "database", "message": str(error)}
         connection.set_authorizer(guard.authorize)
@@ -121,6 +127,14 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
             return _explained(guard, error)
 
 
+def _header(path: str) -> dict[str, Any]:
+    try:
+        with open(path, "rb") as file:
+            return {"wal": file.read(20)[18:] == b"\2\2"}
+    except OSError as error:
+        return {"kind": "database", "message": error.strerror}
+
+
 def _prepare(connection: sqlite3.Connection) -> None:
     connection.text_factory = decode
     for pragma in PRAGMAS:
@@ -132,6 +146,9 @@ def _prepare(connection: sqlite3.Connection) -> None:
     for (name,) in connection.execute(_VIRTUAL_TABLES).fetchall():
         with suppress(sqlite3.Error):  # of a module that is not here; a query on it says so
             connection.execute("PRAGMA table_xinfo({})".format('"' + str(name).replace('"', '""') + '"'))
+    for name in _TABLE_FUNCTIONS:
+        with suppress(sqlite3.Error):  # built without JSON
+            connection.execute(f"SELECT 1 FROM {name}('[]')").fetchall()
 
 
 def _rows(connection: sqlite3.Connection, request: dict[str, Any]) -> dict[str, Any]:

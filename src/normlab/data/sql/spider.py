@@ -62,8 +62,8 @@ class Example:
 class SpiderFolder:
     """A folder with `tables.json`, question files and `database/<db_id>/<db_id>.sqlite`.
 
-    `train` and `val` are the course's files (`train.csv`, `val.csv`) or Spider's (`train_spider.json` with
-    `train_others.json`, `dev.json`), whichever stand there.
+    `train` and `val` are the course's files (`train.csv`, `val.csv`), Spider's (`train_spider.json` with
+    `train_others.json`, `dev.json`) or BIRD's (`train.json`, `dev.json`), whichever stand there.
     """
 
     root: Path
@@ -118,7 +118,7 @@ class SpiderFolder:
 
 
 _FILES = {
-    "train": (("train.csv",), ("train_spider.json", "train_others.json")),
+    "train": (("train.csv",), ("train_spider.json", "train_others.json"), ("train.json",)),
     "val": (("val.csv",), ("dev.json",)),
 }
 _LIKELY = {".csv", ".json", ".jsonl", ".tsv", ".parquet"}
@@ -166,6 +166,8 @@ def _read_json(file: Path) -> Iterator[Example]:
 
 
 def _example(row: Mapping[str, Any], source: str) -> Example:
+    if "query" not in row and "SQL" in row:  # BIRD's name of the column
+        row = {**row, "query": row["SQL"]}
     db_id, query, question = (_text(row.get(name), name, source) for name in COLUMNS)
     return Example(db_id.strip(), one_line(query), question.strip(), source)
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sqlite3
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,7 +62,8 @@ def run_query(
         seconds: deadline by the monotonic clock.
         max_rows: rows returned at most; `truncated` tells whether there were more.
         max_cell: text and blobs are cut to this many characters or bytes; None keeps them whole. Text that is
-            not UTF-8 is decoded with replacement characters.
+            not UTF-8 is decoded with replacement characters. What is stored may be long, up to 100 MB; what a query
+            makes of it may not, beyond the size of the file.
     Raises: `UserError` if the file is missing or no database; `QueryRefused`, `QueryTimeout`, `QueryLimit` (more than
         256 MB of memory, a result of more than 64 MB, a lock ...), `QueryError`.
     """
@@ -68,7 +71,15 @@ def run_query(
         raise QueryRefused("only one statement that starts with SELECT, WITH or VALUES is run")
     path = Path(database)
     _check_file(path)
-    request = {"uri": _uri(path), "sql": sql, "seconds": seconds, "rows": max_rows, "bytes": _LARGEST, "cell": max_cell}
+    request = {
+        "uri": _uri(path),
+        "sql": sql,
+        "seconds": seconds,
+        "rows": max_rows,
+        "bytes": _LARGEST,
+        "cell": max_cell,
+        "length": _longest_cell(path),
+    }
     reply = sandbox.ask(request)
     if "kind" in reply:
         if reply["kind"] == "database":
@@ -127,26 +138,70 @@ def _check_file(path: Path) -> None:
         raise UserError(f"cannot read {path} as an SQLite database (it is empty, 0 bytes): check the file")
 
 
-def _uri(path: Path) -> str:
-    """The address of a file, read-only; where its folder is read-only too, a log of writes that is empty is not asked.
+def _longest_cell(path: Path) -> int:
+    """The most bytes of a value: more than the usual limit where the file itself may hold a longer cell."""
+    usual = LIMITS[sqlite3.SQLITE_LIMIT_LENGTH]
+    return max(usual, min(path.stat().st_size, _LONGEST_STORED))
 
-    SQLite reads a database in WAL mode with the help of two files beside it, which it cannot make there. The file
-    itself is looked into only then: closing it gives up the locks that this process has on it (POSIX).
+
+def _uri(path: Path) -> str:
+    """The address of a file, read-only, such that reading leaves no file beside it.
+
+    SQLite reads a database in WAL mode with the help of two files beside it, a log of writes and its index, and makes
+    those that are not there. Without a log nobody has the database open and the file is all there is: it is read as
+    it stands. A log without its index was copied, or left by a crash: the two are read from a copy.
     """
-    log = path.with_name(f"{path.name}-wal")
-    fixed = not os.access(path.resolve().parent, os.W_OK) and not log.exists() and _in_wal_mode(path)
-    return f"{path.resolve().as_uri()}?mode=ro{'&immutable=1' if fixed else ''}"
+    resolved = path.resolve()
+    log, index = (resolved.with_name(f"{resolved.name}-{suffix}") for suffix in ("wal", "shm"))
+    if _size(log) and not index.exists():
+        resolved = _copy_with_log(resolved, log)
+    fixed = not _size(log) and not index.exists() and _in_wal_mode(resolved)
+    return f"{resolved.as_uri()}?mode=ro{'&immutable=1' if fixed else ''}"
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0
 
 
 def _in_wal_mode(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return file.read(20)[18:] == b"\2\2"
-    except OSError as error:
-        raise UserError(f"cannot read {path} ({error.strerror}): check the disk") from None
+    """Whether the header says so: looked at once for each state of the file, and in another process.
+
+    Closing a file gives up all locks that a process has on it (POSIX), those of its user's own connections too.
+    """
+    state = path.stat()
+    key = (path, state.st_size, state.st_mtime_ns, state.st_ino)
+    if key not in _wal_modes:
+        reply = sandbox.ask({"header_of": str(path), "seconds": 10.0})
+        if "kind" in reply:
+            raise UserError(f"cannot read {path} ({reply['message']}): check the disk")
+        _wal_modes[key] = bool(reply["wal"])
+    return _wal_modes[key]
+
+
+def _copy_with_log(path: Path, log: Path) -> Path:
+    """A copy of a database and its log in a temporary folder that goes with this process; one for each state."""
+    states = [file.stat() for file in (path, log)]
+    key = (path, *((state.st_size, state.st_mtime_ns, state.st_ino) for state in states))
+    if key not in _copies:
+        try:
+            folder = tempfile.TemporaryDirectory(prefix="normlab-sqlite-")
+            for file in (path, log):
+                shutil.copyfile(file, Path(folder.name) / file.name)
+        except OSError as error:
+            raise UserError(f"cannot copy {path} with its log of writes ({error.strerror}): free some disk") from None
+        _copies[key] = folder
+    return Path(_copies[key].name) / path.name
+
+
+_wal_modes: dict[tuple[Path, int, int, int], bool] = {}
+_copies: dict[tuple[Any, ...], tempfile.TemporaryDirectory[str]] = {}
 
 
 # Possessive: a comment that is over is never looked at again, however many there are.
 _FIRST_WORD = re.compile(r"(?:\s++|--[^\n]*+\n|/\*(?:[^*]++|\*(?!/))*+\*/)*+(?:SELECT|WITH|VALUES)\b", re.IGNORECASE)
 _LARGEST = 64 << 20  # bytes of a result
+_LONGEST_STORED = 100_000_000  # bytes of a cell that can be cut
 _FAILURES = {"refused": QueryRefused, "timeout": QueryTimeout, "limit": QueryLimit, "error": QueryError}

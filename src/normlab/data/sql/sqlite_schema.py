@@ -59,6 +59,8 @@ def describe(connection: sqlite3.Connection, *, official: bool = False) -> Descr
         keys.append([column for _, column in in_key_order])
         described.tables.append(name)
     _add_foreign_keys(connection, described, keys)
+    if not official:
+        described.left_out += _shadows_named(connection)
     return described
 
 
@@ -105,6 +107,20 @@ def _shadow_tables(connection: sqlite3.Connection) -> set[str]:
     """Names of tables that SQLite knows as a module's own; older ones than 3.37 know none."""
     rows = connection.execute("PRAGMA table_list").fetchall()
     return {folded(row[1]) for row in rows if row[2] == "shadow"}
+
+
+def _shadows_named(connection: sqlite3.Connection) -> list[str]:
+    """A line for each virtual table that keeps its data in tables of its own."""
+    names = [name for (name,) in connection.execute(_TABLES) if isinstance(name, str)]
+    lines = []
+    for (virtual,) in connection.execute(f"{_TABLES} AND rootpage = 0").fetchall():
+        own = {folded(f"{virtual}_{suffix}") for suffix in _SHADOWS}
+        if shadows := [name for name in names if folded(name) in own]:
+            lines.append(f"tables {', '.join(map(one_line_name, shadows))}: the data of {one_line_name(virtual)}")
+    return lines
+
+
+_TABLES = "SELECT name FROM sqlite_master WHERE type = 'table'"
 
 
 def _is_full_text(sql: str) -> bool:

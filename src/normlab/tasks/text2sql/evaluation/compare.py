@@ -109,6 +109,8 @@ def _unusable(row: RowScore, databases: Path | str) -> str:
     """Say why the script could not count a row at all, whatever is predicted."""
     if row.skipped:
         return row.skipped
+    if row.unread:
+        return f"gold does not parse: {row.unread}"
     if find_database(databases, row.db_id) is None:
         return f"no database {row.db_id}.sqlite, from which the script reads the schema"
     return row.aborted if row.aborted.startswith("gold ") else ""

@@ -8,8 +8,10 @@ Order-insensitive: equal bags of rows under some order of the columns; row order
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 from normlab.tasks.text2sql.evaluation.tree import OfficialAbortError, Query
@@ -49,6 +51,19 @@ def is_ordered(query: Query) -> bool:
     """Tell whether the whole result is ordered: the parser puts its ORDER BY into the last branch."""
     branch = query.intersect or query.union or query.except_
     return is_ordered(branch) if branch else query.direction is not None
+
+
+def sorts(sql: str) -> bool:
+    """Tell whether a query that the official parser cannot read sorts its result: ORDER BY outside all parentheses."""
+    outside, deep = [], 0
+    for piece in _PIECES.findall(sql):
+        deep += (piece == "(") - (piece == ")")
+        if deep == 0 and piece[0] not in "'\"`[)":
+            outside.append(piece.lower())
+    return any(pair == ("order", "by") for pair in pairwise(outside))
+
+
+_PIECES = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|\[[^\]]*\]|\w+|[^\w\s]")
 
 
 def _columns_by_item(rows: Rows, query: Query) -> dict[Hashable, list[Any]]:

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from normlab.data.sql.schema import Schema, read_tables
-from normlab.data.sql.spider import find_database
+from normlab.data.sql.spider import find_database, read_examples
 from normlab.data.sql.sqlite import QueryError, QueryResult, QueryTimeout, run_query
 from normlab.data.text.csv_rows import decoded_lines
 from normlab.errors import UserError, did_you_mean
-from normlab.tasks.text2sql.evaluation.execution import is_ordered, official_match, order_insensitive_match
+from normlab.tasks.text2sql.evaluation.execution import is_ordered, official_match, order_insensitive_match, sorts
 from normlab.tasks.text2sql.evaluation.match import Hardness, PartialScore, compare, query_hardness
 from normlab.tasks.text2sql.evaluation.normal import ForeignKeys, foreign_key_classes, normalise
 from normlab.tasks.text2sql.evaluation.parser import Names, parse
@@ -39,20 +39,26 @@ def evaluate_files(
     """Score a file of predictions against a file of gold queries.
 
     Args:
-        gold: lines `SQL<TAB>db_id`. Blank lines are dropped, as the official script drops them.
+        gold: lines `SQL<TAB>db_id`. Blank lines are dropped, as the official script drops them. Or a .json or .csv file
+            of questions, Spider's or BIRD's.
         predicted: one SQL query a line; what follows a tab is ignored. Blank lines are dropped too, so a
             missing prediction must be some text: `scores.notes` says when the two files do not line up.
         tables: Spider's `tables.json`.
         databases: folder of `<db_id>/<db_id>.sqlite`; None leaves execution out.
         seconds: deadline of each query.
-    Raises: `UserError` if a file is missing.
+    Raises: `UserError` if a file or the folder is missing.
     """
-    gold_lines, predicted_lines = _read_lines(gold), _read_lines(predicted)
-    rows = [(f"{gold}:{number}", fields) for number, fields in gold_lines]
+    if databases is not None and not Path(databases).is_dir():
+        raise UserError(f"no folder at {databases}: give --databases the folder of DB/DB.sqlite")
+    if Path(gold).suffix.lower() in (".json", ".csv"):
+        rows = [(example.source, [example.query, example.db_id]) for example in read_examples(gold)]
+    else:
+        rows = [(f"{gold}:{number}", fields) for number, fields in _read_lines(gold)]
+    predicted_lines = _read_lines(predicted)
     evaluator = Evaluator(read_tables(tables), databases, seconds=seconds)
     pairs = zip(rows, predicted_lines, strict=False)
     scored = [evaluator.score(where, fields, answer[0]) for (where, fields), (_, answer) in pairs]
-    return summarise(scored, notes=_line_up(gold, predicted, len(gold_lines), len(predicted_lines)))
+    return summarise(scored, notes=_line_up(gold, predicted, len(rows), len(predicted_lines)))
 
 
 def evaluate_rows(
@@ -89,18 +95,38 @@ class Evaluator:
         if len(gold) != 2:
             return RowScore(where, "", " ".join(gold), answer, skipped="the line is not SQL<TAB>db_id")
         sql, db_id = gold
+        database: Path | None = None
         try:
             names, keys, database = self._database(db_id)
             query = parse(sql, names)
             row = RowScore(where, db_id, sql, answer, hardness=query_hardness(query))
             target = normalise(query, keys)
         except (ParseError, OfficialAbortError) as error:
-            return RowScore(where, db_id, sql, answer, skipped=f"gold does not parse: {error}")
+            return self._only_executed(RowScore(where, db_id, sql, answer), database, str(error))
         except RecursionError:
-            return RowScore(where, db_id, sql, answer, skipped="gold does not parse: it is too deeply nested")
+            return self._only_executed(RowScore(where, db_id, sql, answer), database, "it is too deeply nested")
         except UserError as error:
             return RowScore(where, db_id, sql, answer, skipped=str(error))
         self._match(row, target, names, keys, database)
+        return row
+
+    def _only_executed(self, row: RowScore, database: Path | None, why: str) -> RowScore:
+        """Score the execution of a row whose gold the official parser cannot read, if SQLite can run it."""
+        row.skipped = f"gold does not parse: {why}"
+        if database is None:
+            return row
+        try:
+            wanted = self._run(database, row.gold, MAX_ROWS)
+            if isinstance(wanted, QueryError):
+                row.skipped += f"; nor does it run: {wanted}"
+                return row
+            row.skipped, row.unread = "", why
+            row.executed_sound = False
+            self._compare_bags(row, wanted, database, ordered=sorts(row.gold))
+        except UserError as error:
+            row.executed_sound, row.skipped = None, str(error)
+        except MemoryError:
+            row.executed_sound, row.skipped = None, "the two results do not fit into memory"
         return row
 
     def _match(self, row: RowScore, gold: Query, names: Names, keys: ForeignKeys, database: Path | None) -> None:
@@ -139,6 +165,22 @@ class Evaluator:
     def _compare_results(self, row: RowScore, gold: Query, guess: Query, database: Path) -> None:
         row.executed = row.executed_sound = False
         wanted = self._run(database, row.gold, MAX_ROWS)
+        answer = self._compare_bags(row, wanted, database, ordered=is_ordered(gold))
+        if answer is None:
+            return
+        if isinstance(wanted, QueryError):
+            row.executed = row.executed_sound = None
+            row.aborted = f"gold does not run: {wanted}"
+        else:
+            try:
+                row.executed = official_match(wanted.rows, answer.rows, gold, guess)
+            except OfficialAbortError as error:
+                row.aborted = str(error)
+
+    def _compare_bags(
+        self, row: RowScore, wanted: QueryResult | QueryError, database: Path, *, ordered: bool
+    ) -> QueryResult | None:
+        """Run the prediction and compare bags of rows; return its result, None if it has none."""
         answer = wanted
         if row.predicted != row.gold:
             # One row more than gold's is enough to tell a longer result from an equal one.
@@ -147,16 +189,11 @@ class Evaluator:
         if isinstance(answer, QueryError):
             row.timed_out = isinstance(answer, QueryTimeout)
             row.error = row.error or str(answer)
-        elif isinstance(wanted, QueryError):
-            row.executed = row.executed_sound = None
-            row.aborted = f"gold does not run: {wanted}"
-        else:
+            return None
+        if isinstance(wanted, QueryResult):
             row.empty = not wanted.rows and not answer.rows
-            row.executed_sound = order_insensitive_match(wanted.rows, answer.rows, ordered=is_ordered(gold))
-            try:
-                row.executed = official_match(wanted.rows, answer.rows, gold, guess)
-            except OfficialAbortError as error:
-                row.aborted = str(error)
+            row.executed_sound = order_insensitive_match(wanted.rows, answer.rows, ordered=ordered)
+        return answer
 
     def _run(self, database: Path, sql: str, max_rows: int) -> QueryResult | QueryError:
         try:

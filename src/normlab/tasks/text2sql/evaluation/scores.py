@@ -18,6 +18,7 @@ class RowScore:
     Attributes:
         place: where gold was read, `file:line`.
         skipped: why the row is not scored at all, or "".
+        unread: why the official parser cannot read gold, which SQLite runs; only `executed_sound` is judged then.
         hardness: level of gold.
         parsed: whether the official parser accepts the prediction.
         exact: exact match; `partial` by component.
@@ -34,6 +35,7 @@ class RowScore:
     gold: str
     predicted: str
     skipped: str = ""
+    unread: str = ""
     hardness: Hardness | None = None
     parsed: bool = False
     exact: bool = False
@@ -82,6 +84,7 @@ class Scores:
         levels: level name, `all` last -> `LevelScore`.
         databases: db_id -> `LevelScore`.
         rows: every row with its verdicts.
+        unread: rows whose gold the official parser cannot read; they count in `execution_sound` alone.
         skipped: rows that could not be scored; `aborts`: rows at which the official script would stop;
             both count as nothing and as wrong respectively.
         notes: what a reader should know, one line each.
@@ -100,7 +103,7 @@ class Scores:
 
     @property
     def count(self) -> int:
-        """Rows scored."""
+        """Rows whose gold the official parser reads."""
         return self.levels["all"].count
 
     @property
@@ -126,13 +129,18 @@ class Scores:
     @property
     def valid(self) -> float:
         """Share of predictions that the official parser accepts."""
-        scored = [row for row in self.rows if not row.skipped]
+        scored = [row for row in self.rows if not row.skipped and not row.unread]
         return sum(row.parsed for row in scored) / max(len(scored), 1)
 
     @property
     def skipped(self) -> list[RowScore]:
         """Rows whose gold could not be used."""
         return [row for row in self.rows if row.skipped]
+
+    @property
+    def unread(self) -> list[RowScore]:
+        """Rows of which only order-insensitive execution is scored."""
+        return [row for row in self.rows if row.unread]
 
     @property
     def aborts(self) -> list[RowScore]:
@@ -152,6 +160,7 @@ class Scores:
             "levels": {name: asdict(level) for name, level in self.levels.items()},
             "databases": {name: asdict(level) for name, level in self.databases.items()},
             "skipped": [f"{row.place}: {row.skipped}" for row in self.skipped],
+            "executed_only": [f"{row.place}: {row.unread}" for row in self.unread],
             "aborts": [f"{row.place}: {row.aborted}" for row in self.aborts],
             "not_executed": [f"{row.place}: {row.not_executed}" for row in self.rows if row.not_executed],
             "notes": self.notes,
@@ -173,28 +182,43 @@ def as_text(scores: Scores) -> str:
     lines = [_line("", LEVELS), _line("count", [level.count for level in level_scores])]
     if scores.execution is not None:
         lines.append(_line("execution", [level.execution or 0.0 for level in level_scores]))
+    if scores.execution_sound is not None:
         lines.append(_line("order-insensitive", [level.execution_sound or 0.0 for level in level_scores]))
-    lines.append(_line("exact match", [level.exact_match for level in level_scores]))
-    for measure in ("accuracy", "recall", "f1"):
+    if scores.count or not scores.unread:
+        lines.append(_line("exact match", [level.exact_match for level in level_scores]))
+    for measure in ("accuracy", "recall", "f1") if scores.count or not scores.unread else ():
         lines.append(f"partial matching {measure}")
         for name in COMPONENTS:
             lines.append(_line(name, [getattr(level.partial[name], measure) for level in level_scores]))
-    left_out = [f"left out: {row.place}: {row.skipped}" for row in scores.skipped]
-    more = [f"left out: {len(left_out) - _LISTED} more, which --json lists"] if len(left_out) > _LISTED else []
-    return "\n".join([*lines, *scores.notes, *left_out[:_LISTED], *more])
+    return "\n".join(
+        [
+            *lines,
+            *scores.notes,
+            *_listed(
+                [f"only executed: {row.place}: gold is outside the official SQL: {row.unread}" for row in scores.unread]
+            ),
+            *_listed([f"left out: {row.place}: {row.skipped}" for row in scores.skipped]),
+        ]
+    )
+
+
+def _listed(rows: list[str]) -> list[str]:
+    more = f"{rows[0].partition(':')[0]}: {len(rows) - _LISTED} more, which --json lists" if len(rows) > _LISTED else ""
+    return [*rows[:_LISTED], *filter(None, [more])]
 
 
 _LISTED = 200
 
 
 def _level(rows: Sequence[RowScore]) -> LevelScore:
+    read = [row for row in rows if not row.unread]
     return LevelScore(
-        count=len(rows),
-        exact_match=_mean([row.exact for row in rows]),
+        count=len(read),
+        exact_match=_mean([row.exact for row in read]),
         execution=_mean_if_any([row.executed for row in rows]),
         execution_sound=_mean_if_any([row.executed_sound for row in rows]),
         empty_matches=sum(row.empty and bool(row.executed_sound) for row in rows),
-        partial={name: _component([row.partial[name] for row in rows]) for name in COMPONENTS},
+        partial={name: _component([row.partial[name] for row in read]) for name in COMPONENTS},
     )
 
 
@@ -220,6 +244,9 @@ def _notes(rows: Sequence[RowScore]) -> list[str]:
     """One line for each kind of trouble, with the first place where it was met."""
     kinds = {
         "not scored": [(row, row.skipped) for row in rows if row.skipped],
+        "have gold outside the official SQL and count in order-insensitive execution alone": [
+            (row, row.unread) for row in rows if row.unread
+        ],
         "not executed": [(row, row.not_executed) for row in rows if row.not_executed],
         "would stop the official script": [(row, row.aborted) for row in rows if row.aborted],
         "past the deadline": [(row, row.error) for row in rows if row.timed_out],

@@ -57,7 +57,10 @@ class Grammar:
         self.schema = schema
         self._depth = depth
         self._max_tables = tables
-        self._columns_of = [schema.columns_of(table) for table in range(len(schema.tables))]
+        self._columns_of: list[list[int]] = [[] for _ in schema.tables]
+        for number, column in enumerate(schema.columns):
+            if column.table >= 0:
+                self._columns_of[column.table].append(number)
 
     def allowed(self, state: State, values: tuple[str, ...], budget: int = 1000) -> list[Action]:
         """Return the actions that may come next and can still be completed within the budget.

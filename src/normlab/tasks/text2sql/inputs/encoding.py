@@ -103,7 +103,8 @@ class Names:
         """Return a schema as arrays."""
         names = [*(table.natural for table in schema.tables), *(column.natural for column in schema.columns)]
         foreign = {column for pair in schema.foreign_keys for column in pair}
-        keys = [(c in schema.primary_keys) + 2 * (c in foreign) for c in range(len(schema.columns))]
+        primary = {*schema.primary_keys}
+        keys = [(c in primary) + 2 * (c in foreign) for c in range(len(schema.columns))]
         kinds = [TYPES.index(c.type) if c.type in TYPES else TYPES.index("others") for c in schema.columns]
         tables, table_of_column = len(schema.tables), [max(column.table, 0) for column in schema.columns]
         return SchemaCodes(

@@ -17,6 +17,7 @@ import numpy as np
 
 from normlab.data.sql.cells import CellIndex, index_cells
 from normlab.data.sql.inferred_keys import infer_keys
+from normlab.data.sql.part_of_schema import part_of
 from normlab.data.sql.schema import Schema
 from normlab.data.sql.spider import find_database
 from normlab.data.text.vocabulary import Vocabulary
@@ -29,6 +30,7 @@ from normlab.tasks.text2sql.grammar.linearize import to_actions
 from normlab.tasks.text2sql.grammar.masks import Automaton, value_kind
 from normlab.tasks.text2sql.inputs.encoding import Gold, Item, Names, SchemaCodes
 from normlab.tasks.text2sql.inputs.serialize import LIMIT, PieceCoder, Serialized, serialize
+from normlab.tasks.text2sql.linking.choosing import TableChooser, is_large, linked_within
 from normlab.tasks.text2sql.linking.linker import Linked, Linker, gold_value
 from normlab.tasks.text2sql.linking.relations import relation_ids
 from normlab.tasks.text2sql.linking.values import KINDS
@@ -69,25 +71,39 @@ class Questions:
         self._coder, self._limit = coder, limit
         self._schemas = dict(schemas)
         self._files: dict[str, Path] = {}
+        self._closed: set[str] = set()
         self._number: dict[str, int] = {}
         self._codes: list[SchemaCodes] = []
         self._automata: list[Automaton] = []
-        self._linkers: list[Linker] = []
+        self._linkers: dict[str, Linker] = {}
+        self._choosers: dict[str, TableChooser] = {}
+        self._parts: dict[tuple[str, tuple[int, ...]], tuple[int, np.ndarray]] = {}
 
     @property
     def schemas(self) -> Mapping[str, Schema]:
         """db_id -> schema."""
         return self._schemas
 
-    def add_database(self, path: Path) -> str:
+    def add_database(self, path: Path, tables: Sequence[str] = (), *, look_inside: bool = True) -> str:
         """Take an SQLite file in as one more database; return its name here, which is its path.
 
-        Keys that it does not declare are inferred. What of it cannot be read is left out, with a warning that names it.
-        Raises: UserError if it is no database, or nothing of it can be read.
+        Keys that it does not declare are inferred, of a large schema among the tables of each question. What of it
+        cannot be read is left out, with a warning that names it.
+
+        Args:
+            tables: names of the tables to look at, all if there are none.
+            look_inside: False infers no keys, which takes values.
+        Raises: UserError if it is no database, nothing of it can be read, or it has no table of such a name.
         """
         name = str(path)
         if name not in self._schemas:
-            schema = self._schemas[name] = infer_keys(path, Schema.from_sqlite(path, name))
+            schema = Schema.from_sqlite(path, name)
+            if tables:
+                schema, _ = part_of(schema, [_table_number(schema, table, path) for table in tables])
+            if not look_inside:
+                self._closed.add(name)
+            infers = look_inside and not is_large(schema)
+            self._schemas[name] = infer_keys(path, schema) if infers else replace(schema, inferred_keys=())
             self._files[name] = path
             if schema.left_out:
                 warnings.warn(f"{path}: left out: {'; '.join(schema.left_out)}", stacklevel=2)
@@ -99,20 +115,29 @@ class Questions:
             return self._files[db_id]
         return None if self.databases is None else find_database(self.databases, db_id)
 
+    def has_cells(self, db_id: str) -> bool:
+        """Return whether contents of a database are linked."""
+        return self._linker(db_id).has_cells
+
     def link(self, question: str, db_id: str) -> Linked:
         """Return what a question's words name.
 
         Raises: UserError for an unknown database, or a question without words.
         """
-        linked = self._linkers[self.database(db_id)].link(question)
+        linked = self._linker(db_id).link(question)
         if self._linking == "none":
             arrays = {name: np.zeros_like(getattr(linked, name)) for name in _LINK_ARRAYS}
             linked = replace(linked, **arrays)
         return linked
 
     def encode(self, question: str, db_id: str, gold: str | None = None) -> tuple[Item, str]:
-        """Return a question as an item, and why its gold query cannot be learned, "" if it can or if there is none."""
+        """Return a question as an item, and why its gold query cannot be learned, "" if it can or if there is none.
+
+        Of a large schema the item has the tables that the question may be about, unless there is gold.
+        """
         linked = self.link(question, db_id)
+        if gold is None and is_large(self._schemas[db_id]):
+            return self._item_of_part(linked, db_id), ""
         item = self._item(linked, self.database(db_id))
         if gold is None:
             return item, ""
@@ -180,16 +205,41 @@ class Questions:
         Raises: UserError with the nearest name if it is unknown.
         """
         if db_id not in self._number:
-            if db_id not in self._schemas:
-                raise UserError(f"unknown database '{db_id}': {did_you_mean(db_id, self._schemas)}")
-            schema = self._schemas[db_id]
-            if not schema.tables:
-                raise UserError(f"database '{db_id}' has no tables: nothing can be asked of it")
-            self._number[db_id] = len(self._codes)
-            self._codes.append(self.names.encode(schema))
-            self._automata.append(Automaton(schema))
-            self._linkers.append(Linker(schema, self._cells(db_id, schema)))
+            self._number[db_id] = self._add(self._known(db_id))
         return self._number[db_id]
+
+    def _known(self, db_id: str) -> Schema:
+        if db_id not in self._schemas:
+            raise UserError(f"unknown database '{db_id}': {did_you_mean(db_id, self._schemas)}")
+        schema = self._schemas[db_id]
+        if not schema.tables:
+            raise UserError(f"database '{db_id}' has no tables: nothing can be asked of it")
+        return schema
+
+    def _add(self, schema: Schema) -> int:
+        self._codes.append(self.names.encode(schema))
+        self._automata.append(Automaton(schema))
+        return len(self._codes) - 1
+
+    def _linker(self, db_id: str) -> Linker:
+        if db_id not in self._linkers:
+            schema = self._known(db_id)
+            self._linkers[db_id] = Linker(schema, self._cells(db_id, schema))
+        return self._linkers[db_id]
+
+    def _item_of_part(self, linked: Linked, db_id: str) -> Item:
+        """The question over the tables of a large schema that it may be about."""
+        schema = self._schemas[db_id]
+        if db_id not in self._choosers:
+            self._choosers[db_id] = TableChooser(schema)
+        tables = self._choosers[db_id].choose(linked)
+        if (db_id, tables) not in self._parts:
+            part, columns = part_of(schema, tables)
+            if db_id in self._files and db_id not in self._closed:
+                part = infer_keys(self._files[db_id], part)
+            self._parts[db_id, tables] = self._add(part), columns
+        number, columns = self._parts[db_id, tables]
+        return self._item(linked_within(linked, tables, columns), number)
 
     def _cells(self, db_id: str, schema: Schema) -> CellIndex:
         if self._linking != "cells":
@@ -227,6 +277,13 @@ class Questions:
             gold=None,
             linked=None if self._coder is None else linked,
         )
+
+
+def _table_number(schema: Schema, name: str, path: Path) -> int:
+    names = [table.name.lower() for table in schema.tables]
+    if name.lower() not in names:
+        raise UserError(f"{path} has no table '{name}': {did_you_mean(name, [table.name for table in schema.tables])}")
+    return names.index(name.lower())
 
 
 _LINK_ARRAYS = ("table_links", "column_links", "cell_links")

@@ -62,12 +62,15 @@ class Linker:
     Args:
         schema: the tables and columns.
         cells: the database's cells; an empty index links by names alone.
+
+    Attributes:
+        has_cells: whether there are any.
     """
 
     def __init__(self, schema: Schema, cells: CellIndex | None = None) -> None:
         self.schema = schema
         self._cells = cells if cells is not None else CellIndex()
-        self._has_cells = bool(self._cells)
+        self.has_cells = bool(self._cells)
         self._flags = [cell for cells in self._cells.lookup(_FLAGS).values() for cell in cells if not cell.number]
         self._tables = _Names([(table.natural, table.name) for table in schema.tables])
         self._columns = _Names([(c.natural, c.name) if c.table >= 0 else ("", "") for c in schema.columns])
@@ -100,7 +103,7 @@ class Linker:
             table_links=tables,
             column_links=columns,
             cell_links=cells,
-            values=find_values(question, tokens, matches, named, has_cells=self._has_cells),
+            values=find_values(question, tokens, matches, named, has_cells=self.has_cells),
         )
 
     def _match_cells(self, tokens: Sequence[Token], folded: Sequence[str]) -> Iterator[CellMatch]:
