@@ -90,6 +90,7 @@ class OutputLayer(nn.Linear):
 class ResidualBlock(nn.Module):
     """y = relu(norm2(conv2(relu(norm1(conv1(x))))) + shortcut(x))                    (He et al. 2016, fig. 2)
 
+    A scheme that contains its activation stands for norm and ReLU: both ReLUs are left out (`Norm.fused`).
     The first convolution halves H and W when the number of channels grows.
     """
 

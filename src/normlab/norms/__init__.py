@@ -26,6 +26,9 @@ NORMS = Registry(
         "ghost_batch": "normlab.norms.ghost_batch:GhostBatchNorm",
         "dynamic_tanh": "normlab.norms.dynamic_tanh:DynamicTanh",
         "derf": "normlab.norms.derf:DynamicErf",
+        "filter_response": "normlab.norms.filter_response:FilterResponseNorm",
+        "evonorm_s0": "normlab.norms.evonorm_s0:EvoNormS0",
+        "evonorm_b0": "normlab.norms.evonorm_b0:EvoNormB0",
     },
     aliases={
         "torch_bn": "torch_batch",
@@ -43,6 +46,9 @@ NORMS = Registry(
         "gbn": "ghost_batch",
         "dyt": "dynamic_tanh",
         "dynamic_erf": "derf",
+        "frn": "filter_response",
+        "evonorms0": "evonorm_s0",
+        "evonormb0": "evonorm_b0",
     },
 )
 

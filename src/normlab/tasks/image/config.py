@@ -13,6 +13,10 @@ from normlab.config import TaskSettings, TrainConfig, option
 from normlab.norms import NORMS
 
 FILTERS = 16  # of the network's first stage; the later ones have 32 and 64
+GROUPED = ("group", "evonorm_s0")  # schemes that cut the channels into groups
+RUNNING = (
+    "batch", "batch_instance", "torch_batch", "switchable", "batch_renorm", "ghost_batch", "evonorm_b0",
+)  # fmt: skip
 
 
 class ImageConfig(TrainConfig):
@@ -24,9 +28,11 @@ class ImageConfig(TrainConfig):
 
     n: int = option(2, "depth: the network has 6n+2 layers", ge=1)
     norm: str = option("batch", f"normalization after each convolution: {', '.join(NORMS)}")
-    groups: int | None = option(None, "group norm: number of groups", ge=1, acts_with=When("norm", "group"))
+    groups: int | None = option(
+        None, "group norm, EvoNorm-S0: number of groups", ge=1, acts_with=When("norm", *GROUPED)
+    )
     channels_per_group: int | None = option(
-        None, "group norm: channels in a group, instead of `groups`", ge=1, acts_with=When("norm", "group")
+        None, "group norm, EvoNorm-S0: channels in a group, instead of `groups`", ge=1, acts_with=When("norm", *GROUPED)
     )
     eps: float | None = option(
         None,
@@ -43,13 +49,14 @@ class ImageConfig(TrainConfig):
         False,
         "several processes (torchrun): batch norms take their statistics over all of them, not over each share",
         added_later=True,
+        acts_with=When("norm", "batch", "batch_instance", "torch_batch"),
     )
     norm_momentum: float | None = option(
         None,
         "batch norms: weight of the newest running statistics",
         gt=0,
         le=1,
-        acts_with=When("norm", "batch", "batch_instance", "torch_batch", "switchable", "batch_renorm", "ghost_batch"),
+        acts_with=When("norm", *RUNNING),
     )
 
     crop: bool = option(True, "augment: pad with zeros and crop at random")
@@ -91,7 +98,7 @@ class ImageConfig(TrainConfig):
     @classmethod
     def _divides_the_channels(cls, number: int | None, info: ValidationInfo) -> int | None:
         """Other schemes ignore these two settings, so a study may give them beside any."""
-        if number is None or info.data.get("norm") != "group":
+        if number is None or info.data.get("norm") not in GROUPED:
             return number
         if FILTERS % number:
             divisors = [str(n) for n in range(1, FILTERS + 1) if FILTERS % n == 0]
