@@ -26,6 +26,7 @@ FOUNDATION = (
     "yaml_file",
     "json_file",
     "registry",
+    "own_code",
     "metrics",
     "acting",
     "config",

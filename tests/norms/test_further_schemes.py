@@ -228,9 +228,7 @@ def test_evonorm_b0_divides_by_the_larger_of_batch_and_instance(x: Tensor, train
     layer.train(training)
     by_batch = x.var((0, 2, 3), correction=0) if training else layer.running_var
     by_map = x.var((2, 3), correction=0, keepdim=True)
-    divisor = torch.maximum(
-        (by_channel(by_batch) + 1e-5).sqrt(), by_channel(layer.slope) * x + (by_map + 1e-5).sqrt()
-    )
+    divisor = torch.maximum((by_channel(by_batch) + 1e-5).sqrt(), by_channel(layer.slope) * x + (by_map + 1e-5).sqrt())
     torch.testing.assert_close(layer(x), with_affine(layer, x / divisor))
 
 
@@ -255,9 +253,12 @@ def test_a_swap_says_that_an_activation_comes_or_goes() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["rms", "rms_pixel", "layer_pixel", "switchable", "batch_renorm", "ghost_batch", "dynamic_tanh", "derf"]
-    + ["filter_response", "evonorm_s0", "evonorm_b0"],
-)
+    "name",
+    [
+        "rms", "rms_pixel", "layer_pixel", "switchable", "batch_renorm", "ghost_batch", "dynamic_tanh", "derf",
+        "filter_response", "evonorm_s0", "evonorm_b0",
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize("affine", [True, False])
 def test_gradients_are_true_in_float64(name: str, affine: bool) -> None:
     options = {"ghost_batch_size": 2} if name == "ghost_batch" else {}

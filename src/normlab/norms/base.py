@@ -96,7 +96,8 @@ class Norm(nn.Module):
         """Return relu(self(x) + residual), each part where asked for: what a block does with a norm's output.
 
         The ReLU stands for the block's activation, so a scheme that `activates` leaves it out, and the block needs no
-        case for it. It is `transform`, unless somebody hangs on the layer with a hook, who must see the norm's own output.
+        case for it. It is `transform`, unless somebody hangs on the layer with a hook, who must see the norm's own
+        output.
         """
         relu = relu and not self.activates
         is_hooked = self._forward_hooks or self._forward_pre_hooks or self._backward_hooks or self._backward_pre_hooks

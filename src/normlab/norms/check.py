@@ -34,14 +34,15 @@ def check_norm(norm: str | Callable[..., Norm], num_channels: int = 16, **option
     """Raise an AssertionError that says what is wrong if the scheme violates the contract.
 
     Checked: shape, type and memory format kept, statistics in float32 at least; over exactly `pools_over` mean 0
-        and variance 1, or what else the card's `statistics` promises: mean square 1, or of a mixture that scale and
-        shift of the input change nothing and that each declared axis matters, or of a scheme with an activation that
-        each declared axis matters and no other; an activation exactly where `activates` says so; without `pools_over`,
-        an increasing function of each value alone; no dependence on batch mates unless declared, and never in evaluation; training
-        equal to evaluation unless `running_state`; gradients in float64; a batch of one and 1x1 maps; large
-        offsets; the state dict; torch.export; step-by-step equality with `torch_equivalent()`; `fused()` equal to
-        the norm followed by sum and, unless it `activates`, ReLU; torch.func (vmap, jvp) in evaluation; input of 2, 3 and 5 axes treated as
-        maps of as many positions; an empty batch; integers refused by a scheme that has statistics.
+        and variance 1, or what else the card's `statistics` promises: mean square 1; of a mixture that scale and
+        shift of the input change nothing and that each declared axis matters; of a scheme with an activation that
+        each declared axis matters and no other; without `pools_over`, an increasing function of each value alone;
+        an activation exactly where `activates` says so; no dependence on batch mates unless declared, and never in
+        evaluation; training equal to evaluation unless `running_state`; gradients in float64; a batch of one and
+        1x1 maps; large offsets; the state dict; torch.export; step-by-step equality with `torch_equivalent()`;
+        `fused()` equal to the norm followed by sum and, unless it `activates`, ReLU; torch.func (vmap, jvp) in
+        evaluation; input of 2, 3 and 5 axes treated as maps of as many positions; an empty batch; integers refused
+        by a scheme that has statistics.
 
     Args:
         norm: a name in `NORMS`, or what builds the layer from `num_channels` and `options`, e.g. the class.

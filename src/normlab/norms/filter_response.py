@@ -47,9 +47,7 @@ class FilterResponseNorm(Norm):
     threshold: nn.Parameter
     learned_eps: nn.Parameter | None
 
-    def __init__(
-        self, num_channels: int, *, eps: float = 1e-6, learn_eps: bool = False, affine: bool = True
-    ) -> None:
+    def __init__(self, num_channels: int, *, eps: float = 1e-6, learn_eps: bool = False, affine: bool = True) -> None:
         super().__init__()
         self._start(num_channels, eps, affine)
         self.threshold = nn.Parameter(torch.empty(num_channels))

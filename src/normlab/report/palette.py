@@ -83,8 +83,8 @@ DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 
 def name_of(scheme: str) -> str:
-    """Return a scheme's name for people; an unknown one keeps its own."""
-    return NAMES.get(scheme, scheme)
+    """Return a scheme's name for people; an unknown one keeps its own, one from a file without the file."""
+    return NAMES.get(scheme, scheme.rpartition(":")[2])
 
 
 def styles_for(schemes: Iterable[str]) -> dict[str, Style]:
