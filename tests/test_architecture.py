@@ -27,6 +27,7 @@ FOUNDATION = (
     "json_file",
     "html_table",
     "registry",
+    "own_code",
     "metrics",
     "acting",
     "config",

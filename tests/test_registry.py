@@ -31,6 +31,8 @@ def test_the_names_of_older_programs_are_accepted(alias: str) -> None:
         ("brn", "batch_renorm"),
         ("gbn", "ghost_batch"),
         ("dyt", "dynamic_tanh"),
+        ("frn", "filter_response"),
+        ("evonorms0", "evonorm_s0"),
     ],
 )
 def test_the_names_that_papers_use_are_accepted(alias: str, name: str) -> None:

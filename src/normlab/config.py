@@ -29,6 +29,7 @@ def option(
     affects_result: bool = True,
     added_later: bool = False,
     inference_only: bool = False,
+    filled_in: bool = False,
     acts_with: When | tuple[When, ...] = (),
     **limits: Any,
 ) -> Any:
@@ -39,12 +40,14 @@ def option(
         added_later: the field is newer than existing results. Its default, which is what was done before it existed,
             is left out of `config_hash`, so that the hashes of those results stay the same.
         inference_only: training does not depend on the field, so a trained run may be measured with another value.
+        filled_in: the configuration finds the value itself, and there is no flag for it.
         acts_with: conditions on other settings without which this one has no effect (`normlab.acting`).
     """
     attributes: dict[str, Any] = {
         "affects_result": affects_result,
         "added_later": added_later,
         "inference_only": inference_only,
+        "filled_in": filled_in,
         "acts_with": acts_with if isinstance(acts_with, tuple) else (acts_with,),
     }
     return Field(default, description=help, json_schema_extra=attributes, **limits)
@@ -208,6 +211,11 @@ class TrainConfig(Config):
     device: str = option("auto", "auto, cpu, cuda, cuda:1, mps", affects_result=False)
     threads: int | None = option(None, "CPU threads; none: all cores", ge=1, le=1024, affects_result=False)
 
+    @property
+    def names_own_code(self) -> bool:
+        """Whether a setting names code that is not normlab's, which `Task.preflight` then tries."""
+        return False
+
     @field_validator("lr_milestones")
     @classmethod
     def _fractions(cls, milestones: tuple[float, ...]) -> tuple[float, ...]:
@@ -278,6 +286,11 @@ def affects_result(config_class: type[Config], name: str) -> bool:
 def inference_only_fields(config_class: type[Config]) -> list[str]:
     """Return the fields that training does not depend on."""
     return [name for name in config_class.model_fields if _marked(config_class, name, "inference_only")]
+
+
+def is_filled_in(config_class: type[Config], name: str) -> bool:
+    """Say whether a field's value is found by the configuration itself."""
+    return _marked(config_class, name, "filled_in")
 
 
 def field_kinds(config_class: type[Config], name: str) -> set[type]:

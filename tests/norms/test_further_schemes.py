@@ -8,8 +8,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from normlab.errors import UserError
+from normlab.nn.resnet import ResidualBlock
 from normlab.norms import NORMS
 from normlab.norms.base import Norm
+from normlab.norms.swap import swap_norms
 
 
 @pytest.fixture
@@ -78,11 +80,6 @@ def test_switchable_with_one_set_is_that_scheme(x: Tensor, index: int, name: str
             logits.fill_(-1e3)[index] = 0
     for training in (True, False):
         torch.testing.assert_close(layer.train(training)(x), alone.train(training)(x))
-
-
-def test_switchable_does_not_lose_its_mixtures_to_a_conversion() -> None:
-    with pytest.raises(AttributeError, match="would lose its mixtures"):
-        nn.SyncBatchNorm.convert_sync_batchnorm(nn.Sequential(NORMS.create("switchable", 8)))
 
 
 def test_batch_renorm_starts_as_batch_norm_and_evaluates_as_it(x: Tensor) -> None:
@@ -200,9 +197,68 @@ def test_alpha_starts_and_is_reset_where_it_was_asked_to(name: str) -> None:
     assert len(list(NORMS.create(name, 8, affine=False).parameters())) == (1 if name == "dynamic_tanh" else 2)
 
 
+def test_filter_response_is_a_thresholded_rms_norm_of_each_map(x: Tensor) -> None:
+    layer = moved("filter_response")
+    expected = with_affine(layer, F.rms_norm(x, x.shape[2:], eps=1e-6))
+    torch.testing.assert_close(layer(x), expected.maximum(by_channel(layer.threshold)))
+    assert (NORMS.create("filter_response", 8).double()(x) >= 0).all()
+
+
+def test_filter_response_with_learned_eps_adds_its_absolute_value(x: Tensor) -> None:
+    layer = moved("filter_response", learn_eps=True)
+    with torch.no_grad():
+        layer.learned_eps.neg_()
+    by_size = x / (x.square().mean((2, 3), keepdim=True) + 1e-6 - by_channel(layer.learned_eps)).sqrt()
+    torch.testing.assert_close(layer(x), with_affine(layer, by_size).maximum(by_channel(layer.threshold)))
+    assert NORMS.create("filter_response", 8).learned_eps is None
+
+
+def test_evonorm_s0_is_swish_over_the_deviation_of_group_norm(x: Tensor) -> None:
+    layer = moved("evonorm_s0", groups=2)
+    var = x.view(6, 2, 4, 5, 4).var((2, 3, 4), correction=0).repeat_interleave(4, 1)[:, :, None, None]
+    slopes = by_channel(layer.slope)
+    torch.testing.assert_close(layer(x), with_affine(layer, F.silu(slopes * x) / slopes / (var + 1e-5).sqrt()))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_evonorm_b0_divides_by_the_larger_of_batch_and_instance(x: Tensor, training: bool) -> None:
+    layer = moved("evonorm_b0")
+    layer(x + 1)
+    torch.testing.assert_close(layer.running_var, 0.9 + 0.1 * x.transpose(0, 1).flatten(1).var(1))
+    layer.train(training)
+    by_batch = x.var((0, 2, 3), correction=0) if training else layer.running_var
+    by_map = x.var((2, 3), correction=0, keepdim=True)
+    divisor = torch.maximum((by_channel(by_batch) + 1e-5).sqrt(), by_channel(layer.slope) * x + (by_map + 1e-5).sqrt())
+    torch.testing.assert_close(layer(x), with_affine(layer, x / divisor))
+
+
+@pytest.mark.parametrize("name", ["filter_response", "evonorm_s0", "evonorm_b0"])
+def test_a_block_puts_no_relu_after_a_scheme_that_contains_its_activation(name: str) -> None:
+    torch.manual_seed(0)
+    block, x = ResidualBlock(16, 16, name), torch.randn(4, 16, 8, 8)
+    nn.init.constant_(block.norm2.bias, -2.0)
+    if name == "filter_response":
+        nn.init.constant_(block.norm2.threshold, -5.0)
+    hidden = block.norm1(block.conv1(x))
+    torch.testing.assert_close(block(x), block.norm2(block.conv2(hidden)) + x)
+    assert (block(x) < 0).any()
+
+
+def test_a_swap_says_that_an_activation_comes_or_goes() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU())
+    with pytest.warns(UserWarning, match="contain their activation.*1 layers: 1"):
+        swap_norms(net, "filter_response")
+    with pytest.warns(UserWarning, match="contained their activation, which the new ones lack"):
+        swap_norms(net, "group")
+
+
 @pytest.mark.parametrize(
-    "name", ["rms", "rms_pixel", "layer_pixel", "switchable", "batch_renorm", "ghost_batch", "dynamic_tanh", "derf"]
-)
+    "name",
+    [
+        "rms", "rms_pixel", "layer_pixel", "switchable", "batch_renorm", "ghost_batch", "dynamic_tanh", "derf",
+        "filter_response", "evonorm_s0", "evonorm_b0",
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize("affine", [True, False])
 def test_gradients_are_true_in_float64(name: str, affine: bool) -> None:
     options = {"ghost_batch_size": 2} if name == "ghost_batch" else {}

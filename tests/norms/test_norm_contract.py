@@ -13,6 +13,7 @@ from normlab.norms.base import Norm
 from normlab.norms.batch import BatchNorm
 from normlab.norms.check import check_norm
 from normlab.norms.dynamic_tanh import DynamicTanh
+from normlab.norms.evonorm_s0 import EvoNormS0
 from normlab.norms.instance import InstanceNorm
 from normlab.norms.layer import LayerNorm
 from normlab.norms.rms import RMSNorm
@@ -36,6 +37,9 @@ def test_registered_norm_keeps_the_contract(name: str) -> None:
         ("switchable", {"affine": False}),
         ("ghost_batch", {"ghost_batch_size": 2}),
         ("derf", {"affine": False}),
+        ("filter_response", {"learn_eps": True}),
+        ("evonorm_s0", {"groups": 2, "affine": False}),
+        ("evonorm_b0", {"momentum": None}),
     ],
 )
 def test_norm_keeps_the_contract_with_options(name: str, options: dict[str, object]) -> None:
@@ -200,6 +204,28 @@ class FoldsValues(DynamicTanh):
         return super().transform(x.abs(), residual, relu)
 
 
+class HidesItsActivation(InstanceNorm):
+    """Ends in a ReLU, and a block puts another one after it."""
+
+    def transform(self, x: Tensor, residual: Tensor | None = None, relu: bool = False) -> Tensor:
+        y = torch.nn.functional.leaky_relu(super().transform(x), 0.9)
+        y = y if residual is None else y + residual
+        return y.relu() if relu else y
+
+
+class DeclaresAnActivation(InstanceNorm):
+    """Lets the block leave its ReLU out without having one."""
+
+    card = dataclasses.replace(InstanceNorm.card, statistics="activated")
+    activates = True
+
+
+class DividesByTheGroup(EvoNormS0):
+    """Declares (H, W), divides by a deviation over the channels too."""
+
+    pools_over = frozenset("HW")
+
+
 @pytest.mark.parametrize(
     "broken, message",
     [
@@ -208,6 +234,9 @@ class FoldsValues(DynamicTanh):
         (MixesWithoutTheLayer, "axis C does not matter"),
         (MixesTheScaleIn, "scale and shift of the input"),
         (SquashesTheSample, "depends on other values"),
+        (HidesItsActivation, "the mean over|declares activates = True"),
+        (DeclaresAnActivation, "activates is declared"),
+        (DividesByTheGroup, "axis C matters"),
         (FoldsValues, "a larger value does not give a larger output"),
         (NarrowFormula, "offset of 10,000|bfloat16"),
         (PoolsTooLittle, "without the declared axis C"),

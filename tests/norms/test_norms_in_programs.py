@@ -18,7 +18,9 @@ from normlab.norms.batch_instance import BatchInstanceNorm
 from normlab.norms.precise import batch_norms
 
 WITH_PARAMETERS = [name for name in NORMS.names() if name != "none"]
-KEEPS_ESTIMATES = ["torch_batch", "batch", "batch_instance", "switchable", "batch_renorm", "ghost_batch"]
+KEEPS_ESTIMATES = [
+    "torch_batch", "batch", "batch_instance", "switchable", "batch_renorm", "ghost_batch", "evonorm_b0",
+]  # fmt: skip
 
 
 def moved(name: str, **options: object) -> Norm:
@@ -152,6 +154,22 @@ def test_batch_instance_norm_does_not_lose_its_gate_to_a_conversion() -> None:
         BatchInstanceNorm(8).scale  # noqa: B018
 
 
+@pytest.mark.parametrize(
+    "name, own_rule",
+    [
+        ("batch_renorm", "its corrections"),
+        ("ghost_batch", "its virtual batches"),
+        ("switchable", "its mixtures"),
+        ("evonorm_b0", "its activation"),
+    ],
+)
+def test_no_scheme_loses_its_own_rule_to_a_conversion(name: str, own_rule: str) -> None:
+    layer = NORMS.create(name, 8)
+    with pytest.raises(AttributeError, match=f"would lose {own_rule}; read num_channels"):
+        nn.SyncBatchNorm.convert_sync_batchnorm(nn.Sequential(layer))
+    assert layer.num_channels == 8
+
+
 @pytest.mark.parametrize("name", KEEPS_ESTIMATES)
 def test_state_dict_from_before_the_count_of_batches_loads(name: str) -> None:
     layer = moved(name)
@@ -162,7 +180,7 @@ def test_state_dict_from_before_the_count_of_batches_loads(name: str) -> None:
     torch.testing.assert_close(fresh.running_var, layer.running_var)
 
 
-@pytest.mark.parametrize("name", KEEPS_ESTIMATES)
+@pytest.mark.parametrize("name", [name for name in KEEPS_ESTIMATES if name != "evonorm_b0"])
 def test_without_running_statistics_evaluation_takes_the_batchs_as_torch_does(name: str) -> None:
     layer = moved(name, track_running_stats=False)
     if name == "batch_instance":
@@ -228,7 +246,8 @@ def test_features_sequences_and_volumes_are_maps_of_as_many_positions(
     y.pow(3).sum().backward()
     expected.pow(3).sum().backward()
     torch.testing.assert_close(x.grad, maps.grad.view(shape))
-    torch.testing.assert_close(layer.fused(x, residual=x, relu=True), torch.relu(layer(x) + x))
+    plain = layer(x) + x
+    torch.testing.assert_close(layer.fused(x, residual=x, relu=True), plain if layer.activates else plain.relu())
 
 
 @pytest.mark.parametrize(

@@ -71,9 +71,11 @@ def add_fields(
         where_from: where these values come from, in words: "with the preset demo".
         without: fields that get no flag, since others stand for them.
     """
+    from normlab.config import is_filled_in  # pydantic, which the general help does without
+
     group = parser.add_argument_group(f"settings; in brackets the values {where_from}" if values else "settings")
     for name, field in config_class.model_fields.items():
-        if name in without:
+        if name in without or is_filled_in(config_class, name):
             continue
         switch: dict[str, Any] = {"nargs": "?", "const": "true"} if field.annotation is bool else {}
         now = f" [{_value(values[name])}]" if name in values else ""

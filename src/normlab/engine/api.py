@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from normlab.config import TrainConfig, inference_only_fields
+from normlab.config import TrainConfig, config_hash, inference_only_fields
 from normlab.engine.checkpoint import load_weights
 from normlab.engine.device import choose_placement
 from normlab.engine.distributed import ProcessGroup, join_process_group
@@ -198,6 +198,7 @@ def train_new(task: str, config: TrainConfig, out: Path | str | None, *, quiet: 
     with join_process_group() as group:
         if not group.is_rank0:
             return RunFolder(train_as_follower(group))
+        preflight(task, [config])
         folder = RunFolder.create(out or default_folder(task), config, task)
         try:
             _train_rank0(group, folder, quiet=quiet)
@@ -232,6 +233,19 @@ def train_folders(folders: Sequence[RunFolder], *, concurrent: int) -> list[dict
         return (yield from running(run.task, run.config, folder, quiet=True))
 
     return train_together(map(steps, folders), concurrent)
+
+
+def preflight(task: str, configs: Iterable[TrainConfig]) -> None:
+    """Try the networks and norms of other people's that configurations name, each once, before anything is written.
+
+    Raises: UserError for the first that cannot be trained.
+    """
+    tried = set()
+    for config in configs:
+        key = config_hash(config.with_values("preflight", seed=0)) if config.names_own_code else ""
+        if key and key not in tried:
+            tried.add(key)
+            TASKS.get(task).preflight(config)
 
 
 def probe_run(task: str, config: TrainConfig) -> dict[str, float]:

@@ -114,6 +114,7 @@ class Training:
         refuse_other_data(folder, self.data)
         used = {"fingerprint": self.data.fingerprint, "precision": self.placement.precision}
         folder.write_card({**self.data.card, **used, **resumed_choices(folder)})
+        task.refuse_changes(config)
         seed_stream(config.seed, "build")
         self.model = task.build(config, self.data.card)
         initialise(self.model, config.seed)

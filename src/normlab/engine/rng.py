@@ -26,14 +26,15 @@ def seed_stream(seed: int, *purpose: object) -> None:
 def initialise(model: nn.Module, seed: int) -> None:
     """Draw every module's parameters from a stream of its own, named by the module's path.
 
-    A module takes part if it has `reset_parameters()`; a subtree marked `pretrained = True` keeps its weights.
+    A module takes part if it has `reset_parameters()`; a subtree marked `pretrained = True` keeps its weights. So
+    does one marked `keeps_its_start`: a network that is not normlab's, whose constructor draws from the stream "build".
     Adding or removing a module, e.g. a norm layer, changes no other module's draw.
     """
     _initialise(model, seed, "")
 
 
 def _initialise(module: nn.Module, seed: int, path: str) -> None:
-    if getattr(module, "pretrained", False):
+    if getattr(module, "pretrained", False) or getattr(module, "keeps_its_start", False):
         return
     for name, child in module.named_children():
         _initialise(child, seed, f"{path}.{name}" if path else name)

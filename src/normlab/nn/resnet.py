@@ -7,22 +7,23 @@ do not depend on the norm, so that equal seeds mean equal initial weights under 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from normlab.errors import UserError
 from normlab.kernels.conv import CONV
 from normlab.kernels.maps import HALVE, MEAN
+from normlab.nn.classifier import ActivationPoint, ImageClassifier, OutputLayer
 from normlab.norms import NORMS
 from normlab.norms.options import create_norm
 
 STAGE_CHANNELS = (16, 32, 64)
 
 
-class ResNet(nn.Module):
+class ResNet(ImageClassifier):
     """ResNet with 6n + 2 layers: a convolution, three stages of n blocks, mean pool, a linear layer.
 
     A norm follows each convolution. With "none" the convolutions have a bias instead, as nothing else would
@@ -69,27 +70,22 @@ class ResNet(nn.Module):
         pooled = MEAN.try_call(x)
         return x.mean((2, 3)) if pooled is None else pooled
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the logits (N, num_classes)."""
-        return self.linear(self.features(x))
+    def activation_points(self) -> Iterator[ActivationPoint]:
+        """Yield where a layer's output, after its ReLU, can be read: the next convolution's input.
 
-
-class OutputLayer(nn.Linear):
-    """A linear layer that a CPU computes in its weights' own type, under autocast too: of so few numbers bfloat16 saves
-    nothing, and its products have a set-up that costs a small batch as much as a convolution.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the logits of features (N, C)."""
-        if not (x.is_cpu and torch.is_autocast_enabled("cpu")):
-            return super().forward(x)
-        with torch.autocast("cpu", enabled=False):
-            return super().forward(x.to(self.weight.dtype))
+        The norms run fused with their ReLU, and a hook on a norm would prevent that.
+        """
+        yield "conv", self.stages, "input"
+        for name, block in self.named_modules():
+            if isinstance(block, ResidualBlock):
+                yield f"{name}.conv1", block.conv2, "input"
+                yield f"{name}.conv2", block, "output"
 
 
 class ResidualBlock(nn.Module):
     """y = relu(norm2(conv2(relu(norm1(conv1(x))))) + shortcut(x))                    (He et al. 2016, fig. 2)
 
+    A scheme that contains its activation stands for norm and ReLU: both ReLUs are left out (`Norm.fused`).
     The first convolution halves H and W when the number of channels grows.
     """
 
@@ -108,18 +104,23 @@ class ResidualBlock(nn.Module):
         return self.norm2.fused(self.conv2(hidden), residual=self.shortcut(x), relu=True)
 
     def shortcut(self, x: Tensor) -> Tensor:
-        """Return x, or every second position of it with zeros for the new channels (option A, sec. 3.3).
+        """Return x as the sum takes it: see `shortcut`."""
+        return shortcut(x, self.stride, self.new_channels)
 
-        The mean over windows of one pixel, two apart, is x[:, :, ::2, ::2] exactly; unlike the slice's, its
-        gradient stays channels-last, which spares the backward pass a copy (5 % of a step on a CPU).
-        """
-        if self.stride == 1:
-            return x
-        result = HALVE.try_call(x, self.new_channels)
-        if result is not None:
-            return result
-        halved = F.avg_pool2d(x, kernel_size=1, stride=2)
-        return F.pad(halved.permute(0, 2, 3, 1), (0, self.new_channels)).permute(0, 3, 1, 2)
+
+def shortcut(x: Tensor, stride: int, new_channels: int) -> Tensor:
+    """Return x, or every second position of it with zeros for the new channels (option A, sec. 3.3).
+
+    The mean over windows of one pixel, two apart, is x[:, :, ::2, ::2] exactly; unlike the slice's, its
+    gradient stays channels-last, which spares the backward pass a copy (5 % of a step on a CPU).
+    """
+    if stride == 1:
+        return x
+    result = HALVE.try_call(x, new_channels)
+    if result is not None:
+        return result
+    halved = F.avg_pool2d(x, kernel_size=1, stride=2)
+    return F.pad(halved.permute(0, 2, 3, 1), (0, new_channels)).permute(0, 3, 1, 2)
 
 
 class HeConv2d(nn.Conv2d):
@@ -135,10 +136,10 @@ class HeConv2d(nn.Conv2d):
         bias = NORMS.resolve(norm) == "none"
         super().__init__(in_channels, out_channels, 3, stride=stride, padding=1, bias=bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Convolve (N, C_in, H, W)."""
-        result = CONV.try_call(x, self.weight, self.bias, self.stride[0])
-        return super().forward(x) if result is None else result
+    def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Convolve (N, C_in, H, W) with weights that may be computed from the layer's own (`standardized.py`)."""
+        result = CONV.try_call(x, weight, bias, self.stride[0])
+        return super()._conv_forward(x, weight, bias) if result is None else result
 
     @property
     def scale_invariant(self) -> bool:

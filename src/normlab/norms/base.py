@@ -35,8 +35,9 @@ class NormCard:
         when_to_use: in one sentence.
         statistics: what the scheme divides by or subtracts, and so what `check_norm` expects of its output:
             "mean and variance" makes the mean 0 and the variance 1 over `pools_over`; "mean square" makes the mean
-            square 1; "mixed" mixes several sets, so that no single one comes out standardised; "none" is a function
-            of each value alone.
+            square 1; "mixed" mixes several sets, so that no single one comes out standardised; "activated" is a
+            scheme that ends in an activation of its own, after which nothing is standardised; "none" is a function of
+            each value alone.
     """
 
     name: str
@@ -47,7 +48,7 @@ class NormCard:
     year: int | None
     limits: str
     when_to_use: str
-    statistics: Literal["mean and variance", "mean square", "mixed", "none"] = "mean and variance"
+    statistics: Literal["mean and variance", "mean square", "mixed", "activated", "none"] = "mean and variance"
 
 
 class Norm(nn.Module):
@@ -62,6 +63,7 @@ class Norm(nn.Module):
         pools_over: the axes among "N", "C", "H", "W" that one mean runs over.
         batch_dependent: whether a sample's output in training depends on the others.
         running_state: whether evaluation uses averages kept from training.
+        activates: whether it contains its activation, so that a network puts no ReLU after it (see `fused`).
         channel_groups: into how many blocks axis C is cut before it is pooled.
         num_channels: C; also as `num_features`, torch's name for it.
     """
@@ -70,6 +72,7 @@ class Norm(nn.Module):
     pools_over: frozenset[str] = frozenset()
     batch_dependent: bool = False
     running_state: bool = False
+    activates: bool = False
     channel_groups: int = 1
     num_channels: int
     eps: float
@@ -90,10 +93,13 @@ class Norm(nn.Module):
         return self.transform(self._as_maps(x)).view(x.shape)
 
     def fused(self, x: Tensor, *, residual: Tensor | None = None, relu: bool = False) -> Tensor:
-        """Return relu(self(x) + residual), each part where asked for.
+        """Return relu(self(x) + residual), each part where asked for: what a block does with a norm's output.
 
-        It is `transform`, unless somebody hangs on the layer with a hook, who must see the norm's own output.
+        The ReLU stands for the block's activation, so a scheme that `activates` leaves it out, and the block needs no
+        case for it. It is `transform`, unless somebody hangs on the layer with a hook, who must see the norm's own
+        output.
         """
+        relu = relu and not self.activates
         is_hooked = self._forward_hooks or self._forward_pre_hooks or self._backward_hooks or self._backward_pre_hooks
         if is_hooked or x.dim() != 4:
             return finish(self(x), residual, relu)

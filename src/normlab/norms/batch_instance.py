@@ -11,11 +11,11 @@ from normlab.kernels.runtime.guards import needs_plain_operations
 from normlab.norms.base import NormCard
 from normlab.norms.core import normalize_mixed
 from normlab.norms.reference import planes
-from normlab.norms.running import Momentum, RunningNorm
+from normlab.norms.running import Momentum, OwnRuleNorm
 from normlab.norms.synced import normalize_over_processes
 
 
-class BatchInstanceNorm(RunningNorm):
+class BatchInstanceNorm(OwnRuleNorm):
     """Batch-instance normalization: the gate decides per channel how much of an image's own style is removed.
 
     y = (gate_c * x_batch + (1 - gate_c) * x_instance) * weight_c + bias_c       (Nam & Kim 2018, eq. 3 and 4)
@@ -37,6 +37,8 @@ class BatchInstanceNorm(RunningNorm):
     Raises: ValueError in training if a channel has a single value, or if the input's shape does not fit.
     """
 
+    own_rule = "its gate"
+    remedy = "build it with sync=True"
     card = NormCard(
         name="batch_instance",
         title="Batch-instance normalization",
@@ -64,7 +66,6 @@ class BatchInstanceNorm(RunningNorm):
         super().__init__()
         self.sync = sync
         self._start(num_channels, eps, affine)
-        del self.num_features  # see __getattr__
         self.gate = nn.Parameter(torch.empty(num_channels))
         self._start_running(num_channels, momentum, track_running_stats)
         self.reset_parameters()
@@ -106,16 +107,6 @@ class BatchInstanceNorm(RunningNorm):
         """Set parameters and running statistics to their initial values: weight 1, bias 0, gate 1."""
         super().reset_parameters()
         nn.init.ones_(self.gate)
-
-    def __getattr__(self, name: str) -> Any:
-        # What rebuilds a batch norm from its settings, as nn.SyncBatchNorm.convert_sync_batchnorm does, asks for
-        # num_features first, and would leave the gate behind without a word.
-        if name == "num_features":
-            raise AttributeError(
-                "BatchInstanceNorm has no num_features, as a batch norm made from it would lose its gate; "
-                "read num_channels, and to share statistics over processes build it with sync=True"
-            )
-        return super().__getattr__(name)
 
     def _projected_gate(self) -> Tensor:
         if torch.compiler.is_exporting():  # an exported program may not write its parameters

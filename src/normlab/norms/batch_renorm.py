@@ -11,10 +11,10 @@ from normlab.errors import UserError
 from normlab.norms.base import NormCard
 from normlab.norms.core import normalize, scale_shift
 from normlab.norms.reference import affine, finish, planes, wide
-from normlab.norms.running import Momentum, RunningNorm
+from normlab.norms.running import Momentum, OwnRuleNorm
 
 
-class BatchRenorm(RunningNorm):
+class BatchRenorm(OwnRuleNorm):
     """Batch renormalization: corrects the batch's statistics towards the running ones, within limits.
 
     y = ((x - mean_c) / sqrt(var_c + eps) * r_c + d_c) * weight_c + bias_c               (Ioffe 2017, algorithm 1)
@@ -44,6 +44,7 @@ class BatchRenorm(RunningNorm):
         or if the input's shape does not fit.
     """
 
+    own_rule = "its corrections"
     card = NormCard(
         name="batch_renorm",
         title="Batch renormalization",

@@ -18,7 +18,9 @@ from normlab.norms import NORMS
 from normlab.norms.base import Norm
 from normlab.norms.check_statistics import (
     Build,
+    activates_if_it_says_so,
     close,
+    depends_on_what_it_declares,
     maps_each_value_alone,
     mixes_over_what_it_declares,
     moved,
@@ -32,13 +34,15 @@ def check_norm(norm: str | Callable[..., Norm], num_channels: int = 16, **option
     """Raise an AssertionError that says what is wrong if the scheme violates the contract.
 
     Checked: shape, type and memory format kept, statistics in float32 at least; over exactly `pools_over` mean 0
-        and variance 1, or what else the card's `statistics` promises: mean square 1, or of a mixture that scale and
-        shift of the input change nothing and that each declared axis matters; without `pools_over`, an increasing
-        function of each value alone; no dependence on batch mates unless declared, and never in evaluation; training
-        equal to evaluation unless `running_state`; gradients in float64; a batch of one and 1x1 maps; large
-        offsets; the state dict; torch.export; step-by-step equality with `torch_equivalent()`; `fused()` equal to
-        the norm followed by sum and ReLU; torch.func (vmap, jvp) in evaluation; input of 2, 3 and 5 axes treated as
-        maps of as many positions; an empty batch; integers refused by a scheme that has statistics.
+        and variance 1, or what else the card's `statistics` promises: mean square 1; of a mixture that scale and
+        shift of the input change nothing and that each declared axis matters; of a scheme with an activation that
+        each declared axis matters and no other; without `pools_over`, an increasing function of each value alone;
+        an activation exactly where `activates` says so; no dependence on batch mates unless declared, and never in
+        evaluation; training equal to evaluation unless `running_state`; gradients in float64; a batch of one and
+        1x1 maps; large offsets; the state dict; torch.export; step-by-step equality with `torch_equivalent()`;
+        `fused()` equal to the norm followed by sum and, unless it `activates`, ReLU; torch.func (vmap, jvp) in
+        evaluation; input of 2, 3 and 5 axes treated as maps of as many positions; an empty batch; integers refused
+        by a scheme that has statistics.
 
     Args:
         norm: a name in `NORMS`, or what builds the layer from `num_channels` and `options`, e.g. the class.
@@ -56,6 +60,7 @@ def check_norm(norm: str | Callable[..., Norm], num_channels: int = 16, **option
             _keeps_type_and_format,
             pools_over_exactly_what_it_declares,
             mixes_over_what_it_declares,
+            depends_on_what_it_declares,
             maps_each_value_alone,
             _ignores_batch_mates,
             _evaluates_as_it_trains,
@@ -70,6 +75,7 @@ def check_norm(norm: str | Callable[..., Norm], num_channels: int = 16, **option
             _takes_features_sequences_and_volumes,
             _takes_an_empty_batch,
             _refuses_integers,
+            activates_if_it_says_so,
         ):
             torch.manual_seed(0)
             clause(build)
@@ -82,6 +88,7 @@ def _declares_itself(build: Build) -> None:
     assert layer.card.formula, "the card has no formula"
     assert layer.pools_over <= set("NCHW"), f"pools_over is not within NCHW: {sorted(layer.pools_over)}"
     assert layer.batch_dependent == ("N" in layer.pools_over), "batch_dependent contradicts pools_over"
+    assert layer.activates or layer.card.statistics != "activated", "the card's statistics contradict activates"
     if layer.card.statistics == "none":
         assert not layer.pools_over, "the card declares no statistics, which contradicts pools_over"
 
@@ -201,8 +208,11 @@ def _fuses_what_follows(build: Build) -> None:
         layer = build().train(training)
         x, residual = _input(layer), _input(layer)
         fused = layer.fused(x, residual=residual, relu=True)
-        plain = torch.relu(layer(x) + residual)  # the same batch again; in training only running estimates moved
-        close(fused, plain, 1e-4, "fused() differs from relu(norm(x) + residual)")
+        plain = layer(x) + residual  # the same batch again; in training only running estimates moved
+        if layer.activates:
+            close(fused, plain, 1e-4, "fused() differs from norm(x) + residual, which has its activation")
+        else:
+            close(fused, torch.relu(plain), 1e-4, "fused() differs from relu(norm(x) + residual)")
 
 
 def _passes_through_transforms(build: Build) -> None:

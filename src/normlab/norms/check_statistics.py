@@ -15,7 +15,7 @@ Build = Callable[[], Norm]
 def pools_over_exactly_what_it_declares(build: Build) -> None:
     """Check mean 0 and variance 1, or mean square 1, over the declared axes and over no fewer."""
     layer = build().double()
-    if not layer.pools_over or layer.card.statistics == "mixed":
+    if not layer.pools_over or layer.card.statistics in ("mixed", "activated"):
         return
     N, C, H, W = 4, layer.num_channels, 5, 6
     G = layer.channel_groups
@@ -50,20 +50,42 @@ def mixes_over_what_it_declares(build: Build) -> None:
         return
     x = _uneven_input(layer)
     close(layer(5 * x - 7), layer(x), 1e-3, "scale and shift of the input change the output of the mixture")
+    _reaches_what_it_declares(layer, x)
+
+
+def depends_on_what_it_declares(build: Build) -> None:
+    """Check of a scheme with an activation that values along the declared axes matter, and along no other."""
+    layer = build().double()
+    if layer.card.statistics == "activated":
+        _reaches_what_it_declares(layer, _uneven_input(layer))
+
+
+def activates_if_it_says_so(build: Build) -> None:
+    """Check that x and -x come out as mirror images around the output of 0 unless the scheme `activates`."""
+    x = _uneven_input(build())
+    plus, minus, zero = (build().double()(factor * x) for factor in (1, -1, 0))
+    is_odd = bool((plus + minus - 2 * zero).abs().max() < 1e-6)
+    assert is_odd != build().activates, (
+        "activates is declared, but the layer has no activation: -x gives what x gives, mirrored"
+        if is_odd
+        else "-x does not give what x gives, mirrored: a layer that contains its activation declares activates = True"
+    )
+
+
+def _reaches_what_it_declares(layer: Norm, x: Tensor) -> None:
     leaf = x.requires_grad_()
-    (grad,) = torch.autograd.grad(layer(leaf)[0, 0, 0, 0], leaf)
-    reached = {
-        "N": grad[1:, 0, 0, 0],
-        "C": grad[0, 1:, 0, 0],
-        "H": grad[0, 0, 1:, 0],
-        "W": grad[0, 0, 0, 1:],
-    }
-    for axis, others in reached.items():
-        matters = bool(others.abs().max() > 1e-9)
+    y = layer(leaf)
+    matters = dict.fromkeys("NCHW", False)
+    for place in torch.randperm(y.numel())[:20].tolist():  # an activation may cut one place off, but not all
+        (grad,) = torch.autograd.grad(y.flatten()[place], leaf, retain_graph=True)
+        here = [int(index) for index in torch.unravel_index(torch.tensor(place), y.shape)]
+        for dim, axis in enumerate("NCHW"):
+            along = grad[tuple(slice(None) if other == dim else index for other, index in enumerate(here))]
+            others = torch.arange(len(along)) != here[dim]
+            matters[axis] |= bool(along[others].abs().max() > 1e-9)
+    for axis, found in matters.items():
         declared = axis in layer.pools_over
-        assert matters == declared, (
-            f"axis {axis} {'does not matter' if declared else 'matters'}, unlike pools_over says"
-        )
+        assert found == declared, f"axis {axis} {'does not matter' if declared else 'matters'}, unlike pools_over says"
 
 
 def maps_each_value_alone(build: Build) -> None:

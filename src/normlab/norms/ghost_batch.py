@@ -10,10 +10,10 @@ from torch import Tensor
 from normlab.errors import UserError
 from normlab.norms.base import NormCard
 from normlab.norms.core import normalize, scale_shift
-from normlab.norms.running import Momentum, RunningNorm
+from normlab.norms.running import Momentum, OwnRuleNorm
 
 
-class GhostBatchNorm(RunningNorm):
+class GhostBatchNorm(OwnRuleNorm):
     """Ghost batch normalization: in training, statistics over (H, W) and the samples of a virtual batch.
 
     y = (x - mean_bc) / sqrt(var_bc + eps) * weight_c + bias_c           (Hoffer et al. 2017, algorithm 1)
@@ -35,6 +35,7 @@ class GhostBatchNorm(RunningNorm):
         single value, or if the input's shape does not fit.
     """
 
+    own_rule = "its virtual batches"
     card = NormCard(
         name="ghost_batch",
         title="Ghost batch normalization",

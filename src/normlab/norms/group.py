@@ -55,7 +55,7 @@ class GroupNorm(Norm):
         affine: bool = True,
     ) -> None:
         super().__init__()
-        self.groups = self.channel_groups = _count_groups(num_channels, groups, channels_per_group)
+        self.groups = self.channel_groups = count_groups(num_channels, groups, channels_per_group)
         self._start(num_channels, eps, affine)
         self.reset_parameters()
 
@@ -81,10 +81,16 @@ class GroupNorm(Norm):
         return f"{super().extra_repr()}, groups={self.groups}"
 
 
-def _count_groups(num_channels: int, groups: int | None, channels_per_group: int | None) -> int:
+def count_groups(
+    num_channels: int, groups: int | None, channels_per_group: int | None, scheme: str = "group norm"
+) -> int:
+    """Return G by one of the two settings, or the largest divisor of C up to 4 without any.
+
+    Raises: UserError naming the scheme and the nearest divisors if C cannot be cut so, or if both are given.
+    """
     divisors = [d for d in range(1, num_channels + 1) if num_channels % d == 0]
     if groups is not None and channels_per_group is not None:
-        raise UserError("group norm: give groups or channels_per_group, not both")
+        raise UserError(f"{scheme}: give groups or channels_per_group, not both")
     if groups is None and channels_per_group is None:
         return max(d for d in divisors if d <= DEFAULT_GROUPS)
     name, value = ("groups", groups) if groups is not None else ("channels_per_group", channels_per_group)
@@ -93,6 +99,6 @@ def _count_groups(num_channels: int, groups: int | None, channels_per_group: int
         below = [str(d) for d in divisors if d < value][-1:]
         above = [str(d) for d in divisors if d > value][:1]
         raise UserError(
-            f"group norm: {name}={value} does not divide {num_channels} channels, use {' or '.join(below + above)}"
+            f"{scheme}: {name}={value} does not divide {num_channels} channels, use {' or '.join(below + above)}"
         )
     return value if groups is not None else num_channels // value

@@ -38,7 +38,7 @@ def mixed_reference(
 
 
 def root_mean_square_reference(
-    x_nchw: Tensor, axes: frozenset[str], weight: Tensor | None, bias: Tensor | None, eps: float
+    x_nchw: Tensor, axes: frozenset[str], weight: Tensor | None, bias: Tensor | None, eps: float | Tensor
 ) -> Tensor:
     """Return x / sqrt(mean(x^2) + eps) * weight_c + bias_c, the mean over those of the axes N, C, H and W."""
     x = wide(x_nchw)

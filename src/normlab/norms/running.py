@@ -7,7 +7,7 @@ Szegedy 2015, algorithm 2): mixing the two up is the classical error of batch no
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -115,3 +115,30 @@ class RunningNorm(Norm, _BatchNorm):  # type: ignore[misc]
         tracking = "" if self.track_running_stats else ", track_running_stats=False"
         sync = ", sync=True" if self.sync else ""
         return f"{super().extra_repr()}, momentum={self.momentum}{tracking}{sync}"
+
+
+class OwnRuleNorm(RunningNorm):
+    """A running norm that computes something else than batch norm, and that no tool may turn into one.
+
+    What rebuilds a batch norm from its settings, as `nn.SyncBatchNorm.convert_sync_batchnorm` does, asks for
+    `num_features` first, and would leave the scheme's own rule behind without a word. So there is none.
+
+    Attributes:
+        own_rule: what would be lost, in words.
+        remedy: what to do instead, in words.
+    """
+
+    own_rule: ClassVar[str]
+    remedy: ClassVar[str] = "leave this layer out of the conversion"
+
+    def _start_running(self, num_channels: int, momentum: Momentum, track_running_stats: bool) -> None:
+        super()._start_running(num_channels, momentum, track_running_stats)
+        del self.num_features
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "num_features":
+            raise AttributeError(
+                f"{type(self).__name__} has no num_features, as a batch norm made from it would lose {self.own_rule}; "
+                f"read num_channels, and to share statistics over processes {self.remedy}"
+            )
+        return super().__getattr__(name)

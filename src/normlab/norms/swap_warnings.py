@@ -74,11 +74,23 @@ def _leaves_a_process_group(s: Successor) -> bool:
     return getattr(s.old.module, "process_group", None) is not None
 
 
+def _activates(module: nn.Module) -> bool:
+    return isinstance(module, Norm) and module.activates
+
+
 _KINDS: list[tuple[Callable[[Successor], bool], str]] = [
     (lambda s: bool(s.lost), "weights of another shape than one per channel are not taken over: they start anew"),
     (lambda s: s.old.is_frozen, "frozen batch norms are replaced by a norm that is not: only its weights stay frozen"),
     (_starts_estimates_anew, "running statistics start at mean 0 and variance 1: train before evaluating"),
     (_drops_instance_estimates, "running statistics of instance norms are dropped: evaluation takes each sample's own"),
     (_leaves_a_process_group, "the process group is not taken over: statistics are shared by all processes"),
+    (
+        lambda s: _activates(s.module) and not _activates(s.old.module),
+        "the new layers contain their activation: take out the ReLU that the model has after each",
+    ),
+    (
+        lambda s: _activates(s.old.module) and not _activates(s.module),
+        "the old layers contained their activation, which the new ones lack: put one after each",
+    ),
     (_leaves_nothing, "each mean runs over one value of the example, which leaves nothing of it but the bias"),
 ]

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from normlab.norms.base import NormCard
 from normlab.norms.reference import affine, finish, planes, wide
-from normlab.norms.running import Momentum, RunningNorm
+from normlab.norms.running import Momentum, OwnRuleNorm
 
 
-class SwitchableNorm(RunningNorm):
+class SwitchableNorm(OwnRuleNorm):
     """Switchable normalization: mean and variance are mixtures over instance, layer and batch norm.
 
     y = (x - sum_k w_k mean_k) / sqrt(sum_k v_k var_k + eps) * weight_c + bias_c         (Luo et al. 2018, eq. 3)
@@ -33,6 +31,7 @@ class SwitchableNorm(RunningNorm):
     """
 
     pools_over = frozenset("NCHW")
+    own_rule = "its mixtures"
     card = NormCard(
         name="switchable",
         title="Switchable normalization",
@@ -61,7 +60,6 @@ class SwitchableNorm(RunningNorm):
     ) -> None:
         super().__init__()
         self._start(num_channels, eps, affine)
-        del self.num_features  # see __getattr__
         self.mean_logits, self.var_logits = (nn.Parameter(torch.empty(3)) for _ in range(2))
         self._start_running(num_channels, momentum, track_running_stats)
         self.reset_parameters()
@@ -103,12 +101,3 @@ class SwitchableNorm(RunningNorm):
         super().reset_parameters()
         nn.init.ones_(self.mean_logits)
         nn.init.ones_(self.var_logits)
-
-    def __getattr__(self, name: str) -> Any:
-        # As in BatchInstanceNorm: what rebuilds a batch norm from its settings would leave the mixtures behind.
-        if name == "num_features":
-            raise AttributeError(
-                "SwitchableNorm has no num_features, as a batch norm made from it would lose its mixtures; "
-                "read num_channels"
-            )
-        return super().__getattr__(name)

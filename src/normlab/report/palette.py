@@ -35,6 +35,9 @@ NAMES = {
     "ghost_batch": "Ghost batch norm",
     "dynamic_tanh": "Dynamic tanh",
     "derf": "Dynamic erf",
+    "filter_response": "Filter response norm",
+    "evonorm_s0": "EvoNorm-S0",
+    "evonorm_b0": "EvoNorm-B0",
 }
 
 STYLES = {
@@ -47,7 +50,7 @@ STYLES = {
     "none": Style("#808890", "dot"),
 }
 
-# Fifteen colours do not stay apart for every eye: near ones differ in their dashes.
+# So many colours do not stay apart for every eye: near ones differ in their dashes.
 _LATER_STYLES = {
     "rms": Style("#a0793d", "solid"),
     "rms_pixel": Style("#c0955a", "dot"),
@@ -57,6 +60,9 @@ _LATER_STYLES = {
     "ghost_batch": Style("#2f7f9f", "dot"),
     "dynamic_tanh": Style("#4f9da6", "solid"),
     "derf": Style("#7fb03f", "longdash"),
+    "filter_response": Style("#c97b63", "longdashdot"),
+    "evonorm_s0": Style("#8f4fb5", "dash"),
+    "evonorm_b0": Style("#a678c9", "longdash"),
 }
 
 _FURTHER = [
@@ -77,8 +83,8 @@ DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 
 def name_of(scheme: str) -> str:
-    """Return a scheme's name for people; an unknown one keeps its own."""
-    return NAMES.get(scheme, scheme)
+    """Return a scheme's name for people; an unknown one keeps its own, one from a file without the file."""
+    return NAMES.get(scheme, scheme.rpartition(":")[2])
 
 
 def styles_for(schemes: Iterable[str]) -> dict[str, Style]:

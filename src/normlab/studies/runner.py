@@ -79,6 +79,7 @@ def run_study(
     cells = folder / "cells"
     if any(not (cells / cell.name / "result.json").exists() for cell in plan.cells):
         refuse_wrong_claims(plan, find_study(path_or_name))
+    try_own_code(plan)
     options = cluster or ClusterOptions()
     share = (
         max(1, int(options.cpus_per_cell))
@@ -142,6 +143,15 @@ def refuse_wrong_claims(plan: Plan, source: Path) -> None:
     from normlab.studies.claims import read_claims  # scipy takes a second to import; planning does not need it
 
     read_claims(plan.file.claims, plan.axes, str(source))
+
+
+def try_own_code(plan: Plan) -> None:
+    """Try the networks and norms of other people's that the cells name. Raises: UserError if one cannot be trained."""
+    own = [cell.config for cell in plan.cells if cell.config.names_own_code]
+    if own:
+        from normlab.engine.api import preflight  # torch, which planning does not need
+
+        preflight(plan.file.task, own)
 
 
 def with_claims_that_apply(plan: Plan, say: Say) -> Plan:

@@ -150,6 +150,17 @@ class Task(ABC):
     def write_predictions(self, records: Iterator[dict[str, Any]], out: Path, form: str, source: Any) -> int:
         """Write records to a file in one of the task's forms; return their number."""
 
+    def preflight(self, config: Any) -> None:
+        """Raise `UserError` if code that is not normlab's and that `config` names cannot be trained.
+
+        Asked before a run folder or a study's folder is made, where `config.names_own_code`.
+        """
+        return
+
+    def refuse_changes(self, config: Any) -> None:
+        """Raise `UserError` if code that `config` names is no longer that with which the run began."""
+        return
+
     def finalize_statistics(self, model: nn.Module, data: Any, config: Any, placement: Placement) -> None:
         """Bring the model into the state that is measured and saved, after each epoch; by default it is in it.
 

@@ -16,7 +16,7 @@ from normlab.errors import UserError
 from normlab.runs.lock import FolderLock
 from normlab.studies.local import run_local, threads_per_cell
 from normlab.studies.plan import Cell, Plan, find_study, make_plan
-from normlab.studies.runner import Say, lay_out, refuse_wrong_claims, to_stderr, with_claims_that_apply
+from normlab.studies.runner import Say, lay_out, refuse_wrong_claims, to_stderr, try_own_code, with_claims_that_apply
 from normlab.studies.search.winners import measure_winners
 from normlab.studies.search_settings import Search
 from normlab.studies.study import Study
@@ -63,6 +63,7 @@ def run_search(
     folder = Path(out) if out else Path("runs") / f"{plan.name}-{scale}"
     _refuse_other_search(plan.search, folder)
     plan = with_threads(plan, folder, threads_per_cell(len(plan.cells), workers=workers))
+    try_own_code(plan)
     lay_out(plan, folder, source)
     lock = FolderLock(folder / ".lock")
     lock.acquire(folder)

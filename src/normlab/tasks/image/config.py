@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal, Self
 
 from pydantic import ValidationInfo, field_validator, model_validator
@@ -10,9 +12,15 @@ from pydantic import ValidationInfo, field_validator, model_validator
 from normlab import metrics
 from normlab.acting import Unless, When
 from normlab.config import TaskSettings, TrainConfig, option
+from normlab.nn.networks import NETWORKS
 from normlab.norms import NORMS
+from normlab.own_code import is_reference, place_of, source_of
 
 FILTERS = 16  # of the network's first stage; the later ones have 32 and 64
+GROUPED = ("group", "evonorm_s0")  # schemes that cut the channels into groups
+RUNNING = (
+    "batch", "batch_instance", "torch_batch", "switchable", "batch_renorm", "ghost_batch", "evonorm_b0",
+)  # fmt: skip
 
 
 class ImageConfig(TrainConfig):
@@ -22,11 +30,32 @@ class ImageConfig(TrainConfig):
     image_size: int = option(32, "height and width that other images are resized to", ge=8)
     validation: float = option(0.2, "validation images out of the training split: a fraction, or a count", gt=0)
 
-    n: int = option(2, "depth: the network has 6n+2 layers", ge=1)
-    norm: str = option("batch", f"normalization after each convolution: {', '.join(NORMS)}")
-    groups: int | None = option(None, "group norm: number of groups", ge=1, acts_with=When("norm", "group"))
+    model: str = option(
+        "resnet",
+        f"the network: {', '.join(NETWORKS)}, timm:NAME, or one's own as package.module:factory or file.py:factory",
+        added_later=True,
+    )
+    n: int = option(2, "depth: the network has 6n+2 layers", ge=1, acts_with=When("model", "resnet", "preact_resnet"))
+    norm: str = option(
+        "batch",
+        f"normalization after each convolution: {', '.join(NORMS)}, or one's own as package.module:Class or "
+        "file.py:Class",
+    )
+    allow_unchecked_norm: bool = option(
+        False, "train with a norm of one's own that violates the contract of norms (check_norm)", affects_result=False
+    )
+    weight_standardized: Literal["off", "on", "scaled"] = option(
+        "off",
+        "standardise each convolution's weights; scaled: to the size that keeps activations, with a learned gain",
+        added_later=True,
+    )
+    model_source: str = option("", "digest of the network's source file", added_later=True, filled_in=True)
+    norm_source: str = option("", "digest of the norm's source file", added_later=True, filled_in=True)
+    groups: int | None = option(
+        None, "group norm, EvoNorm-S0: number of groups", ge=1, acts_with=When("norm", *GROUPED)
+    )
     channels_per_group: int | None = option(
-        None, "group norm: channels in a group, instead of `groups`", ge=1, acts_with=When("norm", "group")
+        None, "group norm, EvoNorm-S0: channels in a group, instead of `groups`", ge=1, acts_with=When("norm", *GROUPED)
     )
     eps: float | None = option(
         None,
@@ -43,13 +72,14 @@ class ImageConfig(TrainConfig):
         False,
         "several processes (torchrun): batch norms take their statistics over all of them, not over each share",
         added_later=True,
+        acts_with=When("norm", "batch", "batch_instance", "torch_batch"),
     )
     norm_momentum: float | None = option(
         None,
         "batch norms: weight of the newest running statistics",
         gt=0,
         le=1,
-        acts_with=When("norm", "batch", "batch_instance", "torch_batch", "switchable", "batch_renorm", "ghost_batch"),
+        acts_with=When("norm", *RUNNING),
     )
 
     crop: bool = option(True, "augment: pad with zeros and crop at random")
@@ -82,6 +112,30 @@ class ImageConfig(TrainConfig):
             raise ValueError(f"pad: {self.pad} pixels around {self.image_size}: crops could be nothing but padding")
         return self
 
+    @model_validator(mode="before")
+    @classmethod
+    def _name_the_sources(cls, values: Any) -> Any:
+        """Add the digests of code of one's own, unless they came with the setting from a run's record."""
+        if not isinstance(values, Mapping):
+            return values
+        sources = {name: _source(values.get(name), values.get(f"{name}_source")) for name in ("model", "norm")}
+        return {**values, **{f"{name}_source": source for name, source in sources.items()}}
+
+    @property
+    def names_own_code(self) -> bool:
+        """Whether the network or the norm is none of normlab's: then it is tried before anything is written."""
+        return is_reference(self.model) or is_reference(self.norm)
+
+    @field_validator("weight_standardized", mode="before")
+    @classmethod
+    def _word_for_true(cls, value: Any) -> Any:
+        return {"true": "on", "false": "off"}.get(str(value).lower(), value)
+
+    @field_validator("model")
+    @classmethod
+    def _known_network(cls, name: str) -> str:
+        return name if is_reference(name) else NETWORKS.resolve(name)
+
     @field_validator("norm")
     @classmethod
     def _canonical_norm(cls, name: str) -> str:
@@ -91,14 +145,29 @@ class ImageConfig(TrainConfig):
     @classmethod
     def _divides_the_channels(cls, number: int | None, info: ValidationInfo) -> int | None:
         """Other schemes ignore these two settings, so a study may give them beside any."""
-        if number is None or info.data.get("norm") != "group":
+        if number is None or info.data.get("norm") not in GROUPED:
             return number
+        if info.data.get("model") not in ("resnet", "preact_resnet"):
+            return number  # the layers say what they cannot do
         if FILTERS % number:
             divisors = [str(n) for n in range(1, FILTERS + 1) if FILTERS % n == 0]
             raise ValueError(f"must divide the {FILTERS} channels of the first stage: {', '.join(divisors)}")
         if info.field_name == "channels_per_group" and info.data.get("groups") is not None:
             raise ValueError("groups are given too: give one of the two")
         return number
+
+
+def _source(reference: Any, known: Any) -> str:
+    """Return the place and digest of a reference's source file, as recorded if it is known; "" for other names."""
+    if not is_reference(reference):
+        return ""
+    if str(reference).startswith("timm:"):
+        with suppress(PackageNotFoundError):
+            return f"timm {version('timm')}"
+        return "timm"
+    if isinstance(known, str) and known.rpartition("@")[0] == place_of(reference):
+        return known
+    return source_of(reference)
 
 
 # The recipe of the field for short budgets: one cycle of a high learning rate, Nesterov, more weight decay.

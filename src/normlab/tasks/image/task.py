@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,6 @@ from torch import Tensor, nn
 
 from normlab.data.image.prediction import UnlabelledImage, describe_input, read_unlabelled
 from normlab.errors import UserError
-from normlab.nn.resnet import ResNet
-from normlab.norms.options import norm_options
 from normlab.norms.precise import batch_norms, reestimate_statistics, reestimated
 from normlab.tasks.base import Evaluation, Placement, StepOutput, Task
 from normlab.tasks.image.config import ImageConfig
@@ -32,6 +31,8 @@ from normlab.tasks.image.distributions import LayerWatch
 from normlab.tasks.image.labelled import labelled
 from normlab.tasks.image.metrics import classification_metrics, confusion_matrix, percentiles
 from normlab.tasks.image.mistakes import confident_mistakes
+from normlab.tasks.image.network import build_network, features_and_logits, try_network
+from normlab.tasks.image.own_norm import norm_verdict, refuse_changed_sources, warn_of_changed_sources, with_verdict
 from normlab.tasks.image.predictions import write_predictions
 
 FEATURE_PERCENTILES = (1, 20, 80, 99)
@@ -39,7 +40,7 @@ PRECISE_BATCHES = 10  # of `eval_batch_size` images: 5,000 by default
 
 
 class ImageTask(Task):
-    """Classify images with a residual network; every method is a pure function of its arguments."""
+    """Classify images with a convolutional or any other network; every method is a pure function of its arguments."""
 
     name = "image"
     headline = "test/accuracy"
@@ -47,25 +48,29 @@ class ImageTask(Task):
     fixed_shapes = True  # but for an epoch's last batch: steps can be recorded, see `engine.graphs`
     shares_batches = True
 
+    def preflight(self, config: ImageConfig) -> None:
+        """Try a network or norm that somebody brings, on two images of the data's size."""
+        if config.names_own_code:
+            try_network(config, self.prepare(config).card)
+
+    def refuse_changes(self, config: ImageConfig) -> None:
+        """Refuse to go on with another source of the network or of the norm than the run began with."""
+        refuse_changed_sources(config)
+
     def prepare(self, config: ImageConfig) -> ImageData:
-        """Read the images and cut the splits."""
-        return prepare(config)
+        """Read the images and cut the splits; a norm of one's own is tried first, and the card says how it did."""
+        verdict = norm_verdict(config)
+        data = prepare(config)
+        return data if verdict is None else replace(data, card=with_verdict(data.card, config.norm, verdict))
 
     def labelled(self, config: ImageConfig, card: Mapping[str, Any], split: str, *, whole: bool) -> ImageData:
         """Read labelled images that training never saw; `whole`: data without splits are one split."""
         return labelled(config, card, split, whole=whole)
 
-    def build(self, config: ImageConfig, card: Mapping[str, Any]) -> ResNet:
-        """Make the residual network for the card's classes."""
-        options = norm_options(
-            config.norm,
-            groups=config.groups,
-            channels_per_group=config.channels_per_group,
-            eps=config.eps,
-            momentum=config.norm_momentum,
-            sync=config.bn_sync or None,
-        )
-        return ResNet(config.n, len(card["classes"]), config.norm, **options)
+    def build(self, config: ImageConfig, card: Mapping[str, Any]) -> nn.Module:
+        """Make the network for the card's classes."""
+        warn_of_changed_sources(config)
+        return build_network(config, card)
 
     def steps_per_epoch(self, config: ImageConfig, data: ImageData) -> int:
         """Return the number of batches; the last may be smaller."""
@@ -101,7 +106,6 @@ class ImageTask(Task):
 
         At the end of a run with `bn_statistics: both`, accuracy and loss with precise statistics are added.
         """
-        assert isinstance(model, ResNet)
         watch = LayerWatch(model, FEATURE_PERCENTILES) if config.distributions == "all" and split != "train" else None
         with watch or nullcontext():
             labels, logits, features = _forward(model, data, split, config, placement)
@@ -169,14 +173,15 @@ def _large_batches(data: ImageData, config: ImageConfig, placement: Placement) -
 
 
 def _forward(
-    model: ResNet, data: ImageData, split: str, config: ImageConfig, placement: Placement
+    model: nn.Module, data: ImageData, split: str, config: ImageConfig, placement: Placement
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return a split's labels (N,), logits (N, classes) in float32 and penultimate features (N, C)."""
     labels, logits, features = [], [], []
     for batch in evaluation_batches(config, data, split, placement):
         with placement.autocast():
-            features.append(model.features(batch.images))
-            logits.append(model.linear(features[-1]).float())
+            penultimate, scores = features_and_logits(model, batch.images, len(data.card["classes"]))
+        features.append(penultimate)
+        logits.append(scores.float())
         labels.append(batch.labels)
     return torch.cat(labels), torch.cat(logits), torch.cat(features)
 

@@ -59,6 +59,11 @@ class PercentileSketch:
         return 0 if self._counts is None else int(self._counts.sum())
 
     @property
+    def channels(self) -> int:
+        """The size of axis 1; 0 before the first update."""
+        return 0 if self._alive is None else len(self._alive)
+
+    @property
     def dead_share(self) -> float:
         """The share of channels that were zero in every entry so far; not a number before the first update."""
         return math.nan if self._alive is None else float((~self._alive).double().mean())

@@ -1,20 +1,21 @@
-"""Statistics of every layer's output while a residual network is evaluated; activations are not stored.
+"""Statistics of every layer's output while a network is evaluated; activations are not stored.
 
-A layer is a convolution with its norm, its shortcut if there is one, and its ReLU: its output is the input of the next
-convolution. The norms run fused with their ReLU, and a hook on a norm would prevent that. So the hooks are on the next
-module, whose input is the same tensor: nothing is copied, and the same kernels run.
+In a residual network a layer is a convolution with its norm, its shortcut if there is one, and its ReLU: its output is
+the input of the next convolution. The norms run fused with their ReLU, and a hook on a norm would prevent that. So the
+hooks are on the next module, whose input is the same tensor: nothing is copied, and the same kernels run. Of a network
+that is not normlab's the outputs of its norms are read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from normlab.nn.resnet import ResidualBlock, ResNet
+from normlab.nn.classifier import ActivationPoint, ImageClassifier, norm_outputs
 from normlab.tasks.image.distributions.gates import gate_histograms
 from normlab.tasks.image.distributions.sketch import PercentileSketch
 
@@ -32,7 +33,7 @@ class LayerWatch:
         levels: percentiles, whole numbers from 0 to 99.
     """
 
-    def __init__(self, model: ResNet, levels: Sequence[int]) -> None:
+    def __init__(self, model: nn.Module, levels: Sequence[int]) -> None:
         self.model, self.levels = model, tuple(levels)
         self.sketches = {layer: PercentileSketch() for layer, _, _ in activation_points(model)}
         self._hooks: list[RemovableHandle] = []
@@ -53,38 +54,33 @@ class LayerWatch:
     @property
     def dead_share(self) -> float:
         """The share of all layers' channels whose output was zero everywhere."""
-        widths = {name: module.out_channels for name, module in convolutions(self.model)}
-        dead = sum(sketch.dead_share * widths[layer] for layer, sketch in self.sketches.items())
-        return dead / sum(widths.values())
+        seen = [sketch for sketch in self.sketches.values() if sketch.channels]
+        if not seen:
+            return 0.0
+        return sum(sketch.dead_share * sketch.channels for sketch in seen) / sum(sketch.channels for sketch in seen)
 
     def summary(self) -> dict[str, dict[str, Any]]:
         """Return layer -> {"p01", "p20", ..., "dead"}, and the gates if the norm has them.
 
-        A layer goes by its convolution's qualified name; "dead" is the share of its channels whose output was zero
-        at every position of every image.
+        A layer of a residual network goes by its convolution's qualified name, one of another by its norm's; "dead"
+        is the share of its channels whose output was zero at every position of every image.
         """
         by_layer: dict[str, dict[str, Any]] = {}
         for layer, sketch in self.sketches.items():
+            if not sketch.channels:  # the network did not run it
+                continue
             values = sketch.percentiles(self.levels)
             by_layer[layer] = {f"p{level:02d}": value for level, value in zip(self.levels, values, strict=True)}
             by_layer[layer]["dead"] = sketch.dead_share
         for norm, gates in gate_histograms(self.model).items():
-            by_layer[norm.replace("norm", "conv")] |= gates
+            layer = norm if norm in by_layer else norm.replace("norm", "conv")
+            by_layer[layer] = by_layer.get(layer, {}) | gates
         return by_layer
 
 
-def convolutions(model: ResNet) -> Iterator[tuple[str, nn.Conv2d]]:
-    """Yield the convolutions with their qualified names, from the input to the output."""
-    yield from ((name, module) for name, module in model.named_modules() if isinstance(module, nn.Conv2d))
-
-
-def activation_points(model: ResNet) -> Iterator[tuple[str, nn.Module, str]]:
-    """Yield (layer, module, "input" or "output"): where a layer's output, after its ReLU, can be read."""
-    yield "conv", model.stages, "input"
-    for name, block in model.named_modules():
-        if isinstance(block, ResidualBlock):
-            yield f"{name}.conv1", block.conv2, "input"
-            yield f"{name}.conv2", block, "output"
+def activation_points(model: nn.Module) -> list[ActivationPoint]:
+    """Return where the layers' outputs can be read: what the network says, or each norm's output."""
+    return list(model.activation_points() if isinstance(model, ImageClassifier) else norm_outputs(model))
 
 
 def _input_hook(update: Any) -> Any:
@@ -96,6 +92,7 @@ def _input_hook(update: Any) -> Any:
 
 def _output_hook(update: Any) -> Any:
     def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        update(output)
+        is_last = isinstance(module, nn.LayerNorm | nn.RMSNorm) and len(module.normalized_shape) == 1
+        update(output.movedim(-1, 1) if is_last else output)
 
     return hook

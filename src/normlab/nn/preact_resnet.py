@@ -1,0 +1,80 @@
+"""The residual network with norm and ReLU before each convolution, so that nothing stands on the path of the sums."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch import Tensor, nn
+
+from normlab.errors import UserError
+from normlab.kernels.maps import MEAN
+from normlab.nn.classifier import ActivationPoint, ImageClassifier, OutputLayer
+from normlab.nn.resnet import STAGE_CHANNELS, HeConv2d, shortcut
+from normlab.norms.options import create_norm
+
+
+class PreActResNet(ImageClassifier):
+    """ResNet with 6n + 2 layers and pre-activation blocks                       (He et al. 2016: Identity Mappings)
+
+    Depth, widths, shortcuts and start are those of `ResNet`; here x + conv2(relu(norm2(conv1(relu(norm1(x)))))) is a
+    block, and a norm and a ReLU follow the last one. Without a norm the sums grow as they do in `ResNet`.
+
+    Args:
+        n: residual blocks a stage; the network has 6n + 2 layers.
+        num_classes: r, the number of classes.
+        norm: name of a scheme in `NORMS`.
+        in_channels: of the image.
+        norm_options: options of the scheme, e.g. groups=8; those that are None count as not given.
+    Shape: (N, in_channels, H, W) with H, W >= 8 -> logits (N, num_classes).
+    Raises: UserError if n < 1, num_classes < 2, or the norm or an option of it is unknown.
+    """
+
+    def __init__(
+        self, n: int, num_classes: int, norm: str = "batch", *, in_channels: int = 3, **norm_options: Any
+    ) -> None:
+        super().__init__()
+        if n < 1 or num_classes < 2:
+            raise UserError(f"PreActResNet: n={n} and num_classes={num_classes} must be at least 1 and 2")
+        self.conv = HeConv2d(in_channels, STAGE_CHANNELS[0], norm=norm)
+        self.stages = nn.Sequential()
+        previous = STAGE_CHANNELS[0]
+        for channels in STAGE_CHANNELS:
+            blocks = [PreActBlock(previous, channels, norm, **norm_options)]
+            blocks += [PreActBlock(channels, channels, norm, **norm_options) for _ in range(n - 1)]
+            self.stages.append(nn.Sequential(*blocks))
+            previous = channels
+        self.norm = create_norm(norm, previous, **norm_options)
+        self.linear = OutputLayer(previous, num_classes)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return the penultimate activations (N, 64): what the output layer reads."""
+        x = self.norm.fused(self.stages(self.conv(x)), relu=True)
+        pooled = MEAN.try_call(x)
+        return x.mean((2, 3)) if pooled is None else pooled
+
+    def activation_points(self) -> Iterator[ActivationPoint]:
+        """Yield each convolution's input, which is a norm's output after its ReLU, by the norm's name."""
+        for name, block in self.named_modules():
+            if isinstance(block, PreActBlock):
+                yield f"{name}.norm1", block.conv1, "input"
+                yield f"{name}.norm2", block.conv2, "input"
+
+
+class PreActBlock(nn.Module):
+    """y = conv2(relu(norm2(conv1(relu(norm1(x)))))) + shortcut(x); conv1 halves H and W when the channels grow."""
+
+    def __init__(self, in_channels: int, out_channels: int, norm: str, **norm_options: Any) -> None:
+        super().__init__()
+        self.new_channels = out_channels - in_channels
+        self.stride = 2 if self.new_channels else 1
+        self.norm1 = create_norm(norm, in_channels, **norm_options)
+        self.conv1 = HeConv2d(in_channels, out_channels, norm=norm, stride=self.stride)
+        self.norm2 = create_norm(norm, out_channels, **norm_options)
+        self.conv2 = HeConv2d(out_channels, out_channels, norm=norm)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C_in, H, W) to (N, C_out, ceil(H / stride), ceil(W / stride))."""
+        hidden = self.conv1(self.norm1.fused(x, relu=True))
+        hidden = self.conv2(self.norm2.fused(hidden, relu=True))
+        return hidden + shortcut(x, self.stride, self.new_channels)
