@@ -81,7 +81,7 @@ def _sorted_out(given: Sequence[str]) -> tuple[list[Path], list[str]]:
 def _write_report(study: Path, out: Path) -> list[str]:
     """Write a study's report; return a line for each damaged run that is left out of it."""
     from normlab.report import write_report
-    from normlab.report.sources import collect_studies
+    from normlab.studies.sources import collect_studies
 
     studies = collect_studies([study])
     write_report(studies, out)
