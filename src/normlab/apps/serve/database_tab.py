@@ -9,7 +9,7 @@ import gradio as gr
 
 from normlab.apps.ask.files import SUFFIXES
 from normlab.apps.serve import markup
-from normlab.apps.serve.database_view import Databases, links_of, readings_of, rows_of
+from normlab.apps.serve.database_view import Databases, links_of, readings_of, rows_of, sureness_of
 from normlab.apps.serve.mistakes import answering
 from normlab.apps.serve.parts import Parts
 from normlab.apps.serve.sample_shop import QUESTIONS, write_shop
@@ -32,10 +32,9 @@ def database_tab(parts: Parts) -> None:
     def ask(file: str | None, question: str, model: str) -> tuple[Any, ...]:
         answer = databases.question(path_of(file), model, question or "")
         readings = readings_of(answer)
-        sure = f"probability {markup.percent(answer.probability)} by the model, which is not calibrated"
         return (
             answer.sql,
-            rows_of(answer.columns, answer.rows, answer.truncated) + markup.notes([sure, *answer.notes]),
+            rows_of(answer.columns, answer.rows, answer.truncated) + markup.notes([sureness_of(answer), *answer.notes]),
             gr.Radio(choices=readings, value=answer.sql, visible=True),
             markup.heading("What the words name") + links_of(answer),
             "",

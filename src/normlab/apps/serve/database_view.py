@@ -105,3 +105,10 @@ def links_of(answer: Answer) -> str:
 def readings_of(answer: Answer) -> list[tuple[str, str]]:
     """Return (label, query) of each reading, best first, for a list to choose from."""
     return [(f"{markup.percent(reading.probability)}  {reading.sql}", reading.sql) for reading in answer.readings]
+
+
+def sureness_of(answer: Answer) -> str:
+    """Return how sure the first reading is, as a line."""
+    if answer.confidence is not None:
+        return f"answers of this probability are right in {answer.confidence:.0%} of cases"
+    return f"probability {markup.percent(answer.probability)} by the model, which is not calibrated"
