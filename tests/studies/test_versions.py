@@ -7,7 +7,7 @@ import json
 from synthetic_study import make_study
 
 from normlab.cli import main
-from normlab.studies.versions import mixed_versions, mixed_versions_of
+from normlab.studies.versions import mixed_precisions, mixed_versions, mixed_versions_of
 
 OLD = {"packages": {"normlab": "0.1", "torch": "2.9"}, "commit": "a"}
 
@@ -25,6 +25,19 @@ def test_each_difference_gives_a_line_with_the_number_of_cells():
 
 def test_a_cell_that_does_not_say_counts_in_no_line():
     assert mixed_versions([OLD, {"packages": {}, "commit": None}]) == []
+
+
+def test_precisions_that_machines_chose_differently_give_a_line():
+    auto = {"precision": "auto"}
+    cells = [(auto, {"precision": "bfloat16"}), (auto, {"precision": "float32"}), (auto, {"precision": "bfloat16"})]
+    (line,) = mixed_precisions(cells)
+    assert "several precisions: bfloat16 (2 cells), float32 (1 cell)" in line
+    assert mixed_precisions(cells[::2]) == []
+
+
+def test_precisions_that_were_asked_for_give_none():
+    cells = [({"precision": name}, {"precision": name}) for name in ("bfloat16", "float32")]
+    assert mixed_precisions(cells) == []
 
 
 def test_status_warns_on_standard_error(tmp_path, capsys):

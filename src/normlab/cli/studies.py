@@ -267,10 +267,12 @@ def _study_status(options: argparse.Namespace) -> int:
 
 
 def _warn_of_mixed_versions(study: Any) -> None:
-    from normlab.studies.versions import mixed_versions_of
+    from normlab.studies.versions import mixed_precisions_of, mixed_versions_of
 
     for line in mixed_versions_of(study):
         print(f"normlab: {study.path}: {line}: train the older ones again for a fair comparison", file=sys.stderr)
+    for line in mixed_precisions_of(study):
+        print(f"normlab: {study.path}: {line}", file=sys.stderr)
 
 
 def _warn_of_wrong_claims(study: Any) -> None:

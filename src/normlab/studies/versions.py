@@ -1,4 +1,4 @@
-"""Were the cells of a study made by one and the same program? Numbers of two versions may differ for that alone."""
+"""Were the cells of a study made alike? Numbers of two versions, or in two precisions, may differ for that alone."""
 
 from __future__ import annotations
 
@@ -31,7 +31,28 @@ def mixed_versions(environments: Iterable[Mapping[str, Any]]) -> list[str]:
     ]
 
 
+def mixed_precisions(cells: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> list[str]:
+    """Return a line if the machines chose several precisions for the cells; none if they agree.
+
+    `precision: auto` is bfloat16 on one processor and float32 on another. One that was asked for is no accident.
+
+    Args:
+        cells: the configuration and the result of each.
+    """
+    chosen = (result.get("precision") for config, result in cells if config.get("precision", "auto") == "auto")
+    counts = Counter(precision for precision in chosen if precision)
+    if len(counts) < 2:
+        return []
+    shares = ", ".join(f"{name} ({count} cell{'' if count == 1 else 's'})" for name, count in sorted(counts.items()))
+    return [f"cells were trained in several precisions: {shares}: give --precision float32 or bfloat16 to all"]
+
+
 def mixed_versions_of(study: Study) -> list[str]:
     """Return `mixed_versions` of the cells that have been started."""
     started = [cell.folder for cell in study.cells if (cell.folder.path / "environment.json").is_file()]
     return mixed_versions(folder.environment() for folder in started)
+
+
+def mixed_precisions_of(study: Study) -> list[str]:
+    """Return `mixed_precisions` of the cells that are done."""
+    return mixed_precisions((cell.folder.config(), cell.result) for cell in study.cells if cell.result is not None)

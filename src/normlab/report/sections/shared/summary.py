@@ -10,7 +10,7 @@ from normlab.report.numbers import difference_text, listing, plural, value_text
 from normlab.report.sections.registry import offered
 from normlab.report.view import StudyView
 from normlab.studies.statistics import Interval
-from normlab.studies.versions import mixed_versions
+from normlab.studies.versions import mixed_precisions, mixed_versions
 
 _NAMED = 8  # so many variants a sentence lists
 
@@ -32,7 +32,8 @@ def section(view: StudyView) -> Section:
     blocks += [Text(f"{mixed[0].upper()}{mixed[1:]}.", tone="warning") for mixed in view.study.mixed_inputs()]
     blocks += [Text(_sentence(note), tone="note") for note in view.study.notes]
     blocks.append(Bullets([_extent(view), *findings(view), *asides(view)]))
-    for line in mixed_versions(cell.environment for cell in view.cells if cell.environment):
+    differing = mixed_versions(cell.environment for cell in view.cells if cell.environment)
+    for line in differing + mixed_precisions((cell.config, cell.result) for cell in view.cells):
         blocks.append(Text(f"{line[0].upper()}{line[1:]}.", tone="warning"))
     return Section("summary", "Summary", blocks, help=_HELP)
 
