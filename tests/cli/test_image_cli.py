@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from normlab.cli import main
+from normlab.config import is_filled_in
 from normlab.data.image.images import load_images
 
 
@@ -305,7 +306,9 @@ def test_training_help_shows_every_setting(capsys: pytest.CaptureFixture[str]) -
     text = capsys.readouterr().out
     from normlab.tasks.image.config import ImageConfig
 
-    assert all(f"--{name.replace('_', '-')}" in text for name in ImageConfig.model_fields)
+    asked = [name for name in ImageConfig.model_fields if not is_filled_in(ImageConfig, name)]
+    assert {"norm", "epochs", "model"} <= set(asked)
+    assert [name for name in asked if f"--{name.replace('_', '-')}" not in text] == []
 
 
 @pytest.mark.parametrize("what", ["norms", "tasks", "presets", "studies", "runs"])
