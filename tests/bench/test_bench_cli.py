@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from normlab.bench import BENCHES, image, ner, norms, sequence, sql
-from normlab.bench.row import Row, faster
+from normlab.bench.row import faster
 from normlab.bench.timing import Settings, judge
 from normlab.cli import main
 
@@ -46,11 +46,10 @@ def test_a_quick_benchmark_writes_json_and_tables(
 def test_an_operation_that_torch_does_faster_fails_the_command(
     baseline: float, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def rows(settings: Settings) -> list[Row]:
-        pair = [(baseline, 1.0)]
-        return [faster("a norm", "torch's layers", judge(pair), torchs=True), faster("a loop", "ours", judge(pair))]
-
-    monkeypatch.setattr("normlab.bench.norms.rows", rows)
+    comparison = judge([(baseline, 1.0)])
+    rows = [faster("a norm", "torch's layers", comparison, torchs=True), faster("a loop", "ours", comparison)]
+    record = {"benches": {"norms": {"rows": [row.as_values() for row in rows]}}}
+    monkeypatch.setattr("normlab.bench.run.run_benches", lambda *arguments, **options: record)
     assert main(["bench", "norms", "--threads", "1", "--rounds", "1"]) == status
     told = capsys.readouterr().err
     assert ("a norm: 0.96 [0.96, 0.96] times as fast as torch's own, at least 0.97 are expected" in told) == bool(

@@ -60,7 +60,6 @@ _FIRST_STEPS = """\
 normlab ask my.sqlite "How many customers are there?"    a question to your database, CSV or Parquet file
 normlab tag text.txt                                     names of people, places and dates in a text
 normlab predict cifar10-batch-instance photo.png         which of ten things a picture shows
-normlab train image --scale smoke --out runs/first       train a small network in seconds
 normlab serve                                            these models and your own in a browser
 normlab study run seven_norms                            compare seven normalizations; normlab --help: all verbs"""
 
