@@ -121,7 +121,7 @@ def test_a_program_that_differs_is_not_handed_over(run, tmp_path, monkeypatch):
 
     def wrong(*arguments):
         reopened = write(*arguments)
-        return lambda images: reopened(images) + 0.1
+        return lambda *inputs: reopened(*inputs) + 0.1
 
     monkeypatch.setattr(writing, "_write_torch", wrong)
     with pytest.raises(UserError, match="differs from the model"):
