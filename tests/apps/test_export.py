@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -46,6 +47,68 @@ def test_an_onnx_file_predicts_as_the_run_does_at_any_batch_size(run, images, tm
     assert json.loads(about["labels"]) == run.folder.card()["classes"]
 
 
+@pytest.fixture(scope="module")
+def onnx_file(run, tmp_path_factory):
+    pytest.importorskip("onnx", reason="the extra `export` is not installed")
+    pytest.importorskip("onnxruntime", reason="the extra `export` is not installed")
+    path = tmp_path_factory.mktemp("onnx") / "model.onnx"
+    export(run, "onnx", path)
+    return path
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    image = pytest.importorskip("PIL.Image", reason="the extra `parquet` is not installed")
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(3):
+        pixels = np.random.default_rng(number).integers(0, 256, (20 + number, 15, 3), dtype=np.uint8)
+        image.fromarray(pixels).save(folder / f"{number}.png")
+    (folder / "broken.png").write_bytes(b"\x89PNG\r\nno")
+    return folder
+
+
+def test_predict_reads_an_onnx_file_as_it_reads_the_run(run, onnx_file, pictures, tmp_path, capsys):
+    for model, out in ((onnx_file, "onnx.jsonl"), (run.path, "run.jsonl")):
+        assert main(["predict", str(model), str(pictures), "--out", str(tmp_path / out)]) == 1  # one is broken
+    read, expected = (
+        [json.loads(line) for line in (tmp_path / out).read_text().splitlines()] for out in ("onnx.jsonl", "run.jsonl")
+    )
+    assert [record["name"] for record in read] == [record["name"] for record in expected]
+    for got, wanted in zip(read, expected, strict=True):
+        assert got.keys() == wanted.keys()
+        if "error" not in got:
+            assert got["class"] == wanted["class"]
+            assert got["probabilities"] == pytest.approx(wanted["probabilities"], abs=1e-2)
+    capsys.readouterr()
+    assert main(["predict", str(onnx_file), str(pictures / "0.png")]) == 0
+    assert capsys.readouterr().out.startswith(f"0.png  {read[0]['class']}  ")
+
+
+def _one_line(words, capsys):
+    assert main(list(map(str, words))) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    return line
+
+
+def test_an_onnx_file_of_another_program_is_refused_in_one_line(onnx_file, pictures, tmp_path, capsys):
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(onnx_file)
+    del model.metadata_props[:]
+    onnx.save(model, tmp_path / "strange.onnx")
+    assert "of another program" in _one_line(["predict", tmp_path / "strange.onnx", pictures], capsys)
+    (tmp_path / "text.onnx").write_text("no model")
+    assert "no ONNX file that can be run" in _one_line(["predict", tmp_path / "text.onnx", pictures], capsys)
+    assert "no such file" in _one_line(["predict", tmp_path / "none.onnx", pictures], capsys)
+    assert "leave out --device" in _one_line(["predict", onnx_file, pictures, "--device", "cuda"], capsys)
+    assert "leave out --columns" in _one_line(["predict", onnx_file, pictures, "--columns", "word"], capsys)
+
+
+def test_without_onnxruntime_the_line_names_the_extra(onnx_file, pictures, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    assert "pip install 'normlab[export]'" in _one_line(["predict", onnx_file, pictures], capsys)
+
+
 def test_a_torch_program_predicts_as_the_run_does(run, images, tmp_path):
     export(run, "torch", tmp_path / "model.pt2")
     program = torch.export.load(str(tmp_path / "model.pt2")).module()
@@ -58,7 +121,7 @@ def test_a_program_that_differs_is_not_handed_over(run, tmp_path, monkeypatch):
 
     def wrong(*arguments):
         reopened = write(*arguments)
-        return lambda images: reopened(images) + 0.1
+        return lambda *inputs: reopened(*inputs) + 0.1
 
     monkeypatch.setattr(writing, "_write_torch", wrong)
     with pytest.raises(UserError, match="differs from the model"):

@@ -32,6 +32,14 @@ def _add_ask(verbs: Any, arguments: list[str]) -> None:
     parser.add_argument("--timeout", type=float, default=10.0, help="seconds for the query [10]")
     parser.add_argument("--beam-size", type=int, default=8, help="readings that are looked at [8]")
     parser.add_argument("--tables", default="", metavar="A,B", help="ask about these tables only")
+    parser.add_argument(
+        "--notes",
+        type=Path,
+        metavar="FILE",
+        help="synonyms of tables, columns and values [DATABASE.normlab.yaml, if there is one]",
+    )
+    parser.add_argument("--describe", action="store_true", help="print a first file for --notes, to be filled in")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="with --describe: a new file to write it to")
     parser.add_argument("--no-contents", action="store_true", help="read no cell before the query runs")
     parser.add_argument(
         "--min-confidence",
@@ -51,6 +59,10 @@ def _ask(options: argparse.Namespace) -> int:
     at_least(1, limit=options.limit, beam_size=options.beam_size)
     if not options.timeout > 0:
         raise UserError(f"--timeout {options.timeout:g}: give more than 0 seconds")
+    if options.describe:
+        return _describe(options)
+    if options.out is not None:
+        raise UserError("--out is for --describe: give both, or redirect what is printed")
     if options.sql is not None:
         return _run_sql(options)
     from normlab.apps.ask import Database
@@ -60,6 +72,7 @@ def _ask(options: argparse.Namespace) -> int:
         "min_confidence": options.min_confidence,
         "tables": [name.strip() for name in options.tables.split(",") if name.strip()],
         "contents": not options.no_contents,
+        "dictionary": options.notes,
     }
     with Database(options.database, options.model, **chosen) as database:
         for note in database.notes:
@@ -69,6 +82,28 @@ def _ask(options: argparse.Namespace) -> int:
         if options.question not in (None, "-"):
             return _answer(database, options.question, options)
         return _answer_lines(database, options)
+
+
+def _describe(options: argparse.Namespace) -> int:
+    from normlab.apps.ask.files import as_database
+    from normlab.data.sql.dictionary import SUFFIX
+    from normlab.data.sql.first_dictionary import first_dictionary
+    from normlab.data.sql.schema import Schema
+    from normlab.runs.atomic import write_text
+
+    if options.question is not None or options.sql is not None or options.notes is not None:
+        raise UserError("--describe takes neither a question nor --sql nor --notes: leave them out")
+    if options.out is not None and options.out.exists():
+        raise UserError(f"{options.out}: exists, and may hold synonyms of yours: choose another --out")
+    with ExitStack() as resources:
+        file, _ = as_database(options.database, resources)
+        text = first_dictionary(Schema.from_sqlite(file), None if options.no_contents else file)
+    if options.out is None:
+        print(text, end="")
+        return 0
+    write_text(options.out, text)
+    print(f"{options.out}: fill it in; {options.database}{SUFFIX} is read by itself, others by --notes")
+    return 0
 
 
 def _run_sql(options: argparse.Namespace) -> int:

@@ -18,7 +18,8 @@ _EXTRAS = {
     "bert": ("transformers",),
     "tune": ("optuna",),
     "ray": ("ray",),
-    "export": ("onnx", "onnxscript"),
+    "playground": ("gradio",),
+    "export": ("onnx", "onnxscript", "onnxruntime"),
 }
 
 
@@ -34,7 +35,7 @@ def examine() -> dict[str, Any]:
     return {
         "normlab": __version__,
         "python": environment["python"],
-        "torch": torch.__version__,
+        "torch": f"{torch.__version__}{_unused_cuda(torch.__version__, torch.version.cuda, device.type)}",
         "processor": cpu_name(),
         "cores": available_cores(),
         "memory": f"{environment['memory_gib']} GiB",
@@ -46,8 +47,25 @@ def examine() -> dict[str, Any]:
         "kernels": _kernels(),
         "triton": _triton(),
         "cuda graphs": "used by image runs" if device.type == "cuda" else f"none (the device is {device.type})",
-        "extras": " ".join(name for name, modules in _EXTRAS.items() if all(map(find_spec, modules))) or "none",
+        **{f"extra {name}": _extra(name, modules) for name, modules in _EXTRAS.items()},
     }
+
+
+def _unused_cuda(version: str, cuda: str | None, device: str) -> str:
+    """Return what to say of a build for CUDA where no GPU is used; "" if there is nothing to say."""
+    if cuda is None or device == "cuda":
+        return ""
+    build = f"pip install 'torch=={version.partition('+')[0]}+cpu' --index-url {_CPU_BUILDS}"
+    return f" (built for CUDA {cuda}, but no GPU is seen; the CPU build saves gigabytes: {build})"
+
+
+_CPU_BUILDS = "https://download.pytorch.org/whl/cpu"
+
+
+def _extra(name: str, modules: tuple[str, ...]) -> str:
+    """Say whether an extra's packages are there, and else how to get them."""
+    missing = [module for module in modules if find_spec(module) is None]
+    return f"no {', '.join(missing)}: pip install 'normlab[{name}]'" if missing else "installed"
 
 
 def _triton() -> str:

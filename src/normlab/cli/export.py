@@ -16,7 +16,7 @@ def _add_export(verbs: Any, arguments: list[str]) -> None:
     parser = add_verb(verbs, "export", "write a trained model as ONNX, as a torch program, or as one file", _export)
     parser.add_argument("run_folder", type=Path, metavar="RUN")
     parser.add_argument(
-        "--to", required=True, choices=["onnx", "torch", "safetensors"], help="onnx and torch: image models only"
+        "--to", required=True, choices=["onnx", "torch", "safetensors"], help="onnx and torch: image models and taggers"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the file to write")
     parser.add_argument("--json", action="store_true", help="print what was written as JSON")
@@ -34,7 +34,7 @@ def _export(options: argparse.Namespace) -> int:
         return 0
     print(f"{written.path}: {written.format}")
     if written.compared:
-        print(f"equals the model on {written.compared}: logits differ by {written.largest_difference:.2g} at most")
+        print(f"equals the model on {written.compared}: outputs differ by {written.largest_difference:.2g} at most")
         print(f"a batch on one thread: {written.seconds:.3f} s, torch {written.torch_seconds:.3f} s")
     return 0
 

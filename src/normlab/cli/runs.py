@@ -182,7 +182,9 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 def _add_predict(verbs: Any, arguments: list[str]) -> None:
     parser = add_verb(verbs, "predict", "apply a trained model to a file or a folder", _predict)
-    parser.add_argument("run_folder", type=Path, metavar="RUN")
+    parser.add_argument(
+        "run_folder", type=Path, metavar="RUN", help="a run, a model file, a name of `normlab models`, or an .onnx file"
+    )
     parser.add_argument(
         "input",
         type=Path,
@@ -218,10 +220,13 @@ def _predict(options: argparse.Namespace) -> int:
 
     given = {name: getattr(options, name) for name in ("input_columns", "input_encoding", "input_case")}
     changes = {name: value for name, value in given.items() if value is not None} | sql_scores.search_options(options)
-    run = load_run(options.run_folder, device=options.device, **changes)
+    is_onnx = options.run_folder.suffix.lower() == ".onnx" and not options.run_folder.is_dir()
+    run: Any = (
+        _onnx_model(options, changes) if is_onnx else load_run(options.run_folder, device=options.device, **changes)
+    )
     options.input = path_of(options.input)
     _refuse_unreadable(options.input)
-    for note in state_notes(run.folder):
+    for note in [] if is_onnx else state_notes(run.folder):
         print(f"normlab: {run.path}: {note}", file=sys.stderr)
     read_as = run.read_as(options.input)  # before the output is written: it may replace the input
     watched = _Watched()
@@ -238,6 +243,17 @@ def _predict(options: argparse.Namespace) -> int:
         for line in watched.changes_of(count):
             print(line)
     return watched.exit_status()
+
+
+def _onnx_model(options: argparse.Namespace, changes: dict[str, Any]) -> Any:
+    """Open an exported image model; settings that it cannot follow are refused."""
+    from normlab.apps.export.onnx_model import OnnxModel
+
+    ignored = [*changes, *(["device"] if options.device not in (None, "auto", "cpu") else [])]
+    if ignored:
+        flag = ignored[0].removeprefix("input_").replace("_", "-")
+        raise UserError(f"{options.run_folder}: an ONNX file computes on the CPU as exported: leave out --{flag}")
+    return OnnxModel(options.run_folder)
 
 
 class _Watched:

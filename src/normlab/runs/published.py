@@ -1,8 +1,8 @@
 """Published models: a folder with one file and a card, found by name wherever a run is wanted.
 
 A published model is `NAME/model.safetensors` (`normlab.runs.model_file`, the weights as float16) and
-`NAME/README.md`. Those that ship with normlab lie inside the package; `NORMLAB_MODELS` names a folder with more. A path
-that exists always wins over a name.
+`NAME/README.md`. Those that ship with normlab lie inside the package; `NORMLAB_MODELS` names a folder with more;
+`hf:OWNER/NAME` is such a folder on the Hugging Face Hub (`hub.py`). A path that exists always wins over a name.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from normlab.errors import UserError, did_you_mean
 from normlab.metrics import is_fraction, title_of
 from normlab.runs.atomic import write_text
 from normlab.runs.folder import RunFolder
+from normlab.runs.hub import PREFIX, fetch_model
 from normlab.runs.model_file import ModelFile, save_model
 
-MODEL, CARD = "model.safetensors", "README.md"
+MODEL, CARD, CALIBRATION = "model.safetensors", "README.md", "calibration.json"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
@@ -66,12 +67,14 @@ def find_model(path_or_name: Path | str) -> Path:
 
     A folder made by `publish_model` stands for the file in it. What is neither a path nor a name is returned as it is,
     for the reader to refuse, unless it looks like a name.
-    Raises: UserError naming the nearest model if there is none of that name.
+    Raises: UserError naming the nearest model if there is none of that name, or saying why it cannot be fetched.
     """
     path = Path(path_or_name)
     if os.path.lexists(path):
         inside = path / MODEL
         return inside if inside.is_file() and not (path / "config.yaml").exists() else path
+    if str(path_or_name).startswith(PREFIX):
+        return fetch_model(str(path_or_name), (MODEL, CARD, CALIBRATION))
     if not _NAME.fullmatch(str(path_or_name)):
         return path
     models = {model.name: model for model in published_models()}

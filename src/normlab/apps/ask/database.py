@@ -17,6 +17,7 @@ from normlab.apps.ask.answer import Answer, Link, Reading
 from normlab.apps.ask.confidence import MIN_CONFIDENCE, calibration_of
 from normlab.apps.ask.files import as_database
 from normlab.apps.ask.refusals import refuse_for_database, refuse_no_question
+from normlab.data.sql.dictionary import Dictionary, dictionary_beside, read_dictionary
 from normlab.data.sql.schema import Schema
 from normlab.data.sql.sqlite import QueryError, QueryLimit, QueryResult, run_query
 from normlab.engine.api import Run, load_run
@@ -41,6 +42,7 @@ class Database:
         tables: names of the tables to ask about; all if there are none.
         contents: False reads names only, no cells, before a query runs.
         min_confidence: an answer of a lower confidence is not run; None: `MIN_CONFIDENCE` for a calibrated model.
+        dictionary: a file of synonyms (`normlab.data.sql.dictionary`); None: PATH.normlab.yaml, if there is one.
 
     Raises: UserError if the path holds no such thing, the model is of another task, or has no calibration for
         `min_confidence`.
@@ -55,6 +57,7 @@ class Database:
         min_confidence: float | None = None,
         tables: Sequence[str] = (),
         contents: bool = True,
+        dictionary: Path | str | None = None,
     ) -> None:
         self.model = model if isinstance(model, Run) else load_run(model)
         if self.model.task.name != "text2sql":
@@ -81,8 +84,11 @@ class Database:
         self._known = {*card["words"]} if card.get("encoder") is None else None
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            self._name = self._questions.add_database(self._file, tables, look_inside=contents)
+            known_as = self._dictionary(None if dictionary is None else Path(dictionary))
+            self._name = self._questions.add_database(self._file, tables, look_inside=contents, dictionary=known_as)
             self._questions.has_cells(self._name)  # now, not with the first question: it indexes them
+        if unknown := self._questions.unknown_cells(self._name):
+            self.notes.append(f"values of the dictionary that no cell has: {', '.join(unknown)}")
         self.notes += [str(warning.message).replace(f"{self._file}: ", "", 1) for warning in caught]
         self.schema = self._questions.schemas[self._name]
         self.notes += _inferred(self.schema)
@@ -145,6 +151,17 @@ class Database:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _dictionary(self, path: Path | None) -> Dictionary | None:
+        path = path or dictionary_beside(self.path)
+        if path is None:
+            return None
+        dictionary = read_dictionary(path)
+        if self._config.linking == "cells":
+            self.notes.append(f"synonyms of {path} are used")
+            return dictionary
+        self.notes.append(f"synonyms of {path} are used, but not those of values: the model links no cells")
+        return dictionary.without_values()
 
     def _readings(self, item: Item) -> tuple[list[Reading], list[Decoded]]:
         """Return the readings that may be run, and the queries that may not."""

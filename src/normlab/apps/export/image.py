@@ -14,10 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from normlab.apps.export.program import Exportable
 from normlab.engine.api import Run
 from normlab.errors import UserError
 from normlab.tasks.image.data import ImageData
 
+BATCH = 256
 GENERATED = 256  # images that are compared where the validation split is not at hand
 
 
@@ -37,6 +39,27 @@ class ImageProgram(nn.Module):
         """Return the logits."""
         logits: Tensor = self.network((images.float() - self.mean) / self.std)
         return logits
+
+
+def image_export(run: Run) -> Exportable:
+    """Return a run's network as a program for any number of images."""
+    card = run.folder.card()
+    images, described = comparison_images(run)
+    height, width = card["image_size"]
+    return Exportable(
+        program=ImageProgram(run.model.cpu().float(), card).eval(),
+        inputs=("images",),
+        output="logits",
+        example=(torch.zeros(2, 3, height, width, dtype=torch.uint8),),
+        dynamic=({0: torch.export.Dim("batch")},),
+        batches=[(images[start : start + BATCH],) for start in range(0, len(images), BATCH)],
+        described=described,
+        about={
+            "labels": card["classes"],
+            "inputs": "images: uint8 (N, 3, height, width), RGB; the program normalises them",
+            **{name: card[name] for name in ("image_size", "mean", "std")},
+        },
+    )
 
 
 def comparison_images(run: Run) -> tuple[np.ndarray, str]:

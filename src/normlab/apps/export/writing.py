@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from normlab.apps.export.image import ImageProgram, comparison_images
+from normlab.apps.export.image import image_export
+from normlab.apps.export.program import Exportable, Inputs
+from normlab.apps.export.tagger import tagger_export
 from normlab.engine.api import Run
 from normlab.errors import UserError, did_you_mean
 from normlab.runs.atomic import atomic_binary
@@ -26,10 +29,9 @@ from normlab.version import __version__
 
 FORMATS = ("onnx", "torch", "safetensors")
 TOLERANCE = 1e-3  # of logits: absolute, plus the same share of the value; sums are added in another order
-_BATCH = 256
 _INSTALL = "exporting to ONNX needs onnx, onnxscript and onnxruntime: pip install 'normlab[export]'"
 
-Program = Callable[[np.ndarray], np.ndarray]
+Program = Callable[..., np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,8 @@ class Exported:
 
     Attributes:
         compared: what was compared with the model, in words; "" for safetensors, which holds the same numbers.
-        largest_difference: of a logit; None for safetensors.
-        seconds, torch_seconds: of one batch of 256 on one thread, in the file's program and in torch.
+        largest_difference: of a logit or an emission; None for safetensors.
+        seconds, torch_seconds: of the first batch (at most 256 images) on one thread, in the file and in torch.
     """
 
     path: str
@@ -61,81 +63,80 @@ def export(run: Run, form: str, out: Path) -> Exported:
     if form == "safetensors":
         save_model(run.folder, out)
         return Exported(str(out), form)
-    if run.task.name != "image":
+    if run.task.name not in _TASKS:
+        known = " and ".join(_TASKS)
         raise UserError(
-            f"{run.path}: is a run of {run.task.name}, and only image models are exported so: use --to safetensors"
+            f"{run.path}: is a run of {run.task.name}, and only {known} models are exported so: use --to safetensors"
         )
     run.result  # noqa: B018 - an unfinished run has none, and says so
-    program = ImageProgram(run.model.cpu().float(), run.folder.card()).eval()
+    if form == "onnx":
+        _refuse_missing_packages()
+    exportable = _TASKS[run.task.name](run)
+    about = {"normlab": __version__, "task": run.task.name, **exportable.about}
     with tempfile.TemporaryDirectory(prefix="normlab-export-") as scratch:
         file = Path(scratch) / f"model.{form}"
-        reopened = (_write_onnx if form == "onnx" else _write_torch)(program, run, file)
-        images, described = comparison_images(run)
-        difference = _compare(reopened, program, images, run.path)
-        times = _seconds(reopened, images), _seconds(lambda batch: _logits(program, batch), images)
+        reopened = (_write_onnx if form == "onnx" else _write_torch)(exportable, about, file)
+        difference = _compare(reopened, exportable, run.path)
+        first = exportable.batches[0]
+        times = _seconds(reopened, first), _seconds(lambda *batch: _computed(exportable.program, batch), first)
         with atomic_binary(out) as target:
             target.write(file.read_bytes())
-    return Exported(str(out), form, described, difference, *times)
+    return Exported(str(out), form, exportable.described, difference, *times)
 
 
-def _recorded(program: ImageProgram, run: Run) -> torch.export.ExportedProgram:
-    height, width = run.folder.card()["image_size"]
-    example = torch.zeros(2, 3, height, width, dtype=torch.uint8)
+_TASKS: dict[str, Callable[[Run], Exportable]] = {"image": image_export, "ner": tagger_export}
+
+
+def _recorded(exportable: Exportable) -> torch.export.ExportedProgram:
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
-        return torch.export.export(program, (example,), dynamic_shapes=({0: torch.export.Dim("batch")},))
+        return torch.export.export(exportable.program, exportable.example, dynamic_shapes=exportable.dynamic)
 
 
-def _write_torch(program: ImageProgram, run: Run, file: Path) -> Program:
-    torch.export.save(_recorded(program, run), str(file), extra_files={"normlab.json": json.dumps(_about(run))})
+def _write_torch(exportable: Exportable, about: dict[str, Any], file: Path) -> Program:
+    torch.export.save(_recorded(exportable), str(file), extra_files={"normlab.json": json.dumps(about)})
     reopened = torch.export.load(str(file)).module()
-    return lambda images: _logits(reopened, images)
+    return lambda *inputs: _computed(reopened, inputs)
 
 
-def _write_onnx(program: ImageProgram, run: Run, file: Path) -> Program:
-    try:
-        import onnx
-        import onnxruntime
-        import onnxscript  # noqa: F401 - torch's exporter needs it
-    except ImportError:
-        raise UserError(_INSTALL) from None
+def _refuse_missing_packages() -> None:
+    if any(find_spec(name) is None for name in ("onnx", "onnxruntime", "onnxscript")):
+        raise UserError(_INSTALL)
+
+
+def _write_onnx(exportable: Exportable, about: dict[str, Any], file: Path) -> Program:
+    import onnx
+    import onnxruntime
+
     # It warns once per operator of torchvision that torchvision is missing, which is wanted so.
     logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         written = torch.onnx.export(
-            _recorded(program, run), input_names=["images"], output_names=["logits"], dynamo=True, verbose=False
+            _recorded(exportable),
+            input_names=list(exportable.inputs),
+            output_names=[exportable.output],
+            dynamo=True,
+            verbose=False,
         )
     assert written is not None
     model = written.model_proto
-    about = _about(run) | {"opset": max(entry.version for entry in model.opset_import)}
-    for name, value in about.items():
+    for name, value in (about | {"opset": max(entry.version for entry in model.opset_import)}).items():
         model.metadata_props.add(key=name, value=value if isinstance(value, str) else json.dumps(value))
     onnx.checker.check_model(model)
     file.write_bytes(model.SerializeToString())
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-    return lambda images: session.run(["logits"], {"images": images})[0]
+    names = exportable.inputs
+    return lambda *inputs: session.run([exportable.output], dict(zip(names, inputs, strict=True)))[0]
 
 
-def _about(run: Run) -> dict[str, Any]:
-    card = run.folder.card()
-    return {
-        "normlab": __version__,
-        "task": run.task.name,
-        "labels": card["classes"],
-        "inputs": "images: uint8 (N, 3, height, width), RGB; the program normalises them",
-        **{name: card[name] for name in ("image_size", "mean", "std")},
-    }
-
-
-def _compare(reopened: Program, program: ImageProgram, images: np.ndarray, where: os.PathLike[str]) -> float:
-    """Return the largest difference of a logit. Raises: UserError if the program is not the model."""
+def _compare(reopened: Program, exportable: Exportable, where: os.PathLike[str]) -> float:
+    """Return the largest difference of an output. Raises: UserError if the program is not the model."""
     largest = 0.0
-    for start in range(0, len(images), _BATCH):
-        batch = images[start : start + _BATCH]
-        got, expected = reopened(batch), _logits(program, batch)
+    for batch in exportable.batches:
+        got, expected = reopened(*batch), _computed(exportable.program, batch)
         if not np.allclose(got, expected, rtol=TOLERANCE, atol=TOLERANCE):
             raise UserError(
                 f"{where}: the exported program differs from the model by up to {np.abs(got - expected).max():.2g}, "
@@ -146,12 +147,12 @@ def _compare(reopened: Program, program: ImageProgram, images: np.ndarray, where
 
 
 @torch.inference_mode()
-def _logits(program: Callable[[Tensor], Tensor], images: np.ndarray) -> np.ndarray:
-    result: np.ndarray = program(torch.from_numpy(images)).numpy()
+def _computed(program: Callable[..., Tensor], inputs: Inputs) -> np.ndarray:
+    result: np.ndarray = program(*map(torch.from_numpy, inputs)).numpy()
     return result
 
 
-def _seconds(program: Program, images: np.ndarray) -> float:
+def _seconds(program: Program, inputs: Inputs) -> float:
     """Return the least of three times of a batch on one thread."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -159,7 +160,7 @@ def _seconds(program: Program, images: np.ndarray) -> float:
         times = []
         for _ in range(3):
             begun = time.perf_counter()
-            program(images[:_BATCH])
+            program(*inputs)
             times.append(time.perf_counter() - begun)
         return min(times)
     finally:

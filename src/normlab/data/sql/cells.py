@@ -73,6 +73,11 @@ class CellIndex:
                 cells[key].append(Cell(cell[0], cell[1], bool(cell[2])))
         return dict(cells)
 
+    def holds(self, cell: Cell) -> bool:
+        """Tell whether a column was seen to have a cell of this very text."""
+        key = cell.text if cell.number else _key_of_text(cell.text)
+        return any(found[:2] == cell[:2] for found in self.lookup([key]).get(key, ()))
+
     @property
     def left_out(self) -> tuple[str, ...]:
         """A line for each column that could not be read, with the reason."""

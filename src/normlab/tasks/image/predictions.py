@@ -1,17 +1,54 @@
-"""Predictions of images as files: a CSV table, JSON lines, or one class number a line (the form of the course)."""
+"""Predictions of images: records, and files of them.
+
+A file is a CSV table, JSON lines, or one class number a line (the form of the course).
+"""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
+import numpy.typing as npt
+
+from normlab.data.image.prediction import UnlabelledImage
 from normlab.errors import UserError, did_you_mean
 from normlab.runs.atomic import atomic_text
 
 Record = dict[str, Any]
+
+
+def records_of(
+    images: Sequence[UnlabelledImage],
+    classes: Sequence[str],
+    probabilities: Callable[[npt.NDArray[np.uint8]], list[list[float]]],
+) -> Iterator[Record]:
+    """Yield {"name", "class", "index", "probability", "probabilities"} for each image of one batch.
+
+    An image that was converted to be read has "changed" too; one that cannot be read has only "name" and "error".
+
+    Args:
+        probabilities: uint8 (N, 3, H, W) -> a row of class probabilities for each; not called without images.
+    """
+    pixels = [image.pixels for image in images if image.pixels is not None]
+    rows = iter(probabilities(np.stack(pixels)) if pixels else [])
+    for image in images:
+        if image.pixels is None:
+            yield {"name": image.name, "error": image.error}
+            continue
+        row = next(rows)
+        best = max(range(len(row)), key=row.__getitem__)
+        yield {
+            "name": image.name,
+            "class": classes[best],
+            "index": best,
+            "probability": row[best],
+            "probabilities": dict(zip(classes, row, strict=True)),
+            **({"changed": image.change} if image.change else {}),
+        }
 
 
 def write_predictions(records: Iterator[Record], out: Path, form: str) -> int:

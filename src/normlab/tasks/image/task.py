@@ -33,7 +33,7 @@ from normlab.tasks.image.metrics import classification_metrics, confusion_matrix
 from normlab.tasks.image.mistakes import confident_mistakes
 from normlab.tasks.image.network import build_network, features_and_logits, try_network
 from normlab.tasks.image.own_norm import norm_verdict, refuse_changed_sources, warn_of_changed_sources, with_verdict
-from normlab.tasks.image.predictions import write_predictions
+from normlab.tasks.image.predictions import records_of, write_predictions
 
 FEATURE_PERCENTILES = (1, 20, 80, 99)
 PRECISE_BATCHES = 10  # of `eval_batch_size` images: 5,000 by default
@@ -140,22 +140,7 @@ class ImageTask(Task):
         classes = card["classes"]
         images = _unlabelled(source, card["image_size"][0])
         while chunk := list(islice(images, config.eval_batch_size)):
-            pixels = [image.pixels for image in chunk if image.pixels is not None]
-            rows = iter(_probabilities(model, np.stack(pixels), card, placement) if pixels else [])
-            for image in chunk:
-                if image.pixels is None:
-                    yield {"name": image.name, "error": image.error}
-                    continue
-                row = next(rows)
-                best = max(range(len(row)), key=row.__getitem__)
-                yield {
-                    "name": image.name,
-                    "class": classes[best],
-                    "index": best,
-                    "probability": row[best],
-                    "probabilities": dict(zip(classes, row, strict=True)),
-                    **({"changed": image.change} if image.change else {}),
-                }
+            yield from records_of(chunk, classes, lambda images: _probabilities(model, images, card, placement))
 
     def read_as(self, source: Any, config: ImageConfig, card: Mapping[str, Any]) -> str:
         """Say what of a folder is read and what is left out; "" for a single file."""

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from normlab.data.sql.cells import CellIndex, index_cells
+from normlab.data.sql.dictionary import Dictionary, FurtherNames
 from normlab.data.sql.inferred_keys import infer_keys
 from normlab.data.sql.part_of_schema import part_of
 from normlab.data.sql.schema import Schema
@@ -72,6 +73,7 @@ class Questions:
         self._schemas = dict(schemas)
         self._files: dict[str, Path] = {}
         self._closed: set[str] = set()
+        self._further: dict[str, FurtherNames] = {}
         self._number: dict[str, int] = {}
         self._codes: list[SchemaCodes] = []
         self._automata: list[Automaton] = []
@@ -84,7 +86,14 @@ class Questions:
         """db_id -> schema."""
         return self._schemas
 
-    def add_database(self, path: Path, tables: Sequence[str] = (), *, look_inside: bool = True) -> str:
+    def add_database(
+        self,
+        path: Path,
+        tables: Sequence[str] = (),
+        *,
+        look_inside: bool = True,
+        dictionary: Dictionary | None = None,
+    ) -> str:
         """Take an SQLite file in as one more database; return its name here, which is its path.
 
         Keys that it does not declare are inferred, of a large schema among the tables of each question. What of it
@@ -93,11 +102,15 @@ class Questions:
         Args:
             tables: names of the tables to look at, all if there are none.
             look_inside: False infers no keys, which takes values.
-        Raises: UserError if it is no database, nothing of it can be read, or it has no table of such a name.
+            dictionary: what else its tables, columns and values are called.
+        Raises: UserError if it is no database, nothing of it can be read, or it has no table of such a name, or none
+            of a name of the dictionary.
         """
         name = str(path)
         if name not in self._schemas:
             schema = Schema.from_sqlite(path, name)
+            if dictionary is not None:
+                dictionary.check(schema)
             if tables:
                 schema, _ = part_of(schema, [_table_number(schema, table, path) for table in tables])
             if not look_inside:
@@ -105,6 +118,8 @@ class Questions:
             infers = look_inside and not is_large(schema)
             self._schemas[name] = infer_keys(path, schema) if infers else replace(schema, inferred_keys=())
             self._files[name] = path
+            if dictionary is not None:
+                self._further[name] = dictionary.names_of(schema)
             if schema.left_out:
                 warnings.warn(f"{path}: left out: {'; '.join(schema.left_out)}", stacklevel=2)
         return name
@@ -118,6 +133,13 @@ class Questions:
     def has_cells(self, db_id: str) -> bool:
         """Return whether contents of a database are linked."""
         return self._linker(db_id).has_cells
+
+    def unknown_cells(self, db_id: str) -> list[str]:
+        """Return values of its dictionary that a database was not seen to have, as "table.column: value"."""
+        schema = self._schemas[db_id]
+        cells = self._linker(db_id).unknown_cells
+        columns = [schema.columns[cell.column] for cell in cells]
+        return [f"{schema.tables[c.table].name}.{c.name}: {cell.text}" for c, cell in zip(columns, cells, strict=True)]
 
     def link(self, question: str, db_id: str) -> Linked:
         """Return what a question's words name.
@@ -224,7 +246,7 @@ class Questions:
     def _linker(self, db_id: str) -> Linker:
         if db_id not in self._linkers:
             schema = self._known(db_id)
-            self._linkers[db_id] = Linker(schema, self._cells(db_id, schema))
+            self._linkers[db_id] = Linker(schema, self._cells(db_id, schema), self._further.get(db_id))
         return self._linkers[db_id]
 
     def _item_of_part(self, linked: Linked, db_id: str) -> Item:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from normlab.data.sql.cells import MAX_WORDS, CellIndex, cell_key
+from normlab.data.sql.cells import MAX_WORDS, Cell, CellIndex, cell_key
+from normlab.data.sql.dictionary import FurtherNames
 from normlab.data.sql.schema import Schema, split_words
 from normlab.data.text.word_forms import Token, fold, is_word, stem, tokens_of, words_of
 from normlab.errors import UserError
@@ -62,18 +63,28 @@ class Linker:
     Args:
         schema: the tables and columns.
         cells: the database's cells; an empty index links by names alone.
+        further: what else they are called, by a data dictionary.
 
     Attributes:
         has_cells: whether there are any.
+        unknown_cells: of `further`, those that the database was not seen to have; none without cells.
     """
 
-    def __init__(self, schema: Schema, cells: CellIndex | None = None) -> None:
+    def __init__(self, schema: Schema, cells: CellIndex | None = None, further: FurtherNames | None = None) -> None:
         self.schema = schema
         self._cells = cells if cells is not None else CellIndex()
         self.has_cells = bool(self._cells)
         self._flags = [cell for cells in self._cells.lookup(_FLAGS).values() for cell in cells if not cell.number]
-        self._tables = _Names([(table.natural, table.name) for table in schema.tables])
-        self._columns = _Names([(c.natural, c.name) if c.table >= 0 else ("", "") for c in schema.columns])
+        self._called = _called(further)
+        said = dict.fromkeys(cell for cells in self._called.values() for cell in cells)
+        self.unknown_cells = tuple(cell for cell in said if self.has_cells and not self._cells.holds(cell))
+        tables = [(table.natural, split_words(table.name)) for table in schema.tables]
+        columns = [(c.natural, split_words(c.name)) if c.table >= 0 else () for c in schema.columns]
+        if further is None:
+            self._tables, self._columns = _Names(tables), _Names(columns)
+        else:
+            self._tables = _Names([a + b for a, b in zip(tables, further.tables, strict=True)], further.table_parts)
+            self._columns = _Names([a + b for a, b in zip(columns, further.columns, strict=True)], further.column_parts)
 
     def link(self, question: str) -> Linked:
         """Link a question. One of more than `MAX_QUESTION_WORDS` words is cut there, with a warning.
@@ -121,7 +132,7 @@ class Linker:
         taken: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
         for (start, end), key in ngrams.items():
             named = [word for word in folded[start:end] if is_word(word)]
-            for cell in cells.get(key, ()):
+            for cell in (*cells.get(key, ()), *self._called.get(key, ())):
                 longer = taken[cell.column]
                 if (start, end) in longer or not any(a <= start and end <= b for a, b in longer):
                     longer.append((start, end))
@@ -144,6 +155,14 @@ _FLAG_WORDS = {
 _FLAGS = (*_FLAG_WORDS, "t", "y", "n", "yes", "no", "true", "false")
 
 
+def _called(further: FurtherNames | None) -> Mapping[str, list[Cell]]:
+    """Return the cells that a dictionary's synonyms stand for, by their keys."""
+    called: defaultdict[str, list[Cell]] = defaultdict(list)
+    for synonym, cell in further.cells if further is not None else ():
+        called[cell_key(words_of(synonym)[:MAX_WORDS])].append(cell)
+    return called
+
+
 def _says_nothing(text: str) -> bool:
     """Whether a word names no cell by itself: a stop word or one letter, in lower case."""
     return text.islower() and (len(text) == 1 or text in STOP_WORDS)
@@ -153,17 +172,22 @@ class _Names:
     """Names by their n-grams: whole names, and parts of them.
 
     Args:
-        names: natural and original name of each item; both are names of it.
+        names: of each item all its names.
+        parts: of each item a text whose words count as parts of a name; stop words do not.
     """
 
-    def __init__(self, names: Sequence[tuple[str, str]]) -> None:
+    def __init__(self, names: Sequence[tuple[str, ...]], parts: Sequence[str] = ()) -> None:
         self._size = len(names)
         self._whole: defaultdict[str, list[tuple[int, tuple[str, ...]]]] = defaultdict(list)
         self._parts: defaultdict[str, set[int]] = defaultdict(set)
         self._longest = 1
-        for item, (natural, original) in enumerate(names):
-            for words in {tuple(words_of(natural)), tuple(words_of(split_words(original)))} - {()}:
+        for item, texts in enumerate(names):
+            for words in {tuple(words_of(text)) for text in texts} - {()}:
                 self._add(item, words)
+        for item, text in enumerate(parts):
+            for word in words_of(text):
+                if word not in STOP_WORDS:
+                    self._parts[stem(word)].add(item)
 
     def _add(self, item: int, words: tuple[str, ...]) -> None:
         words = words[:MAX_WORDS]
