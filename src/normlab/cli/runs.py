@@ -258,6 +258,8 @@ class _Watched:
         self.count += 1
         if "error" in record:
             self.failed.append(f"{record['name']}: {record['error']}")
+        for note in record.get("notes", ()):
+            print(f"normlab: {shortened(record['question'])}: {note}", file=sys.stderr)
         if "changed" in record:
             self.changes[record["changed"]] += 1
 
