@@ -44,16 +44,15 @@ def refuse_without_kind(options: argparse.Namespace) -> None:
 
 def measure(run: Any, options: argparse.Namespace) -> tuple[Any, str]:
     """Return the measurement of a run's changed questions, to be kept, and its table for people."""
-    from normlab.engine.evaluation import Measured, data_to_measure, refuse_unfinished
-    from normlab.tasks.text2sql.perturbing.measuring import measure_perturbed
+    from normlab.engine.evaluation import Measured, refuse_unfinished, state_notes
+    from normlab.tasks.text2sql.perturbing.measuring import measure_perturbed, read_questions_to_ask
 
     if run.task.name != "text2sql":
         raise UserError(f"--perturb: {run.path} is a run of {run.task.name}; the rules are for text2sql")
     if not options.unfinished:
         refuse_unfinished(run.folder)
     config = run.config if options.data is None else run.config.with_values("data", data=options.data)
-    data: Any
-    data, notes = data_to_measure(run.task, run.folder, config, options.split, elsewhere=options.data is not None)
+    data = read_questions_to_ask(config, run.folder.card())
     seed, every = _value(options, "seed"), _value(options, "every")
     found = measure_perturbed(
         run.model, data, options.split, options.perturb, seed=seed, every=every, config=config, placement=run.placement
@@ -61,7 +60,9 @@ def measure(run: Any, options: argparse.Namespace) -> tuple[Any, str]:
     variant = f"{options.perturb}-{seed}" + (f"_every-{every}" if every > 1 else "")
     metrics = {f"{options.split}/{name}": value for name, value in found.metrics.items()}
     tables = {"perturbation": found.summary}
-    measured = Measured(options.split, metrics, tables, found.columns, data.fingerprint, notes, variant)
+    measured = Measured(
+        options.split, metrics, tables, found.columns, data.fingerprint, state_notes(run.folder), variant
+    )
     return measured, _as_text(found.summary)
 
 

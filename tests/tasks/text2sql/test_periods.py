@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import sqlite3
+from calendar import month_name
 from pathlib import Path
 
 import pytest
@@ -18,20 +19,7 @@ from normlab.tasks.text2sql.periods.rule import PeriodRule
 
 TODAY = datetime.date(2024, 1, 15)
 DAYS = [datetime.date(2022, 1, 1) + datetime.timedelta(days=step) for step in range(0, 1200, 3)]
-MONTHS = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-]
+MONTHS = list(month_name)[1:]
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ difference is the rule's. The gold query is the same on both sides.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +14,13 @@ import numpy as np
 import torch
 
 from normlab.data.sql.spider import Example
-from normlab.errors import UserError
+from normlab.errors import UserError, did_you_mean
 from normlab.tasks.base import Placement
 from normlab.tasks.text2sql.config import Text2SqlConfig
 from normlab.tasks.text2sql.evaluation import Scores, evaluate_rows
-from normlab.tasks.text2sql.inputs.data import Text2SqlData
+from normlab.tasks.text2sql.inputs.contents import fingerprint_parts, whole_fingerprint
+from normlab.tasks.text2sql.inputs.questions import Questions, questions_of
+from normlab.tasks.text2sql.inputs.rows import Rows, read_rows
 from normlab.tasks.text2sql.measuring import best
 from normlab.tasks.text2sql.model.decoding import decode
 from normlab.tasks.text2sql.model.network import Text2Sql
@@ -46,7 +48,34 @@ class Perturbed:
     columns: dict[str, np.ndarray]
 
 
-def variants(data: Text2SqlData, split: str, kind: str, *, seed: int, every: int = 1) -> list[tuple[int, str]]:
+@dataclass(frozen=True)
+class QuestionsToAsk:
+    """A run's questions without what training makes of them: no word vectors are needed, nothing is encoded yet."""
+
+    rows: Rows
+    questions: Questions
+    fingerprint: str
+
+
+def read_questions_to_ask(config: Text2SqlConfig, card: Mapping[str, Any]) -> QuestionsToAsk:
+    """Read the questions of a trained run.
+
+    Args:
+        config: the run's, `data` being where to look now.
+        card: the run's.
+    Raises: UserError if these are other questions, schemas or databases than in training.
+    """
+    rows = read_rows(config)
+    parts = fingerprint_parts(rows)
+    changed = [name for name, then in card.get("fingerprint_parts", {}).items() if parts.get(name) != then]
+    if changed:
+        raise UserError(f"{config.data}: other {changed[0]} than the run was trained with: give the same, as --data")
+    schemas = [schema.entry() for schema in rows.schemas.values()]
+    questions = questions_of({**card, "schemas": schemas}, rows.databases, config.linking)
+    return QuestionsToAsk(rows, questions, whole_fingerprint(parts))
+
+
+def variants(data: QuestionsToAsk, split: str, kind: str, *, seed: int, every: int = 1) -> list[tuple[int, str]]:
     """Return (row, question said differently) for each of every `every`-th row that the rule changes."""
     found = []
     for row in range(0, len(data.rows.splits[split]), every):
@@ -61,7 +90,7 @@ def variants(data: Text2SqlData, split: str, kind: str, *, seed: int, every: int
 @torch.inference_mode()
 def measure_perturbed(
     model: Text2Sql,
-    data: Text2SqlData,
+    data: QuestionsToAsk,
     split: str,
     kind: str,
     *,
@@ -75,9 +104,11 @@ def measure_perturbed(
     Args:
         kind, seed: see `perturb`.
         every: 8 looks at the rows 1, 9, 17, ... of the split.
-    Raises: UserError for an unknown rule, or where it changes no question.
+    Raises: UserError for an unknown rule or split, or where the rule changes no question.
     """
     check_kind(kind)
+    if split not in data.rows.splits:
+        raise UserError(f"unknown split '{split}': {did_you_mean(split, data.rows.splits)}")
     changed = variants(data, split, kind, seed=seed, every=every)
     looked_at = -(-len(data.rows.splits[split]) // every)
     if not changed:
@@ -112,7 +143,7 @@ def measure_perturbed(
 
 def _scores(
     model: Text2Sql,
-    data: Text2SqlData,
+    data: QuestionsToAsk,
     examples: Sequence[Example],
     questions: Sequence[str],
     config: Text2SqlConfig,
