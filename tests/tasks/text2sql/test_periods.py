@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from normlab.data.sql.inferred_keys import infer_keys
 from normlab.data.sql.iso_dates import date_columns
 from normlab.data.sql.schema import Schema
+from normlab.data.sql.spider import DEV_DATABASES, SpiderFolder
 from normlab.tasks.text2sql.periods.period import period_of
 from normlab.tasks.text2sql.periods.rule import PeriodRule
 
@@ -146,6 +147,7 @@ def test_a_comparison_that_cannot_be_meant_becomes_a_condition_on_dates(
     ("question", "sql"),
     [
         ("Customers born in 1990", f"SELECT T2.name {JOINED} WHERE T2.born = 1990"),  # a column of years
+        ("Orders after 2004", f"SELECT T1.id {JOINED} WHERE T2.born > 1985"),
         ("Orders in April 2024", f"SELECT T1.id {JOINED} WHERE T2.name = 'April'"),  # a customer's name
         ("Customers in 2024", "SELECT name FROM customers WHERE name = '2024'"),  # no column of dates
         ("Visits in 2024", "SELECT id FROM visits WHERE id = 2024"),  # two of them
@@ -174,3 +176,14 @@ def test_a_column_of_dates_holds_nothing_else(tmp_path: Path) -> None:
     schema = Schema.from_sqlite(path)
     found = date_columns(path, schema, range(1, len(schema.columns)))
     assert {schema.columns[number].name for number in found} == {"iso", "stamp"}
+
+
+def test_no_gold_query_of_spiders_development_databases_is_changed(shared_data: Path) -> None:
+    folder = SpiderFolder(shared_data / "spider")
+    asked = [row for row in (*folder.train, *folder.val) if row.db_id in DEV_DATABASES and period_of(row.question)]
+    assert len(asked) > 20
+    for row in asked:
+        path = folder.database(row.db_id)
+        assert path is not None
+        sql = " ".join(row.query.replace('"', "'").split())
+        assert PeriodRule(path, folder.schemas[row.db_id]).apply(row.question, sql) is None, row

@@ -199,6 +199,12 @@ def test_the_verb_measures_the_same_questions_twice_and_leaves_the_runs_predicti
     assert f"{found['changed']} of {found['questions']} questions changed" in capsys.readouterr().out
 
 
+def test_other_data_than_the_runs_are_refused(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = write_toy(tmp_path / "toy", seed=1).root
+    assert main(["evaluate", str(run), "--perturb", "typos", "--data", str(other)]) == 2
+    assert "than the run was trained with" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("flags", "told"),
     [

@@ -1,7 +1,8 @@
 """A reading that compares a month or year with what holds none, with a condition on the one column of dates instead.
 
 Only where nothing is guessed: one plain SELECT, conditions joined by AND, exactly one column of ISO dates in the tables
-that it reads, and no cell that equals what is compared. Everything else stays as the model wrote it.
+that it reads, no column of years among the conditions, and no cell that equals what is compared. Everything else stays
+as the model wrote it.
 """
 
 from __future__ import annotations
@@ -76,10 +77,10 @@ class PeriodRule:
             column = tables.get(match["alias"] or "", {}).get(_bare(match["column"]))
             if column is None or (column == number and _compares_dates(match, period)):
                 return None
+            if self._holds_years(column) or (_names_only(match, period) and self._may_be_meant(column, period)):
+                return None
             if not _names_only(match, period):
                 kept.append(match.group())
-            elif self._may_be_meant(column, period):
-                return None
         name = quote(self._schema.columns[number].name)
         condition = period.condition(f"{alias}.{name}" if alias else name)
         end = plain.end("source")
@@ -104,17 +105,21 @@ class PeriodRule:
             found[match["alias"] or ""] = {self._schema.columns[column].name.lower(): column for column in columns}
         return found
 
-    def _may_be_meant(self, column: int, period: Period) -> bool:
-        """Whether a column holds the very text or number that it is compared with, or holds years."""
-        if self._known[column] or column in self._keys():
-            return False
-        name, table = (quoted(self._schema.columns[column].name), quoted(self._table_of(column)))
+    def _holds_years(self, column: int) -> bool:
+        """Whether the cells looked at of a column that is no key all look like years."""
         with closing(open_readonly(self._path)) as connection:
             cells = sample(connection, self._schema, column)
-            if cells and all(isinstance(cell, int) and cell in _YEARS for cell in cells):
-                return True
+        years = bool(cells) and all(isinstance(cell, int) and cell in _YEARS for cell in cells)
+        return years and column not in self._keys()
+
+    def _may_be_meant(self, column: int, period: Period) -> bool:
+        """Whether a column, neither key nor dates, holds the very text or number that it is compared with."""
+        if self._known[column] or column in self._keys():
+            return False
+        name, table = quoted(self._schema.columns[column].name), quoted(self._table_of(column))
+        query = f"SELECT 1 FROM {table} AS t WHERE lower(CAST(t.{name} AS TEXT)) = ? LIMIT 1"
+        with closing(open_readonly(self._path)) as connection:
             try:
-                query = f"SELECT 1 FROM {table} AS t WHERE lower(CAST(t.{name} AS TEXT)) = ? LIMIT 1"
                 return any(connection.execute(query, (word,)).fetchone() for word in sorted(period.words))
             except sqlite3.Error:
                 return True
