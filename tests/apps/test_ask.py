@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import normlab
-from normlab.apps.ask import Database
+from normlab.apps.ask import Database, Reading
 from normlab.apps.ask.refusals import MOST_WORDS, refuse_no_question
 from normlab.cli import main
 from normlab.data.sql.sqlite import QueryTimeout
@@ -214,6 +214,30 @@ def test_contents_stay_unread_if_asked(shop: Path, run: Path, monkeypatch: pytes
         monkeypatch.setattr(f"normlab.tasks.text2sql.inputs.questions.{name}", lambda *_: pytest.fail("was read"))
     with Database(shop, run, contents=False) as database:
         assert not any(link.kind == "cell" for link in database.question(question, run=False).links)
+
+
+def test_a_month_becomes_a_condition_by_a_rule_that_is_named(
+    tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "sales.sqlite"
+    connection = sqlite3.connect(path)
+    connection.executescript(
+        "CREATE TABLE item (id INTEGER PRIMARY KEY, name TEXT, sold TEXT);"
+        "INSERT INTO item VALUES (1, 'pen', '2024-03-05'), (2, 'ink', '2024-04-01');"
+    )
+    connection.close()
+    model = Reading("SELECT name FROM item WHERE name = 'March'", 0.3, 0.7)
+    monkeypatch.setattr(Database, "_readings", lambda *_: ([model], []))
+    with Database(path, run) as database:
+        answer = database.question("Which items were sold in March 2024?")
+        assert answer.rows == [("pen",)]
+        assert answer.notes == (f"by a rule for dates over item.sold, not by the model, which wrote: {model.sql}",)
+        assert answer.readings[0].by_rule
+        assert answer.readings[1] == model
+        assert answer.confidence is None  # that of the model was measured on its own queries
+        assert database.question("Which items were sold?").readings == (model,)
+    with Database(path, run, contents=False) as database:
+        assert database.question("Which items were sold in March 2024?").readings == (model,)
 
 
 def test_of_a_large_database_the_tables_considered_are_counted(tmp_path: Path, run: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from normlab.acting import refuse_ignored
-from normlab.cli import sql_scores
+from normlab.cli import perturbed, sql_scores
 from normlab.cli.parser import Parser, add_fields, add_verb, field_values, given_option, wants_help
 from normlab.errors import UserError, shortened
 from normlab.metrics import is_fraction
@@ -154,9 +154,11 @@ def _add_evaluate(verbs: Any, arguments: list[str]) -> None:
     parser.add_argument("--json", action="store_true", help="print metrics and tables as JSON")
     sql_scores.add_options(parser)
     sql_scores.add_search_options(parser)
+    perturbed.add_options(parser)
 
 
 def _evaluate(options: argparse.Namespace) -> int:
+    perturbed.refuse_without_kind(options)
     if options.gold or options.predicted:
         return sql_scores.score_files(options)
     if options.run_folder is None:
@@ -167,10 +169,13 @@ def _evaluate(options: argparse.Namespace) -> int:
     run = load_run(options.run_folder, device=options.device, **changes)
     refuse_ignored([run.config], changes)
     sql_scores.refuse_of_other_task(run, options)
-    measured = run.measure(options.split, data=options.data, unfinished=options.unfinished)
+    if options.perturb:
+        measured, text = perturbed.measure(run, options)
+    else:
+        measured = run.measure(options.split, data=options.data, unfinished=options.unfinished)
+        text = _metric_table(measured.metrics)
     written = run.keep(measured, data=options.data, out=options.out)
     answer: dict[str, Any] = {"metrics": measured.metrics, "tables": measured.tables, **written}
-    text = _metric_table(measured.metrics)
     if options.official:
         answer["official"], shown = sql_scores.official_of_run(run, options, measured.predictions, written["out"])
         text = f"{text}\n\n{shown}"
@@ -269,6 +274,8 @@ class _Watched:
         self.count += 1
         if "error" in record:
             self.failed.append(f"{record['name']}: {record['error']}")
+        for note in record.get("notes", ()):
+            print(f"normlab: {shortened(record['question'])}: {note}", file=sys.stderr)
         if "changed" in record:
             self.changes[record["changed"]] += 1
 

@@ -34,6 +34,7 @@ class Measured:
         metrics, tables, predictions: as in `tasks.base.Evaluation`, metric names with the split's prefix.
         fingerprint: of the data that were measured.
         notes: what a reader must know about the numbers, a line each.
+        variant: what was done to the split's examples, "" for nothing; part of the name of its folder.
     """
 
     split: str
@@ -42,6 +43,7 @@ class Measured:
     predictions: dict[str, np.ndarray]
     fingerprint: str
     notes: list[str]
+    variant: str = ""
 
 
 def refuse_other_data(folder: RunFolder, data: TaskData) -> None:
@@ -110,11 +112,11 @@ def refuse_unfinished(folder: RunFolder) -> None:
 
 
 def default_target(folder: RunFolder, measured: Measured, changes: Mapping[str, Any]) -> Path:
-    """Return RUN/evaluations/NAME: one name for a split, the data, and the settings changed since training.
+    """Return RUN/evaluations/NAME: one name for a split and its variant, the data, and settings changed since training.
 
     So a repeated evaluation replaces its earlier result and no other.
     """
-    parts = [measured.split]
+    parts = [measured.split, *filter(None, [measured.variant])]
     if measured.fingerprint != folder.card().get("fingerprint", measured.fingerprint):
         parts.append(measured.fingerprint)
     parts += [f"{name}-{value}" for name, value in sorted(changes.items())]
@@ -130,6 +132,7 @@ def write_evaluation(target: Path, measured: Measured, about: Mapping[str, Any])
     record = {
         **about,
         "split": measured.split,
+        "variant": measured.variant,
         "data_fingerprint": measured.fingerprint,
         "notes": measured.notes,
         "metrics": measured.metrics,

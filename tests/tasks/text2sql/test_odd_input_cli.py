@@ -16,6 +16,7 @@ from normlab.data.sql.sqlite import run_query
 from normlab.data.sql.toy import write_toy
 from normlab.engine.api import load_run
 from normlab.errors import UserError
+from normlab.tasks.text2sql.model.decoding import Answer
 
 TINY = ["--epochs", "1", "--limit-train", "8", "--hidden", "16", "--monitor-rows", "2", "--train-rows", "2"]
 TINY += ["--beam-size", "2", "--threads", "1"]
@@ -108,6 +109,29 @@ def test_odd_names_no_foreign_keys_and_cells_that_are_no_utf8_are_answered_with_
     assert len(record["alternatives"]) == 2
     for one in record["alternatives"]:
         run_query(path, one["sql"])
+
+
+def test_a_join_without_a_key_and_a_rule_for_dates_are_said(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "keyless.sqlite"
+    connection = sqlite3.connect(path)
+    connection.executescript(
+        "CREATE TABLE a (x INTEGER, day TEXT); CREATE TABLE b (y INTEGER);"
+        "INSERT INTO a VALUES (1, '2024-03-05'); INSERT INTO b VALUES (1);"
+    )
+    connection.close()
+    joined = "SELECT count(*) FROM a AS T1 JOIN b AS T2 ON T1.x = T2.y"
+    answer = Answer(joined, -1.0, -1.0, "no declared or inferred key joins b")
+    monkeypatch.setattr("normlab.tasks.text2sql.predictions.decode", lambda *_, **__: [(0, [answer])])
+    [record] = predict(run, "How many x of a are there?", str(path), tmp_path / "out.jsonl")
+    assert record["sql"] == joined
+    assert record["notes"] == ["no declared or inferred key joins b: the join is a guess, check it"]
+    assert "'How many x of a are there?': no declared or inferred key joins b" in capsys.readouterr().err
+    [record] = predict(run, "How many x of a are there in March 2024?", str(path), tmp_path / "out.jsonl")
+    assert record["sql"] == f"{joined} WHERE T1.day >= '2024-03-01' AND T1.day < '2024-04-01'"
+    assert record["alternatives"][0]["sql"] == joined
+    assert "by a rule for dates over a.day" in record["notes"][1]
 
 
 def test_five_hundred_tables_are_answered(run: Path, tmp_path: Path) -> None:

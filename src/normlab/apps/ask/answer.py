@@ -21,11 +21,14 @@ class Reading:
         probability: the model's own, of this query among all that it could write; not calibrated.
         confidence: how often such answers are right (`confidence.py`); None for a model without calibration. For the
             best reading; the others' are upper bounds, since it was measured on best ones.
+        by_rule: a rule put a month or year of the question in as a condition on dates; the probability is that of the
+            model's own reading, which follows, and no confidence was measured.
     """
 
     sql: str
     probability: float
     confidence: float | None = None
+    by_rule: bool = False
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from normlab.tasks.text2sql.inputs.questions import questions_of
 from normlab.tasks.text2sql.linking.linker import NONE, Linked
 from normlab.tasks.text2sql.model.decoding import Answer as Decoded
 from normlab.tasks.text2sql.model.decoding import decode
+from normlab.tasks.text2sql.periods.rule import PeriodRule
 
 BEAM_SIZE, LIMIT, SECONDS = 8, 100, 10.0
 
@@ -91,6 +92,7 @@ class Database:
             self.notes.append(f"values of the dictionary that no cell has: {', '.join(unknown)}")
         self.notes += [str(warning.message).replace(f"{self._file}: ", "", 1) for warning in caught]
         self.schema = self._questions.schemas[self._name]
+        self._periods = PeriodRule(self._file, self.schema) if contents else None
         self.notes += _inferred(self.schema)
 
     def question(self, text: str, *, limit: int = LIMIT, seconds: float = SECONDS, run: bool = True) -> Answer:
@@ -111,6 +113,9 @@ class Database:
             why = f" ({refused[0].refusal}: {refused[0].sql})" if refused else ""
             raise UserError(f"no query could be written for this question{why}: ask it in other words")
         doubt = self._doubt(readings[0], linked)
+        dated = None if doubt or self._periods is None else self._periods.apply(text, readings[0].sql)
+        if dated:
+            readings = [Reading(dated.sql, readings[0].probability, None, by_rule=True), *readings]
         chosen, result, notes = (readings[0], None, [doubt] if doubt else [])
         if run and not doubt:
             chosen, result, notes = self._first_that_runs(readings, limit, seconds)
@@ -121,6 +126,7 @@ class Database:
                 for one in refused
                 if _probability(one) > chosen.probability
             ),
+            *([dated.note] if dated and chosen.by_rule else []),
             *notes,
         ]
         return Answer(

@@ -20,6 +20,7 @@ from normlab.tasks.text2sql.inputs.questions import Questions
 from normlab.tasks.text2sql.measuring import best
 from normlab.tasks.text2sql.model.decoding import Answer, decode
 from normlab.tasks.text2sql.model.network import Text2Sql
+from normlab.tasks.text2sql.periods.rule import PeriodRule
 
 Record = dict[str, Any]
 FORMS = ("jsonl", "sql")
@@ -38,19 +39,26 @@ class Asked:
 def records(
     model: Text2Sql, source: Any, questions: Questions, config: Text2SqlConfig, placement: Placement
 ) -> Iterator[Record]:
-    """Yield {"question", "db_id", "sql", "score", "alternatives", "cells"} for each question, in order.
+    """Yield {"question", "db_id", "sql", "score", "alternatives", "cells", "notes"} for each question, in order.
+
+    `notes` are what a reader of the query must know: that a rule wrote a condition on dates, or that tables are joined
+    without a key because every hypothesis lacks one. The rule is for databases given by their paths.
 
     Args:
         source: see `read_questions`.
     """
     asked = read_questions(source)
+    rules: dict[str, PeriodRule] = {}
     while chunk := list(islice(asked, _CHUNK)):
         names = [_database(one, questions) for one in chunk]
         items = [_encoded(one, name, questions) for one, name in zip(chunk, names, strict=True)]
         run = config.execution_filter
         answers = dict(decode(model, items, questions, config, placement, beam_size=config.beam_size, run=run))
         for index, (one, name) in enumerate(zip(chunk, names, strict=True)):
-            yield _record(one, name, answers[index], name not in questions.missing)
+            file = questions.opened(name)
+            if file is not None and name not in rules:
+                rules[name] = PeriodRule(file, questions.schemas[name])
+            yield _record(one, name, answers[index], name not in questions.missing, rules.get(name))
 
 
 def read_questions(source: Any) -> Iterator[Asked]:
@@ -152,12 +160,16 @@ def _encoded(asked: Asked, name: str, questions: Questions) -> Any:
         raise UserError(f"{asked.place}: {error}") from None
 
 
-def _record(asked: Asked, name: str, answers: list[Answer], cells: bool) -> Record:
+def _record(asked: Asked, name: str, answers: list[Answer], cells: bool, rule: PeriodRule | None) -> Record:
+    sql, refusal = best(answers), answers[0].refusal if answers else ""
+    dated = rule.apply(asked.question, sql) if rule is not None else None
+    notes = [f"{refusal}: the join is a guess, check it"] if refusal else []
     return {
         "question": asked.question,
         "db_id": name,
-        "sql": best(answers),
+        "sql": dated.sql if dated else sql,
         "score": answers[0].score if answers else None,
         "alternatives": [{"sql": one.sql, "score": one.score, "log_prob": one.log_prob} for one in answers],
         "cells": cells,
+        "notes": [*notes, *([dated.note] if dated else [])],
     }

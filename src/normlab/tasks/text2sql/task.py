@@ -84,7 +84,7 @@ class Text2SqlTask(Task):
         card: Mapping[str, Any],
         placement: Placement,
     ) -> Iterator[dict[str, Any]]:
-        """Yield {"question", "db_id", "sql", "score", "alternatives", "cells"} for each question.
+        """Yield {"question", "db_id", "sql", "score", "alternatives", "cells", "notes"} for each question.
 
         Args:
             source: a .csv or .jsonl of questions and databases, lines of `question TAB db_id`, or Python values.

@@ -130,6 +130,10 @@ class Questions:
             return self._files[db_id]
         return None if self.databases is None else find_database(self.databases, db_id)
 
+    def opened(self, db_id: str) -> Path | None:
+        """Return the file of a database that `add_database` took in and may look inside of; None for any other."""
+        return None if db_id in self._closed else self._files.get(db_id)
+
     def has_cells(self, db_id: str) -> bool:
         """Return whether contents of a database are linked."""
         return self._linker(db_id).has_cells

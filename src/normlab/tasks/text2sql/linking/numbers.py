@@ -37,7 +37,7 @@ def dates_in(question: str, tokens: Sequence[Token]) -> Iterator[Span]:
             yield f"'{match.group()}'", inside[0], inside[-1] + 1
     words = [fold(token.text) for token in tokens]
     for at, word in enumerate(words):
-        month = _MONTHS.get(word)
+        month = MONTHS.get(word)
         if month is None:
             continue
         for day_at, rest in ((at + 1, at + 2), (at - 1, at + 1)):
@@ -62,7 +62,7 @@ _STAMP = re.compile(r"(?<![\w-])\d{4}-\d{2}-\d{2}(?:[ T]\d{2}:\d{2}(?::\d{2})?)?
 _DIGITS = re.compile(r"(\d{1,15}(?:\.\d+)?)(k|m|st|nd|rd|th|s)?")
 _DAY = re.compile(r"(\d{1,2})(?:st|nd|rd|th)?")
 _YEAR = re.compile(r"(?:1[5-9]|20)\d\d")
-_MONTHS = {
+MONTHS = {
     name: number
     for number, names in enumerate(
         re.findall(
@@ -74,6 +74,7 @@ _MONTHS = {
     )
     for name in names.split()
 }
+"""Names of months, in full first, and their abbreviations -> their numbers."""
 
 
 def _counted(words: str, start: int, step: int = 1) -> dict[str, float]:

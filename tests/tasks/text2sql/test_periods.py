@@ -1,0 +1,189 @@
+"""Months and years of a question: what is read, which rows the condition keeps, and where the rule stays away."""
+
+from __future__ import annotations
+
+import datetime
+import sqlite3
+from calendar import month_name
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from normlab.data.sql.inferred_keys import infer_keys
+from normlab.data.sql.iso_dates import date_columns
+from normlab.data.sql.schema import Schema
+from normlab.data.sql.spider import DEV_DATABASES, SpiderFolder
+from normlab.tasks.text2sql.periods.period import period_of
+from normlab.tasks.text2sql.periods.rule import PeriodRule
+
+TODAY = datetime.date(2024, 1, 15)
+DAYS = [datetime.date(2022, 1, 1) + datetime.timedelta(days=step) for step in range(0, 1200, 3)]
+MONTHS = list(month_name)[1:]
+
+
+@pytest.fixture(scope="module")
+def calendar() -> sqlite3.Connection:
+    connection = sqlite3.connect(":memory:")
+    connection.execute("CREATE TABLE t (day TEXT)")
+    connection.executemany("INSERT INTO t VALUES (?)", [(f"{day}{' 23:59:59' * (day.day % 2)}",) for day in DAYS])
+    return connection
+
+
+@given(
+    word=st.sampled_from(["in", "during", "since", "after", "before", "of"]),
+    month=st.integers(1, 12),
+    year=st.integers(2022, 2025),
+    short=st.booleans(),
+)
+def test_a_month_keeps_the_days_that_python_counts(
+    calendar: sqlite3.Connection, word: str, month: int, year: int, short: bool
+) -> None:
+    name = MONTHS[month - 1][:3] if short else MONTHS[month - 1]
+    period = period_of(f"How many orders were placed {word} {name} {year}?", TODAY)
+    assert period is not None
+    kept = [row[0][:10] for row in calendar.execute(f"SELECT day FROM t WHERE {period.condition('day')}")]
+    here = (year, month)
+    wanted = {
+        "since": lambda day: (day.year, day.month) >= here,
+        "after": lambda day: (day.year, day.month) > here,
+        "before": lambda day: (day.year, day.month) < here,
+    }.get(word, lambda day: (day.year, day.month) == here)
+    assert kept == [str(day) for day in DAYS if wanted(day)]
+
+
+@pytest.mark.parametrize(
+    ("text", "condition"),
+    [
+        ("orders in 2018", "d >= '2018-01-01' AND d < '2019-01-01'"),
+        ("orders in December 2023", "d >= '2023-12-01' AND d < '2024-01-01'"),
+        ("orders in the month of May 2023", "d >= '2023-05-01' AND d < '2023-06-01'"),
+        ("orders in March", "strftime('%m', d) = '03'"),
+        ("orders last month", "d >= '2023-12-01' AND d < '2024-01-01'"),
+        ("orders of this year", "d >= '2024-01-01' AND d < '2025-01-01'"),
+    ],
+)
+def test_what_is_a_period(text: str, condition: str) -> None:
+    period = period_of(text, TODAY)
+    assert period is not None
+    assert period.condition("d") == condition
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "orders on March 5, 2024",
+        "orders on 5 March 2024",
+        "orders on the 5th of March 2024",
+        "orders on 2024-03-05",
+        "orders between January 2024 and March 2024",
+        "orders in 2023 or 2024",
+        "orders from 2020 to 2022",
+        "orders until March 2024",
+        "orders at a price of 2024",
+        "orders over 2024",
+        "how may I find orders in may",
+        "orders in 20245",
+        "orders",
+    ],
+)
+def test_days_several_periods_and_other_numbers_are_no_period(text: str) -> None:
+    assert period_of(text, TODAY) is None
+
+
+@pytest.fixture
+def rule(tmp_path: Path) -> PeriodRule:
+    path = tmp_path / "sales.sqlite"
+    connection = sqlite3.connect(path)
+    connection.executescript(
+        """
+        CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT, born INTEGER);
+        CREATE TABLE orders (id INTEGER PRIMARY KEY, customer_id INTEGER, "order date" TEXT, amount REAL);
+        CREATE TABLE visits (id INTEGER PRIMARY KEY, arrived TEXT, left_on TEXT);
+        INSERT INTO customers VALUES (1, 'Ann', 1980), (2, 'April', 1990);
+        INSERT INTO orders VALUES (1, 1, '2024-03-05', 10), (2, 2, '2024-03-30 10:00', 20), (3, 2, '2023-03-01', 5);
+        INSERT INTO visits VALUES (1, '2024-01-01', '2024-01-02');
+        """
+    )
+    connection.close()
+    return PeriodRule(path, infer_keys(path, Schema.from_sqlite(path)))
+
+
+JOINED = "FROM orders AS T1 JOIN customers AS T2 ON T1.customer_id = T2.id"
+
+
+@pytest.mark.parametrize(
+    ("question", "sql", "written"),
+    [
+        (
+            "How many orders in March 2024?",
+            f"SELECT count(*) {JOINED} WHERE T2.name = 'March' AND T1.amount < 2024",
+            f"SELECT count(*) {JOINED} WHERE T1.\"order date\" >= '2024-03-01' AND T1.\"order date\" < '2024-04-01'",
+        ),
+        (
+            "The customer with most orders over 5 in 2024",
+            "SELECT customer_id FROM orders WHERE amount > 5 AND amount = 2024 GROUP BY customer_id LIMIT 1",
+            "SELECT customer_id FROM orders WHERE amount > 5 AND \"order date\" >= '2024-01-01' AND "
+            "\"order date\" < '2025-01-01' GROUP BY customer_id LIMIT 1",
+        ),
+        (
+            "How many orders last month?",
+            "SELECT count(*) FROM orders",
+            "SELECT count(*) FROM orders WHERE \"order date\" >= '2023-12-01' AND \"order date\" < '2024-01-01'",
+        ),
+    ],
+)
+def test_a_comparison_that_cannot_be_meant_becomes_a_condition_on_dates(
+    rule: PeriodRule, question: str, sql: str, written: str
+) -> None:
+    dated = rule.apply(question, sql, TODAY)
+    assert dated is not None
+    assert dated.sql == written
+    assert dated.note == f'by a rule for dates over orders."order date", not by the model, which wrote: {sql}'
+
+
+@pytest.mark.parametrize(
+    ("question", "sql"),
+    [
+        ("Customers born in 1990", f"SELECT T2.name {JOINED} WHERE T2.born = 1990"),  # a column of years
+        ("Orders after 2004", f"SELECT T1.id {JOINED} WHERE T2.born > 1985"),
+        ("Orders in April 2024", f"SELECT T1.id {JOINED} WHERE T2.name = 'April'"),  # a customer's name
+        ("Customers in 2024", "SELECT name FROM customers WHERE name = '2024'"),  # no column of dates
+        ("Visits in 2024", "SELECT id FROM visits WHERE id = 2024"),  # two of them
+        ("Orders in 2024", "SELECT id FROM orders WHERE \"order date\" LIKE '2024%'"),  # right already
+        ("Orders in 2024", "SELECT id FROM orders WHERE \"order date\" > '2024-02-01'"),
+        ("Orders in 2024", "SELECT id FROM orders WHERE amount = 2024 OR amount > 5"),
+        ("Orders in 2024", "SELECT id FROM orders WHERE id NOT IN (SELECT id FROM visits)"),
+        ("Orders in 2024", "SELECT id FROM orders GROUP BY id HAVING count(*) > 2024"),
+        ("Orders in 2024", "SELECT id FROM orders UNION SELECT id FROM visits"),
+        ("Orders over 20", "SELECT id FROM orders WHERE amount > 20"),
+    ],
+)
+def test_everything_else_stays_as_the_model_wrote_it(rule: PeriodRule, question: str, sql: str) -> None:
+    assert rule.apply(question, sql, TODAY) is None
+
+
+def test_a_column_of_dates_holds_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "days.sqlite"
+    connection = sqlite3.connect(path)
+    connection.executescript(
+        "CREATE TABLE t (iso TEXT, stamp TEXT, slashed TEXT, mixed TEXT, empty TEXT, number INTEGER);"
+        "INSERT INTO t VALUES ('2024-01-31', '2024-01-31T10:00:00', '31/01/2024', '2024-01-31', NULL, 20240131),"
+        "(NULL, '2024-01-31 10:00', '01/02/2024', 'soon', NULL, 20240201);"
+    )
+    connection.close()
+    schema = Schema.from_sqlite(path)
+    found = date_columns(path, schema, range(1, len(schema.columns)))
+    assert {schema.columns[number].name for number in found} == {"iso", "stamp"}
+
+
+def test_no_gold_query_of_spiders_development_databases_is_changed(shared_data: Path) -> None:
+    folder = SpiderFolder(shared_data / "spider")
+    asked = [row for row in (*folder.train, *folder.val) if row.db_id in DEV_DATABASES and period_of(row.question)]
+    assert len(asked) > 20
+    for row in asked:
+        path = folder.database(row.db_id)
+        assert path is not None
+        sql = " ".join(row.query.replace('"', "'").split())
+        assert PeriodRule(path, folder.schemas[row.db_id]).apply(row.question, sql) is None, row
