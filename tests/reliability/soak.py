@@ -170,8 +170,14 @@ def content(folder: Path) -> dict[str, str]:
 
 def _plain(values: dict[str, Any]) -> bytes:
     """Return values as text, without those that say how long something took."""
-    kept = {key: value for key, value in values.items() if not any(word in key for word in _NOT_COMPARED)}
-    return json.dumps(kept, sort_keys=True).encode()
+    return json.dumps(_untimed(values), sort_keys=True).encode()
+
+
+def _untimed(value: Any) -> Any:
+    if isinstance(value, dict):
+        kept = {key: part for key, part in value.items() if not any(word in key for word in _NOT_COMPARED)}
+        return {key: _untimed(part) for key, part in kept.items()}
+    return [_untimed(part) for part in value] if isinstance(value, list) else value
 
 
 def _digest(data: bytes) -> str:

@@ -29,6 +29,7 @@ from normlab.file_kind import GZIP, TARS, kind_of_file
 SIZE = 32
 _PIXELS = 3 * SIZE * SIZE
 _MOST_BYTES = 400_000_000  # unpacked: twice what the largest publication has
+_LARGEST_FILE = _MOST_BYTES  # as it lies there, an archive or a batch: told before it is read
 _LARGEST_READ = 16 << 20  # bytes at once: members are read in pieces, but a header as long as it says it is
 _DAMAGED = (tarfile.TarError, OSError, EOFError, ValueError, OverflowError, zlib.error, lzma.LZMAError)
 
@@ -168,8 +169,8 @@ def _source(
 ) -> ImageSource:
     coarse = coarse and publication.name == "cifar100"
     for path in paths:
-        if path.stat().st_size > _MOST_BYTES:
-            raise UserError(f"{path}: larger than {_MOST_BYTES:,} bytes, no file of CIFAR is; download it again")
+        if path.stat().st_size > _LARGEST_FILE:
+            raise UserError(f"{path}: larger than {_LARGEST_FILE:,} bytes, no file of CIFAR is; download it again")
     return ImageSource(
         kind=f"CIFAR {form}",
         name=publication.name,
