@@ -1,10 +1,10 @@
-# make setup | demo | test | bench | docs | clean
+# make setup | demo | test | bench | docs | soak | fuzz | clean
 VENV   ?= .venv
 PYTHON ?= python3
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: setup demo docs bench lint test clean
+.PHONY: setup demo docs bench lint test soak fuzz clean
 
 setup: $(STAMP)
 
@@ -24,6 +24,7 @@ docs: setup
 	$(BIN)/python tools/norm_pages.py
 	$(BIN)/python tools/claim_kinds.py
 	$(BIN)/python tools/performance_page.py
+	$(BIN)/python tools/licences.py
 
 # Measure this machine and write its tables to runs/bench/; docs/performance.md stays as it is.
 bench: setup
@@ -38,6 +39,17 @@ lint: setup
 
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# Trainings and a study, stopped at random moments until each has ended with the bits of one never stopped.
+KILLS ?= 100
+soak: setup
+	$(BIN)/python tests/reliability/soak.py --kills $(KILLS)
+
+# The readers' property tests with many more examples each.
+EXAMPLES ?= 5000
+fuzz: setup
+	HYPOTHESIS_PROFILE=fuzz NORMLAB_FUZZ=$(EXAMPLES) $(BIN)/python -m pytest -n 2 -k "any or damage or read or bytes" \
+		$$(grep -rl "^@given" tests/data tests/runs tests/studies tests/tasks tests/test_yaml_file.py)
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

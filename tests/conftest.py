@@ -16,7 +16,8 @@ SHARED = REPOSITORY.parent / "shared"
 
 # How long an example takes says something of the machine, nothing of the code.
 settings.register_profile("normlab", deadline=None)
-settings.load_profile("normlab")
+settings.register_profile("fuzz", deadline=None, max_examples=int(os.environ.get("NORMLAB_FUZZ", "5000")))  # make fuzz
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "normlab"))
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -27,6 +28,17 @@ def pytest_configure(config: pytest.Config) -> None:
     # A shell lets what it starts in the background ignore Ctrl-C, and tests that interrupt would wait for ever.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """In the profile "fuzz" a test's own number of examples counts only if it is the larger one."""
+    if os.environ.get("HYPOTHESIS_PROFILE") != "fuzz":
+        return
+    most = settings.default.max_examples if settings.default is not None else 0
+    for function in {getattr(item, "function", None) for item in items}:
+        own = getattr(function, "_hypothesis_internal_use_settings", None)
+        if own is not None and own.max_examples < most:
+            function._hypothesis_internal_use_settings = settings(own, max_examples=most)
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
-@pytest.mark.parametrize("script", ["norm_pages.py", "performance_page.py", "claim_kinds.py", "result_tables.py"])
+@pytest.mark.parametrize(
+    "script", ["norm_pages.py", "performance_page.py", "claim_kinds.py", "result_tables.py", "licences.py"]
+)
 def test_the_generated_pages_follow_their_sources(script: str) -> None:
     done = subprocess.run(
         [sys.executable, ROOT / "tools" / script, "--check"], capture_output=True, text=True, check=False

@@ -39,15 +39,18 @@ def read_bytes(path: str | os.PathLike[str], *, largest: int = _LARGEST) -> byte
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         with os.fdopen(handle, "rb") as file:
-            refuse_special(path, os.fstat(file.fileno()).st_mode)
-            content = file.read(largest + 1)
+            status = os.fstat(file.fileno())
+            refuse_special(path, status.st_mode)
+            # Before a byte is read: the memory for it is taken at once. A file that grows meanwhile is told below.
+            content = file.read(largest + 1) if status.st_size <= largest else b""
+            too_large = status.st_size > largest or len(content) > largest
     except OSError as error:
         raise unreadable(path, error) from None
     except ValueError as error:
         if isinstance(error, UserError):
             raise
         raise UserError(f"{path}: not the name of a file ({error}): check the path") from None
-    if len(content) > largest:
+    if too_large:
         raise UserError(
             f"{path}: larger than {largest / 2**20:.0f} MB, too large for what it should be: check the path"
         )

@@ -21,6 +21,7 @@ from typing import Any
 from normlab.config import read_yaml
 from normlab.errors import UserError
 from normlab.json_file import parse_json, read_json
+from normlab.reading import refuse_special
 from normlab.runs.atomic import atomic_folder, write_bytes
 from normlab.runs.own_paths import last_part, without_own_paths
 from normlab.yaml_file import dump_yaml
@@ -39,6 +40,8 @@ _DONE = "result.json"  # as in a run folder: present means finished
 _NAME = re.compile(r"cells/(?P<cell>[^/\\]+)/(?P<file>.+)")
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can hold
 _MAX_ENTRY, _MAX_TOTAL, _MAX_ENTRIES = 256 << 20, 4 << 30, 200_000
+_MAX_PACKED = 1 << 30
+_SMALL, _MAX_RATIO = 64 << 20, 200  # unpacked to packed bytes, of larger ones: text packs 20 times, zeros 1,000 times
 
 Content = dict[str, bytes]  # name inside the archive -> bytes
 
@@ -82,7 +85,9 @@ def unpack_study(path: Path, folder: Path) -> None:
 def opened(path: Path, cache: Path) -> Path:
     """Return a folder with an archive's content, unpacked once into a cache by its content."""
     try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        _refuse_large(path)
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}): check its permissions") from None
     folder = cache / digest / path.stem
@@ -119,10 +124,13 @@ def read_archive(path: Path) -> Content:
     Raises: UserError for a file that is none, is damaged, or holds what no archive holds.
     """
     try:
+        _refuse_large(path)
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
             _refuse_strange(path, entries)
             content = {entry.filename: archive.read(entry) for entry in entries}
+    except UserError:
+        raise
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         raise UserError(
             f"{path}: not an archive of a study, or damaged ({error}): give what `normlab study pack` made"
@@ -135,7 +143,9 @@ def read_archive(path: Path) -> Content:
 
 
 def _refuse_strange(path: Path, entries: list[zipfile.ZipInfo]) -> None:
-    if len(entries) > _MAX_ENTRIES or sum(entry.file_size for entry in entries) > _MAX_TOTAL:
+    total = sum(entry.file_size for entry in entries)
+    expands = total > _SMALL and total > _MAX_RATIO * path.stat().st_size
+    if len(entries) > _MAX_ENTRIES or total > _MAX_TOTAL or expands:
         raise UserError(f"{path}: larger unpacked than any study: not opened")
     for entry in entries:
         match = _NAME.fullmatch(entry.filename)
@@ -147,6 +157,14 @@ def _refuse_strange(path: Path, entries: list[zipfile.ZipInfo]) -> None:
             raise UserError(f"{path}: the entry {entry.filename!r} {what}: not opened")
     if len({entry.filename for entry in entries}) < len(entries):
         raise UserError(f"{path}: holds an entry twice: not opened")
+
+
+def _refuse_large(path: Path) -> None:
+    """Raise `UserError` for a file that is none, or larger than an archive can be, before it is read."""
+    status = path.stat()
+    refuse_special(path, status.st_mode)
+    if status.st_size > _MAX_PACKED:
+        raise UserError(f"{path}: {status.st_size / 2**30:.1f} GB, larger than any archive of a study: not opened")
 
 
 def _read_folder(folder: Path) -> Content:

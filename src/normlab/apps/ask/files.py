@@ -136,7 +136,10 @@ def _fill(
     """Write a table; return its rows and its columns' types, INTEGER, REAL or TEXT."""
     cells = ", ".join("?" * len(columns))
     raw = quoted(f"{table} as read")
-    connection.execute(f"CREATE TABLE {raw} ({', '.join(map(quoted, columns))})")
+    try:
+        connection.execute(f"CREATE TABLE {raw} ({', '.join(map(quoted, columns))})")
+    except (sqlite3.Error, ValueError) as error:  # too many columns, none, a NUL in a name
+        raise UserError(f"{path}: its {len(columns)} columns make no table ({error}): check the first line") from None
     kinds = ["INTEGER"] * len(columns)
     count, waiting = 0, iter(rows)
     while chunk := list(islice(waiting, _CHUNK)):

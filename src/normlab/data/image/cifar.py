@@ -12,6 +12,7 @@ import lzma
 import tarfile
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,9 @@ from normlab.file_kind import GZIP, TARS, kind_of_file
 
 SIZE = 32
 _PIXELS = 3 * SIZE * SIZE
-_MOST_BYTES = 1_000_000_000  # unpacked: five times what the largest publication has
+_MOST_BYTES = 400_000_000  # unpacked: twice what the largest publication has
+_LARGEST_FILE = _MOST_BYTES  # as it lies there, an archive or a batch: told before it is read
+_LARGEST_READ = 16 << 20  # bytes at once: members are read in pieces, but a header as long as it says it is
 _DAMAGED = (tarfile.TarError, OSError, EOFError, ValueError, OverflowError, zlib.error, lzma.LZMAError)
 
 
@@ -99,7 +102,7 @@ def _archive_publication(path: Path) -> _Publication | None:
     if kind not in ("", *TARS):
         raise UserError(f"{path}: not an archive, it holds {kind}; download it again")
     try:
-        with tarfile.open(path) as archive:
+        with _opened(path) as archive:
             first = archive.next()
     except _DAMAGED as error:
         raise UserError(f"{path}: not a readable archive ({_reason(error)}); download it again") from error
@@ -165,6 +168,9 @@ def _source(
     verify: Any,
 ) -> ImageSource:
     coarse = coarse and publication.name == "cifar100"
+    for path in paths:
+        if path.stat().st_size > _LARGEST_FILE:
+            raise UserError(f"{path}: larger than {_LARGEST_FILE:,} bytes, no file of CIFAR is; download it again")
     return ImageSource(
         kind=f"CIFAR {form}",
         name=publication.name,
@@ -204,11 +210,39 @@ def _reason(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
+class _BoundedReads:
+    """A file that refuses to read much at once: tarfile takes a header's word for how long it is."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= _LARGEST_READ:
+            raise tarfile.ReadError(f"a header of {size:,} bytes, no archive of CIFAR has one")
+        return self._file.read(size)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+class _BoundedTar(tarfile.TarFile):
+    """Reads what a compressed stream holds through `_BoundedReads`."""
+
+    def __init__(self, name: Any = None, mode: Any = "r", fileobj: Any = None, **options: Any) -> None:
+        super().__init__(name, mode, _BoundedReads(fileobj), **options)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tarfile.TarFile]:
+    with path.open("rb") as file, _BoundedTar.open(fileobj=file) as archive:
+        yield archive
+
+
 def _read_members(path: Path, wanted: set[str]) -> dict[str, bytes]:
     """Read an archive in one pass, since a .gz can only be read forwards."""
     contents: dict[str, bytes] = {}
     try:
-        with tarfile.open(path) as archive:
+        with _opened(path) as archive:
             for member in archive:
                 name = member.name.removeprefix("./")
                 if member.offset + member.size > _MOST_BYTES:

@@ -7,7 +7,9 @@ line.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +18,7 @@ from normlab.data.image.pixels import resize_bilinear
 from normlab.errors import UserError
 
 SIZE = 32
+_LONGEST_LINE = 1 << 20  # characters; an image takes 12,000
 
 
 def read_csv_images(path: Path, *, size: int = SIZE, channels: int = 3) -> Iterator[npt.NDArray[np.uint8]]:
@@ -28,13 +31,26 @@ def read_csv_images(path: Path, *, size: int = SIZE, channels: int = 3) -> Itera
     row = 0
     try:
         with open(path, encoding="utf-8-sig", errors="replace") as file:
-            for row, line in enumerate(_without_trailing_blanks(file), start=1):
+            for row, line in enumerate(_without_trailing_blanks(_lines(file, path)), start=1):
                 image = _numbers(line, int(np.prod(shape)), f"{path}:{row}").reshape(shape)
                 yield image if size == SIZE else resize_bilinear(image[None], size)[0]
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check it and its permissions") from error
     if row == 0:
         raise UserError(f"{path}: empty; expected one image a row, {int(np.prod(shape))} integers from 0 to 255")
+
+
+def _lines(file: IO[str], path: Path) -> Iterator[str]:
+    """Yield the lines; one that is far too long for an image is refused before it fills the memory."""
+    for number in count(1):
+        line = file.readline(_LONGEST_LINE + 1)
+        if not line:
+            return
+        if len(line) > _LONGEST_LINE:
+            raise UserError(
+                f"{path}:{number}: the line is longer than {_LONGEST_LINE >> 20} MiB; expected an image a row"
+            )
+        yield line
 
 
 def _without_trailing_blanks(lines: Iterator[str]) -> Iterator[str]:

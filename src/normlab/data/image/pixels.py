@@ -33,6 +33,7 @@ IMAGE_SUFFIXES = (
     *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".tga", ".qoi"),
 )
 ADVICE = "replace or remove it"  # for an image that cannot be read
+LARGEST_FILE = 300 << 20  # bytes: more than `MAX_PIXELS` take without compression
 MAX_PIXELS = 89_478_485  # where Pillow begins to warn: a quarter of a gibibyte as RGB
 # None of Pillow's other formats: some start other programs (EPS: Ghostscript), some hold no pixels.
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "AVIF", "MPO", "JPEG2000", "QOI", "TGA", "ICO")
@@ -116,6 +117,8 @@ def decode_file(path: Path, *, size: int, channels: int = 3) -> Decoded:
         reason = "a dead link" if path.is_symlink() else "no regular file" if path.exists() else "no such file"
         raise UserError(f"{path}: {reason}; {ADVICE}")
     try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise UserError(f"{path}: larger than {LARGEST_FILE >> 20} MB; {ADVICE}")
         content = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check it and its permissions") from error

@@ -128,6 +128,7 @@ _ANY = "SELECT 1 FROM cells LIMIT 1"
 _LOOKUP = 'SELECT key, "column", text, number FROM cells WHERE key IN (SELECT value FROM json_each(?)) ORDER BY rowid'
 _STEPS_BETWEEN_LOOKS = 10_000
 _LONGEST_CELL = 2**31 - 1  # SQLite's own limit is lower
+_MOST_ENDLESS = 2
 _MAX_LOOKS = 20_000  # of one column: about ten seconds. Counted, not timed, so that the result is always the same
 
 
@@ -182,12 +183,14 @@ def _build(path: Path, schema: Schema, stamp: str) -> sqlite3.Connection:
 def _rows(source: sqlite3.Connection, schema: Schema, left_out: list[str]) -> Iterator[tuple[str, int, str, bool]]:
     """The rows of the index; columns that cannot be read (a missing table, a broken view) are added to `left_out`."""
     keys = {*schema.primary_keys, *(column for pair in schema.foreign_keys for column in pair)}
+    endless = 0  # columns that took all of their looks: a file of a hundred such views would take hours
     for number, column in enumerate(schema.columns):
         if column.table < 0:
             continue
         table = schema.tables[column.table].name
         try:
-            for cell in _cells(source, table, column.name):
+            looks = _MAX_LOOKS if endless < _MOST_ENDLESS else _MAX_LOOKS // 100
+            for cell in _cells(source, table, column.name, looks):
                 if isinstance(cell, int | float):
                     if number not in keys:  # every key column holds 1, 2, 3
                         yield f"{cell:.15g}", number, f"{cell:.15g}", True
@@ -195,15 +198,16 @@ def _rows(source: sqlite3.Connection, schema: Schema, left_out: list[str]) -> It
                     yield key, number, cell, False
         except (sqlite3.Error, MemoryError) as error:
             reason = " ".join(str(error).split()) or "it does not fit into memory"
+            endless += reason == "interrupted"
             left_out.append(f"{one_line_name(f'{table}.{column.name}')}: {reason}")
 
 
-def _cells(source: sqlite3.Connection, table: str, column: str) -> Iterator[str | int | float]:
+def _cells(source: sqlite3.Connection, table: str, column: str, most_looks: int) -> Iterator[str | int | float]:
     """The distinct cells of a column.
 
-    Raises: sqlite3.Error for what SQLite cannot read, or not within `_MAX_LOOKS`.
+    Raises: sqlite3.Error for what SQLite cannot read, or not within `most_looks`.
     """
-    looks = iter(range(_MAX_LOOKS))
+    looks = iter(range(most_looks))
     source.set_progress_handler(lambda: int(next(looks, None) is None), _STEPS_BETWEEN_LOOKS)
     name = f"t.{quoted(column)}"  # qualified: SQLite takes an unknown name in double quotes for a text
     first = f"SELECT {name} AS c FROM {quoted(table)} AS t LIMIT {MAX_ROWS}"

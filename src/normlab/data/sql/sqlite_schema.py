@@ -40,7 +40,14 @@ def describe(connection: sqlite3.Connection, *, official: bool = False) -> Descr
     """
     described = Described()
     keys: list[list[int]] = []  # of each table, its primary key in the key's own order
-    for name, kind, sql in _objects(connection, official=official):
+    objects = _objects(connection, official=official)
+    sizes = _sizes_of_views({name: sql for name, kind, sql in objects if kind == "view"})
+    for name, kind, sql in objects:
+        if sizes.get(name, 0) > _LARGEST_VIEW:
+            described.left_out.append(
+                f"view {one_line_name(name)}: with the views in it, it is more than {_LARGEST_VIEW}"
+            )
+            continue
         try:
             rows = connection.execute(f"PRAGMA table_xinfo({quoted(name)})").fetchall()
         except sqlite3.Error as error:
@@ -80,6 +87,7 @@ def folded(name: str) -> str:
 
 
 _LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+_LARGEST_VIEW = 200  # views; SQLite itself joins 64 tables at most
 _SHADOWS = ("data", "idx", "content", "docsize", "config", "node", "parent", "rowid", "segments", "segdir", "stat")
 """Suffixes of the tables in which full-text and R-tree modules keep their own data."""
 
@@ -95,12 +103,37 @@ def _objects(connection: sqlite3.Connection, *, official: bool) -> list[tuple[st
     virtual = {folded(name) for name, _, sql in rows if re.match(r"\s*create\s+virtual\s", sql, re.IGNORECASE)}
     if official:
         return [(name, kind, sql) for name, kind, sql in rows if kind == "table"]
-    internal = _shadow_tables(connection) | {f"{name}_{suffix}" for name in virtual for suffix in _SHADOWS}
+    sizes = _sizes_of_views({name: sql for name, kind, sql in rows if kind == "view"})
+    # Listing tables writes views out too; without the list, shadow tables are known by their names.
+    shadows = _shadow_tables(connection) if max(sizes.values(), default=0) <= _LARGEST_VIEW else set()
+    internal = shadows | {f"{name}_{suffix}" for name in virtual for suffix in _SHADOWS}
     return [
         (name, "virtual table" if folded(name) in virtual else kind, sql)
         for name, kind, sql in rows
         if folded(name) not in internal and not folded(name).startswith("sqlite_")
     ]
+
+
+def _sizes_of_views(views: dict[str, str]) -> dict[str, int]:
+    """Return name -> the number of views that a query to it stands for, itself included.
+
+    SQLite writes views out before it runs anything: forty views, each of twice the one before, are 2^40, and nothing
+    interrupts it. A view's SQL is searched for the names of the others; one that it only mentions counts too.
+    """
+    if not views:
+        return {}
+    own = {folded(name): name for name in views}
+    names = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, sorted(own, key=len, reverse=True)))})(?!\w)")
+    inner = {
+        name: [own[each] for each in names.findall(folded(sql)) if own[each] != name] for name, sql in views.items()
+    }
+    sizes = dict.fromkeys(views, 1)
+    for _ in range(_DEEPEST_VIEW):
+        sizes = {name: min(1 + sum(sizes[each] for each in inner[name]), _LARGEST_VIEW + 1) for name in views}
+    return sizes
+
+
+_DEEPEST_VIEW = 20  # rounds: doubling reaches the bound in ten
 
 
 def _shadow_tables(connection: sqlite3.Connection) -> set[str]:

@@ -66,7 +66,7 @@ def _records(table: Table, clock: str) -> dict[float, dict[str, float]]:
     records: dict[float, dict[str, float]] = {}
     columns = _metric_columns(table)
     for row in range(len(table.lines)):
-        when = table.number(clock, row)
+        when = table.time(clock, row)
         for column, metric in columns.items():
             value = table.number(column, row)
             if value is not None and when is not None:

@@ -80,8 +80,10 @@ def _files(folder: Path) -> list[tuple[str, Path]]:
 def _logged(file: Path, number: int, line: str) -> tuple[int, float]:
     parts = line.split()
     try:
-        return int(parts[2]) if len(parts) > 2 else 0, float(parts[1])
-    except (IndexError, ValueError):
+        step = int(parts[2]) if len(parts) > 2 else 0
+        float(step)
+        return step, float(parts[1])
+    except (IndexError, ValueError, OverflowError):
         raise UserError(
             f"{file}:{number}: expected `time value step`, found {shortened(line)}: restore the file"
         ) from None

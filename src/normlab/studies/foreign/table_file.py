@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,18 @@ class Table:
     def where(self, row: int) -> str:
         """Return file and line of a row."""
         return f"{self.path}:{self.lines[row]}"
+
+    def time(self, column: str, row: int) -> float | None:
+        """Return a cell as a step, None for a blank one; a whole one is an int.
+
+        Raises: UserError naming file, line and column if it is text, or not finite.
+        """
+        value = self.number(column, row)
+        if value is None:
+            return None
+        if not math.isfinite(value):
+            raise UserError(f"{self.where(row)}: column '{column}' is {value}: a step is a finite number: correct it")
+        return int(value) if value == int(value) else value
 
     def numbers(self, column: str) -> list[float | None]:
         """Return a column as numbers, None for blank cells; errors as `number`."""

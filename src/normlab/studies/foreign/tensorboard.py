@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from normlab.errors import UserError
+from normlab.reading import refuse_special, unreadable
 from normlab.studies.foreign import names
 from normlab.studies.foreign.asked import Asked
 from normlab.studies.foreign.assemble import Reading
@@ -33,7 +34,10 @@ def read(path: Path, asked: Asked) -> Reading:
             f"{path}: event files are read with the package tensorboard, which is not installed: "
             "pip install 'normlab[tensorboard]'"
         )
-    folders = sorted({file.parent for file in path.rglob(_EVENTS)})
+    files = sorted(path.rglob(_EVENTS))
+    for file in files:
+        _refuse_special(file)
+    folders = sorted({file.parent for file in files})
     trainings = [_training(path, folder) for folder in folders]
     trainings = _joined([training for training in trainings if training.finals or training.values])
     if not any(training.finals for training in trainings):
@@ -43,9 +47,16 @@ def read(path: Path, asked: Asked) -> Reading:
     return Reading(path, trainings, said, "step", axes_asked(trainings, asked))
 
 
+def _refuse_special(file: Path) -> None:
+    """Raise `UserError` for a pipe, on which the package would wait for ever, and for a dead link."""
+    try:
+        refuse_special(file, file.stat().st_mode)
+    except OSError as error:
+        raise unreadable(file, error) from None
+
+
 def _training(path: Path, folder: Path) -> Training:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-    from tensorboard.util import tensor_util
 
     logging.getLogger("tensorboard").setLevel(logging.ERROR)  # its notes on duplicated graphs say nothing here
     events = EventAccumulator(str(folder), size_guidance={"scalars": 0, "tensors": 0})
@@ -57,13 +68,30 @@ def _training(path: Path, folder: Path) -> Training:
             records.setdefault(event.step, {})[names.metric_name(tag)] = float(event.value)
     for tag in found["tensors"]:  # what TensorFlow 2 writes
         for event in events.Tensors(tag):
-            value = tensor_util.make_ndarray(event.tensor_proto)
-            if value.size == 1 and value.dtype.kind in "fiu":
-                records.setdefault(event.step, {})[names.metric_name(tag)] = float(value.reshape(()))
+            value = _number(folder, tag, event.tensor_proto)
+            if value is not None:
+                records.setdefault(event.step, {})[names.metric_name(tag)] = value
     name = str(folder.relative_to(path)) if folder != path else folder.name
     training = Training(str(folder), name, _hyperparameters(events))
     training.records, training.finals = over_time(records)
     return training
+
+
+def _number(folder: Path, tag: str, tensor: Any) -> float | None:
+    """Return the number that a tensor holds, None if it holds none, or several.
+
+    Its shape is looked at first: a tensor of a single stored value may stand for any size.
+    Raises: UserError for a tensor that does not hold what it says.
+    """
+    from tensorboard.util import tensor_util
+
+    if any(axis.size != 1 for axis in tensor.tensor_shape.dim):
+        return None
+    try:
+        value = tensor_util.make_ndarray(tensor)
+    except (ValueError, TypeError, IndexError) as error:
+        raise UserError(f"{folder}: a damaged tensor '{tag}' in tfevents ({error}): copy the files again") from None
+    return float(value.reshape(())) if value.size == 1 and value.dtype.kind in "fiu" else None
 
 
 def _hyperparameters(events: Any) -> dict[str, Any]:
@@ -79,8 +107,7 @@ def _hyperparameters(events: Any) -> dict[str, Any]:
         for name, value in metadata.parse_session_start_info_plugin_data(content).hparams.items()
     }
     return {
-        name: int(value) if isinstance(value, float) and value == int(value) else value
-        for name, value in values.items()
+        name: int(value) if isinstance(value, float) and value.is_integer() else value for name, value in values.items()
     }
 
 

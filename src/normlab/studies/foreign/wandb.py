@@ -59,9 +59,9 @@ def read(path: Path, asked: Asked) -> Reading:
 
 def _add(table: Table, clock: str, column: str, metric: str, into: dict[float, dict[str, float]]) -> None:
     for row in range(len(table.lines)):
-        value, when = table.number(column, row), table.number(clock, row)
+        value, when = table.number(column, row), table.time(clock, row)
         if value is not None and when is not None:
-            into.setdefault(int(when) if when == int(when) else when, {})[metric] = value
+            into.setdefault(when, {})[metric] = value
 
 
 def _refuse_grouped(table: Table, bound: str, column: str) -> None:
