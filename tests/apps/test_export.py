@@ -109,8 +109,10 @@ def test_without_onnxruntime_the_line_names_the_extra(onnx_file, pictures, capsy
     assert "pip install 'normlab[export]'" in _one_line(["predict", onnx_file, pictures], capsys)
 
 
-def test_a_torch_program_predicts_as_the_run_does(run, images, tmp_path):
+def test_a_torch_program_predicts_as_the_run_does(run, images, tmp_path, capfd):
+    capfd.readouterr()
     export(run, "torch", tmp_path / "model.pt2")
+    assert capfd.readouterr().err == ""
     program = torch.export.load(str(tmp_path / "model.pt2")).module()
     logits = program(torch.from_numpy(images)).detach().numpy()
     np.testing.assert_allclose(_softmax(logits), _expected(run, images), atol=1e-2)

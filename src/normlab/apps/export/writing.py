@@ -74,7 +74,7 @@ def export(run: Run, form: str, out: Path) -> Exported:
     exportable = _TASKS[run.task.name](run)
     about = {"normlab": __version__, "task": run.task.name, **exportable.about}
     with tempfile.TemporaryDirectory(prefix="normlab-export-") as scratch:
-        file = Path(scratch) / f"model.{form}"
+        file = Path(scratch) / ("model.onnx" if form == "onnx" else "model.pt2")  # torch warns of other suffixes
         reopened = (_write_onnx if form == "onnx" else _write_torch)(exportable, about, file)
         difference = _compare(reopened, exportable, run.path)
         first = exportable.batches[0]
