@@ -35,7 +35,7 @@ from normlab.runs.lock import FolderBusyError
 from normlab.tasks import TASKS, task_settings
 
 TASKS_RUN: dict[str, dict[str, Any]] = {
-    "image": {"epochs": 2, "limit_train": 128},
+    "image": {"epochs": 2, "limit_train": 128, "distributions": "off"},
     "ner": {"epochs": 2},
     "text2sql": {"epochs": 2},
 }
