@@ -212,9 +212,9 @@ class TrainConfig(Config):
     threads: int | None = option(None, "CPU threads; none: all cores", ge=1, le=1024, affects_result=False)
 
     @property
-    def names_own_code(self) -> bool:
-        """Whether a setting names code that is not normlab's, which `Task.preflight` then tries."""
-        return False
+    def own_code(self) -> tuple[str, ...]:
+        """References to code that is not normlab's, which `Task.preflight` tries and `Run` imports only if known."""
+        return ()
 
     @field_validator("lr_milestones")
     @classmethod

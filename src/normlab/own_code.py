@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import importlib.machinery
 import importlib.util
 import os
 import sys
@@ -38,7 +39,7 @@ def source_of(reference: str) -> str:
 
     Raises: UserError if there is no such file or module.
     """
-    content = _source_file(reference).read_bytes()
+    content = source_file(reference).read_bytes()
     return f"{place_of(reference)}@{hashlib.sha256(content).hexdigest()[:16]}"
 
 
@@ -48,7 +49,7 @@ def load_reference(reference: str) -> Any:
     Raises: UserError if the place does not exist, raises while it is imported, or has no such name.
     """
     place, _, name = reference.rpartition(":")
-    path = _source_file(reference)
+    path = source_file(reference)
     try:
         with _importable(path.parent if place.endswith(".py") else Path.cwd()):
             module = _run_file(path) if place.endswith(".py") else importlib.import_module(place)
@@ -66,7 +67,11 @@ def what_was_raised(error: BaseException) -> str:
     return one_line(f"{type(error).__name__}: {first}" if first else type(error).__name__)
 
 
-def _source_file(reference: str) -> Path:
+def source_file(reference: str) -> Path:
+    """Return the file of a reference, importing nothing, not even the packages above a module.
+
+    Raises: UserError if there is no such file or module.
+    """
     place, _, name = reference.rpartition(":")
     if not place or not name.isidentifier():
         raise UserError(f"'{reference}': is no reference: write package.module:name, or file.py:name")
@@ -75,17 +80,26 @@ def _source_file(reference: str) -> Path:
         if not path.is_file():
             raise UserError(f"{place}: no such file, which `{reference}` names: a path starts at the current folder")
         return path.resolve()
-    try:
-        with _importable(Path.cwd()):
-            spec = importlib.util.find_spec(place)
-    except (Exception, SystemExit) as error:  # a package above it is imported, and may raise anything
-        raise UserError(f"{place}: cannot be imported ({what_was_raised(error)}), which `{reference}` names") from error
-    if spec is None or not spec.origin or not os.path.isfile(spec.origin):
+    with _importable(Path.cwd()):
+        origin = _origin_of(place)
+    if origin is None:
         raise UserError(
             f"{place}: no module of that name can be imported here, which `{reference}` names: install it, or give a "
             "path that ends in .py"
         )
-    return Path(spec.origin)
+    return origin.resolve()
+
+
+def _origin_of(module: str) -> Path | None:
+    """Return the file of a module; None if there is none. `importlib.util.find_spec` would import its packages."""
+    spec, folders, name = None, None, ""
+    for part in module.split("."):
+        name = f"{name}.{part}" if name else part
+        spec = importlib.machinery.PathFinder.find_spec(name, folders)
+        if spec is None:
+            return None
+        folders = spec.submodule_search_locations
+    return Path(spec.origin) if spec is not None and spec.origin and os.path.isfile(spec.origin) else None
 
 
 def _run_file(path: Path) -> Any:

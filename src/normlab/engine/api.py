@@ -34,6 +34,7 @@ from normlab.runs import RunFolder
 from normlab.runs.memory import frozen_objects
 from normlab.runs.model_file import ModelFile
 from normlab.runs.published import find_model
+from normlab.runs.trusted_code import refuse_unknown, remember
 from normlab.tasks import TASKS, task_settings
 from normlab.tasks.base import Placement, Task
 
@@ -91,6 +92,7 @@ class Run:
         card = self.folder.card()
         if not card:
             raise UserError(f"{self.path}: has not been trained yet: `normlab resume {self.path}`")
+        self.refuse_strange_code()
         try:
             model = self.task.build(self.config, card)
         except UserError as error:
@@ -102,6 +104,10 @@ class Run:
             ) from error
         load_weights(self.folder.weights, model)
         return model.to(self.placement.device).eval()
+
+    def refuse_strange_code(self) -> None:
+        """Raise `UserError` if the settings name code with which this user never trained (`runs/trusted_code.py`)."""
+        refuse_unknown(self.config.own_code, str(self.path))
 
     def predict(self, source: Any) -> Iterator[dict[str, Any]]:
         """Yield one record per input, in order; the task says what a record holds (an image: class, probabilities)."""
@@ -138,6 +144,7 @@ class Run:
         """
         if not unfinished:
             refuse_unfinished(self.folder)
+        self.refuse_strange_code()
         config = self.config if data is None else self.config.with_values("data", data=data)
         data_set, notes = data_to_measure(self.task, self.folder, config, split, elsewhere=data is not None)
         evaluation = measure(self.task, self.model, data_set, split, config, self.placement, final=True)
@@ -230,6 +237,7 @@ def train_folders(folders: Sequence[RunFolder], *, concurrent: int) -> list[dict
 
     def steps(folder: RunFolder) -> Generator[None, None, dict[str, Any]]:
         run = Run(folder)
+        run.refuse_strange_code()
         return (yield from running(run.task, run.config, folder, quiet=True))
 
     return train_together(map(steps, folders), concurrent)
@@ -242,10 +250,11 @@ def preflight(task: str, configs: Iterable[TrainConfig]) -> None:
     """
     tried = set()
     for config in configs:
-        key = config_hash(config.with_values("preflight", seed=0)) if config.names_own_code else ""
+        key = config_hash(config.with_values("preflight", seed=0)) if config.own_code else ""
         if key and key not in tried:
             tried.add(key)
             TASKS.get(task).preflight(config)
+            remember(config.own_code)
 
 
 def probe_run(task: str, config: TrainConfig) -> dict[str, float]:
@@ -257,6 +266,7 @@ def probe_run(task: str, config: TrainConfig) -> dict[str, float]:
 
 def _train_rank0(group: ProcessGroup, folder: RunFolder, *, quiet: bool, prune: Prune | None = None) -> dict[str, Any]:
     run = Run(folder)
+    run.refuse_strange_code()
     broadcast_run(group, run.task, run.config, folder)
     try:
         return train_run(run.task, run.config, folder, quiet=quiet, prune=prune, group=group)

@@ -147,7 +147,7 @@ def refuse_wrong_claims(plan: Plan, source: Path) -> None:
 
 def try_own_code(plan: Plan) -> None:
     """Try the networks and norms of other people's that the cells name. Raises: UserError if one cannot be trained."""
-    own = [cell.config for cell in plan.cells if cell.config.names_own_code]
+    own = [cell.config for cell in plan.cells if cell.config.own_code]
     if own:
         from normlab.engine.api import preflight  # torch, which planning does not need
 

@@ -153,7 +153,7 @@ class Task(ABC):
     def preflight(self, config: Any) -> None:
         """Raise `UserError` if code that is not normlab's and that `config` names cannot be trained.
 
-        Asked before a run folder or a study's folder is made, where `config.names_own_code`.
+        Asked before a run folder or a study's folder is made, where `config.own_code` names any code.
         """
         return
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 import normlab
@@ -18,6 +19,7 @@ from normlab.config import config_hash
 from normlab.engine.rng import initialise, seed_stream
 from normlab.errors import UserError
 from normlab.norms import NORMS
+from normlab.own_code import source_file
 from normlab.studies.plan import make_plan
 from normlab.tasks.image.config import ImageConfig
 from normlab.tasks.image.network import build_network, features_and_logits, try_network
@@ -164,7 +166,7 @@ def test_a_bad_factory_is_refused_in_one_line_before_a_run_folder_is_made(
     "reference, message",
     [
         ("gone.py:make", "gone.py: no such file"),
-        ("no_such_package.module:make", "No module named 'no_such_package'"),
+        ("no_such_package.module:make", "no_such_package.module: no module of that name can be imported here"),
         ("nets.py:", "is no reference"),
         ("resnit", "did you mean 'resnet'"),
         ("timm:resnet18", "timm is not installed here: pip install timm"),
@@ -254,6 +256,45 @@ def test_a_run_of_ones_own_network_is_resumed_measured_and_used(
     capsys.readouterr()
     with pytest.raises(UserError, match=r"run: nets.py: no such file, which `nets.py:Net` names"):
         normlab.load_run("run").model  # noqa: B018
+
+
+@pytest.mark.parametrize("verb", ["predict", "evaluate", "resume"])
+def test_a_strangers_run_does_not_bring_its_code_along(
+    verb: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NORMLAB_CACHE", str(folder / "cache of who made it"))
+    normlab.train("image", preset="smoke", out="run", model="nets.py:Net", norm="group", **SMALL)
+    monkeypatch.setenv("NORMLAB_CACHE", str(folder / "cache of who opens it"))
+    (folder / "nets.py").write_text(NETS + "\nPath('was_here').touch()\n")
+    Image.new("RGB", (32, 32)).save("picture.png")
+    if verb == "resume":
+        (folder / "run" / "result.json").unlink()
+    words = {"predict": ["picture.png"], "evaluate": ["--split", "val"], "resume": []}[verb]
+    capsys.readouterr()
+    assert main([verb, "run", *words]) == 2
+    told = capsys.readouterr().err
+    assert "run: its network or norm is code of its own, nets.py:Net, with which you have not trained here" in told
+    assert "NORMLAB_TRUST_CODE=1" in told
+    assert not (folder / "was_here").exists()
+    assert normlab.load_run("run").metrics, "what is no code can be read"
+
+
+def test_code_that_is_allowed_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NORMLAB_CACHE", str(folder / "one"))
+    normlab.train("image", preset="smoke", out="run", model="nets.py:Net", norm="group", **SMALL)
+    assert normlab.load_run("run").model is not None
+    monkeypatch.setenv("NORMLAB_CACHE", str(folder / "another"))
+    with pytest.raises(UserError, match="NORMLAB_TRUST_CODE=1"):
+        normlab.load_run("run").model  # noqa: B018
+    monkeypatch.setenv("NORMLAB_TRUST_CODE", "1")
+    assert normlab.load_run("run").model is not None
+
+
+def test_finding_a_module_imports_no_package_above_it(folder: Path) -> None:
+    (folder / "loud").mkdir()
+    (folder / "loud" / "__init__.py").write_text("raise RuntimeError('imported')")
+    (folder / "loud" / "nets.py").write_text(NETS)
+    assert source_file("loud.nets:Net") == (folder / "loud" / "nets.py").resolve()
 
 
 @pytest.mark.parametrize("name, said", [("Good", "kept"), ("Doubles", "variance over")])

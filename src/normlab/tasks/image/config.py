@@ -122,9 +122,9 @@ class ImageConfig(TrainConfig):
         return {**values, **{f"{name}_source": source for name, source in sources.items()}}
 
     @property
-    def names_own_code(self) -> bool:
-        """Whether the network or the norm is none of normlab's: then it is tried before anything is written."""
-        return is_reference(self.model) or is_reference(self.norm)
+    def own_code(self) -> tuple[str, ...]:
+        """The network and the norm, where they are none of normlab's."""
+        return tuple(name for name in (self.model, self.norm) if is_reference(name))
 
     @field_validator("weight_standardized", mode="before")
     @classmethod

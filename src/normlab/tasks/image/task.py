@@ -50,7 +50,7 @@ class ImageTask(Task):
 
     def preflight(self, config: ImageConfig) -> None:
         """Try a network or norm that somebody brings, on two images of the data's size."""
-        if config.names_own_code:
+        if config.own_code:
             try_network(config, self.prepare(config).card)
 
     def refuse_changes(self, config: ImageConfig) -> None:
