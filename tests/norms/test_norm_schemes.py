@@ -159,9 +159,11 @@ def test_norm_can_be_copied_pickled_moved_and_reset(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NORMS.names())
-def test_fused_entry_is_norm_then_sum_then_relu(name: str) -> None:
+def test_fused_entry_is_norm_then_sum_then_relu_unless_the_scheme_activates(name: str) -> None:
     layer = NORMS.create(name, 16).eval()
+    assert layer.activates == (name in {"filter_response", "evonorm_s0", "evonorm_b0"})
+    activation = torch.clone if layer.activates else torch.relu
     x, residual = torch.randn(2, 2, 16, 3, 3)
     torch.testing.assert_close(layer.fused(x), layer(x))
-    torch.testing.assert_close(layer.fused(x, relu=True), torch.relu(layer(x)))
-    torch.testing.assert_close(layer.fused(x, residual=residual, relu=True), torch.relu(layer(x) + residual))
+    torch.testing.assert_close(layer.fused(x, relu=True), activation(layer(x)))
+    torch.testing.assert_close(layer.fused(x, residual=residual, relu=True), activation(layer(x) + residual))
