@@ -63,20 +63,22 @@ class NormKernel(ContestedKernel):
             return None
         if kind == GROUPS and not x.is_contiguous():
             return None
+        if residual is not None and (residual.dtype != x.dtype or residual.shape != x.shape):
+            return None
         with_gradient = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
         added = residual is not None
         return x.shape, x.stride(), x.dtype, kind, groups, given, relu, added, with_gradient, torch.get_num_threads()
 
     def family(self, *arguments: Any) -> str:
         """See `ContestedKernel.family`: batches of up to a power of two images share an answer."""
-        x, weight, _, _, residual, _, _, kind, groups, given, _, relu = arguments
-        N, C, H, W = x.shape
+        key = self.key(*arguments)
+        assert key is not None
+        (N, C, H, W), _, dtype, kind, groups, given, relu, added, with_gradient, threads = key
         words = [f"{_KINDS[kind]} norm" + (f" of {groups}" if kind == GROUPS else "") + " given" * given]
-        words += ["+ sum"] * (residual is not None) + ["+ ReLU"] * relu
-        words += [f"{1 << (N - 1).bit_length()}x{C}x{H}x{W}", str(x.dtype).removeprefix("torch.")]
-        words += ["NCHW" if x.is_contiguous() else "NHWC"]
-        words += ["training" if torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad) else "inference"]
-        return " ".join([*words, f"{torch.get_num_threads()} thread(s)"])
+        words += ["+ sum"] * added + ["+ ReLU"] * relu
+        words += [f"{1 << (N - 1).bit_length()}x{C}x{H}x{W}", str(dtype).removeprefix("torch.")]
+        words += ["NCHW" if arguments[0].is_contiguous() else "NHWC", "training" if with_gradient else "inference"]
+        return " ".join([*words, f"{threads} thread(s)"])
 
     def by_torch(self, *arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
         """See `ContestedKernel.by_torch`."""

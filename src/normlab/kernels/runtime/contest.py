@@ -28,7 +28,7 @@ from torch import Tensor
 from normlab.errors import UserError
 from normlab.kernels.runtime import build, guards
 from normlab.kernels.runtime.choice import Choices, Work, seconds_on_cpu
-from normlab.kernels.runtime.kernel import Kernel
+from normlab.kernels.runtime.kernel import Kernel, tensors_in
 from normlab.runs.environment import cpu_name
 
 OWN, TORCH = "own", "torch"
@@ -125,7 +125,7 @@ class ContestedKernel(Kernel):
         prefers_torch = self._prefers_torch.get(key)
         if prefers_torch is False and (result := self.call_own(*arguments)) is not None:
             return result
-        if not guards.allows_kernel(*tensors_of(arguments)):
+        if not guards.allows_kernel(*tensors_in(arguments)):
             return self.call_own(*arguments)
         if prefers_torch is None:
             prefers_torch = self._choose(chosen, key, arguments)
@@ -155,10 +155,10 @@ class ContestedKernel(Kernel):
 
         The arguments are copies that belong to no graph; no random number is drawn.
         """
-        with_gradient = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors_of(arguments))
+        with_gradient = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors_in(arguments))
         with torch.no_grad():
             copies = detached(arguments)
-        leaves = [tensor for tensor in tensors_of(copies) if tensor.requires_grad]
+        leaves = [tensor for tensor in tensors_in(copies) if tensor.requires_grad]
 
         def call(implementation: Callable[..., Any]) -> None:
             with torch.set_grad_enabled(with_gradient):
@@ -170,17 +170,6 @@ class ContestedKernel(Kernel):
                     torch.autograd.grad(output, leaves, torch.ones_like(output), allow_unused=True)
 
         return lambda: call(self.call_own), lambda: call(self.by_torch)
-
-
-def tensors_of(arguments: Sequence[Any]) -> list[Tensor]:
-    """Return the tensors among arguments and in the tuples and lists among them."""
-    found: list[Tensor] = []
-    for argument in arguments:
-        if isinstance(argument, Tensor):
-            found.append(argument)
-        elif isinstance(argument, (tuple, list)):
-            found += tensors_of(argument)
-    return found
 
 
 def detached(value: Any) -> Any:

@@ -92,7 +92,7 @@ class Kernel:
 
     def _try_gpu(self, *arguments: Any) -> Any | None:
         x = arguments[0]
-        if x.is_cuda and not gpu.reason_against() and guards.allows_kernel(*_tensors_in(arguments)):
+        if x.is_cuda and not gpu.reason_against() and guards.allows_kernel(*tensors_in(arguments)):
             result = self.run_on_gpu(*arguments)
             if result is not None:
                 return result
@@ -112,9 +112,10 @@ def _refuse_all(*arguments: Any) -> None:
     return None
 
 
-def _tensors_in(arguments: Sequence[Any]) -> Iterator[Tensor]:
+def tensors_in(arguments: Sequence[Any]) -> Iterator[Tensor]:
+    """Yield the tensors among arguments and in the tuples and lists among them."""
     for argument in arguments:
         if isinstance(argument, Tensor):
             yield argument
         elif isinstance(argument, (tuple, list)):
-            yield from _tensors_in(argument)
+            yield from tensors_in(argument)
