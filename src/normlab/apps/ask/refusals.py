@@ -28,8 +28,8 @@ def refuse_no_question(text: str) -> None:
     if not words:
         raise UserError("the question has no words: ask for something in the database")
     if len(words) > MOST_WORDS or len(text) > _MOST_CHARACTERS:
-        size = f"{len(words)} words" if len(words) > MOST_WORDS else f"{len(text)} characters"
-        raise UserError(f"the question has {size}: ask in at most {MOST_WORDS} words")
+        most = f"{MOST_WORDS} words and {_MOST_CHARACTERS:,} characters"
+        raise UserError(f"the question has {len(words):,} words in {len(text):,} characters: ask in at most {most}")
     if is_sql(text):
         raise UserError(f"{excerpt(text)} is SQL, not a question: run it as a query (`normlab ask --sql`)")
     change = change_request(text)
