@@ -18,20 +18,12 @@ from typing import Any
 
 import pytest
 
+from chromium import ARGUMENTS
+
 pytestmark = pytest.mark.browser
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 STUDY = REPOSITORY / "docs" / "results" / "seven_norms_published.zip"
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 PATIENCE = 120_000  # milliseconds; a busy machine answers slowly
 # The command, in a process that writes down each address outside of this machine that it looks up or connects to.
 WATCHED = """

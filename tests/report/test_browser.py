@@ -12,20 +12,11 @@ from typing import Any
 import pytest
 from synthetic import FORTY, add_layers, make_study
 
+from chromium import ARGUMENTS
 from normlab.report import build_report
 
 pytestmark = pytest.mark.browser
 
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 WIDTHS = (400, 1400)
 PATIENCE = 120_000  # milliseconds; a busy machine draws slowly
 
