@@ -132,11 +132,20 @@ class TrainConfig(Config):
     eval_batch_size: int = option(500, "examples in one evaluation step", ge=1, affects_result=False)
     limit_train: int | None = option(None, "use only so many training examples, drawn by seed", ge=1)
 
-    optimizer: Literal["sgd", "adam", "adamw", "adadelta", "adagrad", "rmsprop"] = option("sgd", "update rule")
+    optimizer: Literal["sgd", "adam", "adamw", "muon", "adadelta", "adagrad", "rmsprop"] = option(
+        "sgd", "update rule; muon: orthogonal steps for the matrices of hidden layers, AdamW for all else"
+    )
     lr: float = option(0.1, "peak learning rate", gt=0)
+    lr_rest: float = option(
+        3e-3,
+        "muon: peak learning rate of what goes by AdamW; `lr` is that of the matrices",
+        gt=0,
+        added_later=True,
+        acts_with=When("optimizer", "muon"),
+    )
     lr_scaling: Literal["fixed", "linear"] = option("fixed", "linear: lr is for batch size 128, scaled in proportion")
     momentum: float = option(
-        0.9, "momentum of SGD and RMSprop", ge=0, lt=1, acts_with=When("optimizer", "sgd", "rmsprop")
+        0.9, "momentum of SGD, RMSprop and Muon", ge=0, lt=1, acts_with=When("optimizer", "sgd", "rmsprop", "muon")
     )
     nesterov: bool = option(
         False, "Nesterov's form of momentum (SGD)", acts_with=(When("optimizer", "sgd"), Unless("momentum", 0))
@@ -144,7 +153,7 @@ class TrainConfig(Config):
     weight_decay: float = option(1e-4, "L2 penalty; decoupled in AdamW", ge=0)
     clip_norm: float | None = option(None, "clip the gradient's global norm to this", gt=0)
 
-    schedule: Literal["constant", "step", "multistep", "cosine", "one_cycle"] = option(
+    schedule: Literal["constant", "linear", "step", "multistep", "cosine", "one_cycle"] = option(
         "multistep", "how the learning rate moves over the run"
     )
     lr_milestones: tuple[float, ...] = option(

@@ -28,7 +28,7 @@ def saved(path: Path) -> dict[str, torch.Tensor]:
     return load((path / "checkpoints" / "last.safetensors").read_bytes())
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "adadelta", "adagrad", "rmsprop"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "muon", "adadelta", "adagrad", "rmsprop"])
 def test_a_resumed_run_ends_with_the_same_bits(
     toy: Toy, optimizer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

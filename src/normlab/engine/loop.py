@@ -118,6 +118,7 @@ class Training:
         seed_stream(config.seed, "build")
         self.model = task.build(config, self.data.card)
         initialise(self.model, config.seed)
+        task.start_from_data(self.model, self.data, config)
         self.model.to(self.placement.device)
         self.optimizer = build_optimizer(self.model, config)
         for note in self.data.card.get("notes", ()):  # after all that can fail: an error is one line alone

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from normlab.config import TrainConfig
 from normlab.engine.lazy_adam import LazyAdam
+from normlab.engine.muon import Muon, takes
 from normlab.errors import UserError
 
 
@@ -32,6 +33,8 @@ def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimi
             return torch.optim.Adam(groups, **shared, fused=True)
         case "adamw":
             return torch.optim.AdamW(groups, **shared, fused=True)
+        case "muon":
+            return Muon(groups, **shared, momentum=config.momentum)
         case "adadelta":
             return torch.optim.Adadelta(groups, **shared)
         case "adagrad":
@@ -133,7 +136,7 @@ def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, An
     ...}; e.g. the gate of batch-instance norm declares ten times the learning rate and no weight decay, an embedding
     with sparse gradients declares those.
     """
-    members: dict[tuple[float, float, bool], list[nn.Parameter]] = defaultdict(list)
+    members: dict[tuple[tuple[str, Any], ...], list[nn.Parameter]] = defaultdict(list)
     seen: set[int] = set()
     for module in model.modules():
         declare: Any = getattr(module, "parameter_options", dict)
@@ -142,17 +145,18 @@ def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, An
             if not parameter.requires_grad or id(parameter) in seen:
                 continue
             seen.add(id(parameter))
-            options = declared.get(name, {})
-            key = (
-                options.get("lr_scale", 1.0),
-                options.get("weight_decay", config.weight_decay),
-                options.get("sparse", False),
-            )
-            members[key].append(parameter)
-    return [
-        {"params": params, "lr_scale": lr_scale, "weight_decay": decay, "sparse": sparse}
-        for (lr_scale, decay, sparse), params in members.items()
-    ]
+            options = {"lr_scale": 1.0, "weight_decay": config.weight_decay, "sparse": False, **declared.get(name, {})}
+            if config.optimizer == "muon":
+                options |= _muon_options(module, name, options["lr_scale"], config)
+            members[tuple(options.items())].append(parameter)
+    return [{"params": parameters, **dict(options)} for options, parameters in members.items()]
+
+
+def _muon_options(module: nn.Module, name: str, lr_scale: float, config: TrainConfig) -> dict[str, Any]:
+    """Return which of Muon's two rules moves a parameter, at which rate."""
+    if takes(module, name):
+        return {"orthogonal": True, "on_sphere": bool(getattr(module, "scale_invariant", False))}
+    return {"orthogonal": False, "on_sphere": False, "lr_scale": lr_scale * config.lr_rest / config.lr}
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
@@ -191,6 +195,7 @@ def _one_cycle(config: TrainConfig, progress: float) -> float:
 
 
 _SCHEDULES = {
+    "linear": lambda config, progress: 1 - progress,
     "constant": lambda config, progress: 1.0,
     "step": lambda config, progress: config.lr_gamma ** math.floor(progress / config.lr_step),
     "multistep": _multistep,

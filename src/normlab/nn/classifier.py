@@ -22,6 +22,10 @@ class ImageClassifier(nn.Module):
         """Return the penultimate activations (N, C): what the output layer reads."""
         raise NotImplementedError
 
+    def start_from_images(self, images: Tensor) -> None:
+        """Set what is computed from normalised training images (N, 3, H, W) and not drawn; by default nothing is."""
+        return
+
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits (N, num_classes) of images (N, 3, H, W)."""
         logits: Tensor = self.linear(self.features(x))

@@ -8,6 +8,7 @@ NETWORKS = Registry(
         "resnet": "normlab.nn.resnet:ResNet",
         "preact_resnet": "normlab.nn.preact_resnet:PreActResNet",
         "convnext_tiny32": "normlab.nn.convnext:ConvNeXt",
+        "sprint": "normlab.nn.sprint:SprintNet",
         "vit_tiny32": "normlab.nn.vit:VisionTransformer",
     },
 )

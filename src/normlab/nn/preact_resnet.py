@@ -7,51 +7,28 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from normlab.errors import UserError
-from normlab.kernels.maps import MEAN
-from normlab.nn.classifier import ActivationPoint, ImageClassifier, OutputLayer
-from normlab.nn.resnet import STAGE_CHANNELS, HeConv2d, shortcut
+from normlab.nn.classifier import ActivationPoint
+from normlab.nn.resnet import STAGE_CHANNELS, HeConv2d, ResNet, mean_over_positions, shortcut
 from normlab.norms.options import create_norm
 
 
-class PreActResNet(ImageClassifier):
+class PreActResNet(ResNet):
     """ResNet with 6n + 2 layers and pre-activation blocks                       (He et al. 2016: Identity Mappings)
 
-    Depth, widths, shortcuts and start are those of `ResNet`; here x + conv2(relu(norm2(conv1(relu(norm1(x)))))) is a
-    block, and a norm and a ReLU follow the last one. Without a norm the sums grow as they do in `ResNet`.
-
-    Args:
-        n: residual blocks a stage; the network has 6n + 2 layers.
-        num_classes: r, the number of classes.
-        norm: name of a scheme in `NORMS`.
-        in_channels: of the image.
-        norm_options: options of the scheme, e.g. groups=8; those that are None count as not given.
-    Shape: (N, in_channels, H, W) with H, W >= 8 -> logits (N, num_classes).
-    Raises: UserError if n < 1, num_classes < 2, or the norm or an option of it is unknown.
+    Depth, widths, shortcuts, start, arguments and shapes are those of `ResNet`; here
+    x + conv2(relu(norm2(conv1(relu(norm1(x)))))) is a block, and a norm and a ReLU follow the last one. Without a norm
+    the sums grow as they do in `ResNet`.
     """
 
-    def __init__(
-        self, n: int, num_classes: int, norm: str = "batch", *, in_channels: int = 3, **norm_options: Any
-    ) -> None:
-        super().__init__()
-        if n < 1 or num_classes < 2:
-            raise UserError(f"PreActResNet: n={n} and num_classes={num_classes} must be at least 1 and 2")
-        self.conv = HeConv2d(in_channels, STAGE_CHANNELS[0], norm=norm)
-        self.stages = nn.Sequential()
-        previous = STAGE_CHANNELS[0]
-        for channels in STAGE_CHANNELS:
-            blocks = [PreActBlock(previous, channels, norm, **norm_options)]
-            blocks += [PreActBlock(channels, channels, norm, **norm_options) for _ in range(n - 1)]
-            self.stages.append(nn.Sequential(*blocks))
-            previous = channels
-        self.norm = create_norm(norm, previous, **norm_options)
-        self.linear = OutputLayer(previous, num_classes)
+    norm_channels = STAGE_CHANNELS[-1]  # it follows the last block
+
+    def block(self, in_channels: int, out_channels: int, norm: str, **norm_options: Any) -> nn.Module:
+        """Make a pre-activation block."""
+        return PreActBlock(in_channels, out_channels, norm, **norm_options)
 
     def features(self, x: Tensor) -> Tensor:
         """Return the penultimate activations (N, 64): what the output layer reads."""
-        x = self.norm.fused(self.stages(self.conv(x)), relu=True)
-        pooled = MEAN.try_call(x)
-        return x.mean((2, 3)) if pooled is None else pooled
+        return mean_over_positions(self.norm.fused(self.stages(self.conv(x)), relu=True))
 
     def activation_points(self) -> Iterator[ActivationPoint]:
         """Yield each convolution's input, which is a norm's output after its ReLU, by the norm's name."""

@@ -44,31 +44,36 @@ class ResNet(ImageClassifier):
     Raises: UserError if n < 1, num_classes < 2, or the norm or an option of it is unknown.
     """
 
+    norm_channels = STAGE_CHANNELS[0]  # of the norm that is in no block: it follows the first convolution
+
     def __init__(
         self, n: int, num_classes: int, norm: str = "batch", *, in_channels: int = 3, **norm_options: Any
     ) -> None:
         super().__init__()
         if n < 1:
-            raise UserError(f"ResNet: n={n}, but it is the number of blocks a stage and must be at least 1")
+            raise UserError(
+                f"{type(self).__name__}: n={n}, but it is the number of blocks a stage and must be at least 1"
+            )
         if num_classes < 2:
-            raise UserError(f"ResNet: num_classes={num_classes}, but a classifier needs at least 2")
+            raise UserError(f"{type(self).__name__}: num_classes={num_classes}, but a classifier needs at least 2")
         self.conv = HeConv2d(in_channels, STAGE_CHANNELS[0], norm=norm)
-        self.norm = create_norm(norm, STAGE_CHANNELS[0], **norm_options)
+        self.norm = create_norm(norm, self.norm_channels, **norm_options)
         self.stages = nn.Sequential()
         previous = STAGE_CHANNELS[0]
         for channels in STAGE_CHANNELS:
-            blocks = [ResidualBlock(previous, channels, norm, **norm_options)]
-            blocks += [ResidualBlock(channels, channels, norm, **norm_options) for _ in range(n - 1)]
+            blocks = [self.block(previous, channels, norm, **norm_options)]
+            blocks += [self.block(channels, channels, norm, **norm_options) for _ in range(n - 1)]
             self.stages.append(nn.Sequential(*blocks))
             previous = channels
         self.linear = OutputLayer(previous, num_classes)
 
     def features(self, x: Tensor) -> Tensor:
         """Return the penultimate activations (N, 64): what the output layer reads."""
-        x = self.norm.fused(self.conv(x), relu=True)
-        x = self.stages(x)
-        pooled = MEAN.try_call(x)
-        return x.mean((2, 3)) if pooled is None else pooled
+        return mean_over_positions(self.stages(self.norm.fused(self.conv(x), relu=True)))
+
+    def block(self, in_channels: int, out_channels: int, norm: str, **norm_options: Any) -> nn.Module:
+        """Make a block of two convolutions."""
+        return ResidualBlock(in_channels, out_channels, norm, **norm_options)
 
     def activation_points(self) -> Iterator[ActivationPoint]:
         """Yield where a layer's output, after its ReLU, can be read: the next convolution's input.
@@ -121,6 +126,12 @@ def shortcut(x: Tensor, stride: int, new_channels: int) -> Tensor:
         return result
     halved = F.avg_pool2d(x, kernel_size=1, stride=2)
     return F.pad(halved.permute(0, 2, 3, 1), (0, new_channels)).permute(0, 3, 1, 2)
+
+
+def mean_over_positions(x: Tensor) -> Tensor:
+    """Map (N, C, H, W) to (N, C)."""
+    pooled = MEAN.try_call(x)
+    return x.mean((2, 3)) if pooled is None else pooled
 
 
 class HeConv2d(nn.Conv2d):

@@ -161,6 +161,10 @@ class Task(ABC):
         """Raise `UserError` if code that `config` names is no longer that with which the run began."""
         return
 
+    def start_from_data(self, model: nn.Module, data: Any, config: Any) -> None:
+        """Set what of a new model is computed from the training data and not drawn; by default nothing is."""
+        return
+
     def finalize_statistics(self, model: nn.Module, data: Any, config: Any, placement: Placement) -> None:
         """Bring the model into the state that is measured and saved, after each epoch; by default it is in it.
 

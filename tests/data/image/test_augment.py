@@ -77,6 +77,15 @@ def test_each_flip_happens_to_half_of_the_images_independently():
     assert np.abs(counts - 10_000).max() < 6 * math.sqrt(7_500)
 
 
+@pytest.mark.parametrize("epoch", [0, 1, 6])
+def test_alternating_flips_show_each_image_both_ways_in_two_epochs(epoch):
+    settings = Augmentation(pad=0, alternate=True)
+    now, then = (draw(10_000, settings, seed=3, epoch=number).mirrored for number in (epoch, epoch + 1))
+    assert torch.equal(now, ~then)
+    assert 0.47 < now.float().mean() < 0.53
+    assert torch.equal(now, draw(10_000, settings, seed=3, epoch=epoch + 2).mirrored)
+
+
 def test_flips_twice_are_no_change(images):
     yes = torch.ones(len(images), dtype=torch.bool)
     flips = Draws(mirrored=yes, upturned=yes)

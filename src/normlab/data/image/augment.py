@@ -29,12 +29,15 @@ class Augmentation:
     Args:
         pad: zeros put around the image before a crop of its own size; 0 is no crop.
         horizontal_flip: mirror left and right with probability 1/2.
+        alternate: mirror in every second epoch instead, half of the images in the even ones (Jordan 2024, sec. 3.6):
+            two epochs show each image both ways once, where chance shows a quarter of them twice as it is.
         vertical_flip: mirror top and bottom with probability 1/2.
         rotation: largest angle in degrees, drawn uniformly from both directions; 0 is none.
     """
 
     pad: int = 4
     horizontal_flip: bool = True
+    alternate: bool = False
     vertical_flip: bool = False
     rotation: float = 0.0
 
@@ -82,12 +85,18 @@ def draw(count: int, settings: Augmentation, seed: int, epoch: int) -> Draws:
         # 53 bits make a float64 in [0, 1), the usual way
         return torch.from_numpy((words(count, seed, f"augment/{purpose}", epoch) >> np.uint64(11)) * 2.0**-53)
 
+    def mirrored() -> Tensor:
+        if not settings.alternate:
+            return integers("mirrored", 2).bool()
+        at_first = words(count, seed, "augment/mirrored", 0) % np.uint64(2)
+        return torch.from_numpy(at_first.astype(np.int64) ^ (epoch % 2)).bool()
+
     offsets = 2 * settings.pad + 1
     largest = math.radians(settings.rotation)
     return Draws(
         top=integers("top", offsets) if settings.pad else None,
         left=integers("left", offsets) if settings.pad else None,
-        mirrored=integers("mirrored", 2).bool() if settings.horizontal_flip else None,
+        mirrored=mirrored() if settings.horizontal_flip else None,
         upturned=integers("upturned", 2).bool() if settings.vertical_flip else None,
         angle=((2 * unit("angle") - 1) * largest).float() if settings.rotation else None,
     )

@@ -128,6 +128,12 @@ def evaluation_batches(config: ImageConfig, data: ImageData, split: str, placeme
         yield data.batch(split, chosen, placement, Draws(), _UNCHANGED)
 
 
+def first_images(data: ImageData, count: int) -> Tensor:
+    """Return the first training images, at most `count`: normalised, not augmented, float32 on the host."""
+    chosen = torch.arange(min(count, data.sizes["train"]))
+    return data.batch("train", chosen, Placement(torch.device("cpu")), Draws(), _UNCHANGED).images
+
+
 def to_network(images: Tensor, card: Mapping[str, Any], placement: Placement) -> Tensor:
     """Convert uint8 (N, 3, H, W) to the network's input: normalised, channels last."""
     normal = normalise(images, card["mean"], card["std"], placement.dtype)
@@ -139,6 +145,7 @@ def augmentation(config: ImageConfig) -> Augmentation:
     return Augmentation(
         pad=config.pad if config.crop else 0,
         horizontal_flip=config.flip,
+        alternate=config.flip_alternately,
         vertical_flip=config.vertical_flip,
         rotation=config.rotation,
     )

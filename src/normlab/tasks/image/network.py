@@ -12,6 +12,7 @@ from normlab.errors import UserError
 from normlab.nn.classifier import ImageClassifier
 from normlab.nn.networks import NETWORKS
 from normlab.nn.resnet import ResNet
+from normlab.nn.sprint import SMALLEST
 from normlab.nn.standardized import standardize_weights
 from normlab.norms.options import norm_options
 from normlab.own_code import is_reference, what_was_raised
@@ -46,6 +47,11 @@ def _build(config: ImageConfig, classes: int, card: Mapping[str, Any], options: 
     network: nn.Module
     if config.model == "preact_resnet":
         network = NETWORKS.create(config.model, config.n, classes, config.norm, **options)
+    elif config.model == "sprint":
+        if min(card["image_size"]) < SMALLEST:
+            height, width = card["image_size"]
+            raise UserError(f"sprint: images of {height} x {width}, but it needs at least {SMALLEST}: see --image-size")
+        network = NETWORKS.create(config.model, classes, config.norm, views=config.test_views, **options)
     elif config.model == "vit_tiny32":
         size = tuple(card["image_size"])
         network = NETWORKS.create(config.model, classes, config.norm, image_size=size, **options)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from normlab.data.image.prediction import UnlabelledImage, describe_input, read_unlabelled
 from normlab.errors import UserError
+from normlab.nn.classifier import ImageClassifier
 from normlab.norms.precise import batch_norms, reestimate_statistics, reestimated
 from normlab.tasks.base import Evaluation, Placement, StepOutput, Task
 from normlab.tasks.image.config import ImageConfig
@@ -23,6 +24,7 @@ from normlab.tasks.image.data import (
     Batch,
     ImageData,
     evaluation_batches,
+    first_images,
     prepare,
     to_network,
     training_batches,
@@ -36,6 +38,7 @@ from normlab.tasks.image.own_norm import norm_verdict, refuse_changed_sources, w
 from normlab.tasks.image.predictions import records_of, write_predictions
 
 FEATURE_PERCENTILES = (1, 20, 80, 99)
+START_IMAGES = 5_000
 PRECISE_BATCHES = 10  # of `eval_batch_size` images: 5,000 by default
 
 
@@ -71,6 +74,11 @@ class ImageTask(Task):
         """Make the network for the card's classes."""
         warn_of_changed_sources(config)
         return build_network(config, card)
+
+    def start_from_data(self, model: nn.Module, data: ImageData, config: ImageConfig) -> None:
+        """Let a network of normlab's own look at the first training images, as they are without augmentation."""
+        if isinstance(model, ImageClassifier):
+            model.start_from_images(first_images(data, START_IMAGES))
 
     def steps_per_epoch(self, config: ImageConfig, data: ImageData) -> int:
         """Return the number of batches; the last may be smaller."""
