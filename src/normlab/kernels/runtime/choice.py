@@ -3,7 +3,8 @@
 The answers are kept as JSON in the user's cache, one file per machine (processor or GPU, torch), so that a second run
 measures nothing. The first answer that is written is everybody's: a process that measured at the same time takes it
 over, so that all processes of a machine compute alike. Nothing is measured while a CUDA graph is recorded: the caller
-asks before, in the warm-up steps.
+asks before, in the warm-up steps. While choices are fixed (`deterministic: true`) nothing is measured either, and the
+own kernel is used.
 """
 
 from __future__ import annotations
@@ -28,6 +29,18 @@ Timer = Callable[[Work], float]  # seconds of one call
 
 _ROUNDS = 7
 _BLOCK = 3e-4  # seconds: shorter calls are repeated, since the clock and the caches need some time to settle
+
+_fixed: dict[str, bool] = {"own": False}
+
+
+def fix_choices(wanted: bool) -> None:
+    """Use the own kernel wherever it takes the input, without asking which implementation is faster, or ask again."""
+    _fixed["own"] = wanted
+
+
+def are_fixed() -> bool:
+    """Return whether choices are fixed."""
+    return _fixed["own"]
 
 
 class Choices:
