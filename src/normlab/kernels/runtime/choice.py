@@ -12,16 +12,15 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
 
+from normlab.runs.atomic import write_text
 from normlab.runs.cache_folders import cache_root
 
 Work = Callable[[], object]
@@ -101,9 +100,7 @@ class Choices:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with _locked(self._path.with_suffix(".lock")):
                 self._ratios = {**mine, key: ratio, **self.ratios()}
-                with tempfile.NamedTemporaryFile("w", dir=self._path.parent, delete=False) as file:
-                    json.dump(self._ratios, file)
-                os.replace(file.name, self._path)
+                write_text(self._path, json.dumps(self._ratios))
         except OSError:  # a cache that cannot be written only costs the next process its time
             self._ratios = {**mine, key: ratio}
 
