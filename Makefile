@@ -1,10 +1,10 @@
-# make setup | demo | test | bench | docs | soak | fuzz | clean
+# make setup | demo | test | test-offline | bench | docs | soak | faults | fuzz | load | clean
 VENV   ?= .venv
 PYTHON ?= python3
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: setup demo docs bench lint test soak fuzz clean
+.PHONY: setup demo docs bench lint test test-offline soak faults fuzz load clean
 
 setup: $(STAMP)
 
@@ -40,10 +40,28 @@ lint: setup
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
+# The suite, or TESTS of it, where nothing can be reached but this machine itself. Linux; root, or user namespaces.
+TESTS ?=
+test-offline: setup
+	unshare --net $(if $(filter 0,$(shell id -u)),,--map-root-user) sh -c 'ip link set lo up && exec "$$@"' sh \
+		$(BIN)/python -m pytest -n 2 --dist worksteal $(TESTS)
+
 # Trainings and a study, stopped at random moments until each has ended with the bits of one never stopped.
 KILLS ?= 100
 soak: setup
 	$(BIN)/python tests/reliability/soak.py --kills $(KILLS)
+
+# Commands whose system calls fail, one after the other, and states of a disk after power cuts: all, or CASES of each.
+CASES ?=
+faults: setup
+	$(BIN)/python tests/reliability/faults.py $(if $(CASES),--cases $(CASES))
+	$(BIN)/python tests/reliability/power_cut.py $(if $(CASES),--most $(CASES))
+
+# Many users at the playground, and large inputs to the commands: time, memory, wrong answers.
+MINUTES ?= 10
+load: setup
+	$(BIN)/python tests/reliability/playground_load.py --users 50 --minutes $(MINUTES)
+	$(BIN)/python tests/reliability/load.py
 
 # The readers' property tests with many more examples each.
 EXAMPLES ?= 5000

@@ -211,6 +211,12 @@ class TrainConfig(Config):
     )
 
     precision: Literal["auto", "float32", "bfloat16"] = option("auto", "auto: bfloat16 where it is faster here")
+    deterministic: bool = option(
+        False,
+        "repeat a run bit by bit on this machine with as many threads: deterministic algorithms only, and no choice of "
+        "kernel or precision by measurement",
+        added_later=True,
+    )
     compile: bool = option(False, "run the model through torch.compile")
     cuda_graphs: Literal["auto", "on", "off"] = option(
         "auto",

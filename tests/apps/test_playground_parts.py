@@ -116,6 +116,22 @@ def test_requests_that_are_too_large_or_do_not_say_how_large_are_refused(gate: G
     assert ask(gate, join, "POST")[0] == 411
 
 
+def test_a_visitor_who_breaks_off_is_no_error_and_anything_else_is() -> None:
+    requests = pytest.importorskip("starlette.requests", reason="starlette comes with gradio, which is not installed")
+    for error, passes in ((requests.ClientDisconnect(), False), (RuntimeError("ours"), True)):
+
+        async def fails(scope: Any, receive: Any, send: Any, error: Exception = error) -> None:
+            raise error
+
+        request = {"type": "http", "method": "GET", "path": "/", "headers": [(b"host", HERE.encode())]}
+        answer = Gate(fails, *allowed_hosts("127.0.0.1"), Limits())(request, None, None)
+        if passes:
+            with pytest.raises(RuntimeError, match="ours"):
+                asyncio.run(answer)
+        else:
+            asyncio.run(answer)
+
+
 def test_every_answer_forbids_the_browser_to_fetch_from_elsewhere(gate: Gate) -> None:
     for headers in (ask(gate)[2], ask(gate, host="evil.example")[2]):
         assert headers[b"content-security-policy"].startswith(b"default-src 'self'")

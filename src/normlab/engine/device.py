@@ -7,6 +7,7 @@ import os
 import torch
 
 from normlab.config import TrainConfig
+from normlab.engine.determinism import compute_alike
 from normlab.engine.precision import automatic_precision, has_fast_bfloat16
 from normlab.errors import UserError
 from normlab.runs.memory import keep_freed_memory, return_freed_memory
@@ -16,17 +17,20 @@ from normlab.tasks.base import Placement
 def choose_placement(config: TrainConfig, recorded: str | None = None) -> Placement:
     """Resolve `device` and `precision`, set the thread count, and let the process keep the memory that it frees.
 
+    With `deterministic` the process computes so from now on (`engine/determinism.py`).
+
     Args:
         recorded: the precision that `auto` chose when the run began; used again if the device supports it.
     Raises: UserError if the device does not exist here.
     """
     device = choose_device(config.device)
     torch.set_num_threads(config.threads or available_cores())
+    compute_alike(config.deterministic)
     keep_freed_memory()
     precision: str = config.precision
     if precision == "auto":
         resumed = recorded if recorded == "float32" or has_fast_bfloat16(device) else None
-        precision = resumed or automatic_precision(device).precision
+        precision = resumed or automatic_precision(device, measured=not config.deterministic).precision
     return Placement(device, precision)
 
 

@@ -23,6 +23,7 @@ from normlab.config import TrainConfig, config_hash
 from normlab.engine.averaging import weight_average
 from normlab.engine.checkpoint import load_training, load_weights, save_training, save_weights
 from normlab.engine.counters import Counters
+from normlab.engine.determinism import compute_alike, recorded_threads
 from normlab.engine.device import PeakMemory, choose_placement
 from normlab.engine.distributed import ProcessGroup
 from normlab.engine.divergence import DivergedError, FiniteWatch
@@ -113,7 +114,8 @@ class Training:
         group.refuse_small_batches(config, self.data.sizes["train"])
         refuse_other_data(folder, self.data)
         used = {"fingerprint": self.data.fingerprint, "precision": self.placement.precision}
-        folder.write_card({**self.data.card, **used, **resumed_choices(folder)})
+        alike = recorded_threads(config, folder, progress.say)
+        folder.write_card({**self.data.card, **used, **alike, **resumed_choices(folder)})
         task.refuse_changes(config)
         seed_stream(config.seed, "build")
         self.model = task.build(config, self.data.card)
@@ -130,7 +132,8 @@ class Training:
         stepped: nn.Module = torch.compile(self.model) if config.compile else self.model  # type: ignore[assignment]
         self.stepped_model = group.wrap(stepped)
         if config.precision == "auto":
-            progress.say(f"precision: {self.placement.precision} ({automatic_precision(self.placement.device).reason})")
+            choice = automatic_precision(self.placement.device, measured=not config.deterministic)
+            progress.say(f"precision: {self.placement.precision} ({choice.reason})")
         self.scalars = ScalarLog(folder.path)
         self.layers = LayerRecord(self.model, folder, on=config.distributions == "all")
         self.watch, self.tally = FiniteWatch(self.placement.device), Tally()
@@ -203,6 +206,7 @@ class Training:
             counters.step += 1
             self.average.update(counters.step)
             yield
+            compute_alike(config.deterministic)  # another run's step may have been made meanwhile
         self.watch.raise_if_diverged()
         count, sums = group.all_reduce(count, self.tally.sums())
         return {"lr": lr, **{f"train/online_{name}": float(value) / count for name, value in sums.items()}}

@@ -1,7 +1,8 @@
 """What `precision: auto` means on this machine: bfloat16 or float32, whichever trains a convolution faster.
 
 On a CPU the two are measured once per machine and the choice is cached beside the compiled kernels, so that all runs on
-a machine use the same precision. A run records its precision and is resumed in it.
+a machine use the same precision. A run records its precision and is resumed in it. A deterministic run on a CPU
+measures nothing: it takes float32.
 """
 
 from __future__ import annotations
@@ -30,12 +31,14 @@ class Choice(NamedTuple):
     reason: str
 
 
-def automatic_precision(device: torch.device) -> Choice:
-    """Return the precision of `auto` on a device."""
+def automatic_precision(device: torch.device, *, measured: bool = True) -> Choice:
+    """Return the precision of `auto` on a device; `measured=False` if it must not depend on a measurement."""
     if not has_fast_bfloat16(device):
         return Choice("float32", f"no bfloat16 products in hardware ({device.type})")
     if device.type != "cpu":
         return Choice("bfloat16", "the device supports it")
+    if not measured:
+        return Choice("float32", "deterministic: nothing is measured")
     return judge(_speedup())
 
 

@@ -7,6 +7,7 @@ meets the old content or the new one, never a half. Temporary names start with a
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -65,7 +66,7 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     If `path` exists by then (another process was faster), it is kept and the temporary one is dropped.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     building = _temporary_sibling(path)
     try:
         os.chmod(building, 0o777 & ~_umask())
@@ -76,6 +77,17 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         shutil.rmtree(building, ignore_errors=True)
     _sync_folder(path.parent)
+
+
+def make_folder(path: Path) -> list[Path]:
+    """Make a folder and those above it, to last through a power cut; return the new ones, the innermost first."""
+    if path.is_dir():
+        return []
+    new = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in new:
+        _sync_folder(folder.parent)
+    return new
 
 
 def remove_folder(path: str | os.PathLike[str]) -> None:
@@ -89,15 +101,19 @@ def remove_folder(path: str | os.PathLike[str]) -> None:
 @contextmanager
 def appending(path: Path) -> Iterator[IO[str]]:
     """Open a text file (UTF-8) for further lines; what the system refuses is a `WriteError` that names it."""
-    with _naming(path), path.open("a", encoding="utf-8", errors="backslashreplace", newline="") as file:
-        yield file
+    with _naming(path):
+        new = not path.exists()
+        with path.open("a", encoding="utf-8", errors="backslashreplace", newline="") as file:
+            yield file
+        if new:  # else the first line may be on the disk in a file without a name
+            _sync_folder(path.parent)
 
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[int]:
     """Yield the descriptor of a temporary file that is renamed to `path` when the block ends well."""
     with _naming(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
         try:
             yield handle
@@ -152,14 +168,21 @@ def _sync_tree(folder: Path) -> None:
         _sync_folder(Path(parent))
 
 
+_NAMES_LOST = (errno.EIO, errno.ENOSPC, errno.EDQUOT)
+
+
 def _sync_folder(folder: Path) -> None:
-    """Flush a folder's list of names, where the system can."""
-    with suppress(OSError):
+    """Flush a folder's list of names, where the system can; a disk that fails at it is an error."""
+    try:
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)
         finally:
             os.close(handle)
+    except OSError as error:  # Windows opens no folder, some file systems flush none
+        if error.errno in _NAMES_LOST:
+            error.filename = error.filename or str(folder)
+            raise
 
 
 def _umask() -> int:

@@ -34,7 +34,7 @@ from pydantic import BaseModel
 from normlab.config import Config, read_yaml
 from normlab.errors import UserError
 from normlab.json_file import read_json, read_json_lines
-from normlab.runs.atomic import appending, write_json, write_text
+from normlab.runs.atomic import appending, make_folder, write_json, write_text
 from normlab.runs.environment import describe_environment
 from normlab.runs.lock import FolderLock
 from normlab.runs.result import RESULT_SCHEMA
@@ -81,7 +81,7 @@ class RunFolder:
                 f"{folder.path}: holds a run: go on with `normlab resume {folder.path}`, or choose another --out"
             )
         try:
-            folder._made = _make_folder(folder.path)
+            folder._made = make_folder(folder.path)
         except OSError as error:
             raise UserError(
                 f"{folder.path}: cannot make the run folder ({error.strerror}): choose another --out"
@@ -254,13 +254,6 @@ class RunFolder:
                 return default
             raise UserError(f"{path}: missing: the run folder is incomplete; train again with another --out")
         return checked(read_json(path), kind, str(path))
-
-
-def _make_folder(path: Path) -> list[Path]:
-    """Make a folder and those above it; return the new ones, the innermost first."""
-    new = [folder for folder in (path, *path.parents) if not folder.exists()]
-    path.mkdir(parents=True, exist_ok=True)
-    return new
 
 
 def list_runs(root: Path | str) -> list[RunFolder]:

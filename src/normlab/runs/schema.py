@@ -69,6 +69,7 @@ class Card(Part):
     fingerprint: str = ""
     fingerprints: dict[str, str] = Field({})
     precision: str = ""
+    deterministic: dict[str, Count] = Field({})
     notes: list[str] = Field([])
     classes: list[str] = Field([])
     file_classes: list[str] | None = None

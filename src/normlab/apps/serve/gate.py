@@ -85,7 +85,11 @@ class Gate:
                 message["headers"] = [*given, *(header for header in _HEADERS if header[0] not in names)]
             await send(message)
 
-        await self.app(scope, receive, send_with_headers)
+        try:
+            await self.app(scope, receive, send_with_headers)
+        except Exception as error:
+            if not _has_gone(error):
+                raise
 
     def refusal(self, scope: Scope) -> tuple[int, str]:
         """Return the status and the reason for which a request is refused; 0 if it gets in."""
@@ -120,6 +124,13 @@ class Gate:
                 f"too large: {int(length) / MEGABYTE:.1f} MB, at most {most / MEGABYTE:.1f} MB: give a smaller one",
             )
         return 0, ""
+
+
+def _has_gone(error: Exception) -> bool:
+    """Return whether the visitor broke off while sending: nobody is left to be told, and nothing is wrong here."""
+    from starlette.requests import ClientDisconnect
+
+    return isinstance(error, ClientDisconnect)
 
 
 def _is_address(name: str) -> bool:

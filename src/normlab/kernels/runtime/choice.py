@@ -3,7 +3,8 @@
 The answers are kept as JSON in the user's cache, one file per machine (processor or GPU, torch), so that a second run
 measures nothing. The first answer that is written is everybody's: a process that measured at the same time takes it
 over, so that all processes of a machine compute alike. Nothing is measured while a CUDA graph is recorded: the caller
-asks before, in the warm-up steps.
+asks before, in the warm-up steps. While choices are fixed (`deterministic: true`) nothing is measured either, and the
+own kernel is used.
 """
 
 from __future__ import annotations
@@ -11,16 +12,15 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
 
+from normlab.runs.atomic import write_text
 from normlab.runs.cache_folders import cache_root
 
 Work = Callable[[], object]
@@ -28,6 +28,18 @@ Timer = Callable[[Work], float]  # seconds of one call
 
 _ROUNDS = 7
 _BLOCK = 3e-4  # seconds: shorter calls are repeated, since the clock and the caches need some time to settle
+
+_fixed: dict[str, bool] = {"own": False}
+
+
+def fix_choices(wanted: bool) -> None:
+    """Use the own kernel wherever it takes the input, without asking which implementation is faster, or ask again."""
+    _fixed["own"] = wanted
+
+
+def are_fixed() -> bool:
+    """Return whether choices are fixed."""
+    return _fixed["own"]
 
 
 class Choices:
@@ -88,9 +100,7 @@ class Choices:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with _locked(self._path.with_suffix(".lock")):
                 self._ratios = {**mine, key: ratio, **self.ratios()}
-                with tempfile.NamedTemporaryFile("w", dir=self._path.parent, delete=False) as file:
-                    json.dump(self._ratios, file)
-                os.replace(file.name, self._path)
+                write_text(self._path, json.dumps(self._ratios))
         except OSError:  # a cache that cannot be written only costs the next process its time
             self._ratios = {**mine, key: ratio}
 

@@ -11,7 +11,7 @@ NORMLAB_KERNELS decides it for a process:
 
 Where the own kernel does not take the input at all, torch's operation computes it, under `auto` and `torch`. The
 answers lie in the machine's cache (`choice.py`). Those that a run used stand in its card, and a run that is resumed
-keeps them, whatever is measured since.
+keeps them, whatever is measured since. With `deterministic: true`, `auto` means `own`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from torch import Tensor
 
 from normlab.errors import UserError
 from normlab.kernels.runtime import build, guards
-from normlab.kernels.runtime.choice import Choices, Work, seconds_on_cpu
+from normlab.kernels.runtime.choice import Choices, Work, are_fixed, seconds_on_cpu
 from normlab.kernels.runtime.kernel import Kernel, tensors_in
 from normlab.runs.environment import cpu_name
 
@@ -72,8 +72,15 @@ def used() -> dict[str, str]:
 
 
 def keep(recorded: Mapping[str, str]) -> None:
-    """Let a resumed run go on with the choices that its card recorded."""
+    """Let a resumed run go on with the choices that its card recorded; fixed choices know of no other run's."""
+    if are_fixed():
+        _kept.clear()
     _kept.update({key: value for key, value in recorded.items() if value in (OWN, TORCH)})
+    forget_choices()
+
+
+def forget_choices() -> None:
+    """Let every kernel ask again, at its next call, what was chosen."""
     for contested in ContestedKernel.made:
         contested.forget()
 
@@ -141,6 +148,8 @@ class ContestedKernel(Kernel):
         answer = _kept.get(name)
         if answer is None and (chosen == TORCH or self.reason_against_cpu()):
             answer = TORCH
+        elif answer is None and are_fixed():
+            answer = OWN
         elif answer is None:
             ratio = choices().ratio(self.library, self.family(*arguments), lambda: self._trials(arguments))
             answer = TORCH if is_clearly_slower(ratio) else OWN

@@ -15,7 +15,7 @@ from types import ModuleType
 import torch
 
 from normlab.kernels.runtime import build
-from normlab.kernels.runtime.choice import Choices, Work, seconds_on_gpu
+from normlab.kernels.runtime.choice import Choices, Work, are_fixed, seconds_on_gpu
 
 
 @functools.cache
@@ -52,11 +52,14 @@ def choices() -> Choices:
 def is_faster(operation: str, family: str, trials: Callable[[], tuple[Work, Work]]) -> bool:
     """Return whether the kernel beats its reference for a family of shapes; measures if nobody has on this machine.
 
-    While a CUDA graph is recorded nothing can be measured: an unknown family is then left to the reference.
+    While a CUDA graph is recorded nothing can be measured: an unknown family is then left to the reference. Where
+    choices are fixed, the kernel is used.
 
     Args:
         trials: returns one call of the kernel and one of the reference.
     """
+    if are_fixed():
+        return True
     known = choices().ratios().get(f"{operation} {family}")
     if known is not None:
         return known < 1
