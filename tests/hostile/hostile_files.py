@@ -635,7 +635,7 @@ CASES: dict[str, Case] = {
     ),
     "a table of paths outside": Case(
         "images",
-        of("birds.csv", "path,label,split\n../../etc/passwd,a,train\n/dev/zero,b,train\n"),
+        of("birds.csv", "path,label,split\n../../../../../../etc/passwd,a,train\n/dev/zero,b,test\n"),
         "2 images cannot be read",
     ),
     "a table of paths in one line of 8 GB": Case(
@@ -645,7 +645,7 @@ CASES: dict[str, Case] = {
     "an array of no images of 2^60 pixels": Case(
         "images",
         within(of("images.npy", array_header((0, 2**60, 32))), of("labels.npy", array_header((0,)))),
-        "images of 1152921504606846976 x 32 pixels",
+        "images",
     ),
     "an array of 8 GB of holes": Case(
         "images",

@@ -48,11 +48,11 @@ def find_arrays(path: Path, reading: Reading) -> ImageSource | None:
     if not arrays or not any(_role(name)[0] == "images" for name in arrays):
         return None
     parts, left_out = _parts(path, arrays)
+    for part in parts.values():
+        layout_of(part.images)
     classes, numbers, named = _classes(path, arrays, parts)
     splits, rows, notes = _splits(path, numbers, reading)
     scaling = scaling_of([part.images for part in parts.values()])
-    for part in parts.values():
-        layout_of(part.images)
     size = reading.size or DEFAULT_SIZE
     counts = ", ".join(f"{split} {len(chosen)}" for split, chosen in splits.items())
     return ImageSource(
