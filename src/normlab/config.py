@@ -128,6 +128,9 @@ class TrainConfig(Config):
     seed: int = option(0, "seed of every random stream of the run", ge=0, lt=2**63)
     data: str = option("", "name of a built-in data set, or a path", affects_result=False)
     epochs: int = option(10, "passes over the training part", ge=1)
+    extended_at: tuple[int, ...] = option(
+        (), "epochs at which the run had ended before it was given a later end", added_later=True, filled_in=True
+    )
     batch_size: int = option(128, "examples in one step", ge=1)
     eval_batch_size: int = option(500, "examples in one evaluation step", ge=1, affects_result=False)
     limit_train: int | None = option(None, "use only so many training examples, drawn by seed", ge=1)

@@ -369,6 +369,12 @@ def zip_bomb(names: Iterable[str], *, overlapping: bool = False) -> Callable[[],
     return content
 
 
+def array_header(shape: tuple[int, ...], dtype: str = "|u1") -> bytes:
+    """NumPy's own header of 128 bytes, whatever follows it."""
+    text = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}"
+    return b"\x93NUMPY\1\0" + struct.pack("<H", 118) + text.ljust(117).encode() + b"\n"
+
+
 def plan(**changes: Any) -> str:
     cell = {"name": "a", "values": {"norm": "batch"}, "seed": 0}
     base = {"name": "s", "title": "t", "question": "q", "task": "image", "scale": "smoke", "axes": {"norm": ["batch"]}}
@@ -626,6 +632,41 @@ CASES: dict[str, Case] = {
     "a table of pictures in one line of 8 GB": Case("picture", holes("a.csv"), "a.csv"),
     "a folder of pictures that leads to itself": Case(
         "picture", within(of("a/a.png", png(32, 32)), link("a/b", "..")), ""
+    ),
+    "a table of paths outside": Case(
+        "images",
+        of("birds.csv", "path,label,split\n../../../../../../etc/passwd,a,train\n/dev/zero,b,test\n"),
+        "2 images cannot be read",
+    ),
+    "a table of paths in one line of 8 GB": Case(
+        "images", holes("birds.csv", head=b"path,label\na.png,b"), "birds.csv"
+    ),
+    "an array of 2^60 images": Case("images", within(of("images.npy", array_header((2**60, 32, 32)))), "do not hold"),
+    "an array of no images of 2^60 pixels": Case(
+        "images",
+        within(of("images.npy", array_header((0, 2**60, 32))), of("labels.npy", array_header((0,)))),
+        "images",
+    ),
+    "an array of 8 GB of holes": Case(
+        "images",
+        within(
+            holes("images.npy", 128 + 8 * 2**30, array_header((2**13, 1024, 1024))),
+            of("labels.npy", array_header((2**13,)) + bytes(2**13 - 1)),
+        ),
+        "labels.npy: a header for shape",
+    ),
+    "arrays that expand without end": Case("images", of("a.npz", zip_bomb(["x_train.npy", "y_train.npy"])), "a.npz"),
+    "an array of objects": Case("images", within(of("images.npy", array_header((1,), "|O") + b"(")), "Python objects"),
+    "a saved data set of files outside": Case(
+        "images",
+        within(of("state.json", '{"_data_files": [{"filename": "../../etc/passwd"}]}')),
+        "lists no Arrow files",
+    ),
+    "a saved data set of zeros": Case(
+        "images", within(of("state.json", '{"_data_files": [{"filename": "a.arrow"}]}'), holes("a.arrow")), "a.arrow"
+    ),
+    "a saved data set that never comes": Case(
+        "images", within(of("state.json", '{"_data_files": [{"filename": "a.arrow"}]}'), pipe("a.arrow")), "a.arrow"
     ),
     "a parquet of pictures that are none": Case("images", pictures_in_parquet(b"%!PS"), "image"),
     "a parquet of one picture of 10^10 pixels": Case("images", pictures_in_parquet(png(100_000, 100_000)), "pixels"),

@@ -14,7 +14,7 @@ from typing import Any
 
 from normlab.acting import refuse_ignored
 from normlab.cli import perturbed, sql_scores
-from normlab.cli.parser import Parser, add_fields, add_verb, field_values, given_option, wants_help
+from normlab.cli.parser import Parser, add_fields, add_verb, at_least, field_values, given_option, wants_help
 from normlab.errors import UserError, shortened
 from normlab.metrics import is_fraction
 from normlab.runs import RunState
@@ -80,6 +80,12 @@ def _from_file(path: Path, task: str, preset: str | None) -> Any:
 def _add_resume(verbs: Any, arguments: list[str]) -> None:
     parser = add_verb(verbs, "resume", "continue an interrupted run, to the same bits", _resume)
     parser.add_argument("run_folder", type=Path, metavar="RUN")
+    parser.add_argument(
+        "--epochs",
+        type=int,
+        metavar="N",
+        help="train a finished run on, up to epoch N; its schedule is stretched",
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
@@ -88,7 +94,14 @@ def _resume(options: argparse.Namespace) -> int:
     from normlab.runs import RunFolder
 
     folder = RunFolder.open(options.run_folder)
-    if folder.done:
+    if options.epochs is not None:
+        at_least(1, epochs=options.epochs)
+        from normlab.engine.distributed import is_rank0
+        from normlab.engine.extending import extend_run
+
+        if is_rank0():
+            print(f"normlab: {extend_run(folder, options.epochs)}", file=sys.stderr)
+    elif folder.done:
         print(f"{folder.path}: finished already", file=sys.stderr)
         return show_on_rank0(folder, as_json=options.json)  # the run may be read-only: nothing is written
     train_folder(folder, quiet=options.json)

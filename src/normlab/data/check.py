@@ -12,6 +12,7 @@ from normlab.data.check_text import check_text
 from normlab.data.image.course_csv import read_csv_images
 from normlab.data.image.images import load_images, open_source
 from normlab.data.image.known import PUBLISHED_MD5
+from normlab.data.image.source import Reading
 
 
 def check(path: str | os.PathLike[str], *, cache_dir: str | os.PathLike[str] | None = None) -> dict[str, Any]:
@@ -28,7 +29,7 @@ def check(path: str | os.PathLike[str], *, cache_dir: str | os.PathLike[str] | N
         return text
     if str(path).lower().endswith(".csv") and Path(path).is_file():
         return {"kind": "images without labels (CSV)", "rows": sum(1 for _ in read_csv_images(Path(path)))}
-    source = open_source(path, cache_dir=cache_dir, sums=PUBLISHED_MD5)
+    source = open_source(path, Reading(sums=PUBLISHED_MD5), cache_dir=cache_dir)
     checked = source.verify()
     data = load_images(path, cache_dir=cache_dir)
     counts = {split: np.bincount(labels, minlength=len(data.classes)) for split, labels in data.labels.items()}

@@ -15,7 +15,7 @@ from normlab.data.text.glove import vector_entries
 from normlab.data.text.vector_lines import entries, vector_of
 from normlab.errors import UserError
 
-_SCHEMES = {"IOB1": "iob1", "BIOES": "bioes"}
+_SCHEMES = {"IOB1": "iob1", "BIOES": "bioes", "BILOU": "bilou"}
 _LONGEST_HEADER = 4096  # bytes of a first line that are looked at
 _SHORTEST_VECTOR = 4  # fewer numbers after a word could be anything
 _VECTOR_NAMES = ("glove", "wiki.", "cc.", "crawl")
@@ -51,14 +51,14 @@ def _corpus(files: dict[str, Path], left_out: list[str]) -> dict[str, Any]:
     known: set[str] | None = None
     for role, path in files.items():
         try:
-            reader = _reader(path, known)
+            reader = _reader(path)
             sentences = list(reader)
         except UserError as error:
             problems.append(str(error))
             continue
         if role == "train":
             known = {tag for sentence in sentences for tag in sentence.tags or ()} or None
-        reports[role] = _report(reader, sentences)
+        reports[role] = _report(reader, sentences, known)
     if len(files) == 1 and problems:
         raise UserError(problems[0])
     if problems:
@@ -66,13 +66,13 @@ def _corpus(files: dict[str, Path], left_out: list[str]) -> dict[str, Any]:
     return {"kind": "sentences", **reports, "left_out": left_out}
 
 
-def _reader(path: Path, known_tags: set[str] | None) -> SentenceFile:
+def _reader(path: Path) -> SentenceFile:
     """Return a reader in the scheme that the file's tags look like; placeholders such as "_" are no tags."""
     style = open_sentences(path).style()
-    return open_sentences(path, scheme=_SCHEMES.get(style, "bio"), known_tags=known_tags, tagged=style != "")
+    return open_sentences(path, scheme=_SCHEMES.get(style, "bio"), tagged=style != "")
 
 
-def _report(reader: SentenceFile, sentences: list[Sentence]) -> dict[str, Any]:
+def _report(reader: SentenceFile, sentences: list[Sentence], known: set[str] | None) -> dict[str, Any]:
     entities = Counter(span.type for s in sentences for span in spans(s.tags or ()))
     report: dict[str, Any] = {
         "file": reader.path.name,
@@ -83,6 +83,9 @@ def _report(reader: SentenceFile, sentences: list[Sentence]) -> dict[str, Any]:
     }
     if without := sum(sentence.tags is None for sentence in sentences):
         report["sentences_without_tags"] = without
+    tags = Counter(tag for sentence in sentences for tag in sentence.tags or ())
+    if known is not None and (unseen := {tag: count for tag, count in sorted(tags.items()) if tag not in known}):
+        report["tags_not_in_training"] = unseen
     if left_out := reader.left_out():
         report["left_out"] = left_out
     if reasons := doubts(sentences):

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 _NAMED = 3  # names given for each reason
+_BROKEN_NAMED = 20
 LeftOut = list[tuple[str, str]]  # (reason, name of the file, folder or column)
 
 
@@ -26,6 +27,15 @@ def changed_note(changes: Iterable[str]) -> str:
     counts = Counter(changes)
     parts = (f"{change}: {count} image{'s' * (count > 1)}" for change, count in sorted(counts.items()))
     return f"changed beside the size: {', '.join(parts)}" if counts else ""
+
+
+def broken_note(failures: Sequence[str]) -> str:
+    """Return "left out 2 broken images: a.png: not a readable image (...); b.png: ..."; "" if there are none."""
+    if not failures:
+        return ""
+    more = f"; and {len(failures) - _BROKEN_NAMED} more" if len(failures) > _BROKEN_NAMED else ""
+    named = "; ".join(failures[:_BROKEN_NAMED])
+    return f"left out {len(failures)} broken image{'s' * (len(failures) > 1)}: {named}{more}"
 
 
 def some(names: Sequence[str]) -> str:

@@ -41,6 +41,22 @@ def stratified_split(labels: npt.ArrayLike, fraction: float, seed: int) -> tuple
     return np.flatnonzero(~held), np.flatnonzero(held)
 
 
+def stratified_folds(labels: npt.ArrayLike, folds: int, seed: int) -> Indices:
+    """Divide examples into folds; return the fold of each, (N,), from 0 to folds - 1.
+
+    Each class is spread evenly: its folds differ by at most one example, and so do the folds as a whole.
+    """
+    labels = np.asarray(labels)
+    fold_of = np.empty(len(labels), dtype=np.int64)
+    dealt = 0  # classes are dealt out one after another, like one pack of cards
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        drawn = members[permutation(len(members), seed, "folds", int(label))]
+        fold_of[drawn] = (dealt + np.arange(len(members))) % folds
+        dealt += len(members)
+    return fold_of
+
+
 def channel_statistics(
     images_nchw: npt.NDArray[np.uint8], indices: npt.ArrayLike
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

@@ -66,8 +66,9 @@ class Counters:
         return self.epoch < config.epochs and not self.out_of_patience(config)
 
     def out_of_patience(self, config: TrainConfig) -> bool:
-        """Return whether `patience` epochs in a row brought no progress."""
-        return config.patience is not None and self.stale_epochs >= config.patience
+        """Return whether `patience` epochs in a row brought no progress; of an extended run since then."""
+        ended = config.extended_at[-1] if config.extended_at else 0
+        return config.patience is not None and min(self.stale_epochs, self.epoch - ended) >= config.patience
 
     def reason_to_stop(self, config: TrainConfig, monitor: str) -> str:
         """Return why a run ends before its last epoch, for the log; empty if it does not."""

@@ -15,7 +15,8 @@ from normlab.metrics import has_direction, split_of
 from normlab.report.numbers import finite
 from normlab.report.palette import DASHES, Style, name_of, styles_for
 from normlab.runs import RunFolder, RunState, flat_layers
-from normlab.studies.statistics import Interval, mean_interval
+from normlab.studies.rankings import rank_combinations
+from normlab.studies.statistics import Interval, Ranking, mean_interval
 from normlab.studies.study import Study, StudyCell
 
 _BARE = {"run", "variant"}  # axes whose values name themselves
@@ -66,6 +67,7 @@ class Variant:
     style: Style
     cells: list[CellView]
     named: dict[str, Any] = field(default_factory=dict)
+    _by_seed: dict[str, dict[int, float]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def norm(self) -> str | None:
@@ -86,8 +88,10 @@ class Variant:
 
     def by_seed(self, metric: str) -> dict[int, float]:
         """Return seed -> final value over the seeds that finished."""
-        values = ((cell.seed, cell.metric(metric)) for cell in self.trained)
-        return {seed: value for seed, value in values if value is not None}
+        if metric not in self._by_seed:  # asked for by many sections, over up to 100,000 runs
+            values = ((cell.seed, cell.metric(metric)) for cell in self.trained)
+            self._by_seed[metric] = {seed: value for seed, value in values if value is not None}
+        return self._by_seed[metric]
 
     def interval(self, metric: str) -> Interval | None:
         """Return the mean over the finished seeds with its interval; None if no seed has the metric."""
@@ -135,6 +139,11 @@ class StudyView:
     def seeds(self) -> list[int]:
         """The paired seeds."""
         return sorted({cell.seed for cell in self.cells})
+
+    @cached_property
+    def ranked(self) -> tuple[list[dict[str, Any]], Ranking] | None:
+        """The combinations ranked within each seed; None if there are too few."""
+        return rank_combinations(self.study, self.headline)
 
     @property
     def caution(self) -> str:

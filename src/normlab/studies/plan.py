@@ -107,6 +107,7 @@ def make_plan(
     """Resolve a study into cells.
 
     Args:
+        seeds: paired seeds; default: the folds of a cross-validation, of which a seed is one, else the study's number.
         axes: values that replace those of the study's axes, or make further ones.
         changes: settings that override those of every cell.
     Raises: UserError naming the file and the wrong key, value or scale, or a change that an axis would undo.
@@ -127,7 +128,7 @@ def make_plan(
     for key, block in blocks.items():
         refuse_seed(block, f"{path}: {key}")
     base = {**settings.preset(chosen.preset or scale, str(path)), **study.base, **chosen.base, **changes}
-    count = seeds if seeds is not None else chosen.seeds or study.seeds
+    count = seeds if seeds is not None else base.get("folds") or chosen.seeds or study.seeds
     if count < 1:
         raise UserError(f"--seeds {count}: a study has at least 1")
     search = None

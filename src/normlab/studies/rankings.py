@@ -50,10 +50,9 @@ def pairs_apart(study: Study, metric: str) -> tuple[list[tuple[dict[str, Any], d
 
 def _complete(study: Study, metric: str) -> tuple[list[dict[str, Any]], list[list[float]]]:
     """Return the combinations and, for each seed that all have, their values turned so that more is better."""
-    combinations = [values for values, _ in study.groups()]
-    columns = [
-        {cell.seed: _rankable(cell, final_value(cell, metric), metric) for cell in cells} for _, cells in study.groups()
-    ]
+    groups = study.groups()
+    combinations = [values for values, _ in groups]
+    columns = [{cell.seed: _rankable(cell, final_value(cell, metric), metric) for cell in cells} for _, cells in groups]
     seeds = sorted(set.intersection(*(set(column) for column in columns))) if columns else []
     rows = [[column[seed] for column in columns] for seed in seeds]
     return combinations, [[value for value in row if value is not None] for row in rows if None not in row]

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
@@ -201,6 +202,8 @@ class Study:
 
         Where files lie is no setting, so a plan cannot tell; comparisons between such cells compare the files too.
         """
+        if not self.task:
+            return []  # results of other programs: what they read is not known
         cards = [(cell, cell.folder.card()) for cell in self.cells if cell.state is not RunState.WAITING]
         seen: dict[str, Counter[str]] = {}
         for _, card in cards:
@@ -230,6 +233,10 @@ class Study:
 
     def groups(self) -> list[tuple[dict[str, Any], list[StudyCell]]]:
         """Return the cells by axis values, seeds together, in the order of the plan."""
+        return self._groups
+
+    @cached_property
+    def _groups(self) -> list[tuple[dict[str, Any], list[StudyCell]]]:
         groups: dict[str, tuple[dict[str, Any], list[StudyCell]]] = {}
         for cell in self.cells:
             groups.setdefault(json.dumps(cell.values), (cell.values, []))[1].append(cell)

@@ -170,7 +170,7 @@ def test_the_style_of_tags_is_told(tags, style):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ("a B-x\nb L-x\nc U-y\n", r"f.txt:2: .*'L-x' is no BIO tag.*tags look like BILOU: write E- for L-"),
+        ("a B-x\nb L-x\nc U-y\n", r"f.txt:2: .*'L-x' is no BIO tag.*tags look like BILOU: --scheme bilou"),
         ("a S-x\nb O\n", r"f.txt:1: .*tags look like BIOES: --scheme bioes"),
         ("a I-x\nb I-x\n\nc I-x\nd B-x\n", r"f.txt:1: .*tags look like IOB1: --scheme iob1"),
         ("a PER\nb O\n", r"f.txt:1: .*tags look like types without B- and I-"),
@@ -246,10 +246,10 @@ def test_a_damaged_table_is_refused_with_its_line(file_of, content, message):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"words": ["a"], "ner": ["O"]}', "found keys: words, ner"),
-        ("[\n", "a list or an object that goes on over several lines"),
-        ('["a"]', "found a list"),
-        ("[" * 50_000, "nested too deeply"),
+        ('{"text": "a", "ner": ["O"]}', "found keys: text, ner"),
+        ("{\n", "an object that goes on over several lines"),
+        ('["a"]', "found a string"),
+        ('{"a":' * 50_000, "nested too deeply"),
         ('{"tokens": ["\\ud83d"]}', "half of a surrogate pair"),
         ('{"tokens": ["a", ""]}', 'word 2 of "tokens" is empty'),
     ],

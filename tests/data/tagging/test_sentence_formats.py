@@ -80,10 +80,11 @@ def test_json_lines_with_and_without_tags(tmp_path):
     ("line", "message"),
     [
         ("{", r"file.jsonl:1: sentence 1: not JSON"),
-        ("[]", r'an object with "tokens"'),
+        ("[]", r"holds no sentence"),
         ('{"tokens": []}', r'an object with "tokens"'),
         ('{"tokens": ["a"], "tags": ["O", "O"]}', r'"tags" must be a list of 1 strings'),
-        ('{"tokens": ["a"], "tags": [3]}', r'"tags" must be a list of 1 strings'),
+        ('{"tokens": ["a"], "tags": [3]}', r'"tags" holds numbers: write their names'),
+        ('{"tokens": ["a"], "tags": [true]}', r'"tags" must be a list of 1 strings'),
         ('{"tokens": ["a", "b"], "tags": ["O", "I-x"]}', r"file.jsonl:1: sentence 1, word 2: 'I-x' may not"),
     ],
 )

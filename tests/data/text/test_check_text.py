@@ -29,15 +29,21 @@ def test_a_folder_of_sentences_is_counted_by_file(tmp_path, capsys):
 
 def test_all_bad_files_are_named_at_once_in_one_line(tmp_path):
     (tmp_path / "train.txt").write_text(ROWS)
-    (tmp_path / "dev.txt").write_text("Paris B-gep\n")
+    (tmp_path / "dev.txt").write_text("Paris B-geo\nis O\nbig O O\n")
     (tmp_path / "test.txt").write_bytes(b"a\xff O\n")
     with pytest.raises(UserError) as caught:
         check(tmp_path)
     message = str(caught.value)
     assert message.startswith("2 of 3 files cannot be used: ")
-    assert "dev.txt:1: sentence 1, word 1: unknown tag 'B-gep': did you mean 'B-geo'" in message
+    assert "dev.txt:3: sentence 1: 3 space-separated columns, expected 2" in message
     assert "test.txt:1: not utf-8" in message
     assert "\n" not in message
+
+
+def test_tags_that_training_lacks_are_counted(tmp_path):
+    (tmp_path / "train.txt").write_text(ROWS)
+    (tmp_path / "dev.txt").write_text("Paris B-gep\nis O\n\nLima B-gep\n")
+    assert check(tmp_path)["val"]["tags_not_in_training"] == {"B-gep": 2}
 
 
 @pytest.mark.parametrize(

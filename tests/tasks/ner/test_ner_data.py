@@ -13,7 +13,7 @@ from normlab.data.text.vocabulary import UNKNOWN
 from normlab.errors import UserError
 from normlab.tasks.base import Placement
 from normlab.tasks.ner.config import SETTINGS, NerConfig
-from normlab.tasks.ner.data import prepare, steps_per_epoch, training_batches
+from normlab.tasks.ner.data import drawn_cases, prepare, steps_per_epoch, training_batches
 
 CPU = Placement(torch.device("cpu"))
 GLOVE = "the 1 2\nparis 3 4\nlima 5 6\nzebra 7 8\n"
@@ -120,10 +120,40 @@ def test_a_mistake_is_named(folder: Path, changes: dict[str, str], hint: str) ->
         prepare(NerConfig(**{"data": data, **changes}))  # type: ignore[arg-type]
 
 
-def test_a_tag_that_training_never_showed_is_named_with_its_place(folder: Path) -> None:
+def test_a_tag_that_training_never_showed_is_told_and_counts_as_an_error(folder: Path) -> None:
     corpus(folder, dev="the/O\nLima/B-gep")
-    with pytest.raises(UserError, match=r"dev\.txt:3: sentence 2, word 1: unknown tag 'B-gep': did you mean 'B-geo'"):
-        prepare(NerConfig(data=str(folder)))
+    config = NerConfig(data=str(folder))
+    data = prepare(config)
+    assert any(
+        note.startswith("dev.txt: 1 word has a tag that training never shows (B-gep 1): each counts as an error")
+        and note.endswith("is 'B-gep' a misspelt 'B-geo'?")
+        for note in data.card["notes"]
+    )
+    assert data.card["classes"][-1] == "B-gep"
+    tags = data.splits["train"].tags
+    assert tags is not None
+    assert data.card["classes"].index("B-gep") not in tags.tolist()
+
+
+def test_sentences_are_shown_in_other_letters_as_often_as_asked_for(folder: Path) -> None:
+    config = NerConfig(data=str(folder), case_augment=0.5, batch_size=4)
+    data, plain = prepare(config), prepare(NerConfig(data=str(folder), batch_size=4))
+    assert plain.cased is None
+    assert data.cased is not None
+    count = data.sizes["train"]
+    assert len(data.cased) == 3 * count
+    words = [data.cased.spellings[number] for number in data.cased.spelling]
+    third = len(words) // 3
+    assert words[third : 2 * third] == [word.lower() for word in words[:third]]
+    assert words[2 * third :] == [word.upper() for word in words[:third]]
+    drawn = np.concatenate([drawn_cases(1000, config, epoch) for epoch in range(20)])
+    assert np.bincount(drawn) / len(drawn) == pytest.approx([0.5, 0.25, 0.25], abs=0.02)
+    assert not np.array_equal(drawn[:1000], drawn[1000:2000])
+    placement = Placement(torch.device("cpu"))
+    batches = list(training_batches(config, data, 0, placement))
+    assert sum(len(batch.lengths) for batch in batches) == count
+    unchanged = list(training_batches(config.with_values("x", case_augment=0.0), plain, 0, placement))
+    assert [batch.tags.tolist() for batch in batches] == [batch.tags.tolist() for batch in unchanged]
 
 
 def test_several_glove_files_must_be_chosen_from(folder: Path) -> None:

@@ -57,7 +57,7 @@ def image_export(run: Run) -> Exportable:
         about={
             "labels": card["classes"],
             "inputs": "images: uint8 (N, 3, height, width), RGB; the program normalises them",
-            **{name: card[name] for name in ("image_size", "mean", "std")},
+            **{name: card[name] for name in ("image_size", "mean", "std", "background") if name in card},
         },
     )
 

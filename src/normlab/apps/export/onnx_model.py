@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from normlab.data.image.prediction import describe_input, read_unlabelled
+from normlab.data.image.source import AUTO, is_colour
 from normlab.errors import UserError
 from normlab.reading import refuse_special, unreadable
 from normlab.tasks import TASKS
@@ -49,10 +50,13 @@ class OnnxModel:
         if height != width:
             raise UserError(f"{path}: reads images of {height} x {width}, and only square ones are read here")
         self._size = int(height)
+        self._background = about.get("background", AUTO)
+        if self._background != AUTO and not is_colour(self._background):
+            raise UserError(f"{path}: its metadata are damaged (background): export it again")
 
     def predict(self, source: Path) -> Iterator[dict[str, Any]]:
         """Yield a record for each image of a file, a folder or a CSV, as `normlab predict RUN` does."""
-        images = read_unlabelled(source, size=self._size)
+        images = read_unlabelled(source, size=self._size, background=self._background)
         while chunk := list(islice(images, _BATCH)):
             yield from records_of(chunk, self.labels, self._probabilities)
 

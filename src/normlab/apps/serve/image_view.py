@@ -15,6 +15,7 @@ import torch
 
 from normlab.apps.serve import markup
 from normlab.data.image.pixels import decode_file
+from normlab.data.image.source import AUTO
 from normlab.engine.api import Run
 from normlab.errors import UserError
 from normlab.metrics import title_of
@@ -58,8 +59,10 @@ def read_picture(run: Run, file: Path, mates: Sequence[Path]) -> Reading:
     """
     card = run.folder.card()
     size = card["image_size"][0]
-    pixels, change = decode_file(file, size=size)
-    others = [decoded for mate in mates if not np.array_equal(decoded := decode_file(mate, size=size).pixels, pixels)]
+    under = card.get("background", AUTO)
+    pixels, change = decode_file(file, size=size, background=under)
+    decoded = [decode_file(mate, size=size, background=under).pixels for mate in mates]
+    others = [other for other in decoded if not np.array_equal(other, pixels)]
     training = deepcopy(run.model).train()
     companies: list[tuple[Any, list[Any]]] = [
         (run.model, [pixels]),

@@ -31,17 +31,19 @@ from normlab.runs.cache_folders import cache_root, writable_folder
 
 _ATTEMPTS = 4  # a neighbour that found the same damage may remove what we have just built
 _FAILURES_NAMED = 20
+_OR_SKIP = ", or leave it out with --skip-broken true"
 _NAME_LENGTH = 40  # of a data set's name in that of its folder: file systems allow 255 bytes in all
 _FORMAT = 1  # part of every key: raised when the layout of a cache folder changes
 
 
 class Cached(NamedTuple):
-    """A cache entry: memory-mapped arrays by split, the content's fingerprint, and a note on changed images."""
+    """A cache entry: memory-mapped arrays by split, the content's fingerprint, a note on changed images, the broken."""
 
     images: dict[str, npt.NDArray[np.uint8]]
     labels: dict[str, npt.NDArray[np.int64]]
     fingerprint: str
     changed: str = ""
+    broken: tuple[str, ...] = ()
 
 
 def cached(source: ImageSource, cache_dir: str | os.PathLike[str] | None = None) -> Cached:
@@ -85,7 +87,8 @@ def _images_folder() -> Path:
 
 
 def _key(source: ImageSource) -> str:
-    described = json.dumps([_FORMAT, source.identity], sort_keys=True)
+    identity = {**source.identity, "skip_broken": True} if source.skip_broken else source.identity
+    described = json.dumps([_FORMAT, identity], sort_keys=True)
     return hashlib.sha256(described.encode()).hexdigest()[:16]
 
 
@@ -106,10 +109,11 @@ def _rebuild(source: ImageSource, folder: Path) -> None:
 def _build(source: ImageSource, folder: Path) -> None:
     """Decode all chunks into `folder`; `meta.json` comes last and lists the size of every file."""
     counts, changes, failures = _write_splits(_readable(source), folder)
-    if failures:
+    if failures and not source.skip_broken:
         raise UserError(_all_failures(failures))
     if not counts.get("train"):
-        raise UserError(f"{source.name} ({source.kind}) holds no training images")
+        broken = f": {_all_failures(failures)}" if failures else ""
+        raise UserError(f"{source.name} ({source.kind}) holds no training images{broken}")
     arrays = _load_arrays(folder, counts)
     meta = {
         "kind": source.kind,
@@ -117,6 +121,7 @@ def _build(source: ImageSource, folder: Path) -> None:
         "bytes": {path.name: path.stat().st_size for path in sorted(folder.glob("*.npy"))},
         "fingerprint": fingerprint(*arrays),
         "changed": changed_note(changes),
+        "broken": [failure.removesuffix(f"; {ADVICE}") for failure in failures],
     }
     write_json(folder / "meta.json", meta)
 
@@ -134,10 +139,10 @@ def _readable(source: ImageSource) -> Iterator[Chunk]:
 
 def _all_failures(failures: list[str]) -> str:
     if len(failures) == 1:
-        return failures[0]
+        return f"{failures[0]}{_OR_SKIP}"
     more = f"; and {len(failures) - _FAILURES_NAMED} more" if len(failures) > _FAILURES_NAMED else ""
     named = "; ".join(failure.removesuffix(f"; {ADVICE}") for failure in failures[:_FAILURES_NAMED])
-    return f"{len(failures)} images cannot be read: {named}{more}; {ADVICE}"
+    return f"{len(failures)} images cannot be read: {named}{more}; {ADVICE}{_OR_SKIP}"
 
 
 def _open(folder: Path) -> Cached | None:
@@ -149,7 +154,8 @@ def _open(folder: Path) -> Cached | None:
         images, labels = _load_arrays(folder, meta["counts"])
         if fingerprint(images, labels) != meta["fingerprint"]:
             return None
-        return Cached(images, labels, str(meta["fingerprint"]), str(meta.get("changed", "")))
+        broken = tuple(map(str, meta.get("broken", ())))
+        return Cached(images, labels, str(meta["fingerprint"]), str(meta.get("changed", "")), broken)
     except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
         return None
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from normlab.data.image.known import class_names
 from normlab.data.image.pixels import resize_bilinear
-from normlab.data.image.source import Chunk, ImageSource, file_identity
+from normlab.data.image.source import Chunk, ImageSource, Reading, file_identity
 from normlab.data.image.unpickle import unpickle
 from normlab.errors import UserError
 from normlab.file_kind import GZIP, TARS, kind_of_file
@@ -68,12 +68,13 @@ _PUBLICATIONS = (
 )
 
 
-def find_cifar(path: Path, *, size: int | None, coarse: bool, sums: Mapping[str, str]) -> ImageSource | None:
+def find_cifar(path: Path, reading: Reading) -> ImageSource | None:
     """Describe the CIFAR publication at `path`: an archive, its folder, or a folder that holds either; else None.
 
     Raises: UserError for a folder in which some of the batches are missing, or an archive that cannot be
         opened.
     """
+    size, coarse, sums = reading.size, reading.coarse, reading.sums
     if path.is_file():
         archive = _archive_publication(path)
         return _archive_source(path, archive, size, coarse, sums) if archive else None

@@ -6,25 +6,35 @@ A new form needs one reader and one line here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 
+from normlab.data.image.arrays import find_arrays
 from normlab.data.image.cifar import find_cifar
 from normlab.data.image.folder import find_image_folder
 from normlab.data.image.folder_scan import scan_images
+from normlab.data.image.manifest import find_manifest
 from normlab.data.image.parquet import find_parquet
-from normlab.data.image.source import ImageSource
+from normlab.data.image.source import ImageSource, Reading
 from normlab.data.left_out import left_out_note
 from normlab.errors import UserError
 from normlab.file_kind import PACKED, kind_of_file
 
+FINDERS: tuple[Callable[[Path, Reading], ImageSource | None], ...] = (
+    find_cifar,
+    find_manifest,
+    find_arrays,
+    find_parquet,
+    find_image_folder,
+)
 LOOKED_FOR = (
     "cifar-10-batches-py/ or -bin/, cifar-100-python/ or -binary/, their .tar.gz, train*.parquet and test*.parquet, "
-    "train/<class>/ and val/<class>/ or test/<class>/ with images, or <class>/ with images"
+    "a saved Hugging Face data set, arrays (.npz, or images.npy and labels.npy), train/<class>/ and val/<class>/ or "
+    "test/<class>/ with images, <class>/ with images, or a table (CSV, TSV, parquet) with columns path and label"
 )
 
 
-def find_source(path: Path, *, size: int | None, seed: int, coarse: bool, sums: Mapping[str, str]) -> ImageSource:
+def find_source(path: Path, reading: Reading) -> ImageSource:
     """Return the data set at `path`.
 
     Raises: UserError listing what was looked for, if there is none.
@@ -37,11 +47,8 @@ def find_source(path: Path, *, size: int | None, seed: int, coarse: bool, sums: 
     if not path.exists():
         raise UserError(f"{path}: no such file or folder; give a path, or one of digits, cifar10, cifar100")
     try:
-        source = (
-            find_cifar(path, size=size, coarse=coarse, sums=sums)
-            or find_parquet(path, size=size, coarse=coarse)
-            or find_image_folder(path, size=size, seed=seed)
-        )
+        found = (find(path, reading) for find in FINDERS)
+        source = next((source for source in found if source is not None), None)
     except OSError as error:
         unreadable = error.filename or path
         raise UserError(f"{unreadable}: cannot be read ({error.strerror}); check it and its permissions") from error
@@ -52,7 +59,9 @@ def find_source(path: Path, *, size: int | None, seed: int, coarse: bool, sums: 
 
 def _nothing(path: Path) -> str:
     if path.suffix.lower() == ".csv":
-        return "a CSV holds images without labels, so it serves for prediction only"
+        return (
+            "a CSV holds images without labels, so it serves for prediction only, unless it has columns path and label"
+        )
     if path.is_file():
         kind = kind_of_file(path)
         advice = " (unpack it and give the folder)" if kind in PACKED else ""

@@ -13,21 +13,21 @@ from typing import NamedTuple
 
 import numpy as np
 
+from normlab.data.image.drawn_test import with_test
 from normlab.data.image.folder_scan import reason_against, scan_images
 from normlab.data.image.pixels import decode_all, decode_file, require
-from normlab.data.image.source import DECODING, SPLITS, Chunk, ImageSource, file_identity
+from normlab.data.image.source import SPLITS, Chunk, ImageSource, Reading, file_identity
 from normlab.data.left_out import LeftOut, left_out_note, some
-from normlab.data.split import stratified_split
 from normlab.errors import UserError
 
 DEFAULT_SIZE = 32
 FOLDER_KIND = "folder of images"
-TEST_FRACTION = 1 / 6
 SPLIT_NAMES: Mapping[str, tuple[str, ...]] = {
     "train": ("train", "training"),
     "val": ("val", "valid", "validation", "dev"),
     "test": ("test", "testing"),
 }
+SPLIT_OF = {name: split for split, names in SPLIT_NAMES.items() for name in names}
 
 Examples = list[tuple[Path, int]]  # files with their labels
 ByClass = dict[str, list[Path]]  # class name -> its images, both sorted
@@ -38,9 +38,10 @@ class _Splits(NamedTuple):
     examples: dict[str, Examples]
     left_out: LeftOut
     notes: list[str]
+    own: tuple[str, ...]  # the splits that have a folder
 
 
-def find_image_folder(path: Path, *, size: int | None, seed: int) -> ImageSource | None:
+def find_image_folder(path: Path, reading: Reading) -> ImageSource | None:
     """Describe the images by class under `path`; None if there are none.
 
     Raises: UserError if there are images but no training images by class, or too few to be split.
@@ -48,20 +49,22 @@ def find_image_folder(path: Path, *, size: int | None, seed: int) -> ImageSource
     if not path.is_dir():
         return None
     require("PIL.Image", "reading images")
-    splits = _given(path, seed) or _drawn(path, seed)
+    splits = _given(path, reading) or _drawn(path, reading)
     if splits is None:
         return None
-    classes, examples, left_out, notes = splits
-    size = size or DEFAULT_SIZE
+    classes, examples, left_out, notes, own_splits = splits
+    size = reading.size or DEFAULT_SIZE
     files = [file for split in examples for file, _ in examples[split]]
     labels = {split: [label for _, label in part] for split, part in examples.items()}
     return ImageSource(
         kind=FOLDER_KIND,
         name=path.resolve().name,
         classes=classes,
-        identity={"folder": file_identity(files), "labels": labels, "size": size, "decoding": DECODING},
-        chunks=lambda: _chunks(examples, size),
+        identity={"folder": file_identity(files), "labels": labels, "size": size, **reading.identity()},
+        chunks=lambda: chunks_of_files(examples, size, reading.background),
         size=size,
+        own_splits=own_splits,
+        skip_broken=reading.skip_broken,
         notes=tuple(note for note in (*_found(classes, labels), *notes, left_out_note(left_out)) if note),
     )
 
@@ -95,7 +98,7 @@ def split_folders(path: Path) -> dict[str, Path]:
     }
 
 
-def _given(path: Path, seed: int) -> _Splits | None:
+def _given(path: Path, reading: Reading) -> _Splits | None:
     """Read the layout train/<class>/ and so on; None if no folder of a split's name holds folders of images."""
     folders = split_folders(path)
     read = {split: _by_class(folder, path) for split, folder in folders.items()}
@@ -111,15 +114,13 @@ def _given(path: Path, seed: int) -> _Splits | None:
     examples = {split: _examples(by_class[split], classes) for split in SPLITS if split in by_class}
     renamed = [f"{folders[split].name}/ as {split}" for split in examples if folders[split].name != split]
     notes = [f"took {', '.join(renamed)}"] if renamed else []
+    own = tuple(examples)
     if len(examples) == 1:
-        train, test = _draw_test(path, examples["train"], len(classes), seed)
-        return _Splits(classes, {"train": train, "test": test}, left_out, [*notes, _DRAWN])
+        examples, drawn = with_test(path, examples["train"], reading)
+        return _Splits(classes, examples, left_out, [*notes, *drawn], own)
     if "test" not in examples:
         notes.append(f"no test images: {folders['val'].name}/ is validation, and results are measured on it")
-    return _Splits(classes, examples, left_out, notes)
-
-
-_DRAWN = "no test folder: a sixth of every class is drawn for testing"
+    return _Splits(classes, examples, left_out, notes, own)
 
 
 def _beside(entry: Path) -> tuple[str, str]:
@@ -131,7 +132,7 @@ def _beside(entry: Path) -> tuple[str, str]:
     )
 
 
-def _drawn(path: Path, seed: int) -> _Splits | None:
+def _drawn(path: Path, reading: Reading) -> _Splits | None:
     """Read the layout <class>/ and draw test images; None if no folder holds images."""
     by_class, left_out = _by_class(path, path)
     if not by_class:
@@ -145,12 +146,11 @@ def _drawn(path: Path, seed: int) -> _Splits | None:
         )
     if len(by_class) == 1 and (inner := _inner_layout(path / next(iter(by_class)))):
         raise UserError(f"{path}: holds the one folder {inner.name}/ with the classes in it: give {inner}")
-    notes = [_DRAWN]
+    classes = tuple(by_class)
+    examples, notes = with_test(path, _examples(by_class, classes), reading)
     if named_as_splits:
         notes.append(f"{some(named_as_splits)}: taken for a class, like the folders beside it")
-    classes = tuple(by_class)
-    train, test = _draw_test(path, _examples(by_class, classes), len(classes), seed)
-    return _Splits(classes, {"train": train, "test": test}, left_out, notes)
+    return _Splits(classes, examples, left_out, notes, ())
 
 
 def _inner_layout(folder: Path) -> Path | None:
@@ -161,14 +161,6 @@ def _inner_layout(folder: Path) -> Path | None:
 def _ignored(left_out: LeftOut) -> str:
     tables = [name for reason, name in left_out if reason in (".csv", ".json", ".jsonl", ".txt", ".tsv", ".xml")]
     return f" ({some(tables)} neither)" if tables else ""
-
-
-def _draw_test(path: Path, examples: Examples, classes: int, seed: int) -> tuple[Examples, Examples]:
-    parts = stratified_split([label for _, label in examples], TEST_FRACTION, seed)
-    train, test = ([examples[index] for index in part] for part in parts)
-    if not test:
-        raise UserError(f"{path}: one image in each class cannot be split into train and test; add images")
-    return train, test
 
 
 def _examples(by_class: ByClass, classes: tuple[str, ...]) -> Examples:
@@ -187,8 +179,9 @@ def _found(classes: tuple[str, ...], labels: Mapping[str, list[int]]) -> Iterato
             yield f"no {split} images of {some(absent)}"
 
 
-def _chunks(examples: Mapping[str, Examples], size: int) -> Iterator[Chunk]:
+def chunks_of_files(examples: Mapping[str, Examples], size: int, background: str) -> Iterator[Chunk]:
+    """Decode image files, split by split."""
     for split, files in examples.items():
-        for batch in decode_all(files, lambda example: decode_file(example[0], size=size)):
+        for batch in decode_all(files, lambda example: decode_file(example[0], size=size, background=background)):
             labels = np.array([label for _, label in batch.items], dtype=np.int64)
             yield Chunk(split, batch.images, labels, batch.changes, batch.failures)

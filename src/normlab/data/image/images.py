@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,8 @@ from normlab.data.image.find import find_source
 from normlab.data.image.identify import NATIVE_SIZE, Arrays, identify
 from normlab.data.image.known import KNOWN, PUBLISHED_MD5
 from normlab.data.image.prediction import read_images_for_prediction
-from normlab.data.image.source import ImageSource
+from normlab.data.image.source import AUTO, ImageSource, Reading
+from normlab.data.left_out import broken_note
 
 __all__ = ["ImageDataset", "load_images", "open_source", "read_images_for_prediction"]
 
@@ -38,6 +39,7 @@ class ImageDataset:
         classes: class names.
         fingerprint: 16 hexadecimal digits over pixels and labels, the same whatever form they came from.
         notes: what was found, left out and changed, a line each.
+        own_splits: the splits that the data name, the others were drawn here; None: as many as there are.
     """
 
     name: str
@@ -46,6 +48,7 @@ class ImageDataset:
     classes: tuple[str, ...]
     fingerprint: str
     notes: tuple[str, ...] = ()
+    own_splits: tuple[str, ...] | None = None
 
 
 def load_images(
@@ -56,6 +59,9 @@ def load_images(
     seed: int = 0,
     coarse: bool = False,
     sums: Mapping[str, str] = PUBLISHED_MD5,
+    background: str = AUTO,
+    draw_test: bool = True,
+    skip_broken: bool = False,
 ) -> ImageDataset:
     """Load a data set by name or path; decoded once, then memory-mapped from the cache.
 
@@ -68,35 +74,33 @@ def load_images(
         seed: draws the test images of a folder of images that has no test folder.
         coarse: CIFAR-100's 20 superclasses in place of its 100 classes.
         sums: MD5 by file name that official files must have.
+        background: a colour under transparent pixels; AUTO: white, or black where only white would be seen.
+        draw_test: False: data that name no test images have none.
+        skip_broken: leave out images that cannot be decoded; a note counts and names them.
     Raises: UserError for a path that holds none of these, a wrong sum, or content that cannot be read.
     """
-    source = open_source(spec, size=size, cache_dir=cache_dir, seed=seed, coarse=coarse, sums=sums)
+    reading = Reading(size, seed, coarse, sums, background, draw_test, skip_broken)
+    source = open_source(spec, reading, cache_dir=cache_dir)
     entry = cached(source, cache_dir)
     if source.published:
         name, classes = source.name, source.classes
     else:
 
         def native() -> Arrays:
-            small = open_source(spec, size=NATIVE_SIZE, cache_dir=cache_dir, seed=seed, coarse=coarse, sums=sums)
+            small = open_source(spec, replace(reading, size=NATIVE_SIZE), cache_dir=cache_dir)
             return cached(small, cache_dir).images
 
         images = (lambda: entry.images) if source.size == NATIVE_SIZE else native
         name, classes = identify(source, images, entry.labels)
-    notes = tuple(note for note in (*source.notes, entry.changed) if note)
-    return ImageDataset(name, entry.images, entry.labels, classes, entry.fingerprint, notes)
+    notes = tuple(note for note in (*source.notes, entry.changed, broken_note(entry.broken)) if note)
+    return ImageDataset(name, entry.images, entry.labels, classes, entry.fingerprint, notes, source.own_splits)
 
 
 def open_source(
-    spec: str | os.PathLike[str],
-    *,
-    size: int | None = None,
-    cache_dir: str | os.PathLike[str] | None = None,
-    seed: int = 0,
-    coarse: bool = False,
-    sums: Mapping[str, str] = PUBLISHED_MD5,
+    spec: str | os.PathLike[str], reading: Reading, *, cache_dir: str | os.PathLike[str] | None = None
 ) -> ImageSource:
     """Recognise a data set without decoding it; see `load_images`."""
     if spec == "digits":
-        return digits_source(size)
+        return digits_source(reading.size)
     path = KNOWN[spec].find(cache_dir) if isinstance(spec, str) and spec in KNOWN else Path(spec)
-    return find_source(path, size=size, seed=seed, coarse=coarse, sums=sums)
+    return find_source(path, reading)

@@ -10,17 +10,23 @@ from typing import Any
 
 import numpy as np
 
-BACKGROUND = "white"  # under transparent pixels
-_OTHER_BACKGROUND = "black"  # where all that can be seen is white
+from normlab.data.image.source import AUTO
+
+BACKGROUND = "white"  # under transparent pixels, with AUTO
+_OTHER_BACKGROUND = "black"  # with AUTO, where all that can be seen is white
 _MODES = {1: "L", 3: "RGB"}
-_WHOLE_RANGES = (255, 4095, 65535, 2**24 - 1, 2**31 - 1)  # of 8, 12, 16, 24 and 31 bits
-_FLOAT_RANGES = (1, 255, 4095, 65535)
+WHOLE_RANGES = (255, 4095, 65535, 2**24 - 1, 2**31 - 1)  # of 8, 12, 16, 24 and 31 bits
+FLOAT_RANGES = (1, 255, 4095, 65535)
 _ORIENTATION = 0x0112  # the EXIF tag
 _FOUR_BITS = 15  # the greatest value that 12 bits leave when Pillow keeps the upper 8 of 16
 
 
-def plain_image(image: Any, channels: int) -> tuple[Any, str]:
+def plain_image(image: Any, channels: int, background: str = AUTO) -> tuple[Any, str]:
     """Return a Pillow image in mode L (1 channel) or RGB (3), and what was changed, "" if nothing worth telling.
+
+    Args:
+        background: a colour that `source.is_colour` knows, under transparent pixels; AUTO: white, or black if
+            only white would be seen.
 
     Raises: ValueError for values that have no meaning as brightness, and whatever Pillow raises while it decodes.
     """
@@ -35,7 +41,7 @@ def plain_image(image: Any, channels: int) -> tuple[Any, str]:
         image, scaled = _eight_bits(image)
         changes.append(scaled)
     elif image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
-        image, laid = _opaque(image)
+        image, laid = _opaque(image, background)
         if laid:
             changes.append(laid)
     elif image.mode in ("CMYK", "YCCK"):
@@ -72,13 +78,13 @@ def _eight_bits(image: Any) -> tuple[Any, str]:
     if low < 0:
         scaled, change = (values - low) / (high - low or 1.0), "scaled from its least to its greatest value"
     else:
-        ranges = _FLOAT_RANGES if image.mode == "F" else _WHOLE_RANGES
+        ranges = FLOAT_RANGES if image.mode == "F" else WHOLE_RANGES
         top = next((float(top) for top in ranges if high <= top), high)
         scaled, change = values / top, f"0 to {top:.10g} scaled to 8 bits"
     return Image.fromarray((scaled * 255).round().astype(np.uint8)), f"{kind}, {change}"
 
 
-def _opaque(image: Any) -> tuple[Any, str]:
+def _opaque(image: Any, background: str) -> tuple[Any, str]:
     """Lay an image with transparency over the background."""
     if image.mode == "La":
         image = image.convert("LA")
@@ -86,6 +92,8 @@ def _opaque(image: Any) -> tuple[Any, str]:
     least, greatest = image.getchannel("A").getextrema()
     if least == 255:
         return image, ""
+    if background != AUTO:
+        return _over(image, background), f"transparency laid over {background}"
     laid, background = _over(image, BACKGROUND), BACKGROUND
     if least != greatest and all(low == high for low, high in laid.getextrema()):
         laid, background = _over(image, _OTHER_BACKGROUND), _OTHER_BACKGROUND

@@ -7,27 +7,35 @@ pillow). Which file belongs to which split: `parquet_layout`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from normlab.data.image.drawn_test import with_test
 from normlab.data.image.parquet_layout import find_parquet_files
-from normlab.data.image.pixels import Decoded, decode_all, decode_image, require
-from normlab.data.image.source import DECODING, Chunk, ImageSource, file_identity
+from normlab.data.image.pixels import Batch, Decoded, decode_all, decode_image
+from normlab.data.image.saved_dataset import find_saved_dataset
+from normlab.data.image.source import Chunk, ImageSource, Reading, file_identity
+from normlab.data.image.table_file import open_table, reading_table
+from normlab.data.image.table_labels import (
+    Classes,
+    absent_classes,
+    classes_of,
+    has_labels,
+    labels_of,
+    number_of,
+    plain_label,
+)
 from normlab.data.left_out import left_out_note, some
 from normlab.errors import UserError
-from normlab.file_kind import PARQUET, kind_of_file
 
 DEFAULT_SIZE = 32
 _ROWS = 1000  # read at once
 _GENERIC_FOLDERS = ("data", "plain_text", "default", "parquet")  # the data set's own name is that of the folder above
 _IMAGE_COLUMNS = ("img", "image", "images", "picture", "photo")
 _LABEL_COLUMNS = ("label", "labels", "fine_label", "class", "target", "category", "y")
-Label = int | str
 
 
 class _Columns(NamedTuple):
@@ -36,36 +44,37 @@ class _Columns(NamedTuple):
     others: list[str]
 
 
-class _Classes(NamedTuple):
-    names: tuple[str, ...]
-    number_of: Mapping[Label, int]
-    named: bool  # False where the names are the numbers themselves
-
-
-def find_parquet(path: Path, *, size: int | None, coarse: bool) -> ImageSource | None:
+def find_parquet(path: Path, reading: Reading) -> ImageSource | None:
     """Describe the parquet files in `path`, or in the subfolder a hub repository keeps them in; None if there are none.
+
+    A folder that Hugging Face's `save_to_disk` wrote is read in the same way; its files are Arrow files.
 
     Raises: UserError if training files or those to measure on are missing, a file is damaged, or the columns are not an
         image's and a label's.
     """
-    layout = find_parquet_files(path)
+    saved = find_saved_dataset(path)
+    layout = saved or find_parquet_files(path)
     if layout is None:
         return None
     files = layout.files
-    columns = _columns(files["train"][0], coarse)
+    columns = _columns(files["train"][0], reading.coarse)
     for file in (file for part in files.values() for file in part):
         _refuse_other_columns(file, columns)
-    labels = {split: _labels(part, columns.label) for split, part in files.items()}
-    unlabelled = [split for split in files if split != "train" and not _has_labels(labels[split])]
+    labels = {split: labels_of(part, columns.label) for split, part in files.items()}
+    unlabelled = [split for split in files if split != "train" and not has_labels(labels[split])]
     files = {split: part for split, part in files.items() if split not in unlabelled}
-    classes = _classes(files["train"][0], columns.label, [labels[split] for split in files])
-    size = size or DEFAULT_SIZE
-    counts = ", ".join(f"{split} {len(labels[split])}" for split in files)
+    classes = classes_of(files["train"][0], columns.label, [labels[split] for split in files])
+    size = reading.size or DEFAULT_SIZE
+    tested, drawn = _tested(path, [number_of(classes, value) for value in labels["train"]], reading, list(files))
+    counted = {**{split: len(labels[split]) for split in files}, **({"test": len(tested)} if tested else {})}
+    counted["train"] -= len(tested)
+    counts = ", ".join(f"{split} {count}" for split, count in counted.items())
     numbered = "" if classes.named else f", called by the numbers in column '{columns.label}': the files name none"
     notes = [
         f"{counts} images; {len(classes.names)} classes{numbered}",
-        "" if "test" in files else "no test images: results are measured on validation images",
-        *_absent(classes, {split: labels[split] for split in files}),
+        *drawn,
+        "" if "val" not in files or "test" in files else "no test images: results are measured on validation images",
+        *absent_classes(classes, {split: labels[split] for split in files}),
         left_out_note([("split without labels", split) for split in unlabelled], "splits"),
         left_out_note(layout.left_out),
         f"columns not used: {some(columns.others)}" if columns.others else "",
@@ -73,7 +82,7 @@ def find_parquet(path: Path, *, size: int | None, coarse: bool) -> ImageSource |
     identity = [file for part in files.values() for file in part]
     folder = layout.folder.resolve()
     return ImageSource(
-        kind="parquet",
+        kind="saved data set (Arrow)" if saved else "parquet",
         name=folder.parent.name if folder.name in _GENERIC_FOLDERS else folder.name,
         classes=classes.names,
         identity={
@@ -81,42 +90,22 @@ def find_parquet(path: Path, *, size: int | None, coarse: bool) -> ImageSource |
             "splits": {split: len(part) for split, part in files.items()},
             "size": size,
             "columns": [columns.image, columns.label],
-            "decoding": DECODING,
+            **({"tested": sorted(tested)} if tested else {}),
+            **reading.identity(),
         },
-        chunks=lambda: _chunks(files, columns, size, classes),
+        chunks=lambda: _chunks(files, columns, classes, _decoder(size, reading.background), tested),
         size=size,
+        skip_broken=reading.skip_broken,
+        own_splits=tuple(files) if layout.named else (),
         named_classes=classes.named,
         notes=tuple(filter(None, notes)),
     )
 
 
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Turn whatever pyarrow meets in a file into one line: it raises its own errors, OSError, KeyError and others."""
-    try:
-        yield
-    except UserError:
-        raise
-    except Exception as error:
-        kind = kind_of_file(path)
-        lines = str(error).strip().splitlines()
-        reason = f"it holds {kind}" if kind not in ("", PARQUET) else lines[0][:200] if lines else ""
-        reason = reason or type(error).__name__
-        raise UserError(f"{path}: not a readable parquet file ({reason}); download it again") from error
-
-
-def _open(path: Path) -> Any:
-    parquet = require("pyarrow.parquet", "reading parquet files")
-    with _reading(path):
-        if not path.is_file():
-            raise UserError(f"{path}: no regular file; remove it or give the parquet file")
-        return parquet.ParquetFile(path, page_checksum_verification=True)
-
-
 def _columns(path: Path, coarse: bool) -> _Columns:
     """Return the names of the image's, of the label's and of the other columns."""
-    file = _open(path)
-    with _reading(path):
+    file = open_table(path)
+    with reading_table(path):
         schema = file.schema_arrow
         names = list(schema.names)
         holds_bytes = [field.name for field in schema if _holds_bytes(str(field.type))]
@@ -144,108 +133,76 @@ def _holds_bytes(kind: str) -> bool:
 
 
 def _refuse_other_columns(path: Path, columns: _Columns) -> None:
-    names = _open(path).schema_arrow.names
+    names = open_table(path).schema_arrow.names
     if missing := [name for name in columns[:2] if name not in names]:
         raise UserError(f"{path}: has no column '{missing[0]}', as the first training file has: make them alike")
 
 
-def _labels(files: Sequence[Path], column: str) -> list[Any]:
-    values: list[Any] = []
-    for path in files:
-        file = _open(path)
-        with _reading(path):
-            for batch in file.iter_batches(columns=[column]):
-                values += batch[column].to_pylist()
-    return values
+def _tested(path: Path, labels: list[int], reading: Reading, splits: list[str]) -> tuple[frozenset[int], list[str]]:
+    """Return the training rows that are drawn for testing, where nothing else is there to measure on, and a note."""
+    if splits != ["train"]:
+        return frozenset(), []
+    parts, notes = with_test(path, list(enumerate(labels)), reading)
+    return frozenset(row for row, _ in parts.get("test", [])), [
+        note.replace("no test folder", "no test images") for note in notes
+    ]
 
 
-def _has_labels(values: list[Any]) -> bool:
-    """Say whether a split is labelled: hub repositories mark hidden labels with -1."""
-    return any(value not in (None, -1) for value in values)
-
-
-def _classes(path: Path, label: str, labels: Sequence[list[Any]]) -> _Classes:
-    """Return the classes that the schema's metadata names, else the different labels, sorted."""
-    if names := _names_in_metadata(path, label):
-        return _Classes(names, {name: n for n, name in enumerate(names)} | {n: n for n in range(len(names))}, True)
-    values = {plain for part in labels for value in part if (plain := _plain(value)) is not None}
-    if not all(type(value) is type(next(iter(values))) for value in values):
-        raise UserError(f"{path}: column '{label}' mixes text and numbers; use one of both for labels")
-    ordered: list[Any] = sorted(values)  # all text, or all numbers
-    return _Classes(
-        tuple(map(str, ordered)),
-        {value: number for number, value in enumerate(ordered)},
-        bool(ordered) and isinstance(ordered[0], str),
-    )
-
-
-def _plain(value: Any) -> Label | None:
-    """Return a label as text or whole number; None for anything else."""
-    if isinstance(value, bool):
-        return str(value)
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value if isinstance(value, int | str) else None
-
-
-def _names_in_metadata(path: Path, label: str) -> tuple[str, ...]:
-    file = _open(path)
-    with _reading(path):
-        metadata = (file.schema_arrow.metadata or {}).get(b"huggingface", b"{}")
-    try:
-        names = json.loads(metadata)["info"]["features"][label]["names"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return ()
-    whole = isinstance(names, list) and all(isinstance(name, str) for name in names)
-    return tuple(names) if whole and len(set(names)) == len(names) else ()
-
-
-def _absent(classes: _Classes, labels: Mapping[str, list[Any]]) -> Iterator[str]:
-    for split, values in labels.items():
-        present = {classes.number_of.get(label) for value in values if (label := _plain(value)) is not None}
-        if missing := [name for number, name in enumerate(classes.names) if number not in present]:
-            yield f"no {split} images of {some(missing)}"
-
-
-def _chunks(files: Mapping[str, list[Path]], columns: _Columns, size: int, classes: _Classes) -> Iterator[Chunk]:
+def _chunks(
+    files: Mapping[str, list[Path]],
+    columns: _Columns,
+    classes: Classes,
+    decode: Callable[[_Row], Decoded],
+    tested: frozenset[int],
+) -> Iterator[Chunk]:
     for split, paths in files.items():
-        for path in paths:
-            rows = _rows(path, columns, classes)
-            for batch in decode_all(rows, _decoder(size)):
-                labels = np.array([row.label for row in batch.items], dtype=np.int64)
-                yield Chunk(split, batch.images, labels, batch.changes, batch.failures)
+        for batch in decode_all(_rows(paths, columns, classes), decode):
+            yield from _divided(split, batch, tested)
 
 
 class _Row(NamedTuple):
     content: bytes
     label: int
     place: str
+    number: int  # of the split's rows
 
 
-def _decoder(size: int) -> Callable[[_Row], Decoded]:
-    return lambda row: decode_image(row.content, row.place, size=size)
+def _divided(split: str, batch: Batch, tested: frozenset[int]) -> Iterator[Chunk]:
+    """Hand the rows of a batch to their split: training rows that were drawn are tested."""
+    labels = np.array([row.label for row in batch.items], dtype=np.int64)
+    is_tested = np.array([split == "train" and row.number in tested for row in batch.items], dtype=bool)
+    if not is_tested.any() or batch.images is None:
+        yield Chunk(split, batch.images, labels, batch.changes, batch.failures)
+        return
+    yield Chunk("train", batch.images[~is_tested], labels[~is_tested], batch.changes, batch.failures)
+    yield Chunk("test", batch.images[is_tested], labels[is_tested])
 
 
-def _rows(path: Path, columns: _Columns, classes: _Classes) -> Iterator[_Row]:
-    """Read a file a batch of rows at a time; check what stands in them."""
-    number = 0
-    batches = _batches(path, columns)
-    for cells, values in batches:
-        for cell, value in zip(cells, values, strict=True):
-            where = f"{path}: row {number}"
-            content = cell.get("bytes") if isinstance(cell, dict) else cell
-            if not isinstance(content, bytes):
-                raise UserError(f"{where}: holds no image bytes; the file must hold the images, not their paths")
-            label = _plain(value)
-            if label is None or label not in classes.number_of:
-                known = f"0 to {len(classes.names) - 1}" if isinstance(label, int) else some(classes.names)
-                raise UserError(f"{where}: label {str(value)[:40]} is not one of {known}")
-            yield _Row(content, classes.number_of[label], where)
-            number += 1
+def _decoder(size: int, background: str) -> Callable[[_Row], Decoded]:
+    return lambda row: decode_image(row.content, row.place, size=size, background=background)
+
+
+def _rows(paths: Sequence[Path], columns: _Columns, classes: Classes) -> Iterator[_Row]:
+    """Read the files of a split a batch of rows at a time; check what stands in them."""
+    counted = 0
+    for path in paths:
+        number = 0
+        for cells, values in _batches(path, columns):
+            for cell, value in zip(cells, values, strict=True):
+                where = f"{path}: row {number}"
+                content = cell.get("bytes") if isinstance(cell, dict) else cell
+                if not isinstance(content, bytes):
+                    raise UserError(f"{where}: holds no image bytes; the file must hold the images, not their paths")
+                label = plain_label(value)
+                if label is None or label not in classes.number_of:
+                    known = f"0 to {len(classes.names) - 1}" if isinstance(label, int) else some(classes.names)
+                    raise UserError(f"{where}: label {str(value)[:40]} is not one of {known}")
+                yield _Row(content, classes.number_of[label], where, counted)
+                number, counted = number + 1, counted + 1
 
 
 def _batches(path: Path, columns: _Columns) -> Iterator[tuple[list[Any], list[Any]]]:
-    file = _open(path)
-    with _reading(path):
+    file = open_table(path)
+    with reading_table(path):
         for batch in file.iter_batches(_ROWS, columns=[columns.image, columns.label]):
             yield batch[columns.image].to_pylist(), batch[columns.label].to_pylist()

@@ -11,25 +11,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from normlab.data.image.folder import SPLIT_NAMES
+from normlab.data.image.folder import SPLIT_OF
 from normlab.data.image.source import SPLITS
 from normlab.data.left_out import LeftOut
 from normlab.errors import UserError
 
-_SPLIT_OF = {name: split for split, names in SPLIT_NAMES.items() for name in names}
-_NAME = re.compile(rf"({'|'.join(_SPLIT_OF)})(?:[-_.]?\d.*|[-_.].*)?", re.IGNORECASE)
+_NAME = re.compile(rf"({'|'.join(SPLIT_OF)})(?:[-_.]?\d.*|[-_.].*)?", re.IGNORECASE)
 _PART = re.compile(r"(?P<stem>.*)-(?P<number>\d+)-of-(?P<parts>\d+)")
 
 
-class ParquetFiles(NamedTuple):
-    """The folder that holds them, its parquet files by split, sorted, and what lies beside them."""
+class TableFiles(NamedTuple):
+    """The folder that holds them, its files by split, sorted, what lies beside them, and whether splits have names."""
 
     folder: Path
     files: dict[str, list[Path]]
     left_out: LeftOut
+    named: bool = True
 
 
-def find_parquet_files(path: Path) -> ParquetFiles | None:
+def find_parquet_files(path: Path) -> TableFiles | None:
     """Find the parquet files in `path`, or in the one folder below it that has some; None if there are none.
 
     Raises: UserError if several folders have some, there are no training files, or a part of a set is missing.
@@ -69,10 +69,10 @@ def _folders(path: Path) -> list[Path]:
 
 
 def _is_split(name: str) -> bool:
-    return name.startswith(".") or name.lower() in _SPLIT_OF
+    return name.startswith(".") or name.lower() in SPLIT_OF
 
 
-def _layout(folder: Path, root: Path) -> ParquetFiles:
+def _layout(folder: Path, root: Path) -> TableFiles:
     """Sort a folder's parquet files, and those in its train/, validation/ and test/, by split."""
     files: dict[str, list[Path]] = {}
     left_out = LeftOut()
@@ -82,7 +82,7 @@ def _layout(folder: Path, root: Path) -> ParquetFiles:
             continue
         name = file.parent.name if in_split_folder else file.stem
         if match := _NAME.fullmatch(name):
-            files.setdefault(_SPLIT_OF[match[1].lower()], []).append(file)
+            files.setdefault(SPLIT_OF[match[1].lower()], []).append(file)
         else:
             left_out.append((".parquet of no split", file.relative_to(root).as_posix()))
     for split, split_files in files.items():
@@ -90,7 +90,7 @@ def _layout(folder: Path, root: Path) -> ParquetFiles:
         if parts and len(parts) < len(split_files):  # the whole beside its parts would count every image twice
             left_out += [("whole beside its parts", file.name) for file in split_files if file not in parts]
             files[split] = parts
-    return ParquetFiles(folder, {split: files[split] for split in SPLITS if split in files}, left_out)
+    return TableFiles(folder, {split: files[split] for split in SPLITS if split in files}, left_out)
 
 
 def _refuse_missing_parts(files: Sequence[Path]) -> None:

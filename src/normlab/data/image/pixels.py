@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from normlab.data.image.modes import plain_image
+from normlab.data.image.source import AUTO
 from normlab.errors import UserError
 from normlab.file_kind import HEAD, kind_of
 
@@ -58,7 +59,7 @@ class Batch(NamedTuple):
     failures: tuple[str, ...]
 
 
-def decode_image(content: bytes, where: str, *, size: int, channels: int = 3) -> Decoded:
+def decode_image(content: bytes, where: str, *, size: int, channels: int = 3, background: str = AUTO) -> Decoded:
     """Decode an image file's content to uint8 (channels, size, size); another size is resized, bilinear.
 
     What `image_modes` says is done to images of more bits, transparency or an EXIF orientation.
@@ -67,6 +68,7 @@ def decode_image(content: bytes, where: str, *, size: int, channels: int = 3) ->
         content: the bytes of a PNG, JPEG, WebP or other file that Pillow reads.
         place: the file's name, for the message.
         channels: 3 for RGB, 1 for grey.
+        background: under transparent pixels, see `modes.plain_image`.
     Raises: UserError naming the place, if it is not a readable image or has more than `MAX_PIXELS`.
     """
     pillow = require("PIL.Image", "reading images")
@@ -74,7 +76,7 @@ def decode_image(content: bytes, where: str, *, size: int, channels: int = 3) ->
         with pillow.open(io.BytesIO(content), formats=_formats_for(content)) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise UserError(f"{image.width} x {image.height} pixels, at most {MAX_PIXELS:,} in all are read")
-            plain, change = plain_image(image, channels)
+            plain, change = plain_image(image, channels, background)
         if plain.size != (size, size):
             plain = plain.resize((size, size), pillow.Resampling.BILINEAR)
         pixels = np.asarray(plain, dtype=np.uint8).reshape(size, size, channels)
@@ -111,7 +113,7 @@ def is_image(head: bytes) -> bool:
     return len(words) == 2 and words[1].upper() in _KINDS.intersection(readable_formats())
 
 
-def decode_file(path: Path, *, size: int, channels: int = 3) -> Decoded:
+def decode_file(path: Path, *, size: int, channels: int = 3, background: str = AUTO) -> Decoded:
     """Decode an image file; see `decode_image`."""
     if not path.is_file():  # a pipe would wait for its writer
         reason = "a dead link" if path.is_symlink() else "no regular file" if path.exists() else "no such file"
@@ -122,7 +124,7 @@ def decode_file(path: Path, *, size: int, channels: int = 3) -> Decoded:
         content = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check it and its permissions") from error
-    return decode_image(content, str(path), size=size, channels=channels)
+    return decode_image(content, str(path), size=size, channels=channels, background=background)
 
 
 def decode_all(items: Iterable[Item], decode: Callable[[Item], Decoded]) -> Iterator[Batch]:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from normlab.data.image.course_csv import read_csv_images
 from normlab.data.image.folder_scan import reason_against, scan_images
 from normlab.data.image.pixels import IMAGE_SUFFIXES, decode_file, quiet_pillow
+from normlab.data.image.source import AUTO
 from normlab.data.left_out import left_out_note
 from normlab.errors import UserError
 from normlab.file_kind import kind_of_file
@@ -44,7 +45,9 @@ def _named(image: UnlabelledImage, path: Path) -> Named:
     return image.name, image.pixels
 
 
-def read_unlabelled(path: str | os.PathLike[str], *, size: int, channels: int = 3) -> Iterator[UnlabelledImage]:
+def read_unlabelled(
+    path: str | os.PathLike[str], *, size: int, channels: int = 3, background: str = AUTO
+) -> Iterator[UnlabelledImage]:
     """Yield the images of a path in constant memory; in a folder an unreadable one comes without pixels.
 
     Args:
@@ -52,6 +55,7 @@ def read_unlabelled(path: str | os.PathLike[str], *, size: int, channels: int = 
             searched with all its subfolders in sorted order (paths below it).
         size: height and width that the network reads.
         channels: 3 for RGB, 1 for grey.
+        background: under transparent pixels, as the network was trained with.
     Raises: UserError, at the call, for a path that holds none of these; while reading, for a bad row or a lone bad
         image.
     """
@@ -60,14 +64,14 @@ def read_unlabelled(path: str | os.PathLike[str], *, size: int, channels: int = 
         files = scan_images(path).images
         if not files:
             raise UserError(f"{path}: no images in it (looked for {' '.join(IMAGE_SUFFIXES)}){_beside(path)}")
-        return (_read_one(path, file, size, channels) for file in files)
+        return (_read_one(path, file, size, channels, background) for file in files)
     _refuse_non_files(path)
     if path.suffix.lower() in (".csv", ".txt"):
         rows = read_csv_images(path, size=size, channels=channels)
         return (UnlabelledImage(str(index), image) for index, image in enumerate(rows))
     if reason_against(path) in ("", "hidden"):
         with quiet_pillow():
-            decoded = decode_file(path, size=size, channels=channels)
+            decoded = decode_file(path, size=size, channels=channels, background=background)
         return iter([UnlabelledImage(path.name, *decoded)])
     kind = kind_of_file(path)
     holds = f": it holds {kind}" if kind else ""
@@ -84,11 +88,12 @@ def describe_input(path: str | os.PathLike[str]) -> str:
     return f"a folder of {len(images)} image{'s' * (len(images) != 1)}" + (f"; {note}" if note else "")
 
 
-def _read_one(folder: Path, file: Path, size: int, channels: int) -> UnlabelledImage:
+def _read_one(folder: Path, file: Path, size: int, channels: int, background: str) -> UnlabelledImage:
     name = file.relative_to(folder).as_posix()
     try:
         with quiet_pillow():
-            return UnlabelledImage(name, *decode_file(file, size=size, channels=channels))
+            decoded = decode_file(file, size=size, channels=channels, background=background)
+            return UnlabelledImage(name, *decoded)
     except UserError as error:
         return UnlabelledImage(name, None, error=str(error).removeprefix(f"{file}: "))
 

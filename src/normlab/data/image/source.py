@@ -8,14 +8,18 @@ functions, knows no cache, and holds a chunk in memory, not a data set.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+AUTO = "auto"
+COLOURS = ("white", "black", "grey")  # of backgrounds
+DECODING = 2  # part of every identity of encoded images: raised when an image may decode to other pixels
 SPLITS = ("train", "val", "test")  # a source has the first one, and those of the others that it was given
 
 
@@ -37,6 +41,33 @@ class Chunk(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Reading:
+    """How labelled images are to be read; a reader ignores what its form has no use for.
+
+    Args:
+        size: height and width to resize to; None: the form's own.
+        seed: draws test images where there are none.
+        coarse: CIFAR-100's 20 superclasses in place of its 100 classes.
+        sums: MD5 by file name that official files must have.
+        background: a colour under transparent pixels, or AUTO: white, and black where only white would be seen.
+        draw_test: draw a sixth of every class for testing where the data have neither test nor validation images.
+        skip_broken: leave out images that cannot be decoded, and say how many.
+    """
+
+    size: int | None = None
+    seed: int = 0
+    coarse: bool = False
+    sums: Mapping[str, str] = field(default_factory=dict)
+    background: str = AUTO
+    draw_test: bool = True
+    skip_broken: bool = False
+
+    def identity(self) -> dict[str, Any]:
+        """Return what of it changes the pixels of encoded images; entries made before it existed keep their keys."""
+        return {"decoding": DECODING} | ({} if self.background == AUTO else {"background": self.background})
+
+
+@dataclass(frozen=True)
 class ImageSource:
     """A recognised data set, not yet decoded.
 
@@ -52,6 +83,8 @@ class ImageSource:
             ships with normlab. Others get such a name by their pixels alone, see `identify`.
         named_classes: whether the data themselves name their classes; False where the classes are numbers only.
         notes: what was found and what was left out, for people.
+        own_splits: the splits that the data name; None: as many as they have images of. Others were drawn here.
+        skip_broken: leave out what cannot be decoded.
     """
 
     kind: str
@@ -64,9 +97,8 @@ class ImageSource:
     published: bool = False
     named_classes: bool = True
     notes: tuple[str, ...] = ()
-
-
-DECODING = 2  # part of every identity of encoded images: raised when an image may decode to other pixels
+    own_splits: tuple[str, ...] | None = None
+    skip_broken: bool = False
 
 
 def file_identity(paths: Iterable[Path]) -> list[list[Any]]:
@@ -79,3 +111,8 @@ def file_identity(paths: Iterable[Path]) -> list[list[Any]]:
         status = os.stat(path)
         rows.append([str(path.resolve()), status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino])
     return rows
+
+
+def is_colour(name: str) -> bool:
+    """Say whether a background is a colour: white, black, grey, or red, green and blue as #rrggbb."""
+    return name in COLOURS or re.fullmatch("#[0-9a-fA-F]{6}", name) is not None

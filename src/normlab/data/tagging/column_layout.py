@@ -16,6 +16,8 @@ from normlab.errors import UserError
 
 COURSE_COLUMNS = ("token", "pos", "word", "tag")
 NUMBER = "number"  # the column of token numbers, as CoNLL-U has it
+NESTED = "nested"  # a column of entities inside of entities
+_CONLL_U, _CONLL_U_LABEL = 10, 3  # columns of CoNLL-U, and the place of the universal part of speech
 LINES_TO_GUESS_FROM = 400
 _NEARLY_ALL = 0.8
 _BLANKS = re.compile("[ \t]+")
@@ -32,6 +34,7 @@ class Layout(NamedTuple):
 
     delimiter: str
     columns: tuple[str, ...]
+    plain: bool = False  # tags are labels of any form
 
     def split(self, text: str) -> list[str]:
         """Return the fields of a line."""
@@ -63,7 +66,7 @@ class Layout(NamedTuple):
         fields = self.split(text)
         if len(fields) != len(self.columns):
             return True
-        return self.columns[-1] == "tag" and len(fields) > 1 and not is_tag_or_dummy(fields[-1])
+        return not self.plain and self.columns[-1] == "tag" and len(fields) > 1 and not is_tag_or_dummy(fields[-1])
 
     def in_words(self, tags: str) -> str:
         """Return the layout for people: "words from column 2, tags IOB1 from column 4".
@@ -78,6 +81,8 @@ class Layout(NamedTuple):
             said.append(f"tags {tags + ' ' if tags else ''}from column {self.columns.index('tag') + 1}")
         else:
             said.append("no tags")
+        if NESTED in self.columns:
+            said.append(f"nested tags of column {self.columns.index(NESTED) + 1} not read")
         return ", ".join(said)
 
 
@@ -109,14 +114,15 @@ def rows_of(lines: Sequence[str]) -> tuple[Layout, list[list[str]], int]:
     return bare, rows, width if count >= _NEARLY_ALL * len(rows) else 0
 
 
-def guess_layout(lines: Sequence[str], where: str) -> Layout:
-    """Return the layout that most of the sample lines have.
+def guess_layout(lines: Sequence[str], where: str, *, plain: bool = False) -> Layout:
+    """Return the layout that most of the sample lines have; `plain`: its tags are labels without prefixes.
 
     Raises: UserError at `place` for token numbers and tags without words.
     """
     bare, rows, _ = rows_of(lines)
     width = Counter(map(len, rows)).most_common(1)[0][0]
-    return bare._replace(columns=_guess_columns([row for row in rows if len(row) == width], width, where))
+    columns = _guess_columns([row for row in rows if len(row) == width], width, where, plain=plain)
+    return bare._replace(columns=columns, plain=plain)
 
 
 def has_token_numbers(rows: Sequence[Sequence[str]]) -> bool:
@@ -136,7 +142,7 @@ def number_words(words: Sequence[str]) -> float:
     return sum(word.isascii() and word.isdigit() for word in words) / max(1, len(words))
 
 
-def _guess_columns(rows: list[list[str]], width: int, where: str) -> tuple[str, ...]:
+def _guess_columns(rows: list[list[str]], width: int, where: str, *, plain: bool) -> tuple[str, ...]:
     names = [f"column{number}" for number in range(1, width + 1)]
     if width == 1:
         return ("word",)
@@ -145,7 +151,13 @@ def _guess_columns(rows: list[list[str]], width: int, where: str) -> tuple[str, 
         names[0] = NUMBER
     if width == 4 and not numbered and _repeats(rows):
         return COURSE_COLUMNS
-    tag = _tag_column(rows, numbered=numbered)
+    if numbered and width == _CONLL_U and plain:
+        tag = _CONLL_U_LABEL
+    elif numbered and width > 3 and all(_holds_tags([row[column] for row in rows]) for column in range(2, width - 1)):
+        tag = 2  # GermEval: outer entities, then those inside of them, which may be none
+        names[3] = NESTED
+    else:
+        tag = _tag_column(rows, numbered=numbered, plain=plain)
     word = next((column for column in range(int(numbered), width) if column != tag), None)
     if word is None and numbered and width == 2:
         if all(is_tag_or_dummy(row[1]) for row in rows):
@@ -161,14 +173,14 @@ def _repeats(rows: list[list[str]]) -> bool:
     return sum(row[0].lower() == row[2].lower() for row in rows) * 2 >= len(rows)
 
 
-def _tag_column(rows: list[list[str]], *, numbered: bool) -> int:
+def _tag_column(rows: list[list[str]], *, numbered: bool, plain: bool) -> int:
     """Return the last column if it holds tags of any style or no other does, else the only one that does.
 
     The chunks (I-NP) before a last column of BILOU tags, or of types without prefixes, are no entities.
     """
     width = len(rows[0])
     last = [row[-1] for row in rows]
-    if last.count(OUTSIDE) * 3 >= len(last) or _nearly_all(last, _TAG_OF_ANY_STYLE.fullmatch):
+    if plain or last.count(OUTSIDE) * 3 >= len(last) or _nearly_all(last, _TAG_OF_ANY_STYLE.fullmatch):
         return width - 1
     holding = [column for column in range(int(numbered), width) if _holds_tags([row[column] for row in rows])]
     return holding[0] if len(holding) == 1 and width > 1 + numbered else width - 1

@@ -20,6 +20,7 @@ from normlab.data.tagging.column_layout import (
     ends_sentence,
     guess_layout,
 )
+from normlab.data.tagging.scheme import PLAIN
 from normlab.data.tagging.sentences import Sentence, SentenceFile
 from normlab.data.text.lines import text_lines
 from normlab.errors import UserError
@@ -55,9 +56,9 @@ class ColumnFile(SentenceFile):
             if not sample:
                 raise UserError(f"{self.path}: holds no sentence, only {self._instead_of_words}")
             if self.columns:
-                self._layout = Layout(delimiter_of(sample), self.columns)
+                self._layout = Layout(delimiter_of(sample), self.columns, self.scheme == PLAIN)
             else:
-                self._layout = guess_layout(sample, f"{self.path}:1")
+                self._layout = guess_layout(sample, f"{self.path}:1", plain=self.scheme == PLAIN)
         return self._layout
 
     def read_as(self) -> str:

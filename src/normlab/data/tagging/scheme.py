@@ -1,8 +1,10 @@
-"""How entities are written as tags, one per word: BIO (IOB2), IOB1 and BIOES.
+"""How entities are written as tags, one per word: BIO (IOB2), IOB1, BIOES and BILOU; and plain labels.
 
-All three share one reading: a word continues the entity before it if its tag is I- or E-, the tag before is
+All four share one reading: a word continues the entity before it if its tag is I-, E- or L-, the tag before is
 B- or I-, and the types agree; any other tag than O opens an entity. On legal sequences that is each scheme's
 own rule; on others it is conlleval's lenient reading, which is therefore what repairs mean here.
+
+Plain labels (parts of speech) have no prefixes: each is of its own type, and any may follow any.
 """
 
 from __future__ import annotations
@@ -14,10 +16,13 @@ import numpy as np
 
 from normlab.errors import UserError, did_you_mean
 
-Scheme = Literal["bio", "iob1", "bioes"]
+Scheme = Literal["bio", "iob1", "bioes", "bilou", "plain"]
 
 OUTSIDE = "O"
-_PREFIXES: dict[Scheme, str] = {"bio": "BI", "iob1": "BI", "bioes": "BIES"}
+PLAIN: Scheme = "plain"
+_PREFIXES: dict[Scheme, str] = {"bio": "BI", "iob1": "BI", "bioes": "BIES", "bilou": "BILU", PLAIN: ""}
+_ANY_PREFIX = frozenset("BIESLUMW")
+_CONTINUES = ("I", "E", "L")
 _ALIASES = {"iob2": "bio", "iobes": "bioes", "iob": "iob1"}
 
 
@@ -46,7 +51,9 @@ def resolve_scheme(name: str) -> Scheme:
 
 
 def is_well_formed(tag: str, scheme: Scheme) -> bool:
-    """Return whether `tag` is O, or one of the scheme's prefixes, a hyphen and a type."""
+    """Return whether `tag` is O, or one of the scheme's prefixes, a hyphen and a type; a plain label is anything."""
+    if scheme == PLAIN:
+        return tag != ""
     prefix, entity_type = split_tag(tag)
     return tag == OUTSIDE or (prefix != "" and prefix in _PREFIXES[scheme] and entity_type != "")
 
@@ -78,13 +85,20 @@ def tag_style(sentences: Iterable[Sequence[str]]) -> str:
 
 
 def split_tag(tag: str) -> tuple[str, str]:
-    """Return prefix and type: ("B", "geo") of "B-geo", ("O", "") of "O". The type may hold hyphens."""
+    """Return prefix and type: ("B", "geo") of "B-geo", ("O", "") of "O", ("", "NOUN") of a plain label.
+
+    The type may hold hyphens.
+    """
+    if tag == OUTSIDE:
+        return OUTSIDE, ""
     prefix, _, entity_type = tag.partition("-")
-    return prefix, entity_type
+    return (prefix, entity_type) if entity_type and prefix in _ANY_PREFIX else ("", tag)
 
 
 def may_follow(previous: str | None, tag: str | None, scheme: Scheme) -> bool:
     """Return whether `tag` may stand after `previous`; None is the sentence's beginning or end."""
+    if scheme == PLAIN:
+        return True
     before, before_type = split_tag(previous or OUTSIDE)
     prefix, entity_type = split_tag(tag or OUTSIDE)
     same_entity = before in ("B", "I") and before_type == entity_type
@@ -93,7 +107,7 @@ def may_follow(previous: str | None, tag: str | None, scheme: Scheme) -> bool:
     if scheme == "iob1":
         # B- only parts two neighbouring entities of one type.
         return prefix != "B" or same_entity
-    return same_entity if prefix in ("I", "E") else before not in ("B", "I")
+    return same_entity if prefix in _CONTINUES else before not in ("B", "I")
 
 
 def first_illegal(tags: Sequence[str], scheme: Scheme) -> tuple[int, str] | None:
@@ -118,7 +132,7 @@ def spans(tags: Sequence[str]) -> list[Span]:
             before = OUTSIDE
             continue
         prefix, entity_type = split_tag(tag)
-        if prefix in ("I", "E") and before in ("B", "I") and before_type == entity_type:
+        if prefix in _CONTINUES and before in ("B", "I") and before_type == entity_type:
             entities[-1] = entities[-1]._replace(end=index + 1)
         elif prefix != OUTSIDE:
             entities.append(Span(index, index + 1, entity_type))
@@ -134,8 +148,9 @@ def spell(entities: Sequence[Span], length: int, scheme: Scheme) -> list[str]:
         first, last = "B", "I"
         if scheme == "iob1" and not (previous.end == span.start and previous.type == span.type):
             first = "I"
-        if scheme == "bioes":
-            first, last = ("S", "S") if span.end - span.start == 1 else ("B", "E")
+        if scheme in ("bioes", "bilou"):
+            alone, end = ("S", "E") if scheme == "bioes" else ("U", "L")
+            first, last = (alone, alone) if span.end - span.start == 1 else ("B", end)
         tags[span.start : span.end] = [f"I-{span.type}"] * (span.end - span.start)
         tags[span.end - 1] = f"{last}-{span.type}"
         tags[span.start] = f"{first}-{span.type}"

@@ -23,11 +23,12 @@ _STYLE_FIXES = {
     "BIO": "--scheme bio",
     "IOB1": "--scheme iob1",
     "BIOES": "--scheme bioes",
-    "BILOU": "write E- for L- and S- for U-, and give --scheme bioes",
+    "BILOU": "--scheme bilou",
     "BMES": "write I- for M- and S- for W-, and give --scheme bioes",
     "BIO with an underscore (B_PER)": "write B-PER",
     "types before B and I (PER-B)": "write B-PER",
-    "types without B- and I-": "write B- before an entity's first word and I- before the others",
+    "types without B- and I-": "write B- before an entity's first word and I- before the others; if they are labels of "
+    "single words (parts of speech), give --labels plain",
     "numbers": "write the tags' names",
     "BIO with illegal sequences": "",
 }
@@ -65,7 +66,7 @@ class SentenceFile(ABC):
 
     Args:
         path: the file.
-        scheme: "bio" (IOB2), "iob1" or "bioes", what the file's tags are written in.
+        scheme: what the file's tags are written in: "bio" (IOB2), "iob1", "bioes", "bilou"; "plain": labels of words.
         known_tags: the only tags to accept, None for all that are well formed.
         fix_tags: rewrite illegal tags (I- without B-) by the lenient reading and count them in `repaired`.
         tagged: False: leave tags out, unchecked, as for prediction.

@@ -94,7 +94,9 @@ def probability_of_improvement(a: Sequence[float], b: Sequence[float], level: fl
     x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if not (x.size and y.size) or np.isnan(x).any() or np.isnan(y).any():
         raise ValueError("expected at least one number on each side, and no NaN")
-    wins = float(np.mean((x[:, None] > y) + 0.5 * (x[:, None] == y)))
+    ordered = np.sort(y)  # all pairs at once would take gigabytes for 100,000 runs
+    below, up_to = (np.searchsorted(ordered, x, side) for side in ("left", "right"))
+    wins = float((below.sum() + up_to.sum()) / (2 * x.size * y.size))
     z = float(stats.norm.ppf((1 + level) / 2))
     low, high, edge = 0.0, 1.0, 1e-9  # p = 0 and p = 1 solve the equation too, but not usefully
     if wins > 0:

@@ -12,6 +12,7 @@ from pydantic import ValidationInfo, field_validator, model_validator
 from normlab import metrics
 from normlab.acting import Unless, When
 from normlab.config import TaskSettings, TrainConfig, option
+from normlab.data.image.source import AUTO, COLOURS, is_colour
 from normlab.nn.networks import NETWORKS
 from normlab.norms import NORMS
 from normlab.own_code import is_reference, place_of, source_of
@@ -26,9 +27,34 @@ RUNNING = (
 class ImageConfig(TrainConfig):
     """Configuration of the task `image`."""
 
-    data: str = option("digits", "digits, cifar10, cifar100, or a path: archive, folder", affects_result=False)
+    data: str = option(
+        "digits",
+        "digits, cifar10, cifar100, or a path: archive, folder, table (CSV, parquet), arrays (.npz)",
+        affects_result=False,
+    )
     image_size: int = option(32, "height and width that other images are resized to", ge=8)
     validation: float = option(0.2, "validation images out of the training split: a fraction, or a count", gt=0)
+    stratified: bool = option(False, "draw validation images from every class in proportion", added_later=True)
+    folds: int | None = option(
+        None,
+        "cross-validation: of so many stratified folds the seed's one is tested; validated, if there are test images",
+        ge=2,
+        added_later=True,
+    )
+    class_weights: Literal["none", "balanced"] = option(
+        "none",
+        "balanced: images of rare classes weigh more in the training loss, so that all classes count the same",
+        added_later=True,
+    )
+    background: str = option(
+        AUTO,
+        f"colour under transparent pixels: {', '.join(COLOURS)} or '#rrggbb'; auto: white, or black where only white "
+        "would be seen",
+        added_later=True,
+    )
+    skip_broken: bool = option(
+        False, "leave out images that cannot be read; they are counted and named", affects_result=False
+    )
 
     model: str = option(
         "resnet",
@@ -117,6 +143,13 @@ class ImageConfig(TrainConfig):
         if validation >= 1 and (validation < 2 or validation % 1):
             raise ValueError("must be a fraction below 1, or a count of images, 2 or more")
         return validation
+
+    @field_validator("background")
+    @classmethod
+    def _is_colour(cls, background: str) -> str:
+        if background != AUTO and not is_colour(background):
+            raise ValueError(f"must be auto, {', '.join(COLOURS)}, or red, green and blue as '#rrggbb'")
+        return background
 
     @model_validator(mode="after")
     def _crops_show_something(self) -> Self:

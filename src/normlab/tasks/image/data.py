@@ -11,26 +11,26 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from normlab.data.batching import epoch_order
 from normlab.data.image.augment import Augmentation, Draws, apply, draw, normalise
-from normlab.data.image.images import ImageDataset, load_images
-from normlab.data.split import channel_statistics, train_validation_split
-from normlab.errors import UserError
+from normlab.data.image.source import AUTO
+from normlab.data.split import channel_statistics
 from normlab.kernels.augment import AUGMENT
 from normlab.tasks.base import Placement
 from normlab.tasks.image.config import ImageConfig
 from normlab.tasks.image.resident import Pixels, resident
+from normlab.tasks.image.splits import balanced_weights, choose_rows, read_images
 
 
 class Batch(NamedTuple):
-    """Images (N, C, H, W), normalised, and labels (N,) int64."""
+    """Images (N, C, H, W), normalised, labels (N,) int64, and with class weights what each image counts, (N,)."""
 
     images: Tensor
     labels: Tensor
+    weights: Tensor | None = None
 
 
 _UNCHANGED = Augmentation(pad=0, horizontal_flip=False)
@@ -46,22 +46,27 @@ class ImageData:
     images: dict[str, Tensor]
     labels: dict[str, Tensor]
     rows: dict[str, tuple[str, Tensor]]  # split -> (source, row numbers)
+    class_weights: Tensor | None = None  # (classes,) float32
     _placed: dict[torch.device, tuple[Pixels, ImageData] | None] = field(default_factory=dict, compare=False)
 
     def batch(self, split: str, chosen: Tensor, placement: Placement, draws: Draws, settings: Augmentation) -> Batch:
         """Return the images of a split at the positions `chosen` (int64), augmented by their draws, for the network."""
         source, rows = self.rows[split]
         index = rows[chosen]
-        pixels, labels = self.images[source], self.labels[source][index].to(placement.device, non_blocking=True)
+        pixels, labels = self.images[source], self.labels[source][index]
+        weights = None
+        if self.class_weights is not None and split == "train":
+            weights = self.class_weights[labels].to(placement.device, non_blocking=True)
+        labels = labels.to(placement.device, non_blocking=True)
         constants: dict[str, Any] = {"mean": self.card["mean"], "std": self.card["std"], "dtype": placement.dtype}
         if draws.angle is None and pixels.device.type == placement.device.type:
             crops = {name: getattr(draws, name) for name in ("top", "left", "mirrored", "upturned")}
             layout: Any = {"memory_format": torch.channels_last, "pad": settings.pad}
             result = AUGMENT.try_call(pixels, index, **crops, **constants, **layout)
             if result is not None:
-                return Batch(result, labels)
+                return Batch(result, labels, weights)
         images = apply(pixels[index].to(placement.device, non_blocking=True), draws, settings)
-        return Batch(to_network(images, self.card, placement), labels)
+        return Batch(to_network(images, self.card, placement), labels, weights)
 
     def on(self, device: torch.device) -> ImageData:
         """Return these data on a device if they fit there, else as they are.
@@ -78,15 +83,19 @@ class ImageData:
 
     def _beside(self, pixels: Pixels, device: torch.device) -> ImageData:
         rows = {split: (source, numbers.to(device)) for split, (source, numbers) in self.rows.items()}
-        return replace(self, images=pixels.images, labels=pixels.labels, rows=rows)
+        weights = None if self.class_weights is None else self.class_weights.to(device)
+        return replace(self, images=pixels.images, labels=pixels.labels, rows=rows, class_weights=weights)
 
 
 def prepare(config: ImageConfig) -> ImageData:
     """Read the data set and divide it into splits; the test split is used only after training."""
-    dataset = load_images(config.data, size=config.image_size)
-    rows = _rows(dataset, config)
+    dataset = read_images(config)
+    rows, note = choose_rows(dataset, config)
     mean, std = channel_statistics(dataset.images["train"], rows["train"][1])
     height, width = dataset.images["train"].shape[2:]
+    weights = None
+    if config.class_weights == "balanced":
+        weights = balanced_weights(dataset.labels["train"][rows["train"][1]], len(dataset.classes))
     return ImageData(
         card={
             "data": dataset.name,
@@ -94,13 +103,16 @@ def prepare(config: ImageConfig) -> ImageData:
             "image_size": [height, width],
             "mean": [float(value) for value in mean],
             "std": [float(value) for value in std],
-            "notes": [f"{dataset.name}: {note}" for note in dataset.notes],
+            "notes": [f"{dataset.name}: {line}" for line in (*dataset.notes, note) if line],
+            **({} if weights is None else {"class_weights": weights}),
+            **({} if config.background == AUTO else {"background": config.background}),
         },
         fingerprint=dataset.fingerprint,
         sizes={split: len(numbers) for split, (_, numbers) in rows.items()},
         images={split: torch.from_numpy(pixels) for split, pixels in dataset.images.items()},
         labels={split: torch.from_numpy(labels) for split, labels in dataset.labels.items()},
         rows={split: (source, torch.from_numpy(numbers)) for split, (source, numbers) in rows.items()},
+        class_weights=None if weights is None else torch.tensor(weights),
     )
 
 
@@ -149,30 +161,3 @@ def augmentation(config: ImageConfig) -> Augmentation:
         vertical_flip=config.vertical_flip,
         rotation=config.rotation,
     )
-
-
-def _rows(dataset: ImageDataset, config: ImageConfig) -> dict[str, tuple[str, np.ndarray]]:
-    """Return split -> (source, rows). Validation images are the data set's own, or drawn from the training images."""
-    if "val" in dataset.images:
-        train_rows, val = np.arange(len(dataset.labels["train"])), ("val", np.arange(len(dataset.labels["val"])))
-    else:
-        train_rows, val_rows = _split(dataset, config)
-        val = ("train", val_rows)
-    if config.limit_train is not None and config.limit_train < len(train_rows):
-        chosen = epoch_order(len(train_rows), config.seed, "limit_train")[: config.limit_train]
-        train_rows = np.sort(train_rows[chosen])
-    rows = {"train": ("train", train_rows), "val": val}
-    if "test" in dataset.images:
-        rows["test"] = ("test", np.arange(len(dataset.labels["test"])))
-    return rows
-
-
-def _split(dataset: ImageDataset, config: ImageConfig) -> tuple[np.ndarray, np.ndarray]:
-    total = len(dataset.labels["train"])
-    validation = round(config.validation * total) if config.validation < 1 else int(config.validation)
-    if not 0 < validation < total:
-        raise UserError(
-            f"validation: {config.validation:g} of {total} training images leaves {total - validation} to train on: "
-            "give a fraction below 1 or a smaller count"
-        )
-    return train_validation_split(total, validation, config.seed)

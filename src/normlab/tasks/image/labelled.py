@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from normlab.data.image.folder import FOLDER_KIND, split_folders
-from normlab.data.image.images import ImageDataset, load_images, open_source
+from normlab.data.image.images import ImageDataset, load_images
 from normlab.errors import UserError
 from normlab.tasks.image.config import ImageConfig
 from normlab.tasks.image.data import ImageData
@@ -26,12 +24,11 @@ def labelled(config: ImageConfig, card: Mapping[str, Any], split: str, *, whole:
     Raises: UserError if there is no such split, or a class that the model does not know.
     """
     size = card["image_size"][0]
-    own_splits = _own_splits(config.data, size)
-    dataset = load_images(config.data, size=size)
-    if whole and own_splits == []:
+    dataset = load_images(config.data, size=size, background=config.background, skip_broken=config.skip_broken)
+    if whole and dataset.own_splits == ():
         sources = list(dataset.images)
     else:
-        available = list(dataset.images) if own_splits is None else own_splits
+        available = list(dataset.images if dataset.own_splits is None else dataset.own_splits)
         if split not in available:
             drawn = "they would be drawn from images that training may have seen"
             have = f"only {', '.join(available)}" if available else drawn
@@ -50,13 +47,6 @@ def labelled(config: ImageConfig, card: Mapping[str, Any], split: str, *, whole:
         labels={split: torch.from_numpy(labels)},
         rows={split: (split, torch.arange(len(labels)))},
     )
-
-
-def _own_splits(data: str, size: int) -> list[str] | None:
-    """Return the splits that a folder of images has folders for; None for other forms, which come with their splits."""
-    if open_source(data, size=size).kind != FOLDER_KIND:
-        return None
-    return list(split_folders(Path(data).expanduser()))
 
 
 def _numbers_by_name(names: Sequence[str], known: Sequence[str], data: str) -> np.ndarray:

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from normlab.data.image.prediction import UnlabelledImage, describe_input, read_unlabelled
+from normlab.data.image.source import AUTO
 from normlab.errors import UserError
 from normlab.nn.classifier import ImageClassifier
 from normlab.norms.precise import batch_norms, reestimate_statistics, reestimated
@@ -89,9 +90,17 @@ class ImageTask(Task):
         return training_batches(config, data, epoch, placement)
 
     def loss(self, model: nn.Module, batch: Batch, config: ImageConfig) -> StepOutput:
-        """Return the mean cross-entropy and the number of correct images."""
+        """Return the mean cross-entropy, images weighted by their class if asked for, and the number of correct ones.
+
+        The weighted mean is divided by the number of images, not by the sum of their weights, so that an image counts
+        the same whichever images share its batch.
+        """
         logits = model(batch.images).float()
-        loss = F.cross_entropy(logits, batch.labels, label_smoothing=config.label_smoothing)
+        if batch.weights is None:
+            loss = F.cross_entropy(logits, batch.labels, label_smoothing=config.label_smoothing)
+        else:
+            losses = F.cross_entropy(logits, batch.labels, label_smoothing=config.label_smoothing, reduction="none")
+            loss = (losses * batch.weights).mean()
         correct = (logits.detach().argmax(1) == batch.labels).sum()
         return StepOutput(loss, len(batch.labels), {"accuracy": correct})
 
@@ -146,7 +155,7 @@ class ImageTask(Task):
             source: a CSV, an image or a folder of them, or a uint8 array (N, 3, H, W) of the model's image size.
         """
         classes = card["classes"]
-        images = _unlabelled(source, card["image_size"][0])
+        images = _unlabelled(source, card["image_size"][0], card.get("background", AUTO))
         while chunk := list(islice(images, config.eval_batch_size)):
             yield from records_of(chunk, classes, lambda images: _probabilities(model, images, card, placement))
 
@@ -217,9 +226,9 @@ def _probabilities(
     return rows
 
 
-def _unlabelled(source: Any, size: int) -> Iterator[UnlabelledImage]:
+def _unlabelled(source: Any, size: int, background: str) -> Iterator[UnlabelledImage]:
     if not isinstance(source, np.ndarray):
-        yield from read_unlabelled(Path(source), size=size)
+        yield from read_unlabelled(Path(source), size=size, background=background)
         return
     if source.dtype != np.uint8 or source.shape[1:] != (3, size, size):
         raise UserError(

@@ -10,6 +10,7 @@ from pydantic import ValidationInfo, field_validator
 from normlab import metrics
 from normlab.acting import Unless, When
 from normlab.config import TaskSettings, TrainConfig, option
+from normlab.data.tagging.scheme import PLAIN, Scheme
 
 # Where a setting acts, see `normlab.acting`.
 _FILES = Unless("data", "generated")
@@ -47,9 +48,20 @@ class NerConfig(TrainConfig):
         "the files' columns in order, e.g. token,pos,word,tag; none: guessed",
         acts_with=_FILES,
     )
-    scheme: Literal["bio", "iob1", "bioes"] = option("bio", "how the files spell entities", acts_with=_FILES)
+    labels: Literal["entities", "plain"] = option(
+        "entities",
+        "plain: each word has a label of any form, such as its part of speech; nothing spans words",
+        added_later=True,
+        acts_with=_FILES,
+    )
+    scheme: Literal["bio", "iob1", "bioes", "bilou"] = option(
+        "bio", "how the files spell entities", acts_with=(_FILES, When("labels", "entities"))
+    )
     train_scheme: Literal["file", "bio", "iob1", "bioes"] = option(
-        "file", "how the model spells entities; what it tags comes back as the files spell it", added_later=True
+        "file",
+        "how the model spells entities; what it tags comes back as the files spell it",
+        added_later=True,
+        acts_with=When("labels", "entities"),
     )
     fix_tags: bool = option(False, "repair illegal tags (I- without B-) instead of refusing them", acts_with=_FILES)
     encoding: str | None = option(None, "of the files; none: UTF-8, cp1252 for Kaggle's CSV", acts_with=_FILES)
@@ -94,6 +106,13 @@ class NerConfig(TrainConfig):
     lowercase: bool = option(True, "look words up in lower case; characters keep theirs")
     unknown_rate: float = option(0.5, "share of training words seen once that are shown as unknown", ge=0, le=1)
 
+    case_augment: float = option(
+        0.0,
+        "share of the training sentences that an epoch shows in small letters or in capitals, half each, drawn anew",
+        ge=0,
+        le=1,
+        added_later=True,
+    )
     repeat_rare: int = option(
         1,
         "times an epoch shows a training sentence that holds a rare type, one below 1 % of the entities",
@@ -137,6 +156,11 @@ class NerConfig(TrainConfig):
         if layer_norm in {"characters", "both"} and info.data.get("characters") is False:
             raise ValueError("there is no character LSTM to normalise: use words or none, or switch characters on")
         return layer_norm
+
+    @property
+    def file_scheme(self) -> Scheme:
+        """How the files spell what is learned."""
+        return PLAIN if self.labels == "plain" else self.scheme
 
     @property
     def normalises_words(self) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ from normlab.data.tagging.conll import ColumnFile
 from normlab.data.tagging.corpus import open_sentences
 from normlab.data.tagging.corpus_folder import corpus_folder, listed, role_of
 from normlab.data.tagging.sentences import Sentence, SentenceFile, doubts
-from normlab.errors import UserError
+from normlab.errors import UserError, excerpt
 from normlab.tasks.ner.config import NerConfig
 from normlab.tasks.ner.generated import NAME as GENERATED
 from normlab.tasks.ner.generated import generated_sentences
@@ -22,15 +24,18 @@ def read_corpus(config: NerConfig) -> tuple[dict[str, list[Sentence]], list[str]
     if config.data == GENERATED:
         return {split: list(generated_sentences(split)) for split in ("train", "val", "test")}, _COLUMNS, []
     corpus: dict[str, list[Sentence]] = {}
-    columns, known, notes = _COLUMNS, None, []
+    columns, notes = _COLUMNS, []
+    known: set[str] = set()
     files, left_out = _files(config)
     read_as: dict[str, list[str]] = {}
     for split, path in files.items():
-        reader = _reader(path, config, known)
+        reader = _reader(path, config, None)
         corpus[split] = [_tagged(sentence, reader) for sentence in reader]
         read_as.setdefault(reader.read_as(), []).append(path.name)
         notes += _file_notes(reader, corpus[split])
-        if split == "train":
+        if split != "train":
+            notes += _unseen_note(path, corpus[split], known)
+        else:
             known = _known_tags(corpus[split], path)
             columns = list(reader.layout().columns) if isinstance(reader, ColumnFile) else _COLUMNS
     layouts = [f"{', '.join(names)}: {layout}" for layout, names in read_as.items() if layout]
@@ -96,6 +101,19 @@ def _file_notes(reader: SentenceFile, sentences: list[Sentence]) -> list[str]:
     return [f"{reader.path.name}: {part}" for part in [*parts, *doubts(sentences)]]
 
 
+def _unseen_note(path: Path, sentences: list[Sentence], known: set[str]) -> list[str]:
+    """Tell the tags that training never shows: nobody can learn them, so they are errors, and may be misspelt."""
+    unseen = Counter(tag for s in sentences for tag in s.tags or () if tag not in known)
+    if not unseen:
+        return []
+    named = listed([f"{tag} {count}" for tag, count in unseen.most_common()])
+    first = next(tag for tag in unseen)
+    near = get_close_matches(first, sorted(known), 1)
+    hint = f"; is '{excerpt(first)}' a misspelt '{near[0]}'?" if near else ""
+    words = "1 word has a tag" if unseen.total() == 1 else f"{unseen.total()} words have tags"
+    return [f"{path.name}: {words} that training never shows ({named}): each counts as an error{hint}"]
+
+
 def _known_tags(sentences: list[Sentence], path: Path) -> set[str]:
     """Return the tags of the training file. Raises: UserError if all tags are the same."""
     known = {tag for s in sentences for tag in s.tags or ()}
@@ -108,7 +126,7 @@ def _known_tags(sentences: list[Sentence], path: Path) -> set[str]:
 
 
 def _reader(path: Path, config: NerConfig, known_tags: set[str] | None) -> SentenceFile:
-    options: dict[str, Any] = {"scheme": config.scheme, "fix_tags": config.fix_tags, "known_tags": known_tags}
+    options: dict[str, Any] = {"scheme": config.file_scheme, "fix_tags": config.fix_tags, "known_tags": known_tags}
     if config.encoding is not None:
         options["encoding"] = config.encoding
     if config.columns is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from normlab.data.batching import epoch_order
 from normlab.data.split import train_validation_split
 from normlab.data.streams import words as random_words
 from normlab.data.tagging.case_table import count_case
-from normlab.data.tagging.scheme import OUTSIDE, Scheme, all_tags, convert, spans, split_tag
+from normlab.data.tagging.scheme import OUTSIDE, PLAIN, Scheme, all_tags, convert, spans, split_tag
 from normlab.data.tagging.sentences import Sentence
 from normlab.data.text import buckets
 from normlab.data.text.vocabulary import SPECIAL, UNKNOWN, Vocabulary
@@ -27,6 +27,7 @@ from normlab.tasks.ner.encoding import Batch, Encoded, Lexicon, look_up_form
 from normlab.tasks.ner.generated import NAME as GENERATED
 from normlab.tasks.ner.vectors import coverage_notes, vector_fingerprints, vector_size, vector_words
 
+_CASES = (str.lower, str.upper)
 RARE_TYPE = 0.01  # share of the training entities below which a type is rare
 
 
@@ -40,6 +41,7 @@ class NerData:
     splits: dict[str, Encoded]
     rare: np.ndarray  # (vocabulary,), True for words that training may show as unknown
     shown: np.ndarray  # the training sentences that an epoch shows, some of them several times
+    cased: Encoded | None = None  # training sentences as they are, then in small letters, then in capitals
 
     def tokens(self, split: str) -> int:
         """Return the number of words of a split."""
@@ -53,15 +55,17 @@ def prepare(config: NerConfig) -> NerData:
     split only if there is a test file: nothing is measured twice under two names.
     """
     corpus, columns, notes = read_corpus(config)
-    spelling = _spelling(corpus["train"], config)  # before the split: all sentences with a tag may be held out
+    spelling = _spelling(corpus, config)  # before the split: all sentences with a tag may be held out
     if "val" not in corpus:
         corpus["train"], corpus["val"] = _cut(corpus["train"], config)
     fingerprint = content_fingerprint(corpus)
-    if spelling["scheme"] != config.scheme:
+    if spelling["scheme"] != config.file_scheme:
         corpus = {split: [_respelled(s, spelling["scheme"]) for s in part] for split, part in corpus.items()}
     corpus["train"] = _limited(corpus["train"], config)
     words, trained, rare = _vocabulary(corpus["train"], config)
-    letters = Vocabulary.from_words(letter for s in corpus["train"] for word in s.words for letter in word)
+    spelled = [*corpus["train"], *(_in_case(s, case) for case in _CASES for s in corpus["train"])]
+    spelled = spelled if config.case_augment else corpus["train"]
+    letters = Vocabulary.from_words(letter for s in spelled for word in s.words for letter in word)
     card = {
         "data": GENERATED if config.data == GENERATED else Path(config.data).name,
         "words": list(words.words[len(SPECIAL) :]),
@@ -82,6 +86,7 @@ def prepare(config: NerConfig) -> NerData:
         splits={split: lexicon.encode(sentences) for split, sentences in corpus.items()},
         rare=rare,
         shown=shown_sentences(corpus["train"], config.repeat_rare),
+        cased=lexicon.encode(spelled) if config.case_augment else None,
     )
 
 
@@ -95,7 +100,9 @@ def training_batches(config: NerConfig, data: NerData, epoch: int, placement: Pl
 
     Raises: UserError if the last batch has fewer sentences than there are processes to share it.
     """
-    split, shown = data.splits["train"], data.shown
+    split, shown = data.cased or data.splits["train"], data.shown
+    if data.cased is not None:
+        shown = shown + len(data.splits["train"]) * drawn_cases(len(shown), config, epoch)
     if 0 < len(shown) % config.batch_size < placement.processes:
         raise UserError(
             f"batch_size: {len(shown)} sentences in batches of {config.batch_size} leave a last batch smaller than the "
@@ -114,6 +121,16 @@ def evaluation_batches(
     for rows in buckets.evaluation_batches(split.lengths, config.eval_batch_size):
         positions, real = split.positions(rows)
         yield rows, positions[real], split.batch(rows, characters=config.characters).to(placement.device)
+
+
+def drawn_cases(count: int, config: NerConfig, epoch: int) -> np.ndarray:
+    """Return how each sentence of an epoch is written: 0 as it is, 1 in small letters, 2 in capitals; (count,)."""
+    draws = random_words(count, config.seed, "case", epoch) / 2.0**64
+    return np.where(draws < config.case_augment / 2, 1, np.where(draws < config.case_augment, 2, 0))
+
+
+def _in_case(sentence: Sentence, case: Callable[[str], str]) -> Sentence:
+    return replace(sentence, words=tuple(map(case, sentence.words)), tokens=tuple(map(case, sentence.tokens)))
 
 
 def shown_sentences(sentences: list[Sentence], repeats: int) -> np.ndarray:
@@ -156,23 +173,30 @@ def _vocabulary(sentences: list[Sentence], config: NerConfig) -> tuple[Vocabular
     return words, len(seen), rare
 
 
-def _spelling(sentences: list[Sentence], config: NerConfig) -> dict[str, Any]:
+def _spelling(corpus: dict[str, list[Sentence]], config: NerConfig) -> dict[str, Any]:
     """Return the part of the card that says how entities are spelled: by the model, and by the files.
 
-    Spelled as in the files, the model knows the tags that training shows. In another scheme it knows all tags of the
-    types, since which of them the conversion needs may differ between the splits.
+    Spelled as in the files, the model knows the tags that training shows, and after them those of other files, which it
+    never learns to predict: they count as errors. In another scheme it knows all tags of the types, since which of
+    them the conversion needs may differ between the splits.
     """
-    shown = {tag for s in sentences for tag in s.tags or ()}
-    model_scheme = config.scheme if config.train_scheme == "file" else config.train_scheme
-    if model_scheme == config.scheme:
-        return {"classes": sorted(shown, key=lambda tag: (tag != "O", tag[1:], tag)), "scheme": model_scheme}
-    types = sorted({split_tag(tag)[1] for tag in shown if tag != OUTSIDE})
+    shown = {tag for s in corpus["train"] for tag in s.tags or ()}
+    unseen = {tag for part in corpus.values() for s in part for tag in s.tags or ()} - shown
+    scheme = config.file_scheme
+    model_scheme = scheme if config.train_scheme == "file" or scheme == PLAIN else config.train_scheme
+    if model_scheme == scheme:
+        return {"classes": [*_in_order(shown), *_in_order(unseen)], "scheme": model_scheme}
+    types = sorted({split_tag(tag)[1] for tag in shown | unseen if tag != OUTSIDE})
     return {
         "classes": all_tags(types, model_scheme),
         "scheme": model_scheme,
-        "file_classes": all_tags(types, config.scheme),
-        "file_scheme": config.scheme,
+        "file_classes": all_tags(types, scheme),
+        "file_scheme": scheme,
     }
+
+
+def _in_order(tags: set[str]) -> list[str]:
+    return sorted(tags, key=lambda tag: (tag != OUTSIDE, tag[1:], tag))
 
 
 def _respelled(sentence: Sentence, scheme: Scheme) -> Sentence:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from normlab.data.tagging.scheme import OUTSIDE, split_tag
+from normlab.data.tagging.scheme import OUTSIDE, PLAIN, split_tag
 
 
 class Entities(NamedTuple):
@@ -37,7 +37,7 @@ def find_entities(numbers: np.ndarray, offsets: np.ndarray, tags: Sequence[str],
         numbers: (W,) tag of each word.
         offsets: (N + 1,), where each sentence begins and the last one ends.
         tags: the tags' names.
-        scheme: "bio", "iob1" or "bioes": what counts as well spelled.
+        scheme: "bio", "iob1", "bioes", "bilou" or "plain": what counts as well spelled.
     """
     types = entity_types(tags)
     prefix = np.array([split_tag(tag)[0] for tag in tags])[numbers]
@@ -45,7 +45,7 @@ def find_entities(numbers: np.ndarray, offsets: np.ndarray, tags: Sequence[str],
     first = np.zeros(len(numbers) + 1, dtype=bool)
     first[offsets] = True
     follows = np.zeros(len(numbers), dtype=bool)  # the word continues the entity of the word before
-    follows[1:] = np.isin(prefix[1:], ["I", "E"]) & np.isin(prefix[:-1], ["B", "I"]) & (kind[1:] == kind[:-1])
+    follows[1:] = np.isin(prefix[1:], ["I", "E", "L"]) & np.isin(prefix[:-1], ["B", "I"]) & (kind[1:] == kind[:-1])
     follows &= ~first[:-1]
     start = np.flatnonzero((kind >= 0) & ~follows)
     goes_on = np.append(follows[1:], False)
@@ -113,9 +113,11 @@ def _well_spelled(
     opening, closing = prefix[start], prefix[end - 1]
     if scheme == "bio":
         return opening == "B"
-    if scheme == "bioes":
-        single = end - start == 1
-        return np.where(single, opening == "S", (opening == "B") & (closing == "E"))
+    if scheme == PLAIN:
+        return np.ones(len(start), dtype=bool)
+    if scheme in ("bioes", "bilou"):
+        alone, last = ("S", "E") if scheme == "bioes" else ("U", "L")
+        return np.where(end - start == 1, opening == alone, (opening == "B") & (closing == last))
     # IOB1: B- only right after an entity of the same type.
     touches = ~first[start] & (start > 0) & (kind[start - 1] == kind[start])
     return np.where(touches, opening == "B", opening == "I")

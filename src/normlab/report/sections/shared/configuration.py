@@ -8,6 +8,7 @@ from normlab.report.blocks import Block, Cell, Column, Folded, Section, Table, T
 from normlab.report.numbers import DASH, listing
 from normlab.report.view import StudyView
 
+_MOST_ROWS = 1000  # a browser takes seconds to lay out more
 _HELP = (
     "Every setting of every cell: first those in which cells differ, then those that all share. A cell's hash covers "
     "what changes a result; two cells with one hash are the same experiment."
@@ -39,16 +40,17 @@ def _differences(view: StudyView, keys: list[str]) -> Table:
         *(Column(key, numeric=False) for key in keys),
         Column("Hash", numeric=False),
     ]
+    cells = [(variant.style, cell) for variant in view.variants for cell in variant.cells]
     rows = [
         [
-            Cell(cell.name, style=variant.style),
+            Cell(cell.name, style=style),
             *(Cell(_shown(cell.config.get(key)) if cell.config else DASH) for key in keys),
             Cell(str(cell.result.get("config_hash", DASH))),
         ]
-        for variant in view.variants
-        for cell in variant.cells
+        for style, cell in cells[:_MOST_ROWS]
     ]
-    return Table("configuration", columns, rows)
+    caption = f"The first {_MOST_ROWS:,} of {len(cells):,} cells." if len(cells) > _MOST_ROWS else ""
+    return Table("configuration", columns, rows, caption)
 
 
 def _shown(value: Any) -> str:

@@ -13,7 +13,7 @@ from normlab.report.figures.improvement import improvement_figure
 from normlab.report.figures.multiples import MANY
 from normlab.report.numbers import DASH, difference_text, p_text, plural, value_text
 from normlab.report.view import StudyView, Variant
-from normlab.studies.rankings import Predictions, compare_read, pairs_apart, rank_combinations, read_predictions
+from normlab.studies.rankings import Predictions, compare_read, pairs_apart, read_predictions
 from normlab.studies.statistics import holm, probability_of_improvement
 from normlab.studies.study import Study
 
@@ -86,6 +86,8 @@ def ranking_table(view: StudyView, best: Variant, standings: list[Standing]) -> 
 
 def against_best(study: Study, best: Variant, others: list[Variant]) -> dict[str, Examples]:
     """Return label -> McNemar's comparison with the best one, over the seeds whose predictions can be read."""
+    if not study.task:
+        return {}  # results of other programs: no example is known
     read = _reader(study)
     tests_of: dict[str, list[tuple[int, int, float]]] = {}
     of_best = {cell.seed: cell.name for cell in best.trained}
@@ -122,14 +124,14 @@ def _reader(study: Study) -> Callable[[str], Predictions | None]:
 
 
 def _mean_ranks(view: StudyView) -> dict[str, float]:
-    ranked = rank_combinations(view.study, view.headline)
+    ranked = view.ranked
     if ranked is None:
         return {}
     return {str(values): mean for values, mean in zip(ranked[0], ranked[1].mean_ranks, strict=True)}
 
 
 def _friedman(view: StudyView) -> list[Block]:
-    ranked = rank_combinations(view.study, view.headline)
+    ranked = view.ranked
     if ranked is None:
         return []
     ranking = ranked[1]
