@@ -38,6 +38,12 @@ def _add_ask(verbs: Any, arguments: list[str]) -> None:
         metavar="FILE",
         help="synonyms of tables, columns and values [DATABASE.normlab.yaml, if there is one]",
     )
+    parser.add_argument(
+        "--examples",
+        type=Path,
+        metavar="FILE",
+        help="a .csv or .jsonl of questions and their sql: a question like one of them, but for values, gets its query",
+    )
     parser.add_argument("--describe", action="store_true", help="print a first file for --notes, to be filled in")
     parser.add_argument("--out", type=Path, metavar="FILE", help="with --describe: a new file to write it to")
     parser.add_argument("--no-contents", action="store_true", help="read no cell before the query runs")
@@ -73,6 +79,7 @@ def _ask(options: argparse.Namespace) -> int:
         "tables": [name.strip() for name in options.tables.split(",") if name.strip()],
         "contents": not options.no_contents,
         "dictionary": options.notes,
+        "examples": options.examples,
     }
     with Database(options.database, options.model, **chosen) as database:
         for note in database.notes:
@@ -216,7 +223,7 @@ def _explain(answer: Any) -> None:
         print(f"  {word}: {', '.join(names[:3])}{more}")
     for number, reading in enumerate(answer.readings, start=1):
         sign = "*" if reading.sql == answer.sql and not answer.withheld else " "
-        print(f" {sign}{number}  {reading.probability:6.1%}  {reading.sql}")
+        print(f" {sign}{number}  {'example' if reading.by_example else f'{reading.probability:6.1%}'}  {reading.sql}")
     if answer.confidence is not None:
         print(f"  answers of this probability are right in {answer.confidence:.0%} of cases")
 
