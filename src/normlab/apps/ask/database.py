@@ -16,7 +16,7 @@ from typing import Any, Self, cast
 from normlab.apps.ask.answer import Answer, Link, Reading
 from normlab.apps.ask.confidence import MIN_CONFIDENCE, calibration_of
 from normlab.apps.ask.examples import Examples, Match
-from normlab.apps.ask.files import as_database
+from normlab.apps.ask.files import as_database, is_url
 from normlab.apps.ask.refusals import refuse_for_database, refuse_no_question
 from normlab.data.sql.dictionary import Dictionary, dictionary_beside, read_dictionary
 from normlab.data.sql.pairs import Pair, read_pairs, wrong_queries
@@ -39,7 +39,7 @@ class Database:
     """A database to be asked. Nothing of it is changed, and nothing is written beside it.
 
     Args:
-        path: an SQLite file, a .csv, .tsv or .parquet file, or a folder of these.
+        path: an SQLite or DuckDB file, a .csv, .tsv or .parquet file, a folder of these, or postgresql://...
         model: a run of text2sql, or its folder.
         beam_size: readings that are looked at.
         tables: names of the tables to ask about; all if there are none.
@@ -79,8 +79,8 @@ class Database:
         self._min_confidence = MIN_CONFIDENCE if min_confidence is None else min_confidence
         self._beam_size = beam_size
         self._resources = ExitStack()
-        self.path = Path(path)
-        self._file, self.notes = as_database(self.path, self._resources)
+        self.path = path if is_url(path) else Path(path)
+        self._file, self.notes = as_database(self.path, self._resources, tables)
         card = self.model.folder.card()
         self._config = cast(Text2SqlConfig, self.model.config)
         # Training's databases are no business of this one.
@@ -171,7 +171,7 @@ class Database:
         self.close()
 
     def _dictionary(self, path: Path | None) -> Dictionary | None:
-        path = path or dictionary_beside(self.path)
+        path = path or (dictionary_beside(self.path) if isinstance(self.path, Path) else None)
         if path is None:
             return None
         dictionary = read_dictionary(path)
