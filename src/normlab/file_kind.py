@@ -12,7 +12,7 @@ from pathlib import Path
 HEAD = 512  # bytes that are looked at
 
 WEB_PAGE = "a web page (HTML)"
-PARQUET = "a Parquet file"
+PARQUET, DUCKDB = "a Parquet file", "a DuckDB database"
 GZIP, BZIP2, XZ, TAR = "gzip data", "bzip2 data", "xz data", "a tar archive that is not compressed"
 TARS = (GZIP, BZIP2, XZ, TAR)  # what a .tar, .tar.gz ... may be
 PACKED = (*TARS, "zstd data", "a zip archive", "an empty zip archive", "a RAR archive", "a 7z archive")
@@ -38,6 +38,7 @@ _SIGNATURES = [
         (rb"\x93NUMPY", "a NumPy array"),
         (rb"\x89HDF\r\n", "an HDF5 file"),
         (rb"SQLite format 3\0", "an SQLite database"),
+        (rb".{8}DUCK", DUCKDB),
         (rb"\x80[\x02-\x05]", "a pickle"),
         (rb"\x7fELF", "a program"),
         (rb"\x1f\x8b", GZIP),

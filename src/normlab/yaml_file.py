@@ -26,9 +26,11 @@ class YamlMapping(dict[str, Any]):
 
     Attributes:
         lines: key -> number of its line.
+        item_lines: key of a list -> the line of each of its items.
     """
 
     lines: dict[str, int]
+    item_lines: dict[str, list[int]]
 
 
 def read_yaml(path: str | os.PathLike[str]) -> YamlMapping:
@@ -43,7 +45,7 @@ def read_yaml(path: str | os.PathLike[str]) -> YamlMapping:
         kind = "nothing" if value is None else f"a {type(value).__name__}"
         raise UserError(f"{path}:1: expected `key: value` lines at the top level, found {kind}")
     mapping = YamlMapping(value)
-    mapping.lines = loader.lines
+    mapping.lines, mapping.item_lines = loader.lines, loader.item_lines
     return mapping
 
 
@@ -60,12 +62,13 @@ def dump_yaml(value: Any) -> str:
 class _Loader(yaml.SafeLoader):
     """Safe YAML with bounds, in which `1e-3` is a number, as every person who writes one means it, and dates are text.
 
-    `lines` holds the line of each key at the top level.
+    `lines` holds the line of each key at the top level, `item_lines` those of the items of a list below it.
     """
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self.lines: dict[str, int] = {}
+        self.item_lines: dict[str, list[int]] = {}
         self._depth = self._values = self._height = 0
         self._sizes: dict[int, tuple[int, int]] = {}  # id of a finished node -> its values, its height
 
@@ -91,6 +94,11 @@ class _Loader(yaml.SafeLoader):
         self._depth -= 1
         if parent is None and isinstance(node, yaml.MappingNode):
             self.lines = {str(key.value): key.start_mark.line + 1 for key, _ in node.value}
+            self.item_lines = {
+                str(key.value): [item.start_mark.line + 1 for item in value.value]
+                for key, value in node.value
+                if isinstance(value, yaml.SequenceNode)
+            }
         return node
 
     def _refuse_size(self, event: Any, height: int = 1) -> None:

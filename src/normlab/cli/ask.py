@@ -11,6 +11,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+from normlab.cli.ask_learn import learn_from
 from normlab.cli.parser import add_verb, at_least
 from normlab.errors import UserError
 
@@ -18,7 +19,9 @@ from normlab.errors import UserError
 def _add_ask(verbs: Any, arguments: list[str]) -> None:
     parser = add_verb(verbs, "ask", "ask a database in plain words", _ask)
     parser.add_argument(
-        "database", type=Path, metavar="DATABASE", help="an SQLite file; .csv, .tsv or .parquet; or a folder of these"
+        "database",
+        metavar="DATABASE",
+        help="an SQLite or DuckDB file; .csv, .tsv or .parquet; a folder of these; or postgresql://USER@HOST/DATABASE",
     )
     parser.add_argument("question", nargs="?", help="in English; `-` reads one a line; none opens a prompt")
     parser.add_argument(
@@ -38,8 +41,23 @@ def _add_ask(verbs: Any, arguments: list[str]) -> None:
         metavar="FILE",
         help="synonyms of tables, columns and values [DATABASE.normlab.yaml, if there is one]",
     )
+    parser.add_argument(
+        "--examples",
+        type=Path,
+        metavar="FILE",
+        help="a .csv or .jsonl of questions and their sql: a question like one of them, but for values, gets its query",
+    )
     parser.add_argument("--describe", action="store_true", help="print a first file for --notes, to be filled in")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="with --describe: a new file to write it to")
+    parser.add_argument(
+        "--learn",
+        type=Path,
+        metavar="PAIRS",
+        help="fine-tune --model on a .csv or .jsonl of question, sql; needs --out",
+    )
+    parser.add_argument("--epochs", type=int, default=12, help="with --learn: passes over the pairs [12]")
+    parser.add_argument(
+        "--out", type=Path, metavar="PATH", help="with --describe: a new file to write it to; --learn: a folder"
+    )
     parser.add_argument("--no-contents", action="store_true", help="read no cell before the query runs")
     parser.add_argument(
         "--min-confidence",
@@ -59,10 +77,12 @@ def _ask(options: argparse.Namespace) -> int:
     at_least(1, limit=options.limit, beam_size=options.beam_size)
     if not options.timeout > 0:
         raise UserError(f"--timeout {options.timeout:g}: give more than 0 seconds")
+    if options.learn is not None:
+        return learn_from(options)
     if options.describe:
         return _describe(options)
     if options.out is not None:
-        raise UserError("--out is for --describe: give both, or redirect what is printed")
+        raise UserError("--out is for --describe and --learn: give both, or redirect what is printed")
     if options.sql is not None:
         return _run_sql(options)
     from normlab.apps.ask import Database
@@ -70,9 +90,10 @@ def _ask(options: argparse.Namespace) -> int:
     chosen = {
         "beam_size": options.beam_size,
         "min_confidence": options.min_confidence,
-        "tables": [name.strip() for name in options.tables.split(",") if name.strip()],
+        "tables": _table_names(options),
         "contents": not options.no_contents,
         "dictionary": options.notes,
+        "examples": options.examples,
     }
     with Database(options.database, options.model, **chosen) as database:
         for note in database.notes:
@@ -85,7 +106,7 @@ def _ask(options: argparse.Namespace) -> int:
 
 
 def _describe(options: argparse.Namespace) -> int:
-    from normlab.apps.ask.files import as_database
+    from normlab.apps.ask.files import as_database, is_url
     from normlab.data.sql.dictionary import SUFFIX
     from normlab.data.sql.first_dictionary import first_dictionary
     from normlab.data.sql.schema import Schema
@@ -96,14 +117,19 @@ def _describe(options: argparse.Namespace) -> int:
     if options.out is not None and options.out.exists():
         raise UserError(f"{options.out}: exists, and may hold synonyms of yours: choose another --out")
     with ExitStack() as resources:
-        file, _ = as_database(options.database, resources)
+        file, _ = as_database(options.database, resources, _table_names(options))
         text = first_dictionary(Schema.from_sqlite(file), None if options.no_contents else file)
     if options.out is None:
         print(text, end="")
         return 0
     write_text(options.out, text)
-    print(f"{options.out}: fill it in; {options.database}{SUFFIX} is read by itself, others by --notes")
+    beside = "" if is_url(options.database) else f"; {options.database}{SUFFIX} is read by itself"
+    print(f"{options.out}: fill it in{beside}; --notes reads one of any name")
     return 0
+
+
+def _table_names(options: argparse.Namespace) -> list[str]:
+    return [name.strip() for name in options.tables.split(",") if name.strip()]
 
 
 def _run_sql(options: argparse.Namespace) -> int:
@@ -114,7 +140,7 @@ def _run_sql(options: argparse.Namespace) -> int:
     if options.question is not None:
         raise UserError("--sql and a question exclude each other: give one")
     with ExitStack() as resources:
-        file, notes = as_database(options.database, resources)
+        file, notes = as_database(options.database, resources, _table_names(options))
         for note in notes:
             print(f"normlab: {note}", file=sys.stderr)
         try:
@@ -216,7 +242,7 @@ def _explain(answer: Any) -> None:
         print(f"  {word}: {', '.join(names[:3])}{more}")
     for number, reading in enumerate(answer.readings, start=1):
         sign = "*" if reading.sql == answer.sql and not answer.withheld else " "
-        print(f" {sign}{number}  {reading.probability:6.1%}  {reading.sql}")
+        print(f" {sign}{number}  {'example' if reading.by_example else f'{reading.probability:6.1%}'}  {reading.sql}")
     if answer.confidence is not None:
         print(f"  answers of this probability are right in {answer.confidence:.0%} of cases")
 

@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -119,8 +120,7 @@ class Training:
         task.refuse_changes(config)
         seed_stream(config.seed, "build")
         self.model = task.build(config, self.data.card)
-        initialise(self.model, config.seed)
-        task.start_from_data(self.model, self.data, config)
+        self._draw_weights()
         self.model.to(self.placement.device)
         self.optimizer = build_optimizer(self.model, config)
         for note in self.data.card.get("notes", ()):  # after all that can fail: an error is one line alone
@@ -183,8 +183,7 @@ class Training:
         self.folder.append_metrics(record)
         by_layer = self.layers.write(counters.epoch, record["lr"])
         record_choices(self.folder)
-        last = checkpoints / "last.safetensors"
-        save_training(last, self.model, self.optimizer, asdict(counters), self.average.tensors)
+        save_training(self._last, self.model, self.optimizer, asdict(counters), self.average.tensors)
         self.scalars.add(record | by_layer)
         self.progress.epoch(record, config.epochs, self.monitor, best=improved)
 
@@ -251,8 +250,20 @@ class Training:
             raise DivergedError("the validation loss", self.counters.epoch + 1, self.counters.step)
         return metrics
 
+    def _draw_weights(self) -> None:
+        """Draw new weights; those of the model that the task starts from replace them, unless a checkpoint will."""
+        initialise(self.model, self.config.seed)
+        self.task.start_from_data(self.model, self.data, self.config)
+        start = None if self._last.exists() else self.task.first_weights(self.config)
+        if start is not None:
+            load_weights(start, self.model)
+
+    @property
+    def _last(self) -> Path:
+        return self.folder.checkpoints / "last.safetensors"
+
     def _restore(self) -> Counters:
-        last = self.folder.checkpoints / "last.safetensors"
+        last = self._last
         if not last.exists():
             self.folder.keep_metrics(0)
             return Counters(processes=self.group.size)

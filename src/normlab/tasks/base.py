@@ -150,6 +150,10 @@ class Task(ABC):
     def write_predictions(self, records: Iterator[dict[str, Any]], out: Path, form: str, source: Any) -> int:
         """Write records to a file in one of the task's forms; return their number."""
 
+    def first_weights(self, config: Any) -> Path | None:
+        """Return a file of weights that replace those drawn at the start of training; by default None."""
+        return None
+
     def preflight(self, config: Any) -> None:
         """Raise `UserError` if code that is not normlab's and that `config` names cannot be trained.
 

@@ -23,12 +23,15 @@ class Reading:
             best reading; the others' are upper bounds, since it was measured on best ones.
         by_rule: a rule put a month or year of the question in as a condition on dates; the probability is that of the
             model's own reading, which follows, and no confidence was measured.
+        by_example: number of the user's example that it is, from 1; 0 for a reading of the model. The probability is
+            the model's of this query, 0 where it has not found it.
     """
 
     sql: str
     probability: float
     confidence: float | None = None
     by_rule: bool = False
+    by_example: int = 0
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,11 @@ from typing import Any, Self, cast
 
 from normlab.apps.ask.answer import Answer, Link, Reading
 from normlab.apps.ask.confidence import MIN_CONFIDENCE, calibration_of
-from normlab.apps.ask.files import as_database
+from normlab.apps.ask.examples import Examples, Match
+from normlab.apps.ask.files import as_database, is_url
 from normlab.apps.ask.refusals import refuse_for_database, refuse_no_question
 from normlab.data.sql.dictionary import Dictionary, dictionary_beside, read_dictionary
+from normlab.data.sql.pairs import Pair, read_pairs, wrong_queries
 from normlab.data.sql.schema import Schema
 from normlab.data.sql.sqlite import QueryError, QueryLimit, QueryResult, run_query
 from normlab.engine.api import Run, load_run
@@ -37,16 +39,17 @@ class Database:
     """A database to be asked. Nothing of it is changed, and nothing is written beside it.
 
     Args:
-        path: an SQLite file, a .csv, .tsv or .parquet file, or a folder of these.
+        path: an SQLite or DuckDB file, a .csv, .tsv or .parquet file, a folder of these, or postgresql://...
         model: a run of text2sql, or its folder.
         beam_size: readings that are looked at.
         tables: names of the tables to ask about; all if there are none.
         contents: False reads names only, no cells, before a query runs.
         min_confidence: an answer of a lower confidence is not run; None: `MIN_CONFIDENCE` for a calibrated model.
         dictionary: a file of synonyms (`normlab.data.sql.dictionary`); None: PATH.normlab.yaml, if there is one.
+        examples: a file of questions with their SQL (`normlab.data.sql.pairs`), beside those of the dictionary.
 
     Raises: UserError if the path holds no such thing, the model is of another task, or has no calibration for
-        `min_confidence`.
+        `min_confidence`, or the SQL of an example does not run.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class Database:
         tables: Sequence[str] = (),
         contents: bool = True,
         dictionary: Path | str | None = None,
+        examples: Path | str | None = None,
     ) -> None:
         self.model = model if isinstance(model, Run) else load_run(model)
         if self.model.task.name != "text2sql":
@@ -75,8 +79,8 @@ class Database:
         self._min_confidence = MIN_CONFIDENCE if min_confidence is None else min_confidence
         self._beam_size = beam_size
         self._resources = ExitStack()
-        self.path = Path(path)
-        self._file, self.notes = as_database(self.path, self._resources)
+        self.path = path if is_url(path) else Path(path)
+        self._file, self.notes = as_database(self.path, self._resources, tables)
         card = self.model.folder.card()
         self._config = cast(Text2SqlConfig, self.model.config)
         # Training's databases are no business of this one.
@@ -88,6 +92,8 @@ class Database:
             known_as = self._dictionary(None if dictionary is None else Path(dictionary))
             self._name = self._questions.add_database(self._file, tables, look_inside=contents, dictionary=known_as)
             self._questions.has_cells(self._name)  # now, not with the first question: it indexes them
+            pairs = [*(known_as.examples if known_as else ()), *(read_pairs(Path(examples)) if examples else ())]
+            self._examples = self._checked_examples(pairs)
         if unknown := self._questions.unknown_cells(self._name):
             self.notes.append(f"values of the dictionary that no cell has: {', '.join(unknown)}")
         self.notes += [str(warning.message).replace(f"{self._file}: ", "", 1) for warning in caught]
@@ -106,14 +112,19 @@ class Database:
         """
         refuse_no_question(text)
         linked = self._questions.link(text, self._name)
-        refuse_for_database(linked, self.schema, self._known, has_cells=self._questions.has_cells(self._name))
+        example = self._examples.nearest(linked)
+        if example is None:  # an example says what words mean that name nothing
+            refuse_for_database(linked, self.schema, self._known, has_cells=self._questions.has_cells(self._name))
         item = self._questions.encode(text, self._name)[0]
         readings, refused = self._readings(item)
+        if example is not None:
+            readings = _with_example(readings, example)
         if not readings:
             why = f" ({refused[0].refusal}: {refused[0].sql})" if refused else ""
             raise UserError(f"no query could be written for this question{why}: ask it in other words")
         doubt = self._doubt(readings[0], linked)
-        dated = None if doubt or self._periods is None else self._periods.apply(text, readings[0].sql)
+        rule = None if doubt or example is not None else self._periods
+        dated = None if rule is None else rule.apply(text, readings[0].sql)
         if dated:
             readings = [Reading(dated.sql, readings[0].probability, None, by_rule=True), *readings]
         chosen, result, notes = (readings[0], None, [doubt] if doubt else [])
@@ -124,9 +135,10 @@ class Database:
             *(
                 f"a better-ranked reading is refused ({one.refusal}): {one.sql}"
                 for one in refused
-                if _probability(one) > chosen.probability
+                if _probability(one) > chosen.probability and not chosen.by_example
             ),
             *([dated.note] if dated and chosen.by_rule else []),
+            *([example.note] if example is not None and chosen.by_example else []),
             *notes,
         ]
         return Answer(
@@ -159,7 +171,7 @@ class Database:
         self.close()
 
     def _dictionary(self, path: Path | None) -> Dictionary | None:
-        path = path or dictionary_beside(self.path)
+        path = path or (dictionary_beside(self.path) if isinstance(self.path, Path) else None)
         if path is None:
             return None
         dictionary = read_dictionary(path)
@@ -168,6 +180,14 @@ class Database:
             return dictionary
         self.notes.append(f"synonyms of {path} are used, but not those of values: the model links no cells")
         return dictionary.without_values()
+
+    def _checked_examples(self, pairs: Sequence[Pair]) -> Examples:
+        """Return what finds the example of a question. Raises: UserError for the first whose SQL does not run."""
+        wrong = wrong_queries(pairs, self._file)
+        if wrong:
+            more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+            raise UserError(f"{wrong[0]}{more}: correct the example, or remove it")
+        return Examples(pairs, lambda text: self._questions.link(text, self._name), self._questions.schemas[self._name])
 
     def _readings(self, item: Item) -> tuple[list[Reading], list[Decoded]]:
         """Return the readings that may be run, and the queries that may not."""
@@ -230,6 +250,12 @@ class Database:
 
     def _column(self, number: int) -> str:
         return _full_name(self.schema, number)
+
+
+def _with_example(readings: list[Reading], example: Match) -> list[Reading]:
+    same = next((one.probability for one in readings if one.sql == example.sql), 0.0)
+    first = Reading(example.sql, same, None, by_example=example.number)
+    return [first, *(one for one in readings if one.sql != example.sql)]
 
 
 def _inferred(schema: Schema) -> list[str]:

@@ -1,4 +1,7 @@
-"""CSV, TSV and Parquet files as one database: a table each, named by the file, columns typed by what they hold."""
+"""Whatever is asked, as an SQLite file. CSV, TSV and Parquet files are a table each, columns typed by what they hold.
+
+Databases of other kinds are copied (`copying.py`).
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,15 @@ from contextlib import ExitStack, closing
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+from normlab.apps.ask.copying import Source, copy_database
+from normlab.apps.ask.duckdb_file import DuckDBFile
+from normlab.apps.ask.postgresql import SCHEMES, PostgreSQL, shown_url
 from normlab.data.sql.sqlite_schema import quoted
 from normlab.data.text.csv_rows import decoded_lines
 from normlab.errors import UserError
+from normlab.file_kind import DUCKDB, kind_of_file
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
 _INTEGER = re.compile(r"[+-]?\d{1,18}")
@@ -22,17 +30,25 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _CHUNK = 10_000
 
 
-def as_database(path: Path, resources: ExitStack) -> tuple[Path, list[str]]:
-    """Return an SQLite file with what a path holds, and lines that say what was made of it.
+def as_database(path: Path | str, resources: ExitStack, tables: Sequence[str] = ()) -> tuple[Path, list[str]]:
+    """Return an SQLite file with what a path or a URL stands for, and lines that say what was made of it.
 
     An SQLite file is returned as it is. Others are read into a temporary file, which goes when `resources` are closed.
+
+    Args:
+        tables: names of those to copy of a database of another kind; all if there are none.
     Raises: UserError if there is nothing to read, or a file is damaged.
     """
+    opened = _other_database(path)
+    if opened is not None:
+        with closing(opened) as source:
+            file = _temporary_file(resources, "database")
+            return file, copy_database(source, file, tables)
+    path = Path(path)
     files = _tables(path)
     if not files:
         return path, []
-    folder = Path(resources.enter_context(tempfile.TemporaryDirectory(prefix="normlab-ask-")))
-    file = folder / f"{path.stem or 'tables'}.sqlite"
+    file = _temporary_file(resources, path.stem or "tables")
     notes = []
     with closing(sqlite3.connect(file, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode=OFF")
@@ -42,6 +58,34 @@ def as_database(path: Path, resources: ExitStack) -> tuple[Path, list[str]]:
             typed = ", ".join(f"{column} {kind.lower()}" for column, kind in zip(columns, kinds, strict=True))
             notes.append(f"{source.name}: table {name}, {count} rows: {typed}")
     return file, notes
+
+
+def is_url(path: Path | str) -> bool:
+    """Tell a URL from a path."""
+    return isinstance(path, str) and bool(_URL.match(path))
+
+
+def shown(path: Path | str) -> str:
+    """Return how messages call a database: a URL without its password."""
+    return shown_url(str(path)) if is_url(path) else str(path)
+
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+
+
+def _other_database(path: Path | str) -> Source | None:
+    """Return a database that is to be copied, opened; None for files that are read here, or by SQLite."""
+    if is_url(path):
+        if urlsplit(str(path)).scheme.lower() not in SCHEMES:
+            known = "an SQLite, DuckDB, CSV or Parquet file, or postgresql://USER@HOST/DATABASE"
+            raise UserError(f"{shown(path)}: a URL of this kind is not read: give {known}")
+        return PostgreSQL(str(path))
+    return DuckDBFile(Path(path)) if kind_of_file(Path(path)) == DUCKDB else None
+
+
+def _temporary_file(resources: ExitStack, stem: str) -> Path:
+    folder = resources.enter_context(tempfile.TemporaryDirectory(prefix="normlab-ask-"))
+    return Path(folder) / f"{stem}.sqlite"
 
 
 def _tables(path: Path) -> dict[str, Path]:

@@ -104,7 +104,10 @@ def links_of(answer: Answer) -> str:
 
 def readings_of(answer: Answer) -> list[tuple[str, str]]:
     """Return (label, query) of each reading, best first, for a list to choose from."""
-    return [(f"{markup.percent(reading.probability)}  {reading.sql}", reading.sql) for reading in answer.readings]
+    return [
+        (f"{'example' if one.by_example else markup.percent(one.probability)}  {one.sql}", one.sql)
+        for one in answer.readings
+    ]
 
 
 def sureness_of(answer: Answer) -> str:

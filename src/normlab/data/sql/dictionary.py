@@ -6,9 +6,13 @@
         c_17: {synonyms: [price], description: in euros}
         kind:
           values: {P: [paper goods], E: [electronics]}
+    examples:
+    - question: Which goods are sold out?
+      sql: SELECT name FROM item WHERE c_9 = 0
 
 A question's words are matched with synonyms as with the names themselves, and with a description's words as with parts
-of a name. `first_dictionary.py` makes a file to fill in.
+of a name. `examples`, where it is a list, holds pairs (`pairs.py`), not a table of that name.
+`first_dictionary.py` makes a file to fill in.
 """
 
 from __future__ import annotations
@@ -20,12 +24,13 @@ from pathlib import Path
 from typing import Any
 
 from normlab.data.sql.cells import Cell
+from normlab.data.sql.pairs import Pair, pair_of
 from normlab.data.sql.schema import Schema
 from normlab.data.text.word_forms import words_of
 from normlab.errors import UserError, did_you_mean, shortened
 from normlab.yaml_file import read_yaml
 
-SUFFIX = ".normlab.yaml"
+SUFFIX, EXAMPLES = ".normlab.yaml", "examples"
 _TABLE, _COLUMN = ("description", "synonyms", "columns"), ("description", "synonyms", "values")
 
 
@@ -58,10 +63,11 @@ class Entry:
 
 @dataclass(frozen=True)
 class Dictionary:
-    """A data dictionary: lower-case table name -> its entry."""
+    """A data dictionary: lower-case table name -> its entry, and questions with their SQL."""
 
     path: Path
     tables: Mapping[str, Entry]
+    examples: tuple[Pair, ...] = ()
 
     def check(self, schema: Schema) -> None:
         """Raise `UserError` with the nearest name for a table or column that the schema lacks."""
@@ -122,10 +128,15 @@ def read_dictionary(path: Path) -> Dictionary:
     """
     content = read_yaml(path)
     tables: dict[str, Entry] = {}
+    examples: list[Pair] = []
     for name, value in content.items():
+        if name == EXAMPLES and isinstance(value, list):
+            lines = content.item_lines[name]
+            examples = [pair_of(one, f"{path}:{line}") for one, line in zip(value, lines, strict=True)]
+            continue
         place = f"{path}:{content.lines.get(str(name), 1)}: {shortened(name)}"
         tables[_new_name(name, tables, place)] = _entry(value, place, _TABLE)
-    return Dictionary(path, tables)
+    return Dictionary(path, tables, tuple(examples))
 
 
 def _new_name(name: Any, known: Container[str], place: str) -> str:

@@ -38,6 +38,10 @@ def first_dictionary(schema: Schema, database: Path | None = None) -> str:
 _HEADER = """\
 # What people call the tables, columns and values of this database, for `normlab ask`.
 # Synonyms name them as their own names do; words of a description as parts of a name do. Delete what you do not need.
+# Questions whose SQL you know stand in a list of their own:
+# examples:
+# - question: How many are there?
+#   sql: SELECT count(*) FROM t
 """
 
 

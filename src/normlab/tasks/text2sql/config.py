@@ -12,6 +12,7 @@ from normlab.acting import Unless, When
 from normlab.config import TaskSettings, TrainConfig, option
 
 # Where a setting acts, see `normlab.acting`.
+_NEW_WORDS = When("start", "")
 _WORD_VECTORS = When("model", "lstm", "lstm_attention")
 _PRETRAINED = When("model", "bert_frozen", "bert_finetuned")
 _TUNED = When("model", "bert_finetuned")
@@ -74,33 +75,42 @@ class Text2SqlConfig(TrainConfig):
         acts_with=_WORD_VECTORS,
     )
 
+    start: str = option(
+        "",
+        "a trained model of text2sql whose weights and words training starts from, of the same network: a run, a model "
+        "file, or a name of `normlab models`; empty: new weights",
+        added_later=True,
+    )
     glove: str = option(
         "",
         "GloVe file; empty: looked for beside the data; generated: made-up vectors",
         affects_result=False,
         acts_with=(
+            _NEW_WORDS,
             _WORD_VECTORS,
             When("embeddings", "glove"),
         ),
     )
-    embeddings: Literal["random", "glove"] = option("glove", "what word vectors start from", acts_with=_WORD_VECTORS)
+    embeddings: Literal["random", "glove"] = option(
+        "glove", "what word vectors start from", acts_with=(_NEW_WORDS, _WORD_VECTORS)
+    )
     embedding_dim: int | None = option(
         None,
         "size of a word vector; none: GloVe's own, 100 for random ones",
         ge=1,
-        acts_with=_WORD_VECTORS,
+        acts_with=(_NEW_WORDS, _WORD_VECTORS),
     )
     freeze_embeddings: bool = option(False, "leave the word vectors as they start", acts_with=_WORD_VECTORS)
     vocabulary: Literal["auto", "train", "glove"] = option(
         "auto",
         "train: training words; glove: and every word of the GloVe file; auto: glove if embeddings are",
-        acts_with=_WORD_VECTORS,
+        acts_with=(_NEW_WORDS, _WORD_VECTORS),
     )
     min_count: int = option(
         3,
         "words that training shows less often keep their GloVe vector, or are unknown",
         ge=1,
-        acts_with=_WORD_VECTORS,
+        acts_with=(_NEW_WORDS, _WORD_VECTORS),
     )
 
     mask_training: bool = option(True, "train with the grammar's mask: only what may follow shares the probability")

@@ -16,6 +16,7 @@ from normlab.tasks.text2sql.config import Text2SqlConfig
 from normlab.tasks.text2sql.inputs.data import Text2SqlData, prepare, steps_per_epoch, training_batches, vector_source
 from normlab.tasks.text2sql.inputs.encoding import Batch
 from normlab.tasks.text2sql.inputs.questions import questions_of
+from normlab.tasks.text2sql.inputs.start import start_weights
 from normlab.tasks.text2sql.linking.relations import RELATIONS
 from normlab.tasks.text2sql.measuring import evaluate
 from normlab.tasks.text2sql.model.decoder import Decoder
@@ -46,6 +47,10 @@ class Text2SqlTask(Task):
             dropout=config.dropout,
         )
         return Text2Sql(_encoder(config, card), decoder)
+
+    def first_weights(self, config: Text2SqlConfig) -> Path | None:
+        """Return the weights of the model that training starts from, if one is named."""
+        return start_weights(config)
 
     def steps_per_epoch(self, config: Text2SqlConfig, data: Text2SqlData) -> int:
         """Return the number of batches; the last may be smaller."""
@@ -116,7 +121,9 @@ def _encoder(config: Text2SqlConfig, card: Mapping[str, Any]) -> nn.Module:
         )
     words = [*SPECIAL, *card["words"]]
     size, trained = card["embedding_dim"], card["trained_words"]
-    pretrained = partial(vector_source(config).load, words, size) if config.embeddings == "glove" else None
+    pretrained = (
+        partial(vector_source(config).load, words, size) if config.embeddings == "glove" and not config.start else None
+    )
     return LSTMEncoder(
         WordEmbedding(trained, len(words) - trained, size, pretrained, freeze=config.freeze_embeddings),
         size,

@@ -24,6 +24,7 @@ from normlab.tasks.text2sql.inputs.encoding import Batch, Item, collate
 from normlab.tasks.text2sql.inputs.notes import data_notes
 from normlab.tasks.text2sql.inputs.questions import Questions, questions_of
 from normlab.tasks.text2sql.inputs.rows import Rows, data_folder, read_rows
+from normlab.tasks.text2sql.inputs.start import start_card, start_fingerprint
 
 _LISTED = 20
 
@@ -53,7 +54,7 @@ class Text2SqlData:
 def prepare(config: Text2SqlConfig) -> Text2SqlData:
     """Read the questions, number the words by the training part, link and encode everything."""
     rows = read_rows(config)
-    words, trained = ([], 0) if config.pretrained else _vocabulary(rows, config)
+    words, trained = _words(rows, config)
     card: dict[str, Any] = {
         "data": "generated" if config.data == "generated" else Path(config.data).name,
         "view": config.view,
@@ -62,7 +63,7 @@ def prepare(config: Text2SqlConfig) -> Text2SqlData:
         "embedding_dim": 0 if config.pretrained else vector_source(config).size(),
         "schemas": [schema.entry() for schema in rows.schemas.values()],
         "databases": str(rows.databases),
-        "fingerprints": input_fingerprints(config, vector_source(config)),
+        "fingerprints": input_fingerprints(config, vector_source(config)) | start_fingerprint(config),
         "fingerprint_parts": fingerprint_parts(rows),
         "encoder": encoder_card(config.encoder) if config.pretrained else None,
     }
@@ -81,7 +82,11 @@ def prepare(config: Text2SqlConfig) -> Text2SqlData:
         "without_cells": sorted(questions.missing),
         "notes": [
             *data_notes(folder, rows, skipped, questions.left_out, cells=config.linking == "cells"),
-            *([] if config.pretrained else vector_source(config).coverage(words[: trained - len(SPECIAL)])),
+            *(
+                []
+                if config.pretrained or config.start
+                else vector_source(config).coverage(words[: trained - len(SPECIAL)])
+            ),
         ],
     }
     trainable = np.flatnonzero([item.gold is not None for item in items["train"]])
@@ -98,7 +103,9 @@ def prepare(config: Text2SqlConfig) -> Text2SqlData:
 
 
 def vector_source(config: Text2SqlConfig) -> VectorSource:
-    """Return which word vectors a run starts from."""
+    """Return which word vectors a run starts from; those of another model are part of its weights."""
+    if config.start:
+        return VectorSource("", "", start_card(config)["embedding_dim"] or None, random=True)
     return VectorSource(config.glove, config.data, config.embedding_dim, random=config.embeddings == "random")
 
 
@@ -162,6 +169,13 @@ def _costs(items: list[Item], questions: Questions, config: Text2SqlConfig) -> n
 def _length(item: Item) -> int:
     """What a question costs: a step of the decoder about as much as two nodes of the encoder."""
     return len(item.relations) + 2 * item.steps
+
+
+def _words(rows: Rows, config: Text2SqlConfig) -> tuple[list[str], int]:
+    if config.start:
+        card = start_card(config)
+        return card["words"], card["trained_words"]
+    return ([], 0) if config.pretrained else _vocabulary(rows, config)
 
 
 def _vocabulary(rows: Rows, config: Text2SqlConfig) -> tuple[list[str], int]:
