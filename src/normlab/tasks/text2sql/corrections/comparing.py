@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from normlab.data.text.word_forms import words_of
-from normlab.tasks.text2sql.corrections.clauses import Clauses, Condition
+from normlab.tasks.text2sql.corrections.clauses import Clauses, Condition, column_unit
 from normlab.tasks.text2sql.corrections.evidence import Evidence
 
 _MORE = (
@@ -50,6 +50,35 @@ def _turned(condition: Condition, evidence: Evidence) -> Condition:
         return condition
     sign = said_sign(evidence, *spans[0], condition.column)
     return replace(condition, comparison=sign) if sign else condition
+
+
+def year_in_its_column(clauses: Clauses, evidence: Evidence) -> Clauses | None:
+    """Compare a year of the question ("before 2000") with the one column of years, not with another number."""
+    tables = clauses.tables
+    years = [c for t in tables for c in evidence.schema.columns_of(t) if evidence.contents.is_year(c)]
+    years = [column for column in years if not evidence.is_key(column)]
+    dates = [c for t in tables for c in evidence.schema.columns_of(t) if evidence.contents.is_date(c)]
+    if len(years) != 1 or dates:
+        return None
+    where = tuple(_of_year(one, years[0], evidence) for one in clauses.where)
+    return replace(clauses, where=where)
+
+
+def _of_year(condition: Condition, column: int, evidence: Evidence) -> Condition:
+    if condition.column in (None, column) or condition.comparison not in _CHANGEABLE or len(condition.constants) != 1:
+        return condition
+    text = condition.constants[0].strip("'")
+    spans = [(v.start, v.end) for v in evidence.values_of(text) if v.kind in ("number", "date")]
+    if not _YEAR.fullmatch(text) or len(spans) != 1 or spans[0][0] == 0:
+        return condition
+    word = evidence.words[spans[0][0] - 1]
+    if word not in _YEAR_SIGNS:
+        return condition
+    return Condition(column_unit(column), _YEAR_SIGNS[word], ((("value", text),),))
+
+
+_YEAR = re.compile(r"(?:1[5-9]|20)\d\d")
+_YEAR_SIGNS = {"in": "=", "during": "=", "before": "<", "after": ">", "since": ">=", "until": "<="}
 
 
 def said_sign(evidence: Evidence, start: int, end: int, column: int | None) -> str | None:

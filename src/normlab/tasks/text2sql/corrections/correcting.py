@@ -67,19 +67,20 @@ class Corrector:
         Raises: UserError if the file cannot be opened.
         """
         evidence = Evidence(linked, schema, self._contents.of(schema))
-        after = corrected(actions, evidence)
+        after = corrected(actions, evidence) if actions else Corrected([])
         if after.changed and joined_without_key(after.actions, schema):
             after = Corrected(list(actions))
         named = linked.column_links.max(0, initial=0).astype(int)
         text = _written(after, schema, named, after.keys) if after.changed or after.keys else sql
         notes = []
         if text != sql:
-            about = ", ".join(after.changed) or "the key of the join"
+            about = ", ".join(after.changed) or "the key of a join"
             notes.append(f"by rules about {about}, not by the model, which wrote: {sql}")
         dated = self._periods.apply(linked.question, text, today)
         if dated is not None:
+            notes = [*(one.partition(", not by")[0] for one in notes), dated.note.removesuffix(text) + sql]
+            notes += dated.notes[1:]
             text = dated.sql
-            notes += dated.notes
         others = [] if dated else self._others(after, schema, named, text)
         return Correction(text, tuple(notes), tuple(others), dated is not None)
 
