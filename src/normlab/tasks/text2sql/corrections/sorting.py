@@ -12,15 +12,18 @@ _BY = re.compile(
     r"\b(?:sort(?:ed)?|order(?:ed)?|rank(?:ed)?|arranged?|listed)\b(?: \w+){0,3}? (?:by|of)\b"
     r"|\bin \w+ order (?:of|by)\b|\bby\b"
 )
+_HIGH = (
+    "high|highest|large|largest|big|biggest|expensive|new|newest|latest|recent|old|oldest|long|longest|heaviest|fastest"
+)
+_LOW = "low|lowest|small|smallest|cheap|cheapest|old|oldest|earliest|young|youngest|short|shortest|lightest|slowest"
+_TO = r"(?:\w+ )?to (?:the )?"
 _DOWN = re.compile(
     r"\bdescending\b|\bdecreasing\b|\b(?:newest|latest|most recent|highest|largest) first\b"
-    r"|\b(?:high|highest|large|largest|big|biggest|expensive|new|newest|latest|recent|old|oldest) (?:\w+ )?"
-    r"to (?:the )?(?:low|small|least|cheap|old|earl|young)"
+    rf"|\b(?:{_HIGH}) {_TO}(?:low|small|least|cheap|old|earl|young|short|light|slow)"
 )
 _UP = re.compile(
     r"\bascending\b|\bincreasing\b|\balphabetical|\b(?:oldest|earliest|lowest|smallest|cheapest) first\b"
-    r"|\b(?:low|lowest|small|smallest|cheap|cheapest|old|oldest|earliest|young|youngest) (?:\w+ )?"
-    r"to (?:the )?(?:high|large|big|expensive|new|lat|recent|old)"
+    rf"|\b(?:{_LOW}) {_TO}(?:high|large|big|expensive|new|lat|recent|old|long|heav|fast)"
 )
 
 
@@ -32,6 +35,9 @@ def sorted_as_said(clauses: Clauses, evidence: Evidence) -> Clauses | None:
         return None
     down, up = _DOWN.search(text), _UP.search(text)
     match = _BY.search(text)
+    if match is None and clauses.order and bool(down) != bool(up):
+        limit = clauses.limit if evidence.numbers else ""
+        return replace(clauses, direction="desc" if down else "asc", limit=limit)
     if (
         match is None
         or (down and up)

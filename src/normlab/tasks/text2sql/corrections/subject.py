@@ -26,7 +26,8 @@ def shown_by_name(clauses: Clauses, evidence: Evidence) -> Clauses | None:
     if table is None:
         return None
     label = evidence.label(table)
-    if not label or set(label) & set(columns):
+    shown = set(label) & set(columns)
+    if not label or len(shown) == len(label) or (shown and len(columns) > len(shown)):
         return None
     if columns != [_STAR] and (len(columns) > 1 or any(c and evidence.asked(c) for c in columns)):
         return None

@@ -127,7 +127,7 @@ def _extreme(clauses: Clauses, evidence: Evidence, superlative: Superlative) -> 
         return None
     wanted = evidence.wanted
     assert wanted is not None
-    if len(clauses.select) == 1 and wanted.by in ("which", "who") and not wanted.columns and not clauses.group:
+    if len(clauses.select) == 1 and wanted.tables and not wanted.columns and not clauses.group:
         label = evidence.label(evidence.schema.columns[superlative.column].table)
         if label:
             return replace(

@@ -14,7 +14,7 @@ _SAID = {
     "bought": ("purchase", "order", "sale"),
     "sold": ("sale", "sold"),
     "left": ("leave", "end", "departure"),
-    "began": ("start", "begin"),
+    "began": ("start", "begin", "arrival"),
     "start": ("begin", "from"),
     "end": ("finish", "until"),
     "finish": ("end",),
@@ -55,6 +55,11 @@ _GENERAL = frozenset(
 )
 
 
+_BIRTH = frozenset(("birth", "born", "birthday", "birthdate", "dob"))
+_OF_BIRTH = frozenset(map(stem, (*_BIRTH, "old", "older", "oldest", "young", "younger", "youngest", "age", "aged")))
+"""Nothing else that happens to people has this date: it is meant only where one of these words stands."""
+
+
 def choose_date_column(
     question: str, columns: Sequence[int], schema: Schema, subjects: Collection[int] = ()
 ) -> int | None:
@@ -65,10 +70,11 @@ def choose_date_column(
         columns: those that hold dates.
         subjects: tables that the question asks for, if known: their columns come first.
     """
-    if len(columns) == 1:
-        return columns[0]
     said = {stem(word) for word in words_of(question)}
     said |= {stem(other) for word in tuple(said) for other in _SAID.get(word, ())}
+    if len(columns) == 1:
+        births = _BIRTH & set(words_of(schema.columns[columns[0]].natural))
+        return None if births and not said & _OF_BIRTH else columns[0]
     tables = {stem(word) for table in schema.tables for word in words_of(table.natural)}
     words = {column: {stem(word) for word in _telling(schema, column)} for column in columns}
     for telling in (lambda word: word not in tables, lambda word: True):
