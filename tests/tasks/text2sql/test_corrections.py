@@ -28,11 +28,13 @@ CREATE TABLE trip (id INTEGER PRIMARY KEY, train_id INTEGER REFERENCES train (id
 CREATE TABLE driver (id INTEGER PRIMARY KEY, name TEXT, age INTEGER, birth TEXT, nationality TEXT, wage REAL,
  train_id INTEGER REFERENCES train (id));
 CREATE TABLE visit (id INTEGER PRIMARY KEY, station_id INTEGER REFERENCES station (id), seen TEXT);
-INSERT INTO station VALUES (1, 'Gare A', 'Paris', 'France', 1890, 'yes'), (2, 'Stazione B', 'Rome', 'Italy', 1930, 'no'),
+INSERT INTO station VALUES (1, 'Gare A', 'Paris', 'France', 1890, 'yes'),
+ (2, 'Stazione B', 'Rome', 'Italy', 1930, 'no'),
  (3, 'Halt C', 'Bern', 'Switzerland', 1950, 'yes');
 INSERT INTO train VALUES (1, 'Comet', 200, 30, 1999, 1), (2, 'Arrow', 300, 50, 2010, 1), (3, 'Snail', 80, 10, 1970, 0);
 INSERT INTO trip VALUES (1, 1, 1, 2, '2023-03-04', 5), (2, 2, 2, 1, '2024-05-06', 0), (3, 1, 1, 3, '2024-05-07', 9);
-INSERT INTO driver VALUES (1, 'Ann', 50, '1974-01-01', 'French', 900, 1), (2, 'Bo', 30, '1994-02-02', 'Italian', 700, 1),
+INSERT INTO driver VALUES (1, 'Ann', 50, '1974-01-01', 'French', 900, 1),
+ (2, 'Bo', 30, '1994-02-02', 'Italian', 700, 1),
  (3, 'Cy', 41, '1983-03-03', 'French', 800, 2);
 INSERT INTO visit VALUES (1, 1, '2024-01-01');
 """
