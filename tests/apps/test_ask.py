@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import sqlite3
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from normlab.apps.ask.refusals import MOST_WORDS, refuse_no_question
 from normlab.cli import main
 from normlab.data.sql.sqlite import QueryTimeout
 from normlab.errors import UserError
+from normlab.tasks.text2sql.model.decoding import Answer as Decoded
 
 
 @pytest.fixture(scope="module")
@@ -226,8 +228,9 @@ def test_a_month_becomes_a_condition_by_a_rule_that_is_named(
         "INSERT INTO item VALUES (1, 'pen', '2024-03-05'), (2, 'ink', '2024-04-01');"
     )
     connection.close()
-    model = Reading("SELECT name FROM item WHERE name = 'March'", 0.3, 0.7)
-    monkeypatch.setattr(Database, "_readings", lambda *_: ([model], []))
+    wrote = Decoded("SELECT name FROM item WHERE name = 'March'", -1.0, math.log(0.3))
+    model = Reading(wrote.sql, pytest.approx(0.3), None)
+    monkeypatch.setattr(Database, "_answers", lambda *_: ([wrote], []))
     with Database(path, run) as database:
         answer = database.question("Which items were sold in March 2024?")
         assert answer.rows == [("pen",)]

@@ -73,13 +73,16 @@ def data_to_measure(
     """
     if split not in SPLITS:
         raise UserError(f"unknown split '{split}': {did_you_mean(split, SPLITS)}")
+    notes: list[str] = []
     own_data = _own_data(task, config)
+    if isinstance(own_data, UserError):
+        own_data, notes = _by_card(task, config, folder, own_data)
     changed = {} if isinstance(own_data, UserError) else _differing(folder.card(), own_data)
     if not isinstance(own_data, UserError) and "data" not in changed:
         refuse_other_data(folder, own_data)
         if split not in own_data.sizes:
             raise UserError(f"{folder.path}: its data have no split '{split}': {did_you_mean(split, own_data.sizes)}")
-        return own_data, []
+        return own_data, notes
     other: TaskData | None = task.labelled(config, folder.card(), split, whole=elsewhere)
     if other is None:
         raise own_data if isinstance(own_data, UserError) else _other_data_error(folder, changed)
@@ -161,6 +164,17 @@ def _own_data(task: Task, config: TrainConfig) -> TaskData | UserError:
         return data
     except UserError as error:
         return error
+
+
+def _by_card(
+    task: Task, config: TrainConfig, folder: RunFolder, error: UserError
+) -> tuple[TaskData | UserError, list[str]]:
+    """Return the data read with the run's card, if the task can do that, and what is to be said; else the error."""
+    try:
+        data: TaskData | None = task.prepared_by(config, folder.card())
+    except UserError:
+        data = None
+    return (error, []) if data is None else (data, [f"{error}: {note}" for note in data.card["notes"][-1:]])
 
 
 def _differing(card: Mapping[str, Any], data: TaskData) -> dict[str, tuple[str, str]]:

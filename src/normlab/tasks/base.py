@@ -176,6 +176,13 @@ class Task(ABC):
         """
         return
 
+    def prepared_by(self, config: Any, card: Mapping[str, Any]) -> Any:
+        """Read a run's own data as `prepare` does, with what its card holds in the place of files of training.
+
+        For a model whose other inputs are not at hand; return a `TaskData`. By default None: `prepare` is the only way.
+        """
+        return None
+
     def labelled(self, config: Any, card: Mapping[str, Any], split: str, *, whole: bool) -> Any:
         """Read labelled data that training never saw, encoded with a trained model's card; return a `TaskData`.
 

@@ -62,6 +62,23 @@ def test_a_month_keeps_the_days_that_python_counts(
         ("orders in March", "strftime('%m', d) = '03'"),
         ("orders last month", "d >= '2023-12-01' AND d < '2024-01-01'"),
         ("orders of this year", "d >= '2024-01-01' AND d < '2025-01-01'"),
+        ("orders on March 5, 2024", "date(d) = '2024-03-05'"),
+        ("orders on 5 March 2024", "date(d) = '2024-03-05'"),
+        ("orders on the 5th of March 2024", "date(d) = '2024-03-05'"),
+        ("orders on 2024-03-05", "date(d) = '2024-03-05'"),
+        ("orders after 31 December 2023", "d >= '2024-01-01'"),
+        ("orders before 5 March 2024", "d < '2024-03-05'"),
+        ("orders between January 2024 and March 2024", "d >= '2024-01-01' AND d < '2024-04-01'"),
+        ("orders between March and May 2023", "d >= '2023-03-01' AND d < '2023-06-01'"),
+        ("orders from 2020 to 2022", "d >= '2020-01-01' AND d < '2023-01-01'"),
+        ("orders between 3 May 2023 and 7 June 2023", "d >= '2023-05-03' AND d < '2023-06-08'"),
+        ("orders between March and May", "strftime('%m', d) BETWEEN '03' AND '05'"),
+        ("orders until March 2024", "d < '2024-04-01'"),
+        ("orders from 2022 onwards", "d >= '2022-01-01'"),
+        ("orders in each month of 2023", "d >= '2023-01-01' AND d < '2024-01-01'"),
+        ("orders last week", "d >= '2024-01-08' AND d < '2024-01-15'"),
+        ("orders of the last 3 months", "d >= '2023-10-15' AND d < '2024-01-16'"),
+        ("orders of the past 10 days", "d >= '2024-01-05' AND d < '2024-01-16'"),
     ],
 )
 def test_what_is_a_period(text: str, condition: str) -> None:
@@ -73,14 +90,14 @@ def test_what_is_a_period(text: str, condition: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "orders on March 5, 2024",
-        "orders on 5 March 2024",
-        "orders on the 5th of March 2024",
-        "orders on 2024-03-05",
-        "orders between January 2024 and March 2024",
+        "orders on 30 February 2024",
+        "orders between May and March",
+        "orders between 2022 and 2020",
+        "orders in March 2024 and in May 2024",
+        "orders in 5 March 2024",
+        "orders since June",
+        "orders in the last years",
         "orders in 2023 or 2024",
-        "orders from 2020 to 2022",
-        "orders until March 2024",
         "orders at a price of 2024",
         "orders over 2024",
         "how may I find orders in may",
@@ -88,8 +105,23 @@ def test_what_is_a_period(text: str, condition: str) -> None:
         "orders",
     ],
 )
-def test_days_several_periods_and_other_numbers_are_no_period(text: str) -> None:
+def test_impossible_days_several_periods_and_other_numbers_are_no_period(text: str) -> None:
     assert period_of(text, TODAY) is None
+
+
+def test_a_month_without_a_year_is_the_last_one_that_the_data_reach() -> None:
+    for newest, first in (("2024-07-09", "2024-06-01"), ("2024-05-30 10:00", "2023-06-01")):
+        period = period_of("orders since June", TODAY, newest)
+        assert period is not None
+        assert period.condition("d") == f"d >= '{first}'"
+        assert first[:4] in period.told
+
+
+def test_days_counted_from_today_are_told() -> None:
+    period = period_of("orders last month", TODAY)
+    assert period is not None
+    assert "2023-12-01" in period.told
+    assert "this machine's date" in period.told
 
 
 @pytest.fixture
@@ -144,6 +176,40 @@ def test_a_comparison_that_cannot_be_meant_becomes_a_condition_on_dates(
 
 
 @pytest.mark.parametrize(
+    ("question", "sql", "written"),
+    [
+        ("Who arrived in 2024?", "WHERE id = 2024", "WHERE arrived >= '2024-01-01' AND arrived < '2025-01-01'"),
+        ("Visitors that left on 2 January 2024", "WHERE left_on > '2024-01-02'", "WHERE date(left_on) = '2024-01-02'"),
+    ],
+)
+def test_of_several_columns_of_dates_the_one_that_the_question_names(
+    rule: PeriodRule, question: str, sql: str, written: str
+) -> None:
+    dated = rule.apply(question, f"SELECT id FROM visits {sql}", TODAY)
+    assert dated is not None
+    assert dated.sql == f"SELECT id FROM visits {written}"
+
+
+def test_a_table_that_served_only_a_wrong_condition_and_repeats_rows_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "members.sqlite"
+    connection = sqlite3.connect(path)
+    connection.executescript(
+        "CREATE TABLE members (id INTEGER PRIMARY KEY, joined TEXT);"
+        "CREATE TABLE fees (id INTEGER PRIMARY KEY, member_id INTEGER REFERENCES members (id), sum REAL);"
+        "INSERT INTO members VALUES (1, '2024-01-31'); INSERT INTO fees VALUES (1, 1, 5), (2, 1, 6);"
+    )
+    connection.close()
+    rule, fees = PeriodRule(path, Schema.from_sqlite(path)), "members AS T1 JOIN fees AS T2 ON T1.id = T2.member_id"
+    asked = "Members who joined in 2024"
+    dated = rule.apply(asked, f"SELECT T1.id FROM {fees} WHERE T2.sum = 2024", TODAY)
+    assert dated is not None
+    assert dated.sql == "SELECT T1.id FROM members AS T1 WHERE T1.joined >= '2024-01-01' AND T1.joined < '2025-01-01'"
+    used = rule.apply(asked, f"SELECT T1.id , T2.sum FROM {fees} WHERE T2.sum = 2024", TODAY)
+    assert used is not None
+    assert fees in used.sql
+
+
+@pytest.mark.parametrize(
     ("question", "sql"),
     [
         ("Customers born in 1990", f"SELECT T2.name {JOINED} WHERE T2.born = 1990"),  # a column of years
@@ -153,6 +219,7 @@ def test_a_comparison_that_cannot_be_meant_becomes_a_condition_on_dates(
         ("Visits in 2024", "SELECT id FROM visits WHERE id = 2024"),  # two of them
         ("Orders in 2024", "SELECT id FROM orders WHERE \"order date\" LIKE '2024%'"),  # right already
         ("Orders in 2024", "SELECT id FROM orders WHERE \"order date\" > '2024-02-01'"),
+        ("Orders on 5 March 2024", "SELECT id FROM orders WHERE \"order date\" = '2024-03-05'"),
         ("Orders in 2024", "SELECT id FROM orders WHERE amount = 2024 OR amount > 5"),
         ("Orders in 2024", "SELECT id FROM orders WHERE id NOT IN (SELECT id FROM visits)"),
         ("Orders in 2024", "SELECT id FROM orders GROUP BY id HAVING count(*) > 2024"),

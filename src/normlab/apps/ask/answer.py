@@ -21,8 +21,9 @@ class Reading:
         probability: the model's own, of this query among all that it could write; not calibrated.
         confidence: how often such answers are right (`confidence.py`); None for a model without calibration. For the
             best reading; the others' are upper bounds, since it was measured on best ones.
-        by_rule: a rule put a month or year of the question in as a condition on dates; the probability is that of the
-            model's own reading, which follows, and no confidence was measured.
+        by_rule: rules wrote it by the question's words; the probability is that of the model's own reading, which
+            follows. The confidence was measured with the rules, but not of periods as conditions on dates and of
+            joins by another key, which have none.
         by_example: number of the user's example that it is, from 1; 0 for a reading of the model. The probability is
             the model's of this query, 0 where it has not found it.
     """

@@ -10,6 +10,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -25,12 +26,12 @@ from normlab.data.sql.sqlite import QueryError, QueryLimit, QueryResult, run_que
 from normlab.engine.api import Run, load_run
 from normlab.errors import UserError
 from normlab.tasks.text2sql.config import Text2SqlConfig
+from normlab.tasks.text2sql.corrections.correcting import Correction, Corrector
 from normlab.tasks.text2sql.inputs.encoding import Item
 from normlab.tasks.text2sql.inputs.questions import questions_of
 from normlab.tasks.text2sql.linking.linker import NONE, Linked
 from normlab.tasks.text2sql.model.decoding import Answer as Decoded
 from normlab.tasks.text2sql.model.decoding import decode
-from normlab.tasks.text2sql.periods.rule import PeriodRule
 
 BEAM_SIZE, LIMIT, SECONDS = 8, 100, 10.0
 
@@ -98,7 +99,7 @@ class Database:
             self.notes.append(f"values of the dictionary that no cell has: {', '.join(unknown)}")
         self.notes += [str(warning.message).replace(f"{self._file}: ", "", 1) for warning in caught]
         self.schema = self._questions.schemas[self._name]
-        self._periods = PeriodRule(self._file, self.schema) if contents else None
+        self._corrector = Corrector(self._file, self.schema) if contents else None
         self.notes += _inferred(self.schema)
 
     def question(self, text: str, *, limit: int = LIMIT, seconds: float = SECONDS, run: bool = True) -> Answer:
@@ -116,17 +117,17 @@ class Database:
         if example is None:  # an example says what words mean that name nothing
             refuse_for_database(linked, self.schema, self._known, has_cells=self._questions.has_cells(self._name))
         item = self._questions.encode(text, self._name)[0]
-        readings, refused = self._readings(item)
-        if example is not None:
-            readings = _with_example(readings, example)
-        if not readings:
+        answers, refused = self._answers(item)
+        if not answers and example is None:
             why = f" ({refused[0].refusal}: {refused[0].sql})" if refused else ""
             raise UserError(f"no query could be written for this question{why}: ask it in other words")
+        if example is None:
+            correction = self._correct(answers[0], linked, item)
+            readings = self._ranked(answers, correction)
+        else:
+            correction = Correction(example.sql, (example.note,))
+            readings = _with_example([self._reading(one) for one in answers], example)
         doubt = self._doubt(readings[0], linked)
-        rule = None if doubt or example is not None else self._periods
-        dated = None if rule is None else rule.apply(text, readings[0].sql)
-        if dated:
-            readings = [Reading(dated.sql, readings[0].probability, None, by_rule=True), *readings]
         chosen, result, notes = (readings[0], None, [doubt] if doubt else [])
         if run and not doubt:
             chosen, result, notes = self._first_that_runs(readings, limit, seconds)
@@ -137,8 +138,8 @@ class Database:
                 for one in refused
                 if _probability(one) > chosen.probability and not chosen.by_example
             ),
-            *([dated.note] if dated and chosen.by_rule else []),
-            *([example.note] if example is not None and chosen.by_example else []),
+            *(correction.notes if chosen is readings[0] else ()),
+            *(f"{how}: {sql}" for sql, how in correction.others),
             *notes,
         ]
         return Answer(
@@ -189,14 +190,35 @@ class Database:
             raise UserError(f"{wrong[0]}{more}: correct the example, or remove it")
         return Examples(pairs, lambda text: self._questions.link(text, self._name), self._questions.schemas[self._name])
 
-    def _readings(self, item: Item) -> tuple[list[Reading], list[Decoded]]:
-        """Return the readings that may be run, and the queries that may not."""
+    def _answers(self, item: Item) -> tuple[list[Decoded], list[Decoded]]:
+        """Return the queries that may be run, and those that may not."""
         model: Any = self.model.model
         [(_, answers)] = decode(
             model, [item], self._questions, self._config, self.model.placement, beam_size=self._beam_size
         )
-        readings = [self._reading(answer) for answer in answers if not answer.refusal]
-        return readings, [answer for answer in answers if answer.refusal]
+        return [one for one in answers if not one.refusal], [one for one in answers if one.refusal]
+
+    def _correct(self, best: Decoded, linked: Linked, item: Item) -> Correction:
+        """Return what the rules make of the best query."""
+        if self._corrector is None:
+            return Correction(best.sql)
+        part = self._questions.automaton(item).schema
+        return self._corrector.correct(best.sql, best.actions, self._questions.as_read(linked, item), part)
+
+    def _ranked(self, answers: list[Decoded], correction: Correction) -> list[Reading]:
+        """Return the readings: what the rules wrote, the model's best, the same by other keys, the model's others."""
+        own = [self._reading(answer) for answer in answers]
+        best = own[0]
+        by_keys = [replace(best, sql=sql, confidence=None, by_rule=True) for sql, _ in correction.others]
+        if correction.sql != best.sql:
+            confidence = None if correction.dated else best.confidence
+            best = replace(best, sql=correction.sql, confidence=confidence, by_rule=True)
+            own = [best, *own]
+        first = 1 + best.by_rule
+        ranked: dict[str, Reading] = {}
+        for reading in [*own[:first], *by_keys, *own[first:]]:
+            ranked.setdefault(reading.sql, reading)
+        return list(ranked.values())
 
     def _first_that_runs(
         self, readings: list[Reading], limit: int, seconds: float

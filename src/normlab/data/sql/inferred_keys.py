@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from normlab.data.sql.schema import Schema, split_words
+from normlab.data.sql.schema import Column, Schema, Table, split_words
 from normlab.data.sql.sqlite import open_readonly
 from normlab.data.sql.sqlite_schema import quoted
 
@@ -47,7 +47,7 @@ def _candidates(schema: Schema) -> Iterator[tuple[int, int]]:
     for child, column in enumerate(schema.columns):
         if column.table < 0 or child in declared:
             continue
-        for parent in named.get(split_words(column.name), ()):
+        for parent in dict.fromkeys(one for name in _called(column) for one in named.get(name, ())):
             other = schema.columns[parent]
             if other.table != column.table and other.type == column.type:
                 yield child, parent
@@ -60,22 +60,28 @@ def _identifying(schema: Schema) -> Iterator[int]:
         keys.setdefault(schema.columns[key].table, []).append(key)
     for number, column in enumerate(schema.columns):
         own = keys.get(column.table, [])
-        if own == [number] or (not own and split_words(column.name) in (*_GENERAL, *_own_names(schema, number))):
+        telling = {*_GENERAL, *_own_names(schema, number)}
+        if own == [number] or (not own and not telling.isdisjoint(_called(column))):
             yield number
 
 
 def _own_names(schema: Schema, column: int) -> list[str]:
     """`customer id` and the like for a column of customers."""
-    tables = _singular(split_words(schema.tables[schema.columns[column].table].name))
+    tables = [form for name in _called(schema.tables[schema.columns[column].table]) for form in _singular(name)]
     return [f"{table} {general}" for table in tables for general in sorted(_GENERAL)]
 
 
 def _names_for(schema: Schema, parent: int) -> Iterable[str]:
     """What a column that refers to `parent` may be called, in words."""
-    name = split_words(schema.columns[parent].name)
-    tables = _singular(split_words(schema.tables[schema.columns[parent].table].name))
-    telling = {name} if name not in _GENERAL and " " in name else set()
-    return telling | {f"{table} {name}" for table in tables} | set(tables)
+    names = _called(schema.columns[parent])
+    tables = {form for name in _called(schema.tables[schema.columns[parent].table]) for form in _singular(name)}
+    telling = {name for name in names if name not in _GENERAL and " " in name}
+    return telling | {f"{table} {name}" for table in tables for name in names} | tables
+
+
+def _called(one: Table | Column) -> tuple[str, ...]:
+    """A name as it stands, in words, and with its abbreviations expanded."""
+    return tuple(dict.fromkeys((split_words(one.name), one.natural.lower())))
 
 
 def _singular(words: str) -> list[str]:

@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from normlab.data.sql.abbreviations import in_whole_words
 from normlab.data.sql.column_types import CATEGORIES, type_category
 from normlab.data.sql.schema_entry import check_entry
 from normlab.data.sql.sqlite import open_readonly, unreadable
@@ -83,7 +84,7 @@ class Schema:
 
     @staticmethod
     def from_sqlite(path: Path | str, db_id: str | None = None, *, official: bool = False) -> Schema:
-        """Read it from a database file; natural names are the names, split into words.
+        """Read it from a database file; natural names are the names, split into words, abbreviations expanded.
 
         Args:
             path: the SQLite file.
@@ -102,11 +103,12 @@ class Schema:
             raise UserError(f"{path} holds no table that can be read{why}: nothing can be asked of it")
         columns = [Column(-1, "*", "*", "text")]
         columns += [
-            Column(table, name, _words("", name), type_category(kind)) for table, name, kind in described.columns
+            Column(table, name, in_whole_words(_words("", name)), type_category(kind))
+            for table, name, kind in described.columns
         ]
         return Schema(
             db_id or Path(path).stem,
-            tuple(_table(name, "") for name in described.tables),
+            tuple(Table(name, in_whole_words(_words("", name), table=True)) for name in described.tables),
             tuple(columns),
             tuple(column + 1 for column in described.primary),
             tuple((source + 1, target + 1) for source, target in described.foreign),

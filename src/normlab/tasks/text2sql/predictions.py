@@ -16,11 +16,12 @@ from normlab.errors import UserError, did_you_mean
 from normlab.runs.atomic import atomic_text
 from normlab.tasks.base import Placement
 from normlab.tasks.text2sql.config import Text2SqlConfig
+from normlab.tasks.text2sql.corrections.correcting import Correction, Corrector
+from normlab.tasks.text2sql.inputs.encoding import Item
 from normlab.tasks.text2sql.inputs.questions import Questions
 from normlab.tasks.text2sql.measuring import best
 from normlab.tasks.text2sql.model.decoding import Answer, decode
 from normlab.tasks.text2sql.model.network import Text2Sql
-from normlab.tasks.text2sql.periods.rule import PeriodRule
 
 Record = dict[str, Any]
 FORMS = ("jsonl", "sql")
@@ -41,14 +42,14 @@ def records(
 ) -> Iterator[Record]:
     """Yield {"question", "db_id", "sql", "score", "alternatives", "cells", "notes"} for each question, in order.
 
-    `notes` are what a reader of the query must know: that a rule wrote a condition on dates, or that tables are joined
-    without a key because every hypothesis lacks one. The rule is for databases given by their paths.
+    `notes` are what a reader of the query must know: that rules changed it, or that tables are joined without a key
+    because every hypothesis lacks one. The rules are for databases given by their paths.
 
     Args:
         source: see `read_questions`.
     """
     asked = read_questions(source)
-    rules: dict[str, PeriodRule] = {}
+    correctors: dict[str, Corrector] = {}
     while chunk := list(islice(asked, _CHUNK)):
         names = [_database(one, questions) for one in chunk]
         items = [_encoded(one, name, questions) for one, name in zip(chunk, names, strict=True)]
@@ -56,9 +57,10 @@ def records(
         answers = dict(decode(model, items, questions, config, placement, beam_size=config.beam_size, run=run))
         for index, (one, name) in enumerate(zip(chunk, names, strict=True)):
             file = questions.opened(name)
-            if file is not None and name not in rules:
-                rules[name] = PeriodRule(file, questions.schemas[name])
-            yield _record(one, name, answers[index], name not in questions.missing, rules.get(name))
+            if file is not None and name not in correctors:
+                correctors[name] = Corrector(file, questions.schemas[name])
+            correction = _correction(one, name, items[index], answers[index], questions, correctors.get(name))
+            yield _record(one, name, answers[index], name not in questions.missing, correction)
 
 
 def read_questions(source: Any) -> Iterator[Asked]:
@@ -160,16 +162,26 @@ def _encoded(asked: Asked, name: str, questions: Questions) -> Any:
         raise UserError(f"{asked.place}: {error}") from None
 
 
-def _record(asked: Asked, name: str, answers: list[Answer], cells: bool, rule: PeriodRule | None) -> Record:
-    sql, refusal = best(answers), answers[0].refusal if answers else ""
-    dated = rule.apply(asked.question, sql) if rule is not None else None
+def _correction(
+    asked: Asked, name: str, item: Item, answers: list[Answer], questions: Questions, corrector: Corrector | None
+) -> Correction:
+    """What the rules make of the best query; nothing where there is none, or it is a guess already."""
+    if corrector is None or not answers or answers[0].refusal:
+        return Correction(best(answers))
+    linked = questions.as_read(questions.link(asked.question, name), item)
+    schema = questions.automaton(item).schema
+    return corrector.correct(answers[0].sql, answers[0].actions, linked, schema)
+
+
+def _record(asked: Asked, name: str, answers: list[Answer], cells: bool, correction: Correction) -> Record:
+    refusal = answers[0].refusal if answers else ""
     notes = [f"{refusal}: the join is a guess, check it"] if refusal else []
     return {
         "question": asked.question,
         "db_id": name,
-        "sql": dated.sql if dated else sql,
+        "sql": correction.sql,
         "score": answers[0].score if answers else None,
         "alternatives": [{"sql": one.sql, "score": one.score, "log_prob": one.log_prob} for one in answers],
         "cells": cells,
-        "notes": [*notes, *([dated.note] if dated else [])],
+        "notes": [*notes, *correction.notes],
     }

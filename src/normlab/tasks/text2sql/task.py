@@ -81,6 +81,10 @@ class Text2SqlTask(Task):
         """Measure loss and exact match; in the end execution, levels, databases, the baseline and examples too."""
         return evaluate(cast(Text2Sql, model), data, split, config, placement, final=final)
 
+    def prepared_by(self, config: Text2SqlConfig, card: Mapping[str, Any]) -> Text2SqlData | None:
+        """Read the run's questions with the model's own words: a published model is measured without GloVe."""
+        return None if card.get("encoder") is not None else prepare(config, card)
+
     def predict(
         self,
         model: nn.Module,

@@ -129,16 +129,17 @@ class BatchConstraint:
 
     def sql(self, row: int, tokens: tuple[int, ...], named: Sequence[int] = ()) -> str:
         """Return the text of a complete sequence, given without its end. `named`: as in `to_sql`."""
-        return to_sql(self._actions(row, tokens), self._automata[row].schema, named)
+        return to_sql(self.actions(row, tokens), self._automata[row].schema, named)
 
     def joined_without_key(self, row: int, tokens: tuple[int, ...]) -> tuple[str, ...]:
         """Return the tables of a complete sequence that no key joins, if keys were looked for in its database."""
         schema = self._automata[row].schema
-        return () if schema.inferred_keys is None else joined_without_key(self._actions(row, tokens), schema)
+        return () if schema.inferred_keys is None else joined_without_key(self.actions(row, tokens), schema)
 
-    def _actions(self, row: int, tokens: tuple[int, ...]) -> list[Action]:
+    def actions(self, row: int, tokens: tuple[int, ...]) -> tuple[Action, ...]:
+        """Return a complete sequence, given without its end, as actions in the question's own schema, END last."""
         automaton = self._automata[row]
-        return [*(automaton.action(self.own_number(row, token), self._values[row]) for token in tokens), END]
+        return (*(automaton.action(self.own_number(row, token), self._values[row]) for token in tokens), END)
 
     def own_number(self, row: int, token: int) -> int:
         """Return the number of a batch's token in the question's own schema."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,19 +51,22 @@ class Text2SqlData:
     costs: np.ndarray
 
 
-def prepare(config: Text2SqlConfig) -> Text2SqlData:
-    """Read the questions, number the words by the training part, link and encode everything."""
+def prepare(config: Text2SqlConfig, trained_card: Mapping[str, Any] | None = None) -> Text2SqlData:
+    """Read the questions, number the words by the training part, link and encode everything.
+
+    Args:
+        trained_card: of a trained model, whose words are taken: no file of word vectors is needed.
+    """
     rows = read_rows(config)
-    words, trained = _words(rows, config)
+    known = _word_inputs(rows, config) if trained_card is None else {name: trained_card[name] for name in _OF_WORDS}
+    words = known["words"]
     card: dict[str, Any] = {
         "data": "generated" if config.data == "generated" else Path(config.data).name,
         "view": config.view,
-        "words": words,
-        "trained_words": trained,
-        "embedding_dim": 0 if config.pretrained else vector_source(config).size(),
+        **known,
         "schemas": [schema.entry() for schema in rows.schemas.values()],
         "databases": str(rows.databases),
-        "fingerprints": input_fingerprints(config, vector_source(config)) | start_fingerprint(config),
+        "fingerprints": _fingerprints(config) if trained_card is None else {},
         "fingerprint_parts": fingerprint_parts(rows),
         "encoder": encoder_card(config.encoder) if config.pretrained else None,
     }
@@ -82,11 +85,7 @@ def prepare(config: Text2SqlConfig) -> Text2SqlData:
         "without_cells": sorted(questions.missing),
         "notes": [
             *data_notes(folder, rows, skipped, questions.left_out, cells=config.linking == "cells"),
-            *(
-                []
-                if config.pretrained or config.start
-                else vector_source(config).coverage(words[: trained - len(SPECIAL)])
-            ),
+            *_coverage(config, words[: known["trained_words"] - len(SPECIAL)], trained_card),
         ],
     }
     trainable = np.flatnonzero([item.gold is not None for item in items["train"]])
@@ -100,6 +99,27 @@ def prepare(config: Text2SqlConfig) -> Text2SqlData:
         trainable=trainable,
         costs=_costs([items["train"][row] for row in trainable], questions, config),
     )
+
+
+_OF_WORDS = ("words", "trained_words", "embedding_dim")
+
+
+def _word_inputs(rows: Rows, config: Text2SqlConfig) -> dict[str, Any]:
+    """The words that the model knows and the size of their vectors, for its card."""
+    words, trained = _words(rows, config)
+    size = 0 if config.pretrained else vector_source(config).size()
+    return dict(zip(_OF_WORDS, (words, trained, size), strict=True))
+
+
+def _coverage(config: Text2SqlConfig, words: list[str], trained_card: Mapping[str, Any] | None) -> list[str]:
+    """How many words have vectors; of a trained model only that its own were taken."""
+    if trained_card is not None:
+        return ["the model's own words and vectors were used: the file that they came from is not at hand"]
+    return [] if config.pretrained or config.start else vector_source(config).coverage(words)
+
+
+def _fingerprints(config: Text2SqlConfig) -> dict[str, str]:
+    return input_fingerprints(config, vector_source(config)) | start_fingerprint(config)
 
 
 def vector_source(config: Text2SqlConfig) -> VectorSource:

@@ -80,6 +80,7 @@ class Questions:
         self._linkers: dict[str, Linker] = {}
         self._choosers: dict[str, TableChooser] = {}
         self._parts: dict[tuple[str, tuple[int, ...]], tuple[int, np.ndarray]] = {}
+        self._read: dict[int, tuple[tuple[int, ...], np.ndarray]] = {}  # of a part's number, its tables and columns
 
     @property
     def schemas(self) -> Mapping[str, Schema]:
@@ -172,6 +173,11 @@ class Questions:
         except (OutsideGrammarError, ParseError) as error:
             return item, str(error)
 
+    def as_read(self, linked: Linked, item: Item) -> Linked:
+        """Return a question's links to the tables that its item has: of a large schema these are some."""
+        part = self._read.get(item.db)
+        return linked if part is None else linked_within(linked, *part)
+
     def texts(self, items: Sequence[Item], shown: Sequence[np.ndarray] | None = None) -> list[Serialized]:
         """Return questions as word pieces, none if there is no pretrained encoder.
 
@@ -263,7 +269,9 @@ class Questions:
             part, columns = part_of(schema, tables)
             if db_id in self._files and db_id not in self._closed:
                 part = infer_keys(self._files[db_id], part)
-            self._parts[db_id, tables] = self._add(part), columns
+            number = self._add(part)
+            self._parts[db_id, tables] = number, columns
+            self._read[number] = tables, columns
         number, columns = self._parts[db_id, tables]
         return self._item(linked_within(linked, tables, columns), number)
 

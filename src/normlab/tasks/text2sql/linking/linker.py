@@ -20,6 +20,7 @@ from normlab.data.sql.dictionary import FurtherNames
 from normlab.data.sql.schema import Schema, split_words
 from normlab.data.text.word_forms import Token, fold, is_word, stem, tokens_of, words_of
 from normlab.errors import UserError
+from normlab.tasks.text2sql.linking.nationalities import SAID_AS
 from normlab.tasks.text2sql.linking.stop_words import STOP_WORDS
 from normlab.tasks.text2sql.linking.values import CellMatch, ValueCandidate, find_values, gold_value
 
@@ -128,11 +129,15 @@ class Linker:
                 last = first + size - 1
                 if not all(silent[first : last + 1]):
                     ngrams[places[first], places[last] + 1] = cell_key(words[first : last + 1])
-        cells = self._cells.lookup(dict.fromkeys(ngrams.values()))
+        others = [other for key in ngrams.values() for other in SAID_AS.get(key, ())]
+        cells = self._cells.lookup(dict.fromkeys([*ngrams.values(), *others]))
         taken: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
         for (start, end), key in ngrams.items():
             named = [word for word in folded[start:end] if is_word(word)]
-            for cell in (*cells.get(key, ()), *self._called.get(key, ())):
+            own = [*cells.get(key, ()), *self._called.get(key, ())]
+            known = {cell.column for cell in own}
+            meant = (cell for other in SAID_AS.get(key, ()) for cell in cells.get(other, ()))
+            for cell in (*own, *(cell for cell in meant if cell.column not in known)):
                 longer = taken[cell.column]
                 if (start, end) in longer or not any(a <= start and end <= b for a, b in longer):
                     longer.append((start, end))

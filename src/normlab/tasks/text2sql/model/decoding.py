@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -20,6 +20,7 @@ from normlab.nn.beam import Hypothesis, beam_search
 from normlab.tasks.base import Placement
 from normlab.tasks.text2sql.config import Text2SqlConfig
 from normlab.tasks.text2sql.grammar.actions import BEGIN, END_NUMBER
+from normlab.tasks.text2sql.grammar.automaton import Action
 from normlab.tasks.text2sql.grammar.masks import BatchConstraint
 from normlab.tasks.text2sql.inputs.data import evaluation_batches
 from normlab.tasks.text2sql.inputs.encoding import Batch, Item
@@ -39,12 +40,14 @@ class Answer:
         score: the log-probability over length ** length_penalty.
         log_prob: the log-probability itself.
         refusal: why the query must not be run, "" if it may.
+        actions: what the query was written from.
     """
 
     sql: str
     score: float
     log_prob: float
     refusal: str = ""
+    actions: tuple[Action, ...] = field(default=(), repr=False)
 
 
 def decode(
@@ -137,7 +140,7 @@ def _answer(hypothesis: Hypothesis, row: int, constraint: BatchConstraint, named
     tables = constraint.joined_without_key(row, hypothesis.tokens)
     refusal = f"no declared or inferred key joins {', '.join(tables)}" if tables else ""
     sql = constraint.sql(row, hypothesis.tokens, named)
-    return Answer(sql, hypothesis.score, hypothesis.log_prob, refusal)
+    return Answer(sql, hypothesis.score, hypothesis.log_prob, refusal, constraint.actions(row, hypothesis.tokens))
 
 
 def _running_first(answers: list[Answer], database: Path | None) -> list[Answer]:

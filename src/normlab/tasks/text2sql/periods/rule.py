@@ -1,8 +1,8 @@
-"""A reading that compares a month or year with what holds none, with a condition on the one column of dates instead.
+"""A reading that compares a period with what holds none, with a condition on the column of dates that is meant instead.
 
-Only where nothing is guessed: one plain SELECT, conditions joined by AND, exactly one column of ISO dates in the tables
-that it reads, no column of years among the conditions, and no cell that equals what is compared. Everything else stays
-as the model wrote it.
+Only where nothing is guessed: one plain SELECT, conditions joined by AND, one column of ISO dates in the tables that it
+reads, or one that the question's words choose, no column of years among the conditions, and no cell that equals what is
+compared. Everything else stays as the model wrote it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from normlab.data.sql.iso_dates import date_columns, sample
 from normlab.data.sql.schema import Schema, quote
 from normlab.data.sql.sqlite import open_readonly
 from normlab.data.sql.sqlite_schema import quoted
+from normlab.tasks.text2sql.periods.choosing import choose_date_column
 from normlab.tasks.text2sql.periods.period import Period, period_of
+from normlab.tasks.text2sql.periods.period import plain as plain_form
 
 _NAME = r'(?:"(?:[^"]|"")+"|\w+)'
 _CONSTANT = r"(?:'(?:[^']|'')*'|-?\d+(?:\.\d+)?)"
@@ -31,15 +33,27 @@ _TABLE = re.compile(rf"(?:FROM|JOIN) (?P<table>{_NAME})(?: AS (?P<alias>T\d+))?"
 _PLAIN = re.compile(
     r"SELECT .+? (?P<source>FROM .+?)(?: WHERE (?P<where>.+?))?(?P<rest>(?: (?:GROUP BY|ORDER BY|LIMIT) .+)?)"
 )
+_LAST = re.compile(rf"(?P<before>.+) JOIN {_NAME} AS (?P<alias>T\d+) ON .+? = (?P=alias)\.(?P<column>{_NAME})")
+_DAY = re.compile(r"'\d{4}-\d\d-\d\d'")
 _YEARS = range(1000, 2101)
+_EVER = "9999-12-31"
 
 
 @dataclass(frozen=True)
 class Dated:
-    """A query that the rule wrote, and a line for the reader that says so."""
+    """A query that the rule wrote, a line for the reader that says so, and one that tells which days are meant.
+
+    The latter is "" where the question says so itself.
+    """
 
     sql: str
     note: str
+    told: str = ""
+
+    @property
+    def notes(self) -> list[str]:
+        """The lines for the reader."""
+        return [self.note, *([self.told] if self.told else [])]
 
 
 class PeriodRule:
@@ -59,20 +73,23 @@ class PeriodRule:
 
         Raises: `UserError` if the file cannot be opened.
         """
-        period = period_of(question, today)
+        period = period_of(question, today, _EVER)
         plain = _PLAIN.fullmatch(_masked(sql))
         if period is None or plain is None or sql.count("SELECT") != 1:
             return None
-        tables = self._tables(sql[plain.start("source") : plain.end("source")])
+        source = sql[plain.start("source") : plain.end("source")]
+        tables = self._tables(source)
         if any(constant in period.words for constant in _constants(sql[plain.start("rest") :])):
             return None  # a number after HAVING or LIMIT
-        dates = self._dates([column for table in tables.values() for column in table.values()])
-        columns = [(alias, column) for alias, table in tables.items() for column in table.values() if column in dates]
         where = sql[plain.start("where") : plain.end("where")] if plain["where"] else ""
         conditions = list(_CONDITION.finditer(where))
-        if len(columns) != 1 or " AND ".join(match.group() for match in conditions) != where:
+        if " AND ".join(match.group() for match in conditions) != where:
             return None
-        (alias, number), kept = columns[0], []
+        chosen = self._chosen(question, tables)
+        period = None if chosen is None else period_of(question, today, self._newest(chosen[1]))
+        if chosen is None or period is None:
+            return None
+        (alias, number), kept = chosen, []
         for match in conditions:
             column = tables.get(match["alias"] or "", {}).get(_bare(match["column"]))
             if column is None or (column == number and _compares_dates(match, period)):
@@ -83,10 +100,40 @@ class PeriodRule:
                 kept.append(match.group())
         name = quote(self._schema.columns[number].name)
         condition = period.condition(f"{alias}.{name}" if alias else name)
-        end = plain.end("source")
-        text = f"{sql[:end]} WHERE {' AND '.join([*kept, condition])}{sql[plain.start('rest') :]}"
+        before = sql[: plain.start("source")]
+        after = f" WHERE {' AND '.join([*kept, condition])}{sql[plain.start('rest') :]}"
+        if len(kept) < len(conditions):
+            source = self._without_idle(source, before + after, tables)
+        text = f"{before}{source}{after}"
         table = self._schema.tables[self._schema.columns[number].table].name
-        return Dated(text, f"by a rule for dates over {table}.{name}, not by the model, which wrote: {sql}")
+        note = f"by a rule for dates over {table}.{name}, not by the model, which wrote: {sql}"
+        return Dated(text, note, period.told)
+
+    def _chosen(self, question: str, tables: Mapping[str, Mapping[str, int]]) -> tuple[str, int] | None:
+        """The alias and number of the column of dates that the question means."""
+        dates = self._dates([column for table in tables.values() for column in table.values()])
+        aliases = {column: alias for alias, table in reversed(list(tables.items())) for column in table.values()}
+        columns = [column for column in sorted(aliases) if column in dates]
+        number = choose_date_column(question, columns, self._schema) if columns else None
+        return None if number is None else (aliases[number], number)
+
+    def _without_idle(self, source: str, rest: str, tables: Mapping[str, Mapping[str, int]]) -> str:
+        """FROM without a last table that nothing uses any more and that would repeat the rows of the others."""
+        match = _LAST.fullmatch(source)
+        if match is None or re.search(rf"\b{match['alias']}\.", rest):
+            return source
+        own = tables.get(match["alias"], {}).get(_bare(match["column"]))
+        referred = {*self._schema.primary_keys, *(parent for _, parent in self._schema.foreign_keys)}
+        return source if own in referred else match["before"]
+
+    def _newest(self, column: int) -> str:
+        """The newest day of a column of dates, "" if that cannot be told."""
+        name, table = quoted(self._schema.columns[column].name), quoted(self._table_of(column))
+        with closing(open_readonly(self._path)) as connection:
+            try:
+                return str(connection.execute(f"SELECT max({name}) FROM {table}").fetchone()[0] or "")
+            except sqlite3.Error:
+                return ""
 
     def _dates(self, columns: Sequence[int]) -> frozenset[int]:
         """Those of some columns that hold ISO dates; each is looked at once."""
@@ -133,11 +180,13 @@ class PeriodRule:
 
 def _compares_dates(match: re.Match[str], period: Period) -> bool:
     """Whether a condition on the dates compares them in their own form: with another constant, or LIKE '2024%'."""
-    return not _names_only(match, period) or bool(match["sign"] == "LIKE" and re.search(r"\d%", match["constant"]))
+    if not _names_only(match, period) or (match["sign"] == "LIKE" and re.search(r"\d%", match["constant"])):
+        return True
+    return bool(match["sign"] and match["sign"] == period.sign and _DAY.fullmatch(match["constant"]))
 
 
 def _constants(sql: str) -> list[str]:
-    return [constant.strip("'%").strip().lower() for constant in re.findall(_CONSTANT, sql)]
+    return [plain_form(constant) for constant in re.findall(_CONSTANT, sql)]
 
 
 def _names_only(match: re.Match[str], period: Period) -> bool:

@@ -1,0 +1,99 @@
+"""What a database's columns hold, as far as rules need it: dates, yes and no, texts, values that are all different."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from normlab.data.sql.iso_dates import date_columns, sample
+from normlab.data.sql.schema import Schema
+from normlab.data.sql.sqlite import open_readonly
+
+_YES_NO = (("yes", "no"), ("y", "n"), ("true", "false"), ("t", "f"), ("1", "0"))
+
+
+class Contents:
+    """Columns of one database; each is looked at once.
+
+    Args:
+        path: the SQLite file; it is only read.
+        schema: its schema, or a part of it: columns are known by their names.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._samples: dict[tuple[str, str], list[object]] = {}
+        self._dates: dict[tuple[str, str], bool] = {}
+        self._schema: Schema | None = None
+
+    def of(self, schema: Schema) -> Contents:
+        """Return it for a schema of the same database, of which column numbers are from then on."""
+        view = Contents(self._path)
+        view._samples, view._dates, view._schema = self._samples, self._dates, schema
+        return view
+
+    def is_date(self, column: int) -> bool:
+        """Tell whether the cells looked at are all ISO dates."""
+        name = self._name(column)
+        if name not in self._dates:
+            self._dates[name] = column in date_columns(self._path, self.schema, [column])
+        return self._dates[name]
+
+    def is_year(self, column: int) -> bool:
+        """Tell whether the cells looked at are all whole numbers that look like years."""
+        cells = self._cells(column)
+        return bool(cells) and all(isinstance(cell, int) and 1000 <= cell <= 2100 for cell in cells)
+
+    def flags(self, column: int) -> tuple[str, str] | None:
+        """Return the SQL texts of yes and no, of a column whose cells are nothing else; None for any other."""
+        cells = self._cells(column)
+        texts = {str(cell).lower() for cell in cells}
+        for yes, no in _YES_NO:
+            if texts and texts <= {yes, no} and (len(texts) == 2 or self.schema.columns[column].type == "boolean"):
+                spelled = {str(cell).lower(): cell for cell in cells}
+                return tuple(_constant(spelled.get(text, text), cells[0]) for text in (yes, no))  # type: ignore[return-value]
+        return None
+
+    def texts(self, column: int) -> list[str]:
+        """Return the different texts of the cells looked at."""
+        return list(dict.fromkeys(cell for cell in self._cells(column) if isinstance(cell, str)))
+
+    def holds_text(self, column: int) -> bool:
+        """Tell whether a cell looked at is a text, or none was seen."""
+        cells = self._cells(column)
+        return not cells or any(isinstance(cell, str) for cell in cells)
+
+    def is_unique(self, column: int) -> bool:
+        """Tell whether the cells looked at are all different."""
+        cells = self._cells(column)
+        return len(set(cells)) == len(cells)
+
+    def newest(self, column: int) -> str | None:
+        """Return the largest cell of those looked at."""
+        return max((cell for cell in self._cells(column) if isinstance(cell, str)), default=None)
+
+    @property
+    def schema(self) -> Schema:
+        """The schema whose columns are asked about."""
+        assert self._schema is not None, "see `of`"
+        return self._schema
+
+    def _cells(self, column: int) -> list[object]:
+        name = self._name(column)
+        if name not in self._samples:
+            with closing(open_readonly(self._path)) as connection:
+                try:
+                    self._samples[name] = sample(connection, self.schema, column)
+                except sqlite3.Error:
+                    self._samples[name] = []
+        return self._samples[name]
+
+    def _name(self, column: int) -> tuple[str, str]:
+        one = self.schema.columns[column]
+        return self.schema.tables[one.table].name, one.name
+
+
+def _constant(cell: object, like: object) -> str:
+    text = str(cell).replace("'", "''")
+    return f"'{text}'" if isinstance(like, str) else text

@@ -1,0 +1,101 @@
+"""From a model's reading to the query that is answered: the rules, the period, and the lines that say so."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from normlab.data.sql.schema import Schema
+from normlab.tasks.text2sql.corrections.contents import Contents
+from normlab.tasks.text2sql.corrections.evidence import Evidence
+from normlab.tasks.text2sql.corrections.rules import Corrected, corrected
+from normlab.tasks.text2sql.grammar.automaton import Action
+from normlab.tasks.text2sql.grammar.linearize import joined_without_key, to_sql
+from normlab.tasks.text2sql.linking.linker import Linked
+from normlab.tasks.text2sql.periods.rule import PeriodRule
+
+_CHOSEN = 100  # more than any question names a column
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What the rules make of a reading.
+
+    Attributes:
+        sql: the query; the reading's own if no rule has anything to say.
+        notes: a line for each thing that a reader should know of it.
+        others: the same query by another key between its tables, each with a line that says which.
+        dated: the period of the question became a condition on dates.
+    """
+
+    sql: str
+    notes: tuple[str, ...] = ()
+    others: tuple[tuple[str, str], ...] = ()
+    dated: bool = False
+
+
+class Corrector:
+    """The rules over one database.
+
+    Args:
+        path: the SQLite file; it is only read.
+        schema: its schema.
+    """
+
+    def __init__(self, path: Path, schema: Schema) -> None:
+        self._contents = Contents(path)
+        self._periods = PeriodRule(path, schema)
+
+    def correct(
+        self,
+        sql: str,
+        actions: Sequence[Action],
+        linked: Linked,
+        schema: Schema,
+        today: datetime.date | None = None,
+    ) -> Correction:
+        """Return what becomes of a reading.
+
+        Args:
+            sql, actions: the reading.
+            linked, schema: what the question's words name, in the tables that the model has read.
+            today: for "last month"; the machine's day if None.
+        Raises: UserError if the file cannot be opened.
+        """
+        evidence = Evidence(linked, schema, self._contents.of(schema))
+        after = corrected(actions, evidence) if actions else Corrected([])
+        if after.changed and joined_without_key(after.actions, schema):
+            after = Corrected(list(actions))
+        named = linked.column_links.max(0, initial=0).astype(int)
+        text = _written(after, schema, named, after.keys) if after.changed or after.keys else sql
+        notes = []
+        if text != sql:
+            about = ", ".join(after.changed) or "the key of a join"
+            notes.append(f"by rules about {about}, not by the model, which wrote: {sql}")
+        dated = self._periods.apply(linked.question, text, today)
+        if dated is not None:
+            notes = [*(one.partition(", not by")[0] for one in notes), dated.note.removesuffix(text) + sql]
+            notes += dated.notes[1:]
+            text = dated.sql
+        others = [] if dated else self._others(after, schema, named, text)
+        return Correction(text, tuple(notes), tuple(others), dated is not None)
+
+    def _others(self, after: Corrected, schema: Schema, named: np.ndarray, text: str) -> list[tuple[str, str]]:
+        """The query with each other key that would join the same tables."""
+        others: list[tuple[str, str]] = []
+        for key in after.rivals:
+            sql = _written(after, schema, named, (key,))
+            if sql != text and sql not in [other for other, _ in others]:
+                column = schema.columns[key]
+                others.append((sql, f"joined by {schema.tables[column.table].name}.{column.name} instead"))
+        return others
+
+
+def _written(after: Corrected, schema: Schema, named: np.ndarray, keys: Sequence[int]) -> str:
+    chosen = named.copy()
+    chosen[list(keys)] += _CHOSEN
+    return to_sql(after.actions, schema, chosen.tolist())

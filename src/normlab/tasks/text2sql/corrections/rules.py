@@ -1,0 +1,81 @@
+"""The rules that correct a reading by what the question's words say, in their order.
+
+The model was trained on other databases' questions; where it contradicts a plain word of the question ("older than"
+written as <), the word decides. Each rule takes a query's clauses and returns others, or None where it has nothing to
+say; all of them stay away from what they are not sure of. They are rules, no model: whoever uses them has to say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from normlab.tasks.text2sql.corrections.clauses import Clauses, read_clauses
+from normlab.tasks.text2sql.corrections.comparing import compared_as_said, year_in_its_column
+from normlab.tasks.text2sql.corrections.conditions import cells_compared, flagged, in_its_column
+from normlab.tasks.text2sql.corrections.evidence import Evidence
+from normlab.tasks.text2sql.corrections.keys import by_its_key, in_direction, meant_keys, rival_keys
+from normlab.tasks.text2sql.corrections.relating import for_each, with_most, without_any
+from normlab.tasks.text2sql.corrections.sorting import sorted_as_said
+from normlab.tasks.text2sql.corrections.subject import each_once, shown_by_name
+from normlab.tasks.text2sql.corrections.superlatives import sorted_by_superlative
+from normlab.tasks.text2sql.grammar.automaton import Action, word
+
+Rule = Callable[[Clauses, Evidence], Clauses | None]
+RULES: Mapping[str, Rule] = {
+    "rows without any of another table": without_any,
+    "rows with the most of another table": with_most,
+    "one row for each": for_each,
+    "yes or no": flagged,
+    "the column of a value": in_its_column,
+    "a value of the question": cells_compared,
+    "the direction of a value": in_direction,
+    "several keys to one table": by_its_key,
+    "the column of a year": year_in_its_column,
+    "the way of a comparison": compared_as_said,
+    "the order of a list": sorted_as_said,
+    "the most or the least": sorted_by_superlative,
+    "what is shown": shown_by_name,
+    "each row once": each_once,
+}
+"""What a rule is about, for the note, and the rule."""
+
+
+@dataclass(frozen=True)
+class Corrected:
+    """A query after the rules.
+
+    Attributes:
+        actions: complete.
+        changed: what the rules that changed it are about.
+        keys: referring columns of the keys that its joins have to take.
+        rivals: referring columns of all keys of which a join takes one.
+    """
+
+    actions: list[Action]
+    changed: tuple[str, ...] = ()
+    keys: tuple[int, ...] = ()
+    rivals: tuple[int, ...] = ()
+
+
+def corrected(actions: Sequence[Action], evidence: Evidence, rules: Mapping[str, Rule] = RULES) -> Corrected:
+    """Return a complete query after all rules."""
+    clauses, changed = read_clauses(actions), []
+    if clauses is None:
+        return _set_operation(actions, evidence)
+    for name, rule in rules.items():
+        after = rule(clauses, evidence)
+        if after is not None and after != clauses:
+            clauses = after
+            changed.append(name)
+    keys = tuple(dict.fromkeys(key for _, key in meant_keys(clauses, evidence)))
+    rivals = tuple(child for child, _ in rival_keys(clauses, evidence.schema))
+    return Corrected(clauses.actions(), tuple(changed), keys if len(keys) == 1 else (), rivals)
+
+
+def _set_operation(actions: Sequence[Action], evidence: Evidence) -> Corrected:
+    """All keys EXCEPT those referred to say nothing that a reader knows: the rule for such rows shows names."""
+    clauses = without_any(Clauses((), ()), evidence) if word("except") in actions else None
+    if clauses is None:
+        return Corrected(list(actions))
+    return Corrected(clauses.actions(), ("rows without any of another table",))

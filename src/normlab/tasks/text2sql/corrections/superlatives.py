@@ -1,0 +1,281 @@
+"""The most and the least: which column "oldest", "cheapest" or "highest wage" sorts by, which way, and how many rows.
+
+A word such as "oldest" names a quality; columns that measure it are known by words of their names and by holding
+dates. One that is not certain is left to the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from normlab.data.text.word_forms import words_of
+from normlab.tasks.text2sql.corrections.clauses import Clauses, Unit, column_unit, is_aggregate
+from normlab.tasks.text2sql.corrections.evidence import Evidence
+from normlab.tasks.text2sql.grammar.automaton import word
+
+_MONEY = "price cost fee fare rate charge amount rent unitprice"
+_PAY = "salary wage pay income earnings"
+_QUALITIES: dict[str, tuple[str, bool]] = {
+    **dict.fromkeys(("cheapest",), (_MONEY, False)),
+    **dict.fromkeys(("priciest", "dearest", "costliest", "expensive"), (_MONEY, True)),
+    **dict.fromkeys(("heaviest",), ("weight mass kg weightkg tonnage", True)),
+    **dict.fromkeys(("lightest",), ("weight mass kg weightkg tonnage", False)),
+    **dict.fromkeys(("tallest",), ("height elevation", True)),
+    **dict.fromkeys(("fastest",), ("speed velocity", True)),
+    **dict.fromkeys(("slowest",), ("speed velocity", False)),
+    **dict.fromkeys(("longest",), ("length duration distance", True)),
+    **dict.fromkeys(("shortest",), ("length duration distance height", False)),
+    **dict.fromkeys(("richest", "wealthiest"), ("wealth revenue money fortune income", True)),
+    **dict.fromkeys(("deepest",), ("depth", True)),
+}
+_TIMES = {
+    "oldest": False,
+    "earliest": False,
+    "eldest": False,
+    "youngest": True,
+    "newest": True,
+    "latest": True,
+    "recent": True,
+}
+_GENERAL = {
+    **dict.fromkeys(("highest", "largest", "greatest", "biggest", "most", "maximum", "longest", "top"), True),
+    **dict.fromkeys(("lowest", "smallest", "least", "fewest", "minimum", "minimal", "shortest"), False),
+}
+_BIRTH = {"birth", "born", "birthday", "birthdate", "dob", "birthyear"}
+_START = {
+    "founded",
+    "built",
+    "established",
+    "opened",
+    "construction",
+    "constructed",
+    "created",
+    "started",
+    "foundation",
+    "launched",
+    "opening",
+}
+_MOST_ROWS = 100
+
+
+@dataclass(frozen=True)
+class Superlative:
+    """Where it stands in the question, the column that it sorts by, whether downward, how many rows are wanted."""
+
+    place: int
+    column: int
+    downward: bool
+    rows: int
+
+
+def superlative_of(evidence: Evidence, tables: Sequence[int]) -> Superlative | None:
+    """Return the one superlative of a question, over columns of some tables; None for none, several, or a doubt."""
+    found = [one for place in range(len(evidence.words)) if (one := _at(evidence, place, tables))]
+    return found[0] if len(found) == 1 else None
+
+
+def sorted_by_superlative(clauses: Clauses, evidence: Evidence) -> Clauses | None:
+    """Give a query the order, direction and number of rows that the question's superlative asks for."""
+    wanted = evidence.wanted
+    superlative = superlative_of(evidence, clauses.tables)
+    if superlative is None or wanted is None or wanted.by == "how many" or clauses.having:
+        return None
+    column, downward = superlative.column, superlative.downward
+    if any(is_aggregate(unit) for unit in clauses.select):
+        return _extreme(clauses, evidence, superlative)
+    where = tuple(one for one in clauses.where if not _from_superlative(one.constants, evidence, superlative))
+    if clauses.only_and and len(where) < len(clauses.where):
+        clauses = replace(clauses, where=where, connectors=("and",) * max(0, len(where) - 1))
+    if any(len(value) > 1 for one in clauses.where for value in one.values) or any(
+        len(v) > 1 for v in _nested(clauses)
+    ):
+        return None
+    limit = str(superlative.rows)
+    if _asks_for_value(evidence, superlative) and not clauses.order and superlative.rows == 1:
+        return None
+    return replace(
+        clauses,
+        group=(),
+        order=(column_unit(column),),
+        direction="desc" if downward else "asc",
+        limit=clauses.limit if clauses.limit and superlative.rows == 1 else limit,
+    )
+
+
+def _nested(clauses: Clauses) -> list[Unit]:
+    return [value for one in clauses.having for value in one.values]
+
+
+def _from_superlative(constants: tuple[str, ...], evidence: Evidence, superlative: Superlative) -> bool:
+    """Whether a condition compares with the superlative's own word ("first" -> 1)."""
+    spans = [(v.start, v.end) for text in constants for v in evidence.values_of(text)]
+    return bool(spans) and all(start <= superlative.place < end for start, end in spans)
+
+
+def _asks_for_value(evidence: Evidence, superlative: Superlative) -> bool:
+    """Whether the column itself is asked for: "what is the highest price"."""
+    wanted = evidence.wanted
+    return wanted is not None and superlative.column in wanted.columns
+
+
+def _extreme(clauses: Clauses, evidence: Evidence, superlative: Superlative) -> Clauses | None:
+    """max and min the right way round."""
+    right = word("max" if superlative.downward else "min")
+    [*others] = [unit for unit in clauses.select if unit[-1] == ("column", superlative.column)]
+    if len(others) != 1 or others[0][0] not in (word("max"), word("min"), word("avg")) or len(others[0]) != 2:
+        return None
+    wanted = evidence.wanted
+    assert wanted is not None
+    if len(clauses.select) == 1 and wanted.tables and not wanted.columns and not clauses.group:
+        label = evidence.label(evidence.schema.columns[superlative.column].table)
+        if label:
+            return replace(
+                clauses,
+                select=tuple(map(column_unit, label)),
+                order=(column_unit(superlative.column),),
+                direction="desc" if superlative.downward else "asc",
+                limit=str(superlative.rows),
+            )
+    if len({_GENERAL.get(w, w) for w in evidence.words if w in _GENERAL or w in _QUALITIES}) > 1:
+        return None
+    select = tuple((right, *unit[1:]) if unit == others[0] else unit for unit in clauses.select)
+    return replace(clauses, select=select)
+
+
+def _at(evidence: Evidence, place: int, tables: Sequence[int]) -> Superlative | None:
+    words = evidence.words
+    said = words[place]
+    previous, following = words[place - 1] if place else "", words[place + 1] if place + 1 < len(words) else ""
+    if evidence.linked.cell_links[place].any() and said not in _GENERAL:
+        return None
+    picked: tuple[int, bool] | None = None
+    if said in _TIMES and (said != "recent" or previous == "most"):
+        picked = _by_time(evidence, place, tables)
+    elif said in ("first", "last") and (not following or following in "?." or following == "of"):
+        picked = _by_verb(evidence, place, tables, downward=said == "last")
+    elif said in _QUALITIES and (said != "expensive" or previous in ("most", "least")):
+        lexicon, downward = _QUALITIES[said]
+        downward = downward != (previous == "least")
+        picked = _one(_named_after(evidence, place, tables) or _measuring(evidence, tables, lexicon), downward)
+    elif said in ("paid", "earning", "earner") and previous in (
+        "best",
+        "highest",
+        "most",
+        "lowest",
+        "worst",
+        "least",
+        "top",
+    ):
+        picked = _one(_measuring(evidence, tables, _PAY), previous not in ("lowest", "worst", "least"))
+    if picked is None and said in _GENERAL and following not in ("recent", "expensive", "common", "of", "number"):
+        picked = _one(_named_after(evidence, place, tables), _GENERAL[said])
+    return Superlative(place, *picked, rows=_rows(evidence, place)) if picked else None
+
+
+def _one(columns: Sequence[int], downward: bool) -> tuple[int, bool] | None:
+    return (columns[0], downward) if len(columns) == 1 else None
+
+
+def _named_after(evidence: Evidence, place: int, tables: Sequence[int]) -> list[int]:
+    """The number column that the words behind a superlative name, or those after "by" or "in terms of"."""
+    words = evidence.words
+    ways = [range(place + 1, min(place + 4, len(words)))]
+    ways += [range(at + 1, min(at + 4, len(words))) for at in range(place, len(words)) if words[at] in ("by", "terms")]
+    for places in ways:
+        for kind in (2, 1):
+            for at in (at for at in places if not evidence.tables_at([at])):
+                if words[at] in ("of", "in", "for", "on", "that", "is", "are", "?") and at > places[0]:
+                    break
+                columns = [
+                    c
+                    for c in evidence.columns_at([at], kind)
+                    if evidence.schema.columns[c].table in tables and _is_number(evidence, c)
+                ]
+                if len(columns) == 1:
+                    return columns
+    return []
+
+
+def _is_number(evidence: Evidence, column: int) -> bool:
+    last = words_of(evidence.schema.columns[column].natural)[-1:]
+    if evidence.is_key(column) or evidence.contents.flags(column) or last in (["id"], ["code"], ["number"]):
+        return False
+    return evidence.schema.columns[column].type == "number" or evidence.contents.is_date(column)
+
+
+def _measuring(evidence: Evidence, tables: Sequence[int], lexicon: str) -> list[int]:
+    """Number columns of some tables with a word of a lexicon in their names."""
+    words = set(lexicon.split())
+    columns = [c for table in tables for c in evidence.schema.columns_of(table) if _is_number(evidence, c)]
+    found = [c for c in columns if set(words_of(evidence.schema.columns[c].natural)) & words]
+    subject = [c for c in found if evidence.schema.columns[c].table in _subject_tables(evidence)]
+    return subject if len(found) > 1 else found
+
+
+def _subject_tables(evidence: Evidence) -> tuple[int, ...]:
+    return evidence.wanted.tables if evidence.wanted else ()
+
+
+def _by_time(evidence: Evidence, place: int, tables: Sequence[int]) -> tuple[int, bool] | None:
+    """Age, or a day or year: of birth or foundation for who is old, any for what is recent."""
+    said = evidence.words[place]
+    named = [c for c in _named_after(evidence, place, tables) if _is_time(evidence, c) or _is_age(evidence, c)]
+    subject = [t for t in evidence.tables_at(range(place, min(place + 3, len(evidence.words)))) if t in tables]
+    among = [c for table in (subject or tables) for c in evidence.schema.columns_of(table)]
+    later = _TIMES[said]
+    if said in ("oldest", "youngest", "eldest"):
+        ages = [c for c in among if _is_age(evidence, c)]
+        if ages:
+            return _one(ages, said != "youngest")
+        births = [c for c in among if _is_time(evidence, c) and _words(evidence, c) & _BIRTH]
+        if births:
+            return _one(births, later)
+        starts = [c for c in among if _is_time(evidence, c) and _words(evidence, c) & (_START | {"year"})]
+        return _one(starts, later)
+    times = named or [
+        c
+        for c in among
+        if _is_time(evidence, c) and not _words(evidence, c) & (_BIRTH | {"end", "due", "until", "ended"})
+    ]
+    if len(times) > 1:
+        starts = [c for c in times if _words(evidence, c) & (_START | {"start", "begin"})]
+        times = starts if len(starts) == 1 else times
+    return _one(times, later)
+
+
+def _by_verb(evidence: Evidence, place: int, tables: Sequence[int], *, downward: bool) -> tuple[int, bool] | None:
+    """ "opened first", "joined last": the day or year that the verb names."""
+    near = range(max(0, place - 2), place)
+    times = [
+        c for c in evidence.columns_at(near, 1) if evidence.schema.columns[c].table in tables and _is_time(evidence, c)
+    ]
+    return _one(times, downward)
+
+
+def _words(evidence: Evidence, column: int) -> set[str]:
+    return set(words_of(evidence.schema.columns[column].natural))
+
+
+def _is_age(evidence: Evidence, column: int) -> bool:
+    return evidence.schema.columns[column].type == "number" and "age" in _words(evidence, column)
+
+
+def _is_time(evidence: Evidence, column: int) -> bool:
+    one = evidence.schema.columns[column]
+    if one.type == "number":
+        return not evidence.is_key(column) and evidence.contents.is_year(column)
+    return evidence.contents.is_date(column)
+
+
+def _rows(evidence: Evidence, place: int) -> int:
+    """A number right before the superlative, or after "top"."""
+    for at in (place - 1, place - 2, place + 1 if evidence.words[place] == "top" else -1):
+        number = evidence.numbers.get(at, "")
+        if (
+            number.isdigit()
+            and 1 < int(number) <= _MOST_ROWS
+            and (at != place - 2 or evidence.words[place - 1] in ("most", "least", "highest"))
+        ):
+            return int(number)
+    return 1
