@@ -52,11 +52,11 @@ def as_database(path: Path | str, resources: ExitStack, tables: Sequence[str] = 
     notes = []
     with closing(sqlite3.connect(file, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode=OFF")
-        for name, source in files.items():
-            columns, rows = _parquet(source) if source.suffix.lower() == ".parquet" else _text(source)
-            count, kinds = _fill(connection, name, columns, rows, source)
+        for name, table_file in files.items():
+            columns, rows = _parquet(table_file) if table_file.suffix.lower() == ".parquet" else _text(table_file)
+            count, kinds = _fill(connection, name, columns, rows, table_file)
             typed = ", ".join(f"{column} {kind.lower()}" for column, kind in zip(columns, kinds, strict=True))
-            notes.append(f"{source.name}: table {name}, {count} rows: {typed}")
+            notes.append(f"{table_file.name}: table {name}, {count} rows: {typed}")
     return file, notes
 
 
