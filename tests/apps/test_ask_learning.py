@@ -70,7 +70,7 @@ def test_a_killed_learning_goes_on_to_the_same_model(
     answer = json.loads(scores)
     assert answer["held_out"] == 2
     assert set(answer["before"]) == set(answer["after"]) == {"test/execution_sound", "test/exact_match"}
-    assert "10 pairs: 7 to learn from, 1 to choose the epoch by, 2 held out" in said
+    assert "10 pairs: 7 to learn from, 1 to watch, 2 held out" in said
 
     process = subprocess.Popen([sys.executable, "-m", "normlab", *command(works, pairs, run, killed)])
     while not (killed / "checkpoints" / "last.safetensors").exists():
