@@ -86,8 +86,11 @@ def test_a_killed_learning_goes_on_to_the_same_model(
 
     works.unlink()  # neither is needed any more, nor is the model that it started from
     (whole / "learned_from" / "start.safetensors").unlink()
-    with Database(killed / "learned_from" / "database" / "works" / "works.sqlite", whole) as database:
-        assert database.question("How many worker are there?").sql
+    assert main(["publish", str(whole), "--out", str(tmp_path / "published")]) == 0
+    assert main(["export", str(whole), "--to", "safetensors", "--out", str(tmp_path / "one.safetensors")]) == 0
+    for model in (whole, tmp_path / "published", tmp_path / "one.safetensors"):
+        with Database(killed / "learned_from" / "database" / "works" / "works.sqlite", model) as database:
+            assert database.question("How many worker are there?").sql
 
 
 def test_training_starts_from_the_weights_of_the_model(works: Path, pairs: Path, run: Path, tmp_path: Path) -> None:
