@@ -40,7 +40,7 @@ ALLOWED: dict[str, set[str]] = {
     "norms": {"kernels"},
     "nn": {"norms", "kernels"},
     "data": {"kernels", "runs.atomic", "runs.cache_folders"},
-    "tasks": {"nn", "norms", "kernels", "data", "runs.atomic", "runs.cache_folders"},
+    "tasks": {"nn", "norms", "kernels", "data", "runs.atomic", "runs.cache_folders", "runs.starting_point"},
     "engine": {"runs", "tasks", "kernels"},
     "studies": {"runs", "tasks", "engine.api", "norms"},
     "report": {"runs", "studies", "norms", "data.tagging.scheme"},

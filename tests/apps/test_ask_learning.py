@@ -70,7 +70,7 @@ def test_a_killed_learning_goes_on_to_the_same_model(
     answer = json.loads(scores)
     assert answer["held_out"] == 2
     assert set(answer["before"]) == set(answer["after"]) == {"test/execution_sound", "test/exact_match"}
-    assert "10 pairs: 7 to learn from, 1 to choose the epoch by, 2 held out" in said
+    assert "10 pairs: 7 to learn from, 1 to watch, 2 held out" in said
 
     process = subprocess.Popen([sys.executable, "-m", "normlab", *command(works, pairs, run, killed)])
     while not (killed / "checkpoints" / "last.safetensors").exists():
@@ -86,8 +86,11 @@ def test_a_killed_learning_goes_on_to_the_same_model(
 
     works.unlink()  # neither is needed any more, nor is the model that it started from
     (whole / "learned_from" / "start.safetensors").unlink()
-    with Database(killed / "learned_from" / "database" / "works" / "works.sqlite", whole) as database:
-        assert database.question("How many worker are there?").sql
+    assert main(["publish", str(whole), "--out", str(tmp_path / "published")]) == 0
+    assert main(["export", str(whole), "--to", "safetensors", "--out", str(tmp_path / "one.safetensors")]) == 0
+    for model in (whole, tmp_path / "published", tmp_path / "one.safetensors"):
+        with Database(killed / "learned_from" / "database" / "works" / "works.sqlite", model) as database:
+            assert database.question("How many worker are there?").sql
 
 
 def test_training_starts_from_the_weights_of_the_model(works: Path, pairs: Path, run: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -135,3 +136,13 @@ def test_the_command_writes_a_model_file(run, tmp_path, capsys):
     assert main(["export", str(run.path), "--to", "safetensors", "--out", str(tmp_path / "m.safetensors")]) == 0
     assert "m.safetensors" in capsys.readouterr().out
     assert load_run(tmp_path / "m.safetensors").config.norm == "batch_instance"
+
+
+@pytest.mark.parametrize("form", ["onnx", "torch"])
+def test_a_text_to_sql_model_is_refused_with_the_reason(
+    form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", "spider-sql", "--to", form, "--out", str(tmp_path / "model")]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "is Python that no such program holds: use --to safetensors" in line
+    assert not (tmp_path / "model").exists()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from normlab.apps.tag import Passage
 
 _FORMATS = ("text", "jsonl", "spacy", "conll", "csv")
+_WRAPPED = ("auto", "yes", "no")
 _STYLES = ("cyan", "green", "magenta", "yellow", "blue", "red", "bright_cyan", "bright_magenta")
 
 
@@ -42,6 +43,12 @@ def _add_tag(verbs: Any, arguments: list[str]) -> None:
         help="written: read capitals as they are; auto: text in capitals, in small letters or like a headline as "
         "training would spell it [auto]",
     )
+    parser.add_argument(
+        "--wrapped",
+        default="auto",
+        help="yes: lines were broken at a width, and those between blank lines are a paragraph; no: each line stands "
+        "for itself; auto: looks [auto]",
+    )
     parser.add_argument("--encoding", help="of the file [utf-8]")
     parser.add_argument("--threads", type=int, help="CPU threads [those of the model's training]")
     parser.add_argument("--device", help="auto, cpu, cuda, ...")
@@ -50,16 +57,18 @@ def _add_tag(verbs: Any, arguments: list[str]) -> None:
 def _tag(options: argparse.Namespace) -> int:
     if options.format is not None and options.format not in _FORMATS:
         raise UserError(f"--format {options.format}: {did_you_mean(options.format, _FORMATS)}")
+    if options.wrapped not in _WRAPPED:
+        raise UserError(f"--wrapped {options.wrapped}: {did_you_mean(options.wrapped, _WRAPPED)}")
     if options.out is not None and options.out.is_dir():
         raise UserError(f"{options.out}: is a folder, where a file is wanted: give a file in it")
     if options.source is None and sys.stdin.isatty():
         raise UserError('nothing to tag: give a text file, a "text in quotes", or text through a pipe')
-    from normlab.apps.tag import source_of, tagged
+    from normlab.apps.tag import paragraphs, source_of, tagged
     from normlab.apps.tag.formats import format_for
 
     source = source_of("-" if options.source is None else options.source)
     run = _run(options)
-    passages = tagged(run, source.lines(options.encoding or "utf-8"))
+    passages = tagged(run, paragraphs(source.lines(options.encoding or "utf-8"), options.wrapped))
     form = options.format or format_for(options.out, terminal=sys.stdout.isatty())
     if options.out is not None:
         return _write(passages, form, source.name, options.out)

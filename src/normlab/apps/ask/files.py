@@ -41,9 +41,9 @@ def as_database(path: Path | str, resources: ExitStack, tables: Sequence[str] = 
     """
     opened = _other_database(path)
     if opened is not None:
-        with closing(opened) as source:
+        with closing(opened) as database:
             file = _temporary_file(resources, "database")
-            return file, copy_database(source, file, tables)
+            return file, copy_database(database, file, tables)
     path = Path(path)
     files = _tables(path)
     if not files:

@@ -19,6 +19,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
+import torch
+
 from normlab.apps.ask.plain_names import make_names_plain, with_plain_names
 from normlab.data.sql.inferred_keys import infer_keys
 from normlab.data.sql.pairs import Pair, wrong_queries
@@ -28,7 +30,6 @@ from normlab.data.sql.sqlite import open_readonly
 from normlab.data.sql.sqlite_content import content_hash
 from normlab.data.streams import permutation
 from normlab.engine.api import Run, load_run, train_folder
-from normlab.engine.splits import measure
 from normlab.errors import UserError
 from normlab.json_file import read_json
 from normlab.runs import RunFolder
@@ -37,10 +38,11 @@ from normlab.runs.model_file import ModelFile, save_model
 from normlab.tasks.text2sql.config import Text2SqlConfig
 from normlab.tasks.text2sql.inputs.data import Text2SqlData
 
-EPOCHS, LEARNING_RATE, BATCH_SIZE = 12, 3e-4, 8
+EPOCHS, LEARNING_RATE, BATCH_SIZE = 12, 1e-3, 8
 HELD_OUT, VALIDATION = 0.25, 0.15
 """Shares: of the pairs, to measure by; of the rest, to choose the epoch by."""
-FEWEST = 8
+FEWEST, FEWEST_TO_CHOOSE = 8, 20
+"""Pairs that are needed, and how many can choose an epoch: where they are fewer, one is watched and the last counts."""
 SCORES = ("test/execution_sound", "test/exact_match")
 _SOURCES, _START, _BEFORE, _ABOUT = "learned_from", "start.safetensors", "before.json", "about.json"
 _PLACES = "places.json"
@@ -89,7 +91,7 @@ def learn(
         raise UserError(f"{out}: holds another run: choose another --out")
     else:
         _write_sources(sources, pairs, database, name or database.stem, base, about)
-    config = _config(base, sources, epochs)
+    config = _config(base, sources, epochs, len(_parts(pairs)[0]))
     folder = RunFolder.open(out) if (out / "config.yaml").is_file() else RunFolder.create(out, config, "text2sql")
     before = _before(folder, sources, pairs, say)
     result = train_folder(folder)
@@ -165,13 +167,14 @@ def _write_csv(path: Path, db_id: str, pairs: Sequence[Pair]) -> None:
         writer.writerows((db_id, pair.sql, " ".join(pair.question.split())) for pair in pairs)
 
 
-def _config(base: Run, sources: Path, epochs: int) -> Text2SqlConfig:
-    """Return the model's own settings, changed for a few epochs at a small rate over the pairs."""
+def _config(base: Run, sources: Path, epochs: int, count: int) -> Text2SqlConfig:
+    """Return the model's own settings, changed for a few epochs over so many pairs."""
+    chooses = round(VALIDATION * count) >= FEWEST_TO_CHOOSE
     changes = {
         "data": str(sources.resolve()),
         "databases": "",
         "view": "course",
-        "validation": VALIDATION,
+        "validation": VALIDATION if chooses else 1 / count,
         "limit_train": None,
         "start": str((sources / _START).resolve()),
         "epochs": epochs,
@@ -181,8 +184,8 @@ def _config(base: Run, sources: Path, epochs: int) -> Text2SqlConfig:
         "schedule": "cosine",
         "warmup_epochs": min(1.0, epochs / 2),
         "average": "none",
-        "monitor": "val/loss",  # of a handful of questions, it says more than how many are right
-        "select": "best",
+        "monitor": "val/loss",  # of some dozen questions, it says more than how many are right
+        "select": "best" if chooses else "last",
         "patience": None,
         "measure_test": True,
         "precision": "float32",
@@ -197,17 +200,19 @@ def _before(folder: RunFolder, sources: Path, pairs: Sequence[Pair], say: Callab
         return cast(dict[str, float], read_json(kept))
     run, start = Run(folder), load_run(sources / _START)
     data = cast(Text2SqlData, run.task.prepare(run.config))
-    sizes = data.sizes
+    sizes, use = data.sizes, "choose the epoch by" if run.config.select == "best" else "watch"
     say(
-        f"{len(pairs)} pairs: {sizes['train']} to learn from, {sizes['val']} to choose the epoch by, {sizes['test']} "
-        "held out to measure by"
+        f"{len(pairs)} pairs: {sizes['train']} to learn from, {sizes['val']} to {use}, {sizes['test']} held out to "
+        "measure by"
     )
     for line in _not_learned(data, read_json(sources / _PLACES)):
         say(line)
-    if not len(data.trainable) or all(item.gold is None for item in data.items["val"]):
+    if not len(data.trainable):
         raise UserError("too few of these queries can be learned: give more pairs, with simpler SQL")
-    measured = measure(run.task, start.model, data, "test", run.config, start.placement, final=True)
-    before = {score: measured.metrics[score] for score in SCORES if score in measured.metrics}
+    with torch.inference_mode():
+        measured = run.task.evaluate(start.model, data, "test", run.config, start.placement, final=True).metrics
+    named = {f"test/{name}": value for name, value in measured.items()}
+    before = {score: named[score] for score in SCORES if score in named}
     write_json(kept, before)
     return before
 

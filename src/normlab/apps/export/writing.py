@@ -64,10 +64,8 @@ def export(run: Run, form: str, out: Path) -> Exported:
         save_model(run.folder, out)
         return Exported(str(out), form)
     if run.task.name not in _TASKS:
-        known = " and ".join(_TASKS)
-        raise UserError(
-            f"{run.path}: is a run of {run.task.name}, and only {known} models are exported so: use --to safetensors"
-        )
+        why = _NOT_EXPORTED.get(run.task.name, f"only {' and '.join(_TASKS)} models are exported so")
+        raise UserError(f"{run.path}: is a run of {run.task.name}, and {why}: use --to safetensors")
     run.result  # noqa: B018 - an unfinished run has none, and says so
     if form == "onnx":
         _refuse_missing_packages()
@@ -85,6 +83,10 @@ def export(run: Run, form: str, out: Path) -> Exported:
 
 
 _TASKS: dict[str, Callable[[Run], Exportable]] = {"image": image_export, "ner": tagger_export}
+_NOT_EXPORTED = {
+    "text2sql": "what its network is given and may write at each step (links, cells, the grammar) is Python that no "
+    "such program holds"
+}
 
 
 def _recorded(exportable: Exportable) -> torch.export.ExportedProgram:

@@ -41,7 +41,7 @@ def gaps(passages: Iterable[Passage]) -> Iterator[tuple[int, Passage]]:
     last = 0
     for passage in passages:
         yield passage.line.number - last - 1, passage
-        last = passage.line.number
+        last = passage.line.number + passage.line.text.count("\n")
 
 
 def _text(passages: Iterable[Passage], name: str) -> Iterator[str]:
@@ -52,7 +52,7 @@ def _text(passages: Iterable[Passage], name: str) -> Iterator[str]:
 
 
 def _jsonl(passages: Iterable[Passage], name: str) -> Iterator[str]:
-    """An object per sentence, entities with their places in the line."""
+    """An object per sentence, entities with their places in the line, or paragraph, that begins at `line`."""
     for passage in passages:
         for sentence in passage.sentences:
             offset = passage.line.start

@@ -36,7 +36,7 @@ class TaggedSentence(NamedTuple):
 
 
 class Passage(NamedTuple):
-    """A line of text and the sentences in it."""
+    """A line of text, or the lines of a paragraph as one, and the sentences in it."""
 
     line: Line
     sentences: tuple[TaggedSentence, ...]

@@ -19,10 +19,10 @@ _LOOKS_LIKE_A_FILE = re.compile(r"\S*[^\W\d_]\S*\.[A-Za-z]\w{0,4}")
 
 
 class Line(NamedTuple):
-    """A line of text.
+    """A line of text, or several that are one paragraph, with the line ends between them (`wrapped_lines.py`).
 
     Attributes:
-        number: from 1.
+        number: from 1, of the first line.
         start: what its places count from: 0, or where it begins in a text that was given itself.
     """
 

@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from normlab.errors import UserError, shortened
-from normlab.runs.folder import RunFolder
-from normlab.runs.model_file import ModelFile
-from normlab.runs.published import find_model
+from normlab.runs.starting_point import starting_point
 from normlab.tasks.text2sql.config import Text2SqlConfig
 
 NETWORK = (
@@ -31,20 +29,20 @@ def start_card(config: Text2SqlConfig) -> dict[str, Any]:
 
     Raises: UserError if there is none, or it has another network.
     """
-    folder = _folder(config)
-    values = folder.config()
+    model = starting_point(config.start)
+    values = model.settings
     if values.get("task") != "text2sql":
         raise UserError(f"start: {config.start} is a model of {values.get('task')}: give one of text2sql")
     for name in NETWORK:
         own, its = getattr(config, name), values.get(name, type(config).model_fields[name].default)
         if own != its and not (name == "encoder" and not config.pretrained):
             raise UserError(f"start: {config.start} has {name} {shortened(its)}, not {shortened(own)}: set it so too")
-    return folder.card()
+    return model.card
 
 
 def start_weights(config: Text2SqlConfig) -> Path | None:
     """Return the file of the weights; None if training starts anew."""
-    return _folder(config).weights if config.start else None
+    return starting_point(config.start).weights if config.start else None
 
 
 def start_fingerprint(config: Text2SqlConfig) -> dict[str, str]:
@@ -53,8 +51,3 @@ def start_fingerprint(config: Text2SqlConfig) -> dict[str, str]:
     if weights is None:
         return {}
     return {"start": hashlib.sha256(weights.read_bytes()).hexdigest()[:16]}
-
-
-def _folder(config: Text2SqlConfig) -> RunFolder:
-    path = find_model(config.start)
-    return (ModelFile if path.is_file() else RunFolder).open(path)
