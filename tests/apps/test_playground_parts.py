@@ -132,6 +132,26 @@ def test_a_visitor_who_breaks_off_is_no_error_and_anything_else_is() -> None:
             asyncio.run(answer)
 
 
+def test_files_of_an_upload_that_was_broken_off_are_removed(tmp_path: Path) -> None:
+    requests = pytest.importorskip("starlette.requests", reason="starlette comes with gradio, which is not installed")
+    utils = pytest.importorskip(
+        "gradio.route_utils", reason="gradio is not installed: pip install 'normlab[playground]'"
+    )
+
+    async def stream() -> Any:
+        yield b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n' + b"0" * 9999
+        assert len(list(tmp_path.iterdir())) == 1
+        raise requests.ClientDisconnect
+
+    async def upload(scope: Any, receive: Any, send: Any) -> None:
+        headers = requests.Headers({"content-type": "multipart/form-data; boundary=x"})
+        await utils.GradioMultiPartParser(headers, stream(), upload_dir=tmp_path, max_file_size=10**6).parse()
+
+    request = {"type": "http", "method": "GET", "path": "/", "headers": [(b"host", HERE.encode())]}
+    asyncio.run(Gate(upload, *allowed_hosts("127.0.0.1"), Limits())(request, None, None))
+    assert not list(tmp_path.iterdir())
+
+
 def test_every_answer_forbids_the_browser_to_fetch_from_elsewhere(gate: Gate) -> None:
     for headers in (ask(gate)[2], ask(gate, host="evil.example")[2]):
         assert headers[b"content-security-policy"].startswith(b"default-src 'self'")

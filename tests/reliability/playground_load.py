@@ -43,7 +43,15 @@ class Playground:
     def __init__(self, folder: Path) -> None:
         command = [sys.executable, "-m", "normlab.cli", "serve", "--port", "0"]
         self._errors = (folder / "errors").open("w")
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self._errors, text=True, cwd=folder)
+        self._folder = folder
+        self.process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+            cwd=folder,
+            env={**os.environ, "TMPDIR": str(folder)},
+        )
         assert self.process.stdout is not None
         self.address = self.process.stdout.readline().split()[0]
         config = httpx.get(f"{self.address}/config", timeout=_PATIENCE).json()
@@ -57,6 +65,10 @@ class Playground:
             if children.exists():
                 pids += [int(child) for child in children.read_text().split()]
         return sum(_resident(pid) for pid in pids)
+
+    def uploads(self) -> int:
+        """Return how many files of uploads lie on the disk."""
+        return sum(path.is_file() for path in self._folder.glob("normlab-serve-*/uploads/**/*"))
 
     def close(self) -> str:
         """End it; return what it wrote to its errors."""
@@ -193,7 +205,7 @@ def percentile(values: list[float], share: float) -> float:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Press the playground; exit code 1 for a wrong answer, a traceback, or memory that grows."""
+    """Press the playground; exit code 1 for a wrong answer, a traceback, files left, or memory that grows."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--users", type=int, default=50)
     parser.add_argument("--minutes", type=float, default=10)
@@ -204,6 +216,7 @@ def main(arguments: list[str] | None = None) -> int:
         playground = Playground(Path(folder))
         try:
             seen, memory = asyncio.run(press(playground, options.users, 60 * options.minutes, options.seed))
+            uploads = playground.uploads()
         finally:
             errors = playground.close()
     third = max(memory[: max(1, len(memory) // 3)])
@@ -215,9 +228,11 @@ def main(arguments: list[str] | None = None) -> int:
         print("seconds to an answer: median {:.1f}, 99th percentile {:.1f}, longest {:.1f}".format(*waits))
     curve = " ".join(f"{memory[len(memory) * tenth // 10]:.0f}" for tenth in range(10))
     print(f"memory in MiB, at each tenth of the time: {curve}; {growth:.0f} more than in the first third")
+    print(f"files that broken uploads have left: {uploads}")
     for line in [*seen.wrong[:5], *errors.splitlines()[-20:]]:
         print(f"FAILED: {line}" if line in seen.wrong else f"server: {line}")
-    return int(bool(seen.wrong) or not seen.seconds or "Traceback" in errors or growth > options.growth)
+    bad = seen.wrong or not seen.seconds or "Traceback" in errors or uploads or growth > options.growth
+    return int(bool(bad))
 
 
 if __name__ == "__main__":

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import traceback
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from normlab.apps.serve.limits import MEGABYTE, Limits
@@ -90,6 +92,7 @@ class Gate:
         except Exception as error:
             if not _has_gone(error):
                 raise
+            _remove_parts(error)
 
     def refusal(self, scope: Scope) -> tuple[int, str]:
         """Return the status and the reason for which a request is refused; 0 if it gets in."""
@@ -131,6 +134,17 @@ def _has_gone(error: Exception) -> bool:
     from starlette.requests import ClientDisconnect
 
     return isinstance(error, ClientDisconnect)
+
+
+def _remove_parts(error: Exception) -> None:
+    """Remove the files of an upload that was broken off.
+
+    Gradio's parser keeps their list and removes them after other errors only; it is found where the error was raised.
+    """
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        for file in getattr(frame.f_locals.get("self"), "_files_to_close_on_error", ()):
+            file.close()
+            Path(file.name).unlink(missing_ok=True)
 
 
 def _is_address(name: str) -> bool:
