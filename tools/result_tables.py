@@ -3,7 +3,8 @@
 python tools/result_tables.py            write them
 python tools/result_tables.py --check    fail if one is out of date (a test does this)
 
-A table stands between `<!-- table of FILE.zip -->` and `<!-- end of table -->`; the file lies in docs/results.
+A table stands between `<!-- table of FILE.zip -->` and `<!-- end of table -->`; the file lies in docs/results. Between
+`<!-- what reports said -->` and the same end stands what published reports say beside what the archives hold.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import sys
 from pathlib import Path
 from statistics import fmean
 
+from what_reports_said import said_table
+
 from normlab.report.numbers import DASH
 from normlab.report.view import StudyView, Variant
 from normlab.studies import Study
@@ -20,6 +23,7 @@ from normlab.studies import Study
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "results"
 TABLE = re.compile(r"(<!-- table of (?P<file>[\w.-]+) -->\n).*?(\n<!-- end of table -->)", re.DOTALL)
+SAID = re.compile(r"(<!-- what reports said -->\n).*?(\n<!-- end of table -->)", re.DOTALL)
 SPLITS = ("test", "val", "train")
 
 
@@ -58,6 +62,7 @@ def main() -> int:
     for page in [ROOT / "README.md", *sorted(RESULTS.glob("*.md"))]:
         old = page.read_text(encoding="utf-8")
         new = TABLE.sub(lambda match: match[1] + table(RESULTS / match["file"]) + match[3], old)
+        new = SAID.sub(lambda match: match[1] + said_table(RESULTS) + match[2], new)
         if new == old:
             continue
         stale += 1

@@ -44,6 +44,13 @@ def _add_report(verbs: Any, arguments: list[str]) -> None:
 
 
 def _report(options: argparse.Namespace) -> int:
+    from normlab.runs.memory import no_collections
+
+    with no_collections():
+        return _write_report(options)
+
+
+def _write_report(options: argparse.Namespace) -> int:
     from normlab.report import table_latex, table_markdown, write_report
     from normlab.studies.sources import collect_studies
 

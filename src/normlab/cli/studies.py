@@ -38,6 +38,11 @@ def _add_study(verbs: Any, arguments: list[str]) -> None:
         add_estimate(child, planning=name == "plan")
         if name == "run":
             child.add_argument(
+                "--until-decided",
+                action="store_true",
+                help="stop once every claim is decided, after --seeds at most; looking costs no error (alpha spending)",
+            )
+            child.add_argument(
                 "--concurrent", type=int, default=1, help="cells that share one process, say on a GPU [1]"
             )
             _add_cluster(child)
@@ -195,12 +200,13 @@ def _study_run(options: argparse.Namespace) -> int:
         workers=options.workers,
         concurrent=options.concurrent,
         budget=options.budget,
+        until_decided=options.until_decided,
         engine=options.engine,
         cluster=_cluster(options),
         **_study_changes(options),
     )
     exit_code = _show_study(study, as_json=options.json)
-    return exit_code or _report_open_cells(study, limited=options.budget is not None)
+    return exit_code or _report_open_cells(study, limited=options.budget is not None or options.until_decided)
 
 
 def _report_open_cells(study: Any, *, limited: bool) -> int:

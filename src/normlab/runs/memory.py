@@ -48,6 +48,18 @@ def frozen_objects() -> Iterator[None]:
         gc.unfreeze()
 
 
+@contextmanager
+def no_collections() -> Iterator[None]:
+    """Keep Python's garbage collector off while very many small objects are made, which it would look through."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 def return_freed_memory() -> None:
     """Give what is free back to the system, once."""
     libc = _glibc()

@@ -40,6 +40,7 @@ class StudyRecord(Part):
     claims: list[dict[str, Any]] = Field([])
     threads: Annotated[int, Field(ge=1)] | None = None
     search: dict[str, Any] | None = None
+    planned_seeds: Annotated[int, Field(ge=2)] | None = None
     cells: list[StudyCellRecord]
 
     @model_validator(mode="after")

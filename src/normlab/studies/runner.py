@@ -24,6 +24,7 @@ from normlab.studies.local import run_local, threads_per_cell
 from normlab.studies.plan import Cell, Plan, find_study, in_pairs, make_plan
 from normlab.studies.study import Study
 from normlab.studies.threads import counted, with_threads
+from normlab.studies.until_decided import looks_as_begun, refuse_no_looks, run_until_decided, seeds_of
 from normlab.version import __version__
 
 Say = Callable[[str], None]
@@ -41,6 +42,7 @@ def run_study(
     engine: Literal["local", "ray"] = "local",
     cluster: ClusterOptions | None = None,
     budget: float | None = None,
+    until_decided: bool = False,
     say: Say | None = None,
     **changes: Any,
 ) -> Study:
@@ -57,6 +59,8 @@ def run_study(
         engine: `local`, processes of this machine; `ray`, a cluster.
         cluster: which, and what a cell gets of it.
         budget: seconds; only the cells that fit by an estimate are trained, whole seeds first. Local engine only.
+        until_decided: train seed by seed and stop once every claim is confirmed or refuted; the intervals are widened
+            so that looking does not make them err more often (`statistics.sequential`). Local engine only.
         say: receives progress as lines; default standard error.
         changes: settings that override those of every cell, e.g. `data="cifar10"`.
     Raises: UserError for a wrong study, or a folder that holds another one.
@@ -67,6 +71,8 @@ def run_study(
         raise UserError(f"concurrent: {concurrent} with the engine {engine}: give at least 1, and the local engine")
     if budget is not None and engine != "local":
         raise UserError("budget: a cluster's speed is not known here: leave it out, or train on this machine")
+    if until_decided and (engine != "local" or budget is not None):
+        raise UserError("until_decided: trains seed by seed on this machine: leave out the cluster or the budget")
     if workers is not None and workers < 1:
         raise UserError(f"workers: {workers} would train nothing: give at least 1")
     say = say or to_stderr
@@ -79,6 +85,8 @@ def run_study(
     cells = folder / "cells"
     if any(not (cells / cell.name / "result.json").exists() for cell in plan.cells):
         refuse_wrong_claims(plan, find_study(path_or_name))
+    if until_decided:
+        refuse_no_looks(plan, find_study(path_or_name))
     try_own_code(plan)
     options = cluster or ClusterOptions()
     share = (
@@ -87,7 +95,7 @@ def run_study(
         else threads_per_cell(len(plan.cells), workers=workers, concurrent=concurrent)
     )
     plan = with_threads(plan, folder, share)
-    lay_out(plan, folder, find_study(path_or_name))
+    lay_out(plan, folder, find_study(path_or_name), planned_seeds=seeds_of(plan) if until_decided else None)
     waiting = [cell for cell in in_pairs(plan.cells) if not (cells / cell.name / "result.json").exists()]
     done = len(plan.cells) - len(waiting)
     threads = f", {counted(plan.threads, 'thread')} a cell" if waiting and plan.threads else ""
@@ -95,7 +103,22 @@ def run_study(
     free = _left_by_others(waiting, Study.open(folder), say)
     if budget is not None and free:
         free = cells_in_budget(free, plan, folder, workers=workers, budget=budget, say=say)
-    if engine == "ray":
+    if until_decided:
+        run_until_decided(
+            free,
+            folder,
+            lambda chosen: run_local(
+                chosen,
+                plan.file.task,
+                cells,
+                workers=workers,
+                say=say,
+                threads=plan.threads or share,
+                concurrent=concurrent,
+            ),
+            say,
+        )
+    elif engine == "ray":
         run_on_ray(free, plan.file.task, cells, workers=workers, options=options, say=say)
     else:
         run_local(
@@ -169,13 +192,17 @@ def with_claims_that_apply(plan: Plan, say: Say) -> Plan:
     return replace(plan, file=plan.file.model_copy(update={"claims": claims}))
 
 
-def lay_out(plan: Plan, folder: Path, source: Path) -> None:
+def lay_out(plan: Plan, folder: Path, source: Path, *, planned_seeds: int | None = None) -> None:
     """Write `study.json` and a copy of the study's file.
+
+    Args:
+        planned_seeds: of a study that stops once its claims are decided. That it may is kept: its looks are fixed.
 
     Raises: UserError if the folder holds cells that were trained to another plan.
     """
     if (folder / "study.json").exists():
         _refuse_other_plan(plan, Study.open(folder))
+        planned_seeds = looks_as_begun(Study.open(folder), planned_seeds)
     elif folder.exists() and any(folder.iterdir()):
         raise UserError(f"{folder}: not empty and not a study: choose another --out")
     write_text(folder / "study.yaml", source.read_text(encoding="utf-8"))
@@ -192,6 +219,7 @@ def lay_out(plan: Plan, folder: Path, source: Path) -> None:
             "published": plan.file.published,
             "claims": plan.file.claims,
             "threads": plan.threads,
+            **({} if planned_seeds is None else {"planned_seeds": planned_seeds}),
             "search": None if plan.search is None else plan.search.model_dump(mode="json"),
             "cells": [
                 {"name": cell.name, "values": cell.values, "seed": cell.seed, "hash": cell.hash} for cell in plan.cells

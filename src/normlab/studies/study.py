@@ -20,6 +20,11 @@ from normlab.runs.cache_folders import writable_folder
 from normlab.runs.schema import checked
 from normlab.studies.record import StudyRecord
 
+_LOOKS = (
+    "This study was to stop once its claims are decided, after {} seeds at most. Their verdicts rest on intervals that "
+    "hold over all looks; the intervals of other tables and figures do not take the looks into account."
+)
+
 
 def study_folder(path: Path) -> Path:
     """Return the folder of a study: the path itself, or an archive's content, unpacked into the cache."""
@@ -88,6 +93,7 @@ class Study:
         threads: of each cell whose configuration names none; None if the plan does not say.
         clock: what curves run over, "epoch" or, for results of other programs, "step".
         notes: what a reader of the report must know of where the numbers are from.
+        planned_seeds: at most, of a study that stops once its claims are decided; None for one of fixed size.
     """
 
     path: Path
@@ -105,6 +111,7 @@ class Study:
     threads: int | None = None
     clock: str = "epoch"
     notes: list[str] = field(default_factory=list)
+    planned_seeds: int | None = None
 
     @classmethod
     def open(cls, path: Path | str) -> Self:
@@ -132,6 +139,8 @@ class Study:
             cells=cells,
             search=plan.get("search"),
             threads=plan.get("threads"),
+            planned_seeds=plan.get("planned_seeds"),
+            notes=[_LOOKS.format(plan["planned_seeds"])] if plan.get("planned_seeds") else [],
             **texts,
             **lists,
         )

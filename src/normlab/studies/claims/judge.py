@@ -22,6 +22,7 @@ from normlab.studies.claims.kinds import Region
 from normlab.studies.claims.wording import say_claim, say_pair
 from normlab.studies.statistics import Interval, mean_interval, seeds_needed
 from normlab.studies.statistics.paired import sign_flip_p_value
+from normlab.studies.statistics.sequential import FIRST_LOOK, look_level
 from normlab.studies.study import Study
 
 LEVEL = 0.95
@@ -55,13 +56,31 @@ class Verdict:
     details: tuple[str, ...] = ()
 
 
+def level_of(study: Study) -> float:
+    """Return the level of a study's intervals: 95 %, or what its looks leave if it stops once its claims are decided.
+
+    A look counts the seeds of which every cell has a result.
+    """
+    if study.planned_seeds is None:
+        return LEVEL
+    looked_at = max(FIRST_LOOK, whole_seeds(study))
+    return look_level(min(looked_at, study.planned_seeds), study.planned_seeds)
+
+
+def whole_seeds(study: Study) -> int:
+    """Return the number of seeds of which every cell has a result."""
+    open_seeds = {cell.seed for cell in study.cells if cell.result is None}
+    return len({cell.seed for cell in study.cells} - open_seeds)
+
+
 def judge(study: Study, claim: Claim) -> Verdict:
     """Answer a claim from the cells that are done."""
     evidence = collect(study, claim)
     region = claim.definition.region(claim.margin)
     if not evidence:
         return Verdict("undecided", None, 0, None, None, "undecided: the study's axes leave nothing to compare")
-    parts = [_judge_pair(claim, region, pair, len(evidence)) for pair in evidence]
+    level = level_of(study)
+    parts = [_judge_pair(claim, region, pair, len(evidence), level) for pair in evidence]
     kinds = [part.kind for part in parts]
     kind = "refuted" if "refuted" in kinds else "undecided" if "undecided" in kinds else "confirmed"
     deciding = [part for part in parts if part.kind == kind]
@@ -80,10 +99,10 @@ def judge(study: Study, claim: Claim) -> Verdict:
     )
 
 
-def _judge_pair(claim: Claim, region: Region, pair: Evidence, pairs: int) -> Verdict:
-    by_numbers = verdict_by_interval(region, pair.differences, pairs)
+def _judge_pair(claim: Claim, region: Region, pair: Evidence, pairs: int, level: float) -> Verdict:
+    by_numbers = verdict_by_interval(region, pair.differences, pairs, level)
     kind = _with_divergence(claim, region, pair, by_numbers)
-    interval = mean_interval(pair.differences, LEVEL) if pair.differences else None
+    interval = mean_interval(pair.differences, level) if pair.differences else None
     effect = _effect(claim, interval)
     more, among = _more_seeds(region, pair.differences, pairs) if kind == "undecided" else (None, 1)
     sentence = say_pair(claim, kind, pair, effect, more, among)
@@ -101,16 +120,17 @@ def _more_seeds(region: Region, differences: Sequence[float], pairs: int) -> tup
     return (None, 1) if more == 0 else (more, pairs)  # 0: there is no spread to decide by, see `verdict_by_interval`
 
 
-def verdict_by_interval(region: Region, differences: Sequence[float], pairs: int) -> str | None:
+def verdict_by_interval(region: Region, differences: Sequence[float], pairs: int, level: float = LEVEL) -> str | None:
     """Return the verdict of the seeds that gave numbers; None if none did.
 
     Args:
         differences: turned as `Evidence.differences`.
         pairs: how many such verdicts the claim needs; to refute by any one of them takes stronger evidence.
+        level: of the interval; higher where a study may stop at any seed (`level_of`).
     """
     if not differences:
         return None
-    narrow, wide = mean_interval(differences, LEVEL), mean_interval(differences, 1 - (1 - LEVEL) / pairs)
+    narrow, wide = mean_interval(differences, level), mean_interval(differences, 1 - (1 - level) / pairs)
     if narrow.low is None or narrow.high is None or wide.low is None or wide.high is None:
         return "undecided"
     if not narrow.has_spread and narrow.mean != 0 and narrow.n < _FEWEST_WITHOUT_SPREAD:
