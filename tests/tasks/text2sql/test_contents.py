@@ -13,8 +13,11 @@ from typing import Any
 
 import pytest
 
+import normlab
 from normlab.cli import main
 from normlab.data.sql.toy import write_toy
+from normlab.engine.evaluation import data_to_measure
+from normlab.errors import UserError
 from normlab.tasks.text2sql.config import SETTINGS, Text2SqlConfig
 from normlab.tasks.text2sql.inputs.data import Text2SqlData
 from normlab.tasks.text2sql.task import TASK
@@ -212,3 +215,33 @@ def test_gold_that_is_not_learned_is_named(toy: Path) -> None:
         csv.writer(file).writerow(["toy_harbour", "SELECT FROM WHERE", "What?"])
     assert "test: gold queries not learned: 1 (" in notes(toy)
     assert "val.csv:28" in notes(toy)
+
+
+def test_the_model_s_own_words_take_the_place_of_a_file_of_vectors_that_is_gone(toy: Path) -> None:
+    trained = prepared(toy)
+    lost = SETTINGS.make("smoke", {"data": str(toy), "embeddings": "glove", "glove": str(toy / "gone.txt")}, "test")
+    assert isinstance(lost, Text2SqlConfig)
+    with pytest.raises(UserError, match=r"gone\.txt"):
+        TASK.prepare(lost)
+    again = TASK.prepared_by(lost, trained.card)
+    assert again is not None
+    assert again.fingerprint == trained.fingerprint
+    assert again.card["words"] == trained.card["words"]
+    assert again.sizes == trained.sizes
+    assert "own words" in again.card["notes"][-1]
+    for old, new in zip(trained.items["test"], again.items["test"], strict=True):
+        assert (old.words == new.words).all()
+
+
+def test_a_split_is_measured_with_the_model_s_own_words_and_that_is_said(toy: Path, tmp_path: Path) -> None:
+    run = normlab.train("text2sql", out=tmp_path / "run", preset="smoke", epochs=1, threads=1, data=str(toy))
+    lost = run.config.model_copy(update={"embeddings": "glove", "glove": str(toy / "gone.txt")})
+    data, notes = data_to_measure(run.task, run.folder, lost, "test", elsewhere=False)
+    assert data.sizes == prepared(toy).sizes
+    [note] = notes
+    assert "gone.txt" in note
+    assert "own words" in note
+    with pytest.raises(UserError, match="nowhere"):  # nothing is hidden where the data are not there either
+        data_to_measure(
+            run.task, run.folder, lost.model_copy(update={"data": str(toy / "nowhere")}), "test", elsewhere=True
+        )
