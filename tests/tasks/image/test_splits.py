@@ -125,7 +125,7 @@ def test_weights_count_in_the_training_loss_only(folder):
     assert torch.allclose(batch.weights, expected[batch.labels])
     losses = F.cross_entropy(model(batch.images), batch.labels, reduction="none", label_smoothing=0.1)
     assert TASK.loss(model, batch, config).loss.item() == pytest.approx(
-        float((losses * batch.weights).mean()), rel=1e-4
+        (losses * batch.weights).mean().item(), rel=1e-4
     )
     assert all(other.weights is None for other in evaluation_batches(config, data, "val", CPU))
 

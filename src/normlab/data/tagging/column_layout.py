@@ -77,7 +77,9 @@ class Layout(NamedTuple):
         said = [f"words from column {self.columns.index('word') + 1}"]
         if "token" in self.columns:
             said.append(f"vectors looked up by column {self.columns.index('token') + 1}")
-        if "tag" in self.columns:
+        if "tag" in self.columns and self.plain:
+            said.append(f"labels from column {self.columns.index('tag') + 1}")
+        elif "tag" in self.columns:
             said.append(f"tags {tags + ' ' if tags else ''}from column {self.columns.index('tag') + 1}")
         else:
             said.append("no tags")
