@@ -127,6 +127,11 @@ def test_what_cannot_be_learned_is_named_and_other_pairs_are_refused(
     pairs.write_text("question,sql\nOne?,SELECT 1\nTwo?,SELECT 2\n")
     assert main(command(works, pairs, run, tmp_path / "out")) == 2
     assert "2 pairs: give at least 8" in capsys.readouterr().err
+    odd = (f'Which sign number {place}?,"SELECT substr(name, {place}, 1) FROM worker"' for place in range(9))
+    pairs.write_text("\n".join(["question,sql", *odd]))
+    assert main(command(works, pairs, run, tmp_path / "out")) == 2
+    assert "too few of these queries can be learned" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
     pairs.write_text(text)
     assert main(command(works, pairs, run, tmp_path / "out")) == 0
     assert f"{pairs}:11: the model cannot write such SQL, nor learn it: SELECT substr" in capsys.readouterr().err

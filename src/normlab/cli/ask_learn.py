@@ -32,7 +32,16 @@ def learn_from(options: argparse.Namespace) -> int:
         for note in notes:
             say(note)
         name = file.stem if is_url(options.database) else Path(options.database).stem
-        learned = learn(file, pairs, options.out, model=options.model, epochs=options.epochs, name=name, say=say)
+        learned = learn(
+            file,
+            pairs,
+            options.out,
+            model=options.model,
+            epochs=options.epochs,
+            name=name,
+            say=say,
+            quiet=options.json,
+        )
     if options.json:
         scores = {"before": learned.before, "after": learned.after}
         print(json.dumps({"run": str(options.out), "held_out": learned.held_out, **scores}))

@@ -14,7 +14,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -27,13 +27,12 @@ from normlab.data.sql.pairs import Pair, wrong_queries
 from normlab.data.sql.schema import Schema
 from normlab.data.sql.spider import COLUMNS
 from normlab.data.sql.sqlite import open_readonly
-from normlab.data.sql.sqlite_content import content_hash
 from normlab.data.streams import permutation
 from normlab.engine.api import Run, load_run, train_folder
 from normlab.errors import UserError
 from normlab.json_file import read_json
 from normlab.runs import RunFolder
-from normlab.runs.atomic import atomic_folder, write_json
+from normlab.runs.atomic import atomic_folder, remove_folder, write_json
 from normlab.runs.model_file import ModelFile, save_model
 from normlab.tasks.text2sql.config import Text2SqlConfig
 from normlab.tasks.text2sql.inputs.data import Text2SqlData
@@ -67,6 +66,7 @@ def learn(
     epochs: int = EPOCHS,
     name: str = "",
     say: Callable[[str], None] = lambda line: None,
+    quiet: bool = True,
 ) -> Learned:
     """Fine-tune a model on pairs over one database, in the run folder `out`, and measure it before and after.
 
@@ -75,6 +75,7 @@ def learn(
         model: a model of text2sql to start from.
         name: of the database, for messages; its file's if empty.
         say: is given lines for the user.
+        quiet: training writes to the run's log only.
     Raises: UserError if there are too few pairs, queries that do not run (`say` is given a line for each), or `out` was
         begun with something else.
     """
@@ -83,18 +84,26 @@ def learn(
         raise UserError(f"{base.path} is a run of {base.task.name}: learning needs one of text2sql")
     _check(pairs, database, say)
     sources = out / _SOURCES
-    about = _about(pairs, database, base, epochs)
+    name = name or database.stem
+    about = _about(pairs, name, base, epochs)
     if sources.is_dir():
         if read_json(sources / _ABOUT) != about:
             raise UserError(f"{out}: was begun with other pairs, settings or another database: choose another --out")
     elif (out / "config.yaml").exists():
         raise UserError(f"{out}: holds another run: choose another --out")
     else:
-        _write_sources(sources, pairs, database, name or database.stem, base, about)
+        _write_sources(sources, pairs, database, name, base, about)
     config = _config(base, sources, epochs, len(_parts(pairs)[0]))
+    try:
+        before = _before(base, config, sources, pairs, say)
+    except UserError:  # what cannot be learned leaves nothing behind
+        if not (out / "config.yaml").exists():
+            remove_folder(sources)
+            with suppress(OSError):  # it holds other files
+                out.rmdir()
+        raise
     folder = RunFolder.open(out) if (out / "config.yaml").is_file() else RunFolder.create(out, config, "text2sql")
-    before = _before(folder, sources, pairs, say)
-    result = train_folder(folder)
+    result = train_folder(folder, quiet=quiet)
     if result["state"] != "finished":
         raise UserError(f"{out}: learning ended as {result['state']}: start from another model")
     after = {score: result["metrics"][score] for score in SCORES if score in result["metrics"]}
@@ -127,11 +136,12 @@ def _parts(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Pair]]:
     return learned, [pair for pair in pairs if _key(pair.sql) in held_out]
 
 
-def _about(pairs: Sequence[Pair], database: Path, base: Run, epochs: int) -> dict[str, Any]:
+def _about(pairs: Sequence[Pair], database: str, base: Run, epochs: int) -> dict[str, Any]:
+    """Return what a run is begun with; a database may change while one learns from its copy."""
     texts = json.dumps([(pair.question, pair.sql) for pair in pairs])
     return {
         "pairs": hashlib.sha256(texts.encode()).hexdigest()[:16],
-        "database": content_hash(database),
+        "database": database,
         "model": hashlib.sha256(base.folder.weights.read_bytes()).hexdigest()[:16],
         "epochs": epochs,
     }
@@ -193,14 +203,15 @@ def _config(base: Run, sources: Path, epochs: int, count: int) -> Text2SqlConfig
     return cast(Text2SqlConfig, base.config.with_values("learn", **changes))
 
 
-def _before(folder: RunFolder, sources: Path, pairs: Sequence[Pair], say: Callable[[str], None]) -> dict[str, float]:
+def _before(
+    base: Run, config: Text2SqlConfig, sources: Path, pairs: Sequence[Pair], say: Callable[[str], None]
+) -> dict[str, float]:
     """Return the held-out part's scores with the model as it was; measured once, and kept."""
     kept = sources / _BEFORE
     if kept.is_file():
         return cast(dict[str, float], read_json(kept))
-    run, start = Run(folder), load_run(sources / _START)
-    data = cast(Text2SqlData, run.task.prepare(run.config))
-    sizes, use = data.sizes, "choose the epoch by" if run.config.select == "best" else "watch"
+    data = cast(Text2SqlData, base.task.prepare(config))
+    sizes, use = data.sizes, "choose the epoch by" if config.select == "best" else "watch"
     say(
         f"{len(pairs)} pairs: {sizes['train']} to learn from, {sizes['val']} to {use}, {sizes['test']} held out to "
         "measure by"
@@ -209,8 +220,9 @@ def _before(folder: RunFolder, sources: Path, pairs: Sequence[Pair], say: Callab
         say(line)
     if not len(data.trainable):
         raise UserError("too few of these queries can be learned: give more pairs, with simpler SQL")
+    start = load_run(sources / _START)
     with torch.inference_mode():
-        measured = run.task.evaluate(start.model, data, "test", run.config, start.placement, final=True).metrics
+        measured = base.task.evaluate(start.model, data, "test", config, start.placement, final=True).metrics
     named = {f"test/{name}": value for name, value in measured.items()}
     before = {score: named[score] for score in SCORES if score in named}
     write_json(kept, before)
