@@ -124,8 +124,9 @@ class Linker:
         """The tables that the noun behind an adjective names, or all that are named where it says "from"."""
         if end < len(words) and (tables[end] >= STEM).any():
             return (tables[end] >= STEM).nonzero()[0]
-        named = (tables >= STEM).any(0) if start and words[start - 1] == "from" else np.zeros(tables.shape[1], bool)
-        return named.nonzero()[0]
+        if start and words[start - 1] == "from":
+            return np.unique((tables >= STEM).nonzero()[1])
+        return np.zeros(0, dtype=np.intp)
 
     def _match_cells(
         self, tokens: Sequence[Token], folded: Sequence[str], tables: npt.NDArray[np.uint8]
