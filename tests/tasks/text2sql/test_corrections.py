@@ -187,6 +187,28 @@ def test_what_the_words_do_not_contradict_stays(ask: Ask, question: str, wrote: 
     assert correction.notes == ()
 
 
+def test_odd_names_and_endless_views_are_no_trouble(tmp_path: Path) -> None:
+    path = tmp_path / "odd.sqlite"
+    connection = sqlite3.connect(path)
+    connection.executescript(
+        """CREATE TABLE "%" ("%" TEXT, "-" TEXT, "select" TEXT); INSERT INTO "%" VALUES ('a', 'b', '2024-01-01');
+        CREATE VIEW n AS WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT x FROM c WHERE x < 0;"""
+    )
+    connection.close()
+    schema = Schema.from_sqlite(path)
+    linker, corrector = Linker(schema), Corrector(path, schema)
+    tables = [table.name for table in schema.tables]
+    for question in (
+        "Which % is the oldest?",
+        "How many n are active per month?",
+        "List the select of each n since 2020.",
+    ):
+        for table in range(len(tables)):
+            actions = [("table", table), ("word", "select"), ("column", 0), ("word", "end")]
+            sql = to_sql(actions, schema)  # type: ignore[arg-type]
+            assert corrector.correct(sql, actions, linker.link(question), schema, TODAY).sql  # type: ignore[arg-type]
+
+
 def test_the_other_key_is_offered(ask: Ask) -> None:
     wrote = f"SELECT count(*) FROM {TRIPS.format('origin')} WHERE T2.town = 'Rome'"
     correction = ask("How many trips concern Rome?", wrote)

@@ -14,6 +14,7 @@ from normlab.data.sql.sqlite_schema import quoted
 
 CELLS_LOOKED_AT = 200
 """Cells of a column, its first ones, that must all be dates."""
+_MOST_STEPS = 10_000  # of SQLite's machine, in thousands, for one column: a second or less
 _ISO = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])(?:[ T]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?Z?)?")
 
 
@@ -30,15 +31,19 @@ def date_columns(path: Path | str, schema: Schema, columns: Iterable[int]) -> fr
 
 
 def sample(connection: sqlite3.Connection, schema: Schema, number: int) -> list[object]:
-    """Return the first cells of a column that are not NULL; none where they cannot be read."""
+    """Return the first cells of a column that are not NULL; none where they cannot be read, or not in bounded time."""
     column = schema.columns[number]
     name, table = quoted(column.name), quoted(schema.tables[column.table].name)
     rows = f"SELECT t.{name} AS c FROM {table} AS t LIMIT {20 * CELLS_LOOKED_AT}"
+    steps = iter(range(_MOST_STEPS))
+    connection.set_progress_handler(lambda: next(steps, None) is None, 1000)
     try:
         query = f"SELECT c FROM ({rows}) WHERE c IS NOT NULL LIMIT {CELLS_LOOKED_AT}"
         return [cell for (cell,) in connection.execute(query)]
-    except sqlite3.Error:  # a broken view, cells that are no text: no evidence
+    except sqlite3.Error:  # a broken or endless view, cells that are no text: no evidence
         return []
+    finally:
+        connection.set_progress_handler(None, 0)
 
 
 def _are_dates(cells: Sequence[object]) -> bool:

@@ -17,8 +17,7 @@ class Contents:
     """Columns of one database; each is looked at once.
 
     Args:
-        path: the SQLite file; it is only read.
-        schema: its schema, or a part of it: columns are known by their names.
+        path: the SQLite file; it is only read. Whose columns are asked about says `of`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -28,7 +27,7 @@ class Contents:
         self._schema: Schema | None = None
 
     def of(self, schema: Schema) -> Contents:
-        """Return it for a schema of the same database, of which column numbers are from then on."""
+        """Return it for a schema of this database, or a part of one: columns are known by names, numbered as there."""
         view = Contents(self._path)
         view._samples, view._dates, view._schema = self._samples, self._dates, schema
         return view

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from normlab.data.sql.schema import Schema
-from normlab.data.text.word_forms import is_word, words_of
+from normlab.data.text.word_forms import Token, is_word, words_of
 from normlab.tasks.text2sql.corrections.contents import Contents
 from normlab.tasks.text2sql.linking.linker import PARTIAL, STEM, Linked
 from normlab.tasks.text2sql.linking.numbers import numbers_in
@@ -142,7 +142,7 @@ class Evidence:
     def label(self, table: int) -> tuple[int, ...]:
         """Return the columns by which people know a table's rows: name, title; first and last name; () for none."""
         columns = [c for c in self.schema.columns_of(table) if self.is_text(c) and c not in self._keys]
-        words = {column: words_of(self.schema.columns[column].natural) for column in columns}
+        words = {column: words_of(self.schema.columns[column].natural) or [""] for column in columns}
         own = set(words_of(self.schema.tables[table].natural))
         own |= {word.removesuffix("s") for word in own}
         for wanted in (
@@ -230,8 +230,6 @@ class Evidence:
     @cached_property
     def numbers(self) -> dict[int, str]:
         """First word of each number -> the number."""
-        from normlab.data.text.word_forms import Token
-
         tokens = [Token(text, 0, 1) for text in self.linked.texts]
         return {start: sql for sql, start, _ in numbers_in(tokens)}
 

@@ -102,7 +102,7 @@ class Linker:
             tokens = tokens[:MAX_QUESTION_WORDS]
         folded = [fold(token.text) for token in tokens]
         tables, columns = self._tables.link(folded), self._columns.link(folded)
-        matches = [*self._match_cells(tokens, folded), *self._match_flags(folded, columns)]
+        matches = [*self._match_cells(tokens, folded, tables), *self._match_flags(folded, columns)]
         cells = np.zeros(columns.shape, dtype=bool)
         for match in matches:
             cells[match.start : match.end, match.cell.column] = True
@@ -118,7 +118,19 @@ class Linker:
             values=find_values(question, tokens, matches, named, has_cells=self.has_cells),
         )
 
-    def _match_cells(self, tokens: Sequence[Token], folded: Sequence[str]) -> Iterator[CellMatch]:
+    def _tables_beside(
+        self, start: int, end: int, words: Sequence[str], tables: npt.NDArray[np.uint8]
+    ) -> npt.NDArray[np.intp]:
+        """The tables that the noun behind an adjective names, or all that are named where it says "from"."""
+        if end < len(words) and (tables[end] >= STEM).any():
+            return (tables[end] >= STEM).nonzero()[0]
+        if start and words[start - 1] == "from":
+            return np.unique((tables >= STEM).nonzero()[1])
+        return np.zeros(0, dtype=np.intp)
+
+    def _match_cells(
+        self, tokens: Sequence[Token], folded: Sequence[str], tables: npt.NDArray[np.uint8]
+    ) -> Iterator[CellMatch]:
         """Look every n-gram up at once. A match inside a longer one of the same column says nothing new."""
         places = [index for index, word in enumerate(folded) if is_word(word)]
         words = [folded[index] for index in places]
@@ -135,9 +147,12 @@ class Linker:
         for (start, end), key in ngrams.items():
             named = [word for word in folded[start:end] if is_word(word)]
             own = [*cells.get(key, ()), *self._called.get(key, ())]
-            known = {cell.column for cell in own}
-            meant = (cell for other in SAID_AS.get(key, ()) for cell in cells.get(other, ()))
-            for cell in (*own, *(cell for cell in meant if cell.column not in known)):
+            meant = [cell for other in SAID_AS.get(key, ()) for cell in cells.get(other, ())]
+            if own:  # a word that is a cell itself means another one only beside the table that has it
+                beside = self._tables_beside(start, end, folded, tables)
+                known = {cell.column for cell in own}
+                meant = [c for c in meant if c.column not in known and self.schema.columns[c.column].table in beside]
+            for cell in (*own, *meant):
                 longer = taken[cell.column]
                 if (start, end) in longer or not any(a <= start and end <= b for a, b in longer):
                     longer.append((start, end))
