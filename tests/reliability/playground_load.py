@@ -31,6 +31,7 @@ KINDS = ("plain", "slow", "gone", "broken upload", *("plain",) * 6)
 _OWN = re.compile(r"Visitor\d+x\d+")
 _PATIENCE = 600.0  # seconds that a user waits for an answer; a busy machine is slow
 _PAUSE = 1.0
+_TRIES = 60
 
 
 class WrongAnswerError(AssertionError):
@@ -67,8 +68,13 @@ class Playground:
         return sum(_resident(pid) for pid in pids)
 
     def uploads(self) -> int:
-        """Return how many files of uploads lie on the disk."""
-        return sum(path.is_file() for path in self._folder.glob("normlab-serve-*/uploads/**/*"))
+        """Return how many files of uploads are left on the disk, soon after the last one was broken off."""
+        for _ in range(_TRIES):
+            left = sum(path.is_file() for path in self._folder.glob("normlab-serve-*/uploads/**/*"))
+            if not left:
+                break
+            time.sleep(0.5)
+        return left
 
     def close(self) -> str:
         """End it; return what it wrote to its errors."""

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from normlab.runs.memory import freed_memory, frozen_objects, keep_freed_memory
+from normlab.runs.memory import freed_memory, frozen_objects, keep_freed_memory, share_one_heap
 
 IS_GLIBC = sys.platform == "linux" and hasattr(ctypes.CDLL(None), "gnu_get_libc_version")
 needs_glibc = pytest.mark.skipif(not IS_GLIBC, reason="glibc's malloc is what is asked")
@@ -73,3 +73,41 @@ def test_objects_are_frozen_for_a_while_only() -> None:
             assert gc.get_freeze_count() == inside > 0
         assert gc.get_freeze_count() == inside
     assert gc.get_freeze_count() == 0
+
+
+# Prints how many heaps malloc has after eight threads, alive together, have each taken some memory.
+HEAPS = """
+import ctypes, sys, tempfile, threading
+from normlab.runs.memory import share_one_heap
+if sys.argv[1] == "share":
+    assert share_one_heap()
+libc = ctypes.CDLL(None)
+libc.malloc.restype = libc.fopen.restype = ctypes.c_void_p
+together = threading.Barrier(8)
+def take():
+    together.wait()
+    libc.malloc(5000)
+    together.wait()
+threads = [threading.Thread(target=take) for _ in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+with tempfile.NamedTemporaryFile() as file:
+    stream = ctypes.c_void_p(libc.fopen(file.name.encode(), b"w"))
+    libc.malloc_info(0, stream)
+    libc.fclose(stream)
+    print(file.read().count(b"<heap nr="))
+"""
+
+
+@needs_glibc
+def test_threads_share_one_heap_if_asked_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    environment["PYTHONPATH"] = os.pathsep.join(sys.path)
+    heaps = {
+        how: int(subprocess.run([sys.executable, "-c", HEAPS, how], env=environment, stdout=subprocess.PIPE).stdout)
+        for how in ("share", "as usual")
+    }
+    assert heaps["share"] == 1
+    assert heaps["as usual"] > 1
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "4")
+    assert not share_one_heap()

@@ -37,6 +37,9 @@ def _serve(options: argparse.Namespace) -> int:
             raise UserError(f"--{name.replace('_', '-')} {getattr(options, name):g}: give more than 0")
     if not _has_gradio():
         raise UserError("the playground needs Gradio: pip install 'normlab[playground]'")
+    from normlab.runs.memory import share_one_heap
+
+    share_one_heap()  # before libraries start their threads
     from normlab.apps.serve.app import build_app
     from normlab.apps.serve.limits import MEGABYTE, Limits
     from normlab.apps.serve.models import open_models

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 # the parameters of mallopt(3)
-_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8
 _GROWTH = 64 << 20  # bytes by which the heap grows at least
 
 
@@ -29,6 +29,17 @@ def keep_freed_memory() -> bool:
         return False
     settings = {_TRIM_THRESHOLD: -1, _TOP_PAD: _GROWTH, _MMAP_MAX: 0}
     return sum(libc.mallopt(name, value) for name, value in settings.items()) == len(settings)
+
+
+def share_one_heap() -> bool:
+    """Let all threads take memory from one heap, unless MALLOC_ARENA_MAX says something else; say whether they do.
+
+    Each further heap of glibc keeps what its threads have freed, so a server of many threads would grow for long.
+    """
+    libc = _glibc()
+    if libc is None or "MALLOC_ARENA_MAX" in os.environ:
+        return False
+    return bool(libc.mallopt(_ARENA_MAX, 1))
 
 
 @contextmanager
