@@ -15,8 +15,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from normlab.nn.classifier import OutputLayer
-
 # One iteration maps a singular value s to a s + b s^3 + c s^5. These (Jordan's) raise small ones fastest and leave all
 # between 0.7 and 1.2 after a few iterations: nearly orthogonal is enough.
 _A, _B, _C = 3.4445, -4.7750, 2.0315
@@ -95,5 +93,8 @@ def orthogonal(matrix: Tensor) -> Tensor:
 
 
 def takes(module: nn.Module, name: str) -> bool:
-    """Say whether Muon moves a module's parameter: the weight of a hidden linear or convolutional layer."""
-    return name == "weight" and isinstance(module, _HIDDEN) and not isinstance(module, OutputLayer)
+    """Say whether Muon moves a module's parameter: the weight of a linear or convolutional layer but the output layer.
+
+    An output layer says so by the attribute `is_output`; one of a stranger's network, which does not, is moved too.
+    """
+    return name == "weight" and isinstance(module, _HIDDEN) and not getattr(module, "is_output", False)

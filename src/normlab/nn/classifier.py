@@ -44,6 +44,8 @@ class OutputLayer(nn.Linear):
     nothing, and its products have a set-up that costs a small batch as much as a convolution.
     """
 
+    is_output = True  # no hidden layer: see `engine.muon`
+
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits of features (N, C)."""
         if not (x.is_cpu and torch.is_autocast_enabled("cpu")):
