@@ -12,7 +12,7 @@ from normlab.data.sql.sqlite_schema import quoted
 from normlab.errors import UserError, one_line
 
 SECONDS = 120.0  # for all that is read
-_CONFIG = {
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "enable_external_access": "false",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
