@@ -242,7 +242,7 @@ PRESETS: dict[str, Mapping[str, Any]] = {
         "model": "sprint",
         "validation": 2000,
         "norm_momentum": 0.4,
-        "epochs": 9,
+        "epochs": 16,
         "batch_size": 2000,
         "optimizer": "muon",
         "lr": 0.24,
