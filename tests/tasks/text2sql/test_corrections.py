@@ -124,6 +124,11 @@ TRIPS = "trip AS T1 JOIN station AS T2 ON T1.{} = T2.id"
             "SELECT strftime('%Y-%m', day) , count(*) FROM trip GROUP BY strftime('%Y-%m', day)",
         ),
         (
+            "Trips per month",
+            "SELECT avg(day) FROM trip",
+            "SELECT strftime('%Y-%m', day) , count(*) FROM trip GROUP BY strftime('%Y-%m', day)",
+        ),
+        (
             "How many trips were there in each year since May 2023?",
             "SELECT count(*) FROM trip WHERE delay > 2023",
             "FROM trip WHERE day >= '2023-05-01' GROUP BY strftime('%Y', day)",

@@ -188,13 +188,20 @@ def _grouped_by_period(clauses: Clauses, evidence: Evidence, form: str) -> Claus
     wanted = evidence.wanted
     dates = [c for t in clauses.tables for c in evidence.schema.columns_of(t) if evidence.contents.is_date(c)]
     column = choose_date_column(evidence.linked.question, dates, evidence.schema, wanted.tables if wanted else ())
-    aggregates = tuple(unit for unit in clauses.select if is_aggregate(unit))
+    aggregates = tuple(COUNT if _adds_dates(unit, evidence) else unit for unit in clauses.select if is_aggregate(unit))
     if wanted is not None and wanted.by == "how many" and not aggregates:
         aggregates = (COUNT,)
     if column is None or len(aggregates) != 1:
         return None
     unit = function_unit(form, column, clauses.tables, evidence.schema)
     return replace(clauses, select=(unit, *aggregates), group=(unit,), distinct=False)
+
+
+def _adds_dates(unit: Unit, evidence: Evidence) -> bool:
+    """Tell a sum or mean of dates, which means nothing: the model's answer to "bookings per month"."""
+    columns = [int(text) for kind, text in unit if kind == "column"]
+    adds = unit[0] in (word("sum"), word("avg"))
+    return adds and bool(columns) and all(map(evidence.contents.is_date, columns))
 
 
 def _grouped_by_column(clauses: Clauses, evidence: Evidence, columns: tuple[int, ...]) -> Clauses | None:
