@@ -15,7 +15,7 @@ from normlab.errors import UserError
 @pytest.fixture
 def notes(shop: Path) -> Path:
     path = shop.with_name(f"{shop.name}.normlab.yaml")
-    path.write_text("item: {synonyms: [goods], columns: {name: {values: {pen: [biro], pan: [pot]}}}}")
+    path.write_text("item: {synonyms: [wares], columns: {name: {values: {pen: [biro], pan: [pot]}}}}")
     return path
 
 
@@ -25,15 +25,15 @@ def test_a_dictionary_beside_the_database_makes_a_question_out_of_a_refused_one(
     with Database(shop, run) as database:
         assert f"synonyms of {notes} are used" in database.notes
         assert "values of the dictionary that no cell has: item.name: pan" in database.notes
-        links = {(link.word, link.kind, link.name) for link in database.question("How many goods are there?").links}
-        assert ("goods", "table", "item") in links
-        links = {(link.word, link.kind, link.name) for link in database.question("Show the biro of goods").links}
+        links = {(link.word, link.kind, link.name) for link in database.question("How many wares are there?").links}
+        assert ("wares", "table", "item") in links
+        links = {(link.word, link.kind, link.name) for link in database.question("Show the biro of wares").links}
         assert ("biro", "cell", "item.name") in links
     notes.rename(tmp_path / "elsewhere.yaml")
     with Database(shop, run) as database, pytest.raises(UserError, match="no word of the question names anything"):
-        database.question("How many goods are there?")
+        database.question("How many wares are there?")
     with Database(shop, run, dictionary=tmp_path / "elsewhere.yaml", contents=False) as database:
-        assert database.question("How many goods are there?", run=False).links
+        assert database.question("How many wares are there?", run=False).links
 
 
 def test_an_unknown_name_is_one_line(shop: Path, run: Path, notes: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -86,7 +86,7 @@ class Database:
         self._config = cast(Text2SqlConfig, self.model.config)
         # Training's databases are no business of this one.
         linking = self._config.linking if contents or self._config.linking != "cells" else "names"
-        self._questions = questions_of({**card, "schemas": []}, self._file.parent, linking)
+        self._questions = questions_of({**card, "schemas": []}, self._file.parent, linking, everyday=True)
         self._known = {*card["words"]} if card.get("encoder") is None else None
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")

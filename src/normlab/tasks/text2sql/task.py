@@ -99,7 +99,7 @@ class Text2SqlTask(Task):
             source: a .csv or .jsonl of questions and databases, lines of `question TAB db_id`, or Python values.
         """
         databases = Path(config.databases or card["databases"])
-        questions = questions_of(card, databases, config.linking)
+        questions = questions_of(card, databases, config.linking, everyday=True)
         return records(cast(Text2Sql, model), source, questions, config, placement)
 
     def write_predictions(self, records: Iterator[dict[str, Any]], out: Path, form: str, source: Any) -> int:

@@ -21,6 +21,7 @@ from normlab.data.sql.inferred_keys import infer_keys
 from normlab.data.sql.part_of_schema import part_of
 from normlab.data.sql.schema import Schema
 from normlab.data.sql.spider import find_database
+from normlab.data.sql.thesaurus import further_names, together
 from normlab.data.text.vocabulary import Vocabulary
 from normlab.errors import UserError, did_you_mean
 from normlab.nn.pretrained import WordPieces
@@ -52,6 +53,8 @@ class Questions:
         databases: folder of <db_id>/<db_id>.sqlite, None for none.
         linking: none, names or cells.
         coder: of a pretrained encoder, None for none; limit: most pieces that it takes.
+        everyday: tables and columns have the names of `data/sql/thesaurus.py` too. Training and the measurement of
+            its splits go by the schemas' own names, questions of users by both.
     """
 
     def __init__(
@@ -62,6 +65,8 @@ class Questions:
         linking: str,
         coder: PieceCoder | None = None,
         limit: int = LIMIT,
+        *,
+        everyday: bool = False,
     ) -> None:
         self.vocabulary = Vocabulary(words)
         self.names = Names(self.vocabulary)
@@ -70,6 +75,7 @@ class Questions:
         self.left_out: dict[str, tuple[str, ...]] = {}
         self._linking = linking
         self._coder, self._limit = coder, limit
+        self._everyday = everyday
         self._schemas = dict(schemas)
         self._files: dict[str, Path] = {}
         self._closed: set[str] = set()
@@ -256,7 +262,10 @@ class Questions:
     def _linker(self, db_id: str) -> Linker:
         if db_id not in self._linkers:
             schema = self._known(db_id)
-            self._linkers[db_id] = Linker(schema, self._cells(db_id, schema), self._further.get(db_id))
+            further = self._further.get(db_id)
+            if self._everyday:
+                further = together(further_names(schema), further)
+            self._linkers[db_id] = Linker(schema, self._cells(db_id, schema), further)
         return self._linkers[db_id]
 
     def _item_of_part(self, linked: Linked, db_id: str) -> Item:
@@ -329,12 +338,12 @@ def _items_first(relations: np.ndarray, words: int, items: int, values: int) -> 
     return np.ascontiguousarray(relations[np.ix_(order, order)])
 
 
-def questions_of(card: Mapping[str, Any], databases: Path, linking: str) -> Questions:
-    """Return what encodes questions for the model of a card."""
+def questions_of(card: Mapping[str, Any], databases: Path, linking: str, *, everyday: bool = False) -> Questions:
+    """Return what encodes questions for the model of a card; `everyday`: see `Questions`."""
     encoder = card.get("encoder")
     coder = None if encoder is None else WordPieces(encoder)
     limit = LIMIT if encoder is None else int(encoder["limit"])
-    return Questions(card["words"], parse_schemas(card), databases, linking, coder, limit)
+    return Questions(card["words"], parse_schemas(card), databases, linking, coder, limit, everyday=everyday)
 
 
 def parse_schemas(card: Mapping[str, Any]) -> dict[str, Schema]:

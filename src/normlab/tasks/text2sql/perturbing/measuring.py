@@ -50,10 +50,16 @@ class Perturbed:
 
 @dataclass(frozen=True)
 class QuestionsToAsk:
-    """A run's questions without what training makes of them: no word vectors are needed, nothing is encoded yet."""
+    """A run's questions without what training makes of them: no word vectors are needed, nothing is encoded yet.
+
+    Attributes:
+        questions: encodes them as `ask` and `predict` do, everyday words known.
+        named: says which words name what by the schemas' own names: these are replaced.
+    """
 
     rows: Rows
     questions: Questions
+    named: Questions
     fingerprint: str
 
 
@@ -71,8 +77,11 @@ def read_questions_to_ask(config: Text2SqlConfig, card: Mapping[str, Any]) -> Qu
     if changed:
         raise UserError(f"{config.data}: other {changed[0]} than the run was trained with: give the same, as --data")
     schemas = [schema.entry() for schema in rows.schemas.values()]
-    questions = questions_of({**card, "schemas": schemas}, rows.databases, config.linking)
-    return QuestionsToAsk(rows, questions, whole_fingerprint(parts))
+    questions, named = (
+        questions_of({**card, "schemas": schemas}, rows.databases, config.linking, everyday=everyday)
+        for everyday in (True, False)
+    )
+    return QuestionsToAsk(rows, questions, named, whole_fingerprint(parts))
 
 
 def variants(data: QuestionsToAsk, split: str, kind: str, *, seed: int, every: int = 1) -> list[tuple[int, str]]:
@@ -80,8 +89,8 @@ def variants(data: QuestionsToAsk, split: str, kind: str, *, seed: int, every: i
     found = []
     for row in range(0, len(data.rows.splits[split]), every):
         example = data.rows.splits[split][row]
-        linked = data.questions.link(example.question, example.db_id)
-        sentence = sentence_of(linked, data.questions.schemas[example.db_id], example.query)
+        linked = data.named.link(example.question, example.db_id)
+        sentence = sentence_of(linked, data.named.schemas[example.db_id], example.query)
         if changed := perturb(kind, sentence, seed):
             found.append((row, changed))
     return found
