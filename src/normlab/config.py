@@ -290,7 +290,7 @@ def config_hash(config: Config) -> str:
         name: value
         for name, value in config.model_dump(mode="json").items()
         if affects_result(kind, name)
-        and not (_marked(kind, name, "added_later") and value == kind.model_fields[name].default)
+        and not (_marked(kind, name, "added_later") and getattr(config, name) == kind.model_fields[name].default)
     }
     return hashlib.sha256(json.dumps(hashed_values, sort_keys=True).encode()).hexdigest()[:12]
 

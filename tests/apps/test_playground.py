@@ -148,13 +148,13 @@ def visit(browser: Any, server: Server) -> Iterator[Visit]:
 def test_a_sample_picture_is_answered_by_all_models_side_by_side(visit: Visit) -> None:
     page = visit.tab("Image")
     page.locator("#image-sample label", has_text="airplane").click()
-    page.locator("#image-answers .nl-cards section").nth(3).wait_for()
+    page.locator("#image-answers .nl-cards section").nth(6).wait_for()
     for card in page.locator("#image-answers section").all():
         assert re.match(r"airplane\s*(> )?9\d", card.locator(".nl-bar").first.inner_text())
     rows = {row.locator("td").first.inner_text(): row for row in page.locator("#image-company tbody tr").all()}
     assert rows["cifar10-batch"].locator(".nl-changed").count() >= 1
     assert rows["cifar10-instance"].locator(".nl-changed").count() == 0
-    assert page.locator("#image-features tbody tr").count() == 4
+    assert page.locator("#image-features tbody tr").count() == 7
 
 
 def test_what_is_no_picture_and_a_picture_bomb_are_refused_in_a_line(visit: Visit, tmp_path: Path) -> None:

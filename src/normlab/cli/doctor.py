@@ -20,6 +20,7 @@ _EXTRAS = {
     "ray": ("ray",),
     "playground": ("gradio",),
     "export": ("onnx", "onnxscript", "onnxruntime"),
+    "databases": ("duckdb", "psycopg"),
 }
 
 

@@ -121,8 +121,8 @@ def test_a_corpus_that_teaches_nothing_is_refused(folder: Path, train: str, mess
 
 def test_json_lines_without_tags_are_answered_by_the_keys_that_were_found(folder: Path) -> None:
     (folder / "train.txt").unlink()
-    (folder / "train.jsonl").write_text('{"tokens": ["a"], "ner_tags": [0]}\n')
-    with pytest.raises(UserError, match=r"has no tags: training needs them; found keys: tokens, ner_tags"):
+    (folder / "train.jsonl").write_text('{"tokens": ["a"], "pos": ["NN"]}\n')
+    with pytest.raises(UserError, match=r"has no tags: training needs them; found keys: tokens, pos"):
         prepare(NerConfig(data=str(folder)))
 
 

@@ -134,7 +134,7 @@ class NerConfig(TrainConfig):
 
     batch_size: int = option(32, "sentences in one step", ge=1)
     eval_batch_size: int = option(256, "sentences in one evaluation step", ge=1, affects_result=False)
-    optimizer: Literal["sgd", "adam", "adamw", "adadelta", "adagrad", "rmsprop"] = option("adam", "update rule")
+    optimizer: Literal["sgd", "adam", "adamw", "muon", "adadelta", "adagrad", "rmsprop"] = option("adam", "update rule")
     lr: float = option(1e-3, "peak learning rate", gt=0)
     schedule: Literal["constant", "step", "multistep", "cosine", "one_cycle"] = option(
         "constant", "how the learning rate moves over the run"

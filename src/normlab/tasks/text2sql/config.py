@@ -141,7 +141,7 @@ class Text2SqlConfig(TrainConfig):
     epochs: int = option(30, "passes over the training part", ge=1)
     batch_size: int = option(32, "questions in one step", ge=1)
     eval_batch_size: int = option(64, "questions in one evaluation step", ge=1, affects_result=False)
-    optimizer: Literal["sgd", "adam", "adamw", "adadelta", "adagrad", "rmsprop"] = option("adam", "update rule")
+    optimizer: Literal["sgd", "adam", "adamw", "muon", "adadelta", "adagrad", "rmsprop"] = option("adam", "update rule")
     lr: float = option(1e-3, "peak learning rate", gt=0)
     weight_decay: float = option(0.0, "L2 penalty; decoupled in AdamW", ge=0)
     clip_norm: float | None = option(5.0, "clip the gradient's global norm to this", gt=0)

@@ -165,12 +165,13 @@ def _encoded(asked: Asked, name: str, questions: Questions) -> Any:
 def _correction(
     asked: Asked, name: str, item: Item, answers: list[Answer], questions: Questions, corrector: Corrector | None
 ) -> Correction:
-    """What the rules make of the best query; nothing where there is none, or it is a guess already."""
-    if corrector is None or not answers or answers[0].refusal:
+    """What the rules make of the best query; of a guess they leave all but its dates alone."""
+    if corrector is None or not answers:
         return Correction(best(answers))
+    actions = () if answers[0].refusal else answers[0].actions
     linked = questions.as_read(questions.link(asked.question, name), item)
     schema = questions.automaton(item).schema
-    return corrector.correct(answers[0].sql, answers[0].actions, linked, schema)
+    return corrector.correct(answers[0].sql, actions, linked, schema)
 
 
 def _record(asked: Asked, name: str, answers: list[Answer], cells: bool, correction: Correction) -> Record:
