@@ -122,6 +122,10 @@ class Config(BaseModel):
         return cls.parse(read_yaml(path), str(path))
 
 
+UpdateRule = Literal["sgd", "adam", "adamw", "muon", "adadelta", "adagrad", "rmsprop"]
+Schedule = Literal["constant", "linear", "step", "multistep", "cosine", "one_cycle"]
+
+
 class TrainConfig(Config):
     """What the engine's training loop needs to know, whatever the task."""
 
@@ -135,7 +139,7 @@ class TrainConfig(Config):
     eval_batch_size: int = option(500, "examples in one evaluation step", ge=1, affects_result=False)
     limit_train: int | None = option(None, "use only so many training examples, drawn by seed", ge=1)
 
-    optimizer: Literal["sgd", "adam", "adamw", "muon", "adadelta", "adagrad", "rmsprop"] = option(
+    optimizer: UpdateRule = option(
         "sgd", "update rule; muon: orthogonal steps for the matrices of hidden layers, AdamW for all else"
     )
     lr: float = option(0.1, "peak learning rate", gt=0)
@@ -156,9 +160,7 @@ class TrainConfig(Config):
     weight_decay: float = option(1e-4, "L2 penalty; decoupled in AdamW", ge=0)
     clip_norm: float | None = option(None, "clip the gradient's global norm to this", gt=0)
 
-    schedule: Literal["constant", "linear", "step", "multistep", "cosine", "one_cycle"] = option(
-        "multistep", "how the learning rate moves over the run"
-    )
+    schedule: Schedule = option("multistep", "how the learning rate moves over the run")
     lr_milestones: tuple[float, ...] = option(
         (0.5, 0.75), "multistep: drop at these fractions of the run", acts_with=When("schedule", "multistep")
     )

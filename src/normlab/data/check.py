@@ -12,6 +12,7 @@ from normlab.data.check_text import check_text
 from normlab.data.image.course_csv import read_csv_images
 from normlab.data.image.images import load_images, open_source
 from normlab.data.image.known import PUBLISHED_MD5
+from normlab.data.image.manifest import names_images
 from normlab.data.image.source import Reading
 
 
@@ -25,9 +26,10 @@ def check(path: str | os.PathLike[str], *, cache_dir: str | os.PathLike[str] | N
         For a CSV: kind and rows.
     Raises: UserError for what is wrong; all images that cannot be read at once.
     """
-    if (text := check_text(Path(path))) is not None:
+    is_table = names_images(Path(path))
+    if not is_table and (text := check_text(Path(path))) is not None:
         return text
-    if str(path).lower().endswith(".csv") and Path(path).is_file():
+    if not is_table and str(path).lower().endswith(".csv") and Path(path).is_file():
         return {"kind": "images without labels (CSV)", "rows": sum(1 for _ in read_csv_images(Path(path)))}
     source = open_source(path, Reading(sums=PUBLISHED_MD5), cache_dir=cache_dir)
     checked = source.verify()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 _NAMED = 3  # names given for each reason
 _BROKEN_NAMED = 20
@@ -36,6 +36,14 @@ def broken_note(failures: Sequence[str]) -> str:
     more = f"; and {len(failures) - _BROKEN_NAMED} more" if len(failures) > _BROKEN_NAMED else ""
     named = "; ".join(failures[:_BROKEN_NAMED])
     return f"left out {len(failures)} broken image{'s' * (len(failures) > 1)}: {named}{more}"
+
+
+def absent_notes(classes: Sequence[str], labels: Mapping[str, Iterable[int]]) -> Iterator[str]:
+    """Yield "no val images of cat, dog" for each split in which classes (split -> labels) are missing."""
+    for split, part in labels.items():
+        present = set(part)
+        if absent := [name for label, name in enumerate(classes) if label not in present]:
+            yield f"no {split} images of {some(absent)}"
 
 
 def some(names: Sequence[str]) -> str:

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from normlab.engine.own_steps import loss_of, without_gradients
+
 
 class LazyAdam(torch.optim.Adam):
     """Adam (Kingma & Ba 2015, algorithm 1) in which a parameter with a sparse gradient is updated row by row.
@@ -33,20 +35,15 @@ class LazyAdam(torch.optim.Adam):
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Make one step; `closure` reevaluates the model and returns the loss."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        sparse: list[tuple[nn.Parameter, Tensor]] = []
+        loss = loss_of(closure)
+        sparse: list[nn.Parameter] = []
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None and parameter.grad.is_sparse:
-                    sparse.append((parameter, parameter.grad))
                     self._step_rows(group, parameter, parameter.grad.coalesce())
-                    parameter.grad = None  # so that the dense step below skips it
-        super().step()
-        for parameter, gradient in sparse:
-            parameter.grad = gradient
+                    sparse.append(parameter)
+        with without_gradients(sparse):
+            super().step()
         return loss
 
     def _step_rows(self, group: dict[str, Any], parameter: nn.Parameter, gradient: Tensor) -> None:

@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from normlab.engine.own_steps import loss_of, without_gradients
+
 # One iteration maps a singular value s to a s + b s^3 + c s^5. These (Jordan's) raise small ones fastest and leave all
 # between 0.7 and 1.2 after a few iterations: nearly orthogonal is enough.
 _A, _B, _C = 3.4445, -4.7750, 2.0315
@@ -45,20 +47,15 @@ class Muon(torch.optim.AdamW):
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Make one step; `closure` reevaluates the model and returns the loss."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        moved: list[tuple[nn.Parameter, Tensor]] = []
+        loss = loss_of(closure)
+        moved: list[nn.Parameter] = []
         for group in self.param_groups:
             for parameter in group["params"] if group["orthogonal"] else ():
                 if parameter.grad is not None:
-                    moved.append((parameter, parameter.grad))
                     self._step_matrix(group, parameter, parameter.grad)
-                    parameter.grad = None  # so that AdamW's step skips it
-        super().step()
-        for parameter, gradient in moved:
-            parameter.grad = gradient
+                    moved.append(parameter)
+        with without_gradients(moved):
+            super().step()
         return loss
 
     def _step_matrix(self, group: dict[str, Any], parameter: nn.Parameter, gradient: Tensor) -> None:
@@ -95,6 +92,6 @@ def orthogonal(matrix: Tensor) -> Tensor:
 def takes(module: nn.Module, name: str) -> bool:
     """Say whether Muon moves a module's parameter: the weight of a linear or convolutional layer but the output layer.
 
-    An output layer says so by the attribute `is_output`; one of a stranger's network, which does not, is moved too.
+    An output layer has the attribute `is_output`; one of a stranger's network, which has not, is moved too.
     """
     return name == "weight" and isinstance(module, _HIDDEN) and not getattr(module, "is_output", False)

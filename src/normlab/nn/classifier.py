@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from normlab.nn.output import OutputLinear
 from normlab.norms.base import Norm
 
 ActivationPoint = tuple[str, nn.Module, Literal["input", "output"]]
@@ -17,6 +18,7 @@ class ImageClassifier(nn.Module):
     """logits = linear(features(x)): a subclass defines `features` and the layer `linear`."""
 
     linear: nn.Module
+    start_images = 0  # how many training images `start_from_images` wants to see
 
     def features(self, x: Tensor) -> Tensor:
         """Return the penultimate activations (N, C): what the output layer reads."""
@@ -39,12 +41,10 @@ class ImageClassifier(nn.Module):
         yield from norm_outputs(self)
 
 
-class OutputLayer(nn.Linear):
+class OutputLayer(OutputLinear):
     """A linear layer that a CPU computes in its weights' own type, under autocast too: of so few numbers bfloat16 saves
     nothing, and its products have a set-up that costs a small batch as much as a convolution.
     """
-
-    is_output = True  # no hidden layer: see `engine.muon`
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits of features (N, C)."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from normlab.nn.classifier import ImageClassifier, OutputLayer
 from normlab.nn.resnet import HeConv2d
-from normlab.norms import NORMS
+from normlab.norms.base import Norm
 from normlab.norms.options import create_norm
 
 WIDTHS = (64, 256, 256)
@@ -48,6 +48,8 @@ class SprintNet(ImageClassifier):
             previous = channels
         self.linear = SmallOutput(previous, num_classes)
 
+    start_images = 5_000
+
     def start_from_images(self, images: Tensor) -> None:
         """Compute the first layer's filters from normalised training images (N, 3, H, W)."""
         self.whiten.fit(images)
@@ -80,15 +82,17 @@ class SprintStage(nn.Module):
         self.norm1 = create_norm(norm, out_channels, **norm_options)
         self.conv2 = IdentityConv2d(out_channels, out_channels, norm=norm)
         self.norm2 = create_norm(norm, out_channels, **norm_options)
-        self.activates = NORMS.get(norm).activates
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C_in, H, W) to (N, C_out, H // 2, W // 2)."""
-        hidden = self._act(self.norm1(F.max_pool2d(self.conv1(x), 2)))
-        return self._act(self.norm2(self.conv2(hidden)))
+        hidden = _activated(self.norm1, F.max_pool2d(self.conv1(x), 2))
+        return _activated(self.norm2, self.conv2(hidden))
 
-    def _act(self, x: Tensor) -> Tensor:
-        return x if self.activates else F.gelu(x)
+
+def _activated(norm: Norm, x: Tensor) -> Tensor:
+    """Return GELU of the norm's output, or that itself of a scheme that contains its activation."""
+    y: Tensor = norm(x)
+    return y if norm.activates else F.gelu(y)
 
 
 class Whitening(nn.Module):
@@ -129,6 +133,8 @@ class IdentityConv2d(HeConv2d):
         """Draw new weights."""
         nn.Conv2d.reset_parameters(self)
         nn.init.dirac_(self.weight.data[: self.in_channels])
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
 
 
 class SmallOutput(OutputLayer):

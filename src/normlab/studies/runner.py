@@ -103,26 +103,10 @@ def run_study(
     free = _left_by_others(waiting, Study.open(folder), say)
     if budget is not None and free:
         free = cells_in_budget(free, plan, folder, workers=workers, budget=budget, say=say)
-    if until_decided:
-        run_until_decided(
-            free,
-            folder,
-            lambda chosen: run_local(
-                chosen,
-                plan.file.task,
-                cells,
-                workers=workers,
-                say=say,
-                threads=plan.threads or share,
-                concurrent=concurrent,
-            ),
-            say,
-        )
-    elif engine == "ray":
-        run_on_ray(free, plan.file.task, cells, workers=workers, options=options, say=say)
-    else:
+
+    def train(chosen: list[Cell]) -> None:
         run_local(
-            free,
+            chosen,
             plan.file.task,
             cells,
             workers=workers,
@@ -130,6 +114,13 @@ def run_study(
             threads=plan.threads or share,
             concurrent=concurrent,
         )
+
+    if until_decided:
+        run_until_decided(free, folder, train, say)
+    elif engine == "ray":
+        run_on_ray(free, plan.file.task, cells, workers=workers, options=options, say=say)
+    else:
+        train(free)
     study = Study.open(folder)
     for sentence in study.mixed_inputs():
         say(f"warning: {sentence}: their comparison compares these too")

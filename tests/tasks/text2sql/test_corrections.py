@@ -104,6 +104,21 @@ TRIPS = "trip AS T1 JOIN station AS T2 ON T1.{} = T2.id"
             "SELECT name FROM station WHERE id NOT IN (SELECT station_id FROM visit)",
         ),
         (
+            "Which trains with a speed above 100 have no driver?",
+            "SELECT title FROM train WHERE speed > 100",
+            "SELECT title FROM train WHERE speed > 100 AND id NOT IN (SELECT train_id FROM driver)",
+        ),
+        (
+            "Which stations in Paris have never had a visit?",
+            "SELECT name FROM station WHERE town != 'Paris'",
+            "SELECT name FROM station WHERE town = 'Paris' AND id NOT IN (SELECT station_id FROM visit)",
+        ),
+        (
+            "Which trains with a speed above 100 have the most drivers?",
+            "SELECT title FROM train WHERE speed > 100 ORDER BY speed DESC LIMIT 1",
+            "WHERE T2.speed > 100 GROUP BY T2.id ORDER BY count(*) DESC LIMIT 1",
+        ),
+        (
             "Which trains have no driver?",
             "SELECT id FROM train EXCEPT SELECT train_id FROM driver",
             "SELECT title FROM train WHERE id NOT IN (SELECT train_id FROM driver)",

@@ -43,6 +43,31 @@ class Table:
     foreign: tuple[tuple[tuple[str, ...], str, tuple[str, ...]], ...] = ()
 
 
+Column = tuple[str, str, str]
+"""Table, column, its type as the database calls it."""
+Key = tuple[str, bool, Sequence[str], str, Sequence[str]]
+"""Table, whether it is the primary key, its columns; for a foreign key the other table and its columns."""
+
+
+def tables_of(columns: Iterable[Column], keys: Iterable[Key]) -> list[Table]:
+    """Return the tables that a database's lists of columns and keys describe, keys of columns not listed left out."""
+    listed: dict[str, list[tuple[str, str]]] = {}
+    for table, column, kind in columns:
+        listed.setdefault(table, []).append((column, sqlite_type(kind)))
+    primary: dict[str, tuple[str, ...]] = {}
+    foreign: dict[str, list[tuple[tuple[str, ...], str, tuple[str, ...]]]] = {}
+    for table, is_primary, own, other, its in keys:
+        if not {*own} <= {name for name, _ in listed.get(table, ())}:
+            continue  # of a column that may not be read
+        if is_primary:
+            primary[table] = tuple(own)
+        else:
+            foreign.setdefault(table, []).append((tuple(own), other, tuple(its)))
+    return [
+        Table(name, tuple(its), primary.get(name, ()), tuple(foreign.get(name, ()))) for name, its in listed.items()
+    ]
+
+
 class Source(Protocol):
     """An open database, in one read-only transaction.
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from normlab.apps.ask.copying import AS_THEY_ARE, Table, TableError, sqlite_type
+from normlab.apps.ask.copying import AS_THEY_ARE, Table, TableError, tables_of
 from normlab.data.sql.sqlite_schema import quoted
 from normlab.errors import UserError, one_line
 
@@ -23,7 +23,7 @@ _COLUMNS = """
 SELECT table_name, column_name, data_type FROM information_schema.columns
 WHERE table_catalog = current_database() AND table_schema = current_schema() ORDER BY table_name, ordinal_position"""
 _KEYS = """
-SELECT table_name, constraint_type, constraint_column_names, referenced_table, referenced_column_names
+SELECT table_name, constraint_type = 'PRIMARY KEY', constraint_column_names, referenced_table, referenced_column_names
 FROM duckdb_constraints() WHERE schema_name = current_schema() AND constraint_type IN ('PRIMARY KEY', 'FOREIGN KEY')"""
 
 
@@ -53,20 +53,7 @@ class DuckDBFile:
 
     def tables(self) -> list[Table]:
         """Return the tables and views of the file's main schema."""
-        columns: dict[str, list[tuple[str, str]]] = {}
-        for table, column, kind in self._connection.execute(_COLUMNS).fetchall():
-            columns.setdefault(table, []).append((column, sqlite_type(kind)))
-        primary: dict[str, tuple[str, ...]] = {}
-        foreign: dict[str, list[tuple[tuple[str, ...], str, tuple[str, ...]]]] = {}
-        for table, kind, own, other, its in self._connection.execute(_KEYS).fetchall():
-            if kind == "PRIMARY KEY":
-                primary[table] = tuple(own)
-            else:
-                foreign.setdefault(table, []).append((tuple(own), other, tuple(its)))
-        return [
-            Table(name, tuple(listed), primary.get(name, ()), tuple(foreign.get(name, ())))
-            for name, listed in columns.items()
-        ]
+        return tables_of(self._connection.execute(_COLUMNS).fetchall(), self._connection.execute(_KEYS).fetchall())
 
     def rows(self, table: Table, most: int) -> Iterator[Sequence[Any]]:
         """Yield rows; what is no number is cast to text."""

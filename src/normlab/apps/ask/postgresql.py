@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from normlab.apps.ask.copying import AS_THEY_ARE, Table, TableError, sqlite_type
+from normlab.apps.ask.copying import AS_THEY_ARE, Table, TableError, tables_of
 from normlab.data.sql.sqlite_schema import quoted
 from normlab.errors import UserError, one_line
 
@@ -66,22 +66,7 @@ class PostgreSQL:
 
     def tables(self) -> list[Table]:
         """Return the tables and views of the first schema of the search path that may be read."""
-        columns: dict[str, list[tuple[str, str]]] = {}
-        for table, column, kind in self._connection.execute(_COLUMNS):
-            columns.setdefault(table, []).append((column, sqlite_type(kind)))
-        primary: dict[str, tuple[str, ...]] = {}
-        foreign: dict[str, list[tuple[tuple[str, ...], str, tuple[str, ...]]]] = {}
-        for table, is_primary, own, other, its in self._connection.execute(_KEYS):
-            if not {*own} <= {name for name, _ in columns.get(table, ())}:
-                continue  # of a column that may not be read
-            if is_primary:
-                primary[table] = tuple(own)
-            else:
-                foreign.setdefault(table, []).append((tuple(own), other, tuple(its)))
-        return [
-            Table(name, tuple(listed), primary.get(name, ()), tuple(foreign.get(name, ())))
-            for name, listed in columns.items()
-        ]
+        return tables_of(self._connection.execute(_COLUMNS).fetchall(), self._connection.execute(_KEYS).fetchall())
 
     def rows(self, table: Table, most: int) -> Iterator[Sequence[Any]]:
         """Yield rows from a cursor of the server; what is no number is cast to text."""

@@ -139,8 +139,6 @@ def _telling(path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error}); check it and its permissions") from error
-    except (
-        Exception
-    ) as error:  # a damaged zip raises anything: BadZipFile, zlib.error, struct.error, NotImplementedError
+    except Exception as error:  # of a damaged zip: BadZipFile, zlib.error, struct.error, NotImplementedError ...
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise UserError(f"{path}: not a readable array file ({reason}); save it again") from error

@@ -23,7 +23,7 @@ from normlab.data.image.drawn_test import with_test
 from normlab.data.image.folder import DEFAULT_SIZE, SPLIT_OF
 from normlab.data.image.pixels import resize_bilinear
 from normlab.data.image.source import SPLITS, Chunk, ImageSource, Reading, file_identity
-from normlab.data.left_out import left_out_note, some
+from normlab.data.left_out import absent_notes, left_out_note
 from normlab.errors import UserError
 
 _IMAGES = ("images", "image", "imgs", "img", "pixels", "data", "x")
@@ -74,7 +74,7 @@ def find_arrays(path: Path, reading: Reading) -> ImageSource | None:
                 f"{counts} images; {len(classes)} classes{'' if named else ', called by their numbers'}",
                 *notes,
                 scaling.note,
-                *_absent(classes, splits),
+                *absent_notes(classes, {split: [label for _, label in chosen] for split, chosen in splits.items()}),
                 left_out_note([("not images or labels", name) for name in left_out], "arrays"),
             )
             if note
@@ -177,16 +177,9 @@ def _splits(
     given = {split: list(enumerate(values.tolist())) for split, values in numbers.items()}
     if list(given) == ["train"]:
         splits, notes = with_test(path, given["train"], reading)
-        return splits, splits, [note.replace("no test folder", "no test images") for note in notes]
+        return splits, splits, notes
     notes = [] if "test" in given else ["no test images: results are measured on validation images"]
     return given, {split: [] for split in given}, notes
-
-
-def _absent(classes: tuple[str, ...], splits: Mapping[str, Chosen]) -> Iterator[str]:
-    for split, chosen in splits.items():
-        present = {label for _, label in chosen}
-        if absent := [name for number, name in enumerate(classes) if number not in present]:
-            yield f"no {split} images of {some(absent)}"
 
 
 def _chunks(

@@ -27,4 +27,4 @@ def with_test(
     train, test = ([examples[index] for index in part] for part in parts)
     if not test:
         raise UserError(f"{path}: one image in each class cannot be split into train and test; add images")
-    return {"train": train, "test": test}, ["no test folder: a sixth of every class is drawn for testing"]
+    return {"train": train, "test": test}, ["no test images: a sixth of every class is drawn for testing"]

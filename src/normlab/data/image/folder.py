@@ -17,7 +17,7 @@ from normlab.data.image.drawn_test import with_test
 from normlab.data.image.folder_scan import reason_against, scan_images
 from normlab.data.image.pixels import decode_all, decode_file, require
 from normlab.data.image.source import SPLITS, Chunk, ImageSource, Reading, file_identity
-from normlab.data.left_out import LeftOut, left_out_note, some
+from normlab.data.left_out import LeftOut, absent_notes, left_out_note, some
 from normlab.errors import UserError
 
 DEFAULT_SIZE = 32
@@ -173,10 +173,7 @@ def _found(classes: tuple[str, ...], labels: Mapping[str, list[int]]) -> Iterato
     yield f"{counts} images; {len(classes)} classes, the folders' names"
     if len(classes) == 1:
         yield "one class only: there is nothing to tell apart"
-    for split, part in labels.items():
-        present = set(part)
-        if absent := [name for label, name in enumerate(classes) if label not in present]:
-            yield f"no {split} images of {some(absent)}"
+    yield from absent_notes(classes, labels)
 
 
 def chunks_of_files(examples: Mapping[str, Examples], size: int, background: str) -> Iterator[Chunk]:

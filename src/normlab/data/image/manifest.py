@@ -18,7 +18,7 @@ from normlab.data.image.folder import DEFAULT_SIZE, SPLIT_OF, chunks_of_files
 from normlab.data.image.pixels import require
 from normlab.data.image.source import SPLITS, ImageSource, Reading, file_identity
 from normlab.data.image.table_file import most_rows, open_table, reading_table
-from normlab.data.left_out import some
+from normlab.data.left_out import absent_notes, some
 from normlab.data.text.csv_rows import csv_header, decoded_lines
 from normlab.errors import UserError
 
@@ -66,7 +66,7 @@ def find_manifest(path: Path, reading: Reading) -> ImageSource | None:
     own = tuple(examples) if columns.split else ()
     if list(examples) == ["train"]:
         examples, drawn = with_test(path, examples["train"], reading)
-        notes += [note.replace("no test folder", "no test images") for note in drawn]
+        notes += drawn
     elif "test" not in examples:
         notes.append("no test images: results are measured on validation images")
     labels = {split: [label for _, label in part] for split, part in examples.items()}
@@ -88,10 +88,15 @@ def find_manifest(path: Path, reading: Reading) -> ImageSource | None:
         chunks=lambda: chunks_of_files(examples, size, reading.background),
         size=size,
         named_classes=not numeric,
-        notes=(f"{counts} images; {len(classes)} classes; columns {used}", *notes, *_absent(classes, labels)),
+        notes=(f"{counts} images; {len(classes)} classes; columns {used}", *notes, *absent_notes(classes, labels)),
         own_splits=own,
         skip_broken=reading.skip_broken,
     )
+
+
+def names_images(path: Path) -> bool:
+    """Tell whether a path is a table with a column of paths and one of labels."""
+    return _columns(path) is not None
 
 
 def _columns(path: Path) -> _Columns | None:
@@ -198,10 +203,3 @@ def _classes(rows: Sequence[_Row]) -> tuple[tuple[str, ...], bool]:
     names = {row.label for row in rows}
     numeric = all(name.removeprefix("-").isascii() and name.removeprefix("-").isdigit() for name in names)
     return tuple(sorted(names, key=int) if numeric else sorted(names)), numeric
-
-
-def _absent(classes: Sequence[str], labels: dict[str, list[int]]) -> Iterator[str]:
-    for split, part in labels.items():
-        present = set(part)
-        if absent := [name for number, name in enumerate(classes) if number not in present]:
-            yield f"no {split} images of {some(absent)}"

@@ -21,14 +21,13 @@ from normlab.data.image.source import Chunk, ImageSource, Reading, file_identity
 from normlab.data.image.table_file import open_table, reading_table
 from normlab.data.image.table_labels import (
     Classes,
-    absent_classes,
     classes_of,
     has_labels,
     labels_of,
     number_of,
     plain_label,
 )
-from normlab.data.left_out import left_out_note, some
+from normlab.data.left_out import absent_notes, left_out_note, some
 from normlab.errors import UserError
 
 DEFAULT_SIZE = 32
@@ -74,7 +73,9 @@ def find_parquet(path: Path, reading: Reading) -> ImageSource | None:
         f"{counts} images; {len(classes.names)} classes{numbered}",
         *drawn,
         "" if "val" not in files or "test" in files else "no test images: results are measured on validation images",
-        *absent_classes(classes, {split: labels[split] for split in files}),
+        *absent_notes(
+            classes.names, {split: [number_of(classes, value) for value in labels[split]] for split in files}
+        ),
         left_out_note([("split without labels", split) for split in unlabelled], "splits"),
         left_out_note(layout.left_out),
         f"columns not used: {some(columns.others)}" if columns.others else "",
@@ -143,9 +144,7 @@ def _tested(path: Path, labels: list[int], reading: Reading, splits: list[str]) 
     if splits != ["train"]:
         return frozenset(), []
     parts, notes = with_test(path, list(enumerate(labels)), reading)
-    return frozenset(row for row, _ in parts.get("test", [])), [
-        note.replace("no test folder", "no test images") for note in notes
-    ]
+    return frozenset(row for row, _ in parts.get("test", [])), notes
 
 
 def _chunks(

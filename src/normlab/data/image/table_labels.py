@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from normlab.data.image.table_file import open_table, reading_table
-from normlab.data.left_out import some
 from normlab.errors import UserError
 
 Label = int | str
@@ -57,14 +56,6 @@ def number_of(classes: Classes, value: Any) -> int:
     """Return a label's class number; -1 for what is none, which reading the row refuses."""
     label = plain_label(value)
     return -1 if label is None else classes.number_of.get(label, -1)
-
-
-def absent_classes(classes: Classes, labels: Mapping[str, list[Any]]) -> Iterator[str]:
-    """Say which classes a split has no images of."""
-    for split, values in labels.items():
-        present = {classes.number_of.get(label) for value in values if (label := plain_label(value)) is not None}
-        if missing := [name for number, name in enumerate(classes.names) if number not in present]:
-            yield f"no {split} images of {some(missing)}"
 
 
 def plain_label(value: Any) -> Label | None:

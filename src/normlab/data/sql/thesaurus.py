@@ -9,7 +9,7 @@ holds words that may stand for each other in such questions, not words that are 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from normlab.data.sql.dictionary import FurtherNames
 from normlab.data.sql.schema import Schema, split_words
@@ -203,7 +203,7 @@ def _read() -> Mapping[str, tuple[str, ...]]:
     return {key: tuple(dict.fromkeys(entries)) for key, entries in others.items()}
 
 
-def _key(words: list[str] | tuple[str, ...]) -> str:
+def _key(words: Sequence[str]) -> str:
     return " ".join(stem(word) for word in words)
 
 

@@ -39,7 +39,6 @@ from normlab.tasks.image.own_norm import norm_verdict, refuse_changed_sources, w
 from normlab.tasks.image.predictions import records_of, write_predictions
 
 FEATURE_PERCENTILES = (1, 20, 80, 99)
-START_IMAGES = 5_000
 PRECISE_BATCHES = 10  # of `eval_batch_size` images: 5,000 by default
 
 
@@ -78,8 +77,8 @@ class ImageTask(Task):
 
     def start_from_data(self, model: nn.Module, data: ImageData, config: ImageConfig) -> None:
         """Let a network of normlab's own look at the first training images, as they are without augmentation."""
-        if isinstance(model, ImageClassifier):
-            model.start_from_images(first_images(data, START_IMAGES))
+        if isinstance(model, ImageClassifier) and model.start_images:
+            model.start_from_images(first_images(data, model.start_images))
 
     def steps_per_epoch(self, config: ImageConfig, data: ImageData) -> int:
         """Return the number of batches; the last may be smaller."""

@@ -9,7 +9,7 @@ from pydantic import ValidationInfo, field_validator
 
 from normlab import metrics
 from normlab.acting import Unless, When
-from normlab.config import TaskSettings, TrainConfig, option
+from normlab.config import Schedule, TaskSettings, TrainConfig, UpdateRule, option
 from normlab.data.tagging.scheme import PLAIN, Scheme
 
 # Where a setting acts, see `normlab.acting`.
@@ -134,11 +134,9 @@ class NerConfig(TrainConfig):
 
     batch_size: int = option(32, "sentences in one step", ge=1)
     eval_batch_size: int = option(256, "sentences in one evaluation step", ge=1, affects_result=False)
-    optimizer: Literal["sgd", "adam", "adamw", "muon", "adadelta", "adagrad", "rmsprop"] = option("adam", "update rule")
+    optimizer: UpdateRule = option("adam", "update rule")
     lr: float = option(1e-3, "peak learning rate", gt=0)
-    schedule: Literal["constant", "step", "multistep", "cosine", "one_cycle"] = option(
-        "constant", "how the learning rate moves over the run"
-    )
+    schedule: Schedule = option("constant", "how the learning rate moves over the run")
     weight_decay: float = option(0.0, "L2 penalty; decoupled in AdamW", ge=0)
     # The recurrent products are too small to gain from bfloat16, and the compiled LSTM is a float32 one.
     precision: Literal["auto", "float32", "bfloat16"] = option("float32", "auto: bfloat16 where the machine has it")

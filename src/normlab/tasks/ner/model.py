@@ -16,6 +16,7 @@ from normlab.data.tagging.scheme import legal_transitions
 from normlab.data.text.vocabulary import PADDING
 from normlab.nn.crf import LinearChainCRF
 from normlab.nn.lstm import LayerNormLSTM
+from normlab.nn.output import OutputLinear
 from normlab.nn.word_embedding import WordEmbedding, uniform_rows
 from normlab.tasks.ner.encoding import Batch
 
@@ -79,7 +80,7 @@ class Tagger(nn.Module):
         size = word_dim + (characters.output_size if characters is not None else 0)
         self.lstm = LayerNormLSTM(size, hidden, bidirectional=True, batch_first=True, layer_norm=layer_norm)
         self.output_dropout = nn.Dropout(output_dropout)
-        self.linear = nn.Linear(2 * hidden, len(tags))
+        self.linear = OutputLinear(2 * hidden, len(tags))
         allowed = None if scheme is None else legal_transitions(tags, scheme)  # type: ignore[arg-type]
         self.crf = LinearChainCRF(len(tags), allowed) if crf else None
 

@@ -9,7 +9,7 @@ from pydantic import ValidationInfo, field_validator
 
 from normlab import metrics
 from normlab.acting import Unless, When
-from normlab.config import TaskSettings, TrainConfig, option
+from normlab.config import Schedule, TaskSettings, TrainConfig, UpdateRule, option
 
 # Where a setting acts, see `normlab.acting`.
 _NEW_WORDS = When("start", "")
@@ -141,13 +141,11 @@ class Text2SqlConfig(TrainConfig):
     epochs: int = option(30, "passes over the training part", ge=1)
     batch_size: int = option(32, "questions in one step", ge=1)
     eval_batch_size: int = option(64, "questions in one evaluation step", ge=1, affects_result=False)
-    optimizer: Literal["sgd", "adam", "adamw", "muon", "adadelta", "adagrad", "rmsprop"] = option("adam", "update rule")
+    optimizer: UpdateRule = option("adam", "update rule")
     lr: float = option(1e-3, "peak learning rate", gt=0)
     weight_decay: float = option(0.0, "L2 penalty; decoupled in AdamW", ge=0)
     clip_norm: float | None = option(5.0, "clip the gradient's global norm to this", gt=0)
-    schedule: Literal["constant", "step", "multistep", "cosine", "one_cycle"] = option(
-        "cosine", "how the learning rate moves over the run"
-    )
+    schedule: Schedule = option("cosine", "how the learning rate moves over the run")
     warmup_epochs: float = option(1.0, "linear warm-up from zero, in epochs", ge=0)
     train_metrics: Literal["every_epoch", "end"] = option(
         "end", "when the training part is measured in evaluation mode", affects_result=False

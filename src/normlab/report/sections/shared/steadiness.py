@@ -27,7 +27,7 @@ _HELP = (
 
 
 class Target(NamedTuple):
-    """A level of a curve that runs are timed to, and what the curve runs over."""
+    """The metric of a curve, and the level of it that runs are timed to."""
 
     metric: str
     level: float

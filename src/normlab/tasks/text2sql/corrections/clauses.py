@@ -70,8 +70,16 @@ class Clauses:
 
     def without_condition(self, index: int) -> Clauses:
         """Return it without one of its conditions; there is no OR."""
-        where = self.where[:index] + self.where[index + 1 :]
+        return self.with_where(self.where[:index] + self.where[index + 1 :])
+
+    def with_where(self, where: tuple[Condition, ...]) -> Clauses:
+        """Return it with these conditions instead, all of which must hold."""
         return replace(self, where=where, connectors=("and",) * max(0, len(where) - 1))
+
+    @property
+    def nests(self) -> bool:
+        """Whether a condition holds a sub-query, or more than a bare constant or column."""
+        return any(len(value) > 1 for one in (*self.where, *self.having) for value in one.values)
 
     @property
     def columns(self) -> frozenset[int]:

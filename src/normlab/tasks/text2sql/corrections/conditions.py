@@ -9,6 +9,7 @@ from normlab.data.sql.cells import cell_key
 from normlab.data.text.word_forms import is_word, stem, words_of
 from normlab.tasks.text2sql.corrections.clauses import Clauses, Condition, Unit, bare_column, column_unit
 from normlab.tasks.text2sql.corrections.evidence import Evidence
+from normlab.tasks.text2sql.linking.linker import PARTIAL
 from normlab.tasks.text2sql.linking.nationalities import SAID_AS
 from normlab.tasks.text2sql.linking.stop_words import STOP_WORDS
 from normlab.tasks.text2sql.linking.values import ValueCandidate
@@ -96,7 +97,7 @@ def _without_column(clauses: Clauses, column: int) -> Clauses:
 
 def cells_compared(clauses: Clauses, evidence: Evidence) -> Clauses | None:
     """Compare a column with the cell that the question names, where no condition names it or any of its words."""
-    if not clauses.only_and or any(len(v) > 1 for one in (*clauses.where, *clauses.having) for v in one.values):
+    if not clauses.only_and or clauses.nests:
         return None
     used = {
         place
@@ -199,7 +200,7 @@ def _likely(clauses: Clauses, evidence: Evidence, columns: list[int]) -> list[in
 def _telling(evidence: Evidence, start: int, end: int) -> bool:
     """Whether words name nothing else: no table or column, no number, no stop word alone."""
     places = range(start, end)
-    if evidence.tables_at(places, 1) or evidence.columns_at(places, 1):
+    if evidence.tables_at(places, PARTIAL) or evidence.columns_at(places, PARTIAL):
         return False
     if set(evidence.words[max(0, start - 4) : start]) & _NOT or evidence.says("or", "either", "neither", "except"):
         return False

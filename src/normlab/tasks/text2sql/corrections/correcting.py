@@ -72,14 +72,11 @@ class Corrector:
             after = Corrected(list(actions))
         named = linked.column_links.max(0, initial=0).astype(int)
         text = _written(after, schema, named, after.keys) if after.changed or after.keys else sql
-        notes = []
-        if text != sql:
-            about = ", ".join(after.changed) or "the key of a join"
-            notes.append(f"by rules about {about}, not by the model, which wrote: {sql}")
-        dated = self._periods.apply(linked.question, text, today)
+        about = f"by rules about {', '.join(after.changed) or 'the key of a join'}" if text != sql else ""
+        notes = [f"{about}, not by the model, which wrote: {sql}"] if about else []
+        dated = self._periods.apply(linked.question, text, today, model_sql=sql)
         if dated is not None:
-            notes = [*(one.partition(", not by")[0] for one in notes), dated.note.removesuffix(text) + sql]
-            notes += dated.notes[1:]
+            notes = [*([about] if about else []), *dated.notes]
             text = dated.sql
         others = [] if dated else self._others(after, schema, named, text)
         return Correction(text, tuple(notes), tuple(others), dated is not None)

@@ -20,7 +20,7 @@ from normlab.tasks.text2sql.corrections.clauses import (
 )
 from normlab.tasks.text2sql.corrections.evidence import Evidence
 from normlab.tasks.text2sql.grammar.automaton import CLOSE, OPEN, word
-from normlab.tasks.text2sql.linking.linker import EXACT
+from normlab.tasks.text2sql.linking.linker import EXACT, PARTIAL, STEM
 from normlab.tasks.text2sql.periods.choosing import choose_date_column
 
 _NONE = ("no", "never", "without", "not", "nt", "neither")
@@ -32,7 +32,7 @@ def without_any(clauses: Clauses, evidence: Evidence) -> Clauses | None:
     wanted = evidence.wanted
     if wanted is None or len(wanted.tables) != 1 or (wanted.columns and wanted.by in ("how many", "which", "who")):
         return None
-    if any(one.negated for one in clauses.where) and _nests(clauses):
+    if any(one.negated for one in clauses.where) and clauses.nests:
         return None
     place = next((at for at in range(wanted.end, len(evidence.words)) if evidence.words[at] in _NONE), None)
     if place is None:
@@ -40,25 +40,50 @@ def without_any(clauses: Clauses, evidence: Evidence) -> Clauses | None:
     after = range(place + 1, len(evidence.words))
     subject = wanted.tables[0]
     others = [t for t in evidence.tables_at(after) if t != subject] or [
-        t for t in evidence.tables_at(after, 1) if t != subject
+        t for t in evidence.tables_at(after, PARTIAL) if t != subject
     ]
-    if any(
-        value.kind in ("cell", "number", "quoted", "date") and value.start > place for value in evidence.linked.values
-    ):
-        return None
     keys = [pair for other in others[:1] for pair in _keys_between(evidence, other, subject)]
-    if not keys:  # the verb may name the counted table: "never repaired" -> repair
-        return None
-    if len(keys) != 1:
+    said = _said_of(subject, place, clauses, evidence)
+    if len(keys) != 1 or said is None:
         return None
     child, parent = keys[0]
     other = evidence.schema.columns[child].table
     inner = Clauses((other,), (column_unit(child),)).actions()[:-1]
-    condition = Condition(column_unit(parent), "in", ((OPEN, *inner, CLOSE),), negated=True)
-    if wanted.by == "how many":
-        return Clauses((subject,), (COUNT,), (condition,))
-    shown = tuple(map(column_unit, _shown(clauses, evidence, subject)))
-    return Clauses((subject,), shown, (condition,)) if shown else None
+    without = Condition(column_unit(parent), "in", ((OPEN, *inner, CLOSE),), negated=True)
+    counts = wanted.by == "how many"
+    shown = (COUNT,) if counts else tuple(map(column_unit, _shown(clauses, evidence, subject)))
+    return Clauses((subject,), shown).with_where((*said, without)) if shown else None
+
+
+def _said_of(table: int, end: int, clauses: Clauses, evidence: Evidence) -> tuple[Condition, ...] | None:
+    """Return what the words before `end` say of a table's rows, as conditions; None where a value is left over.
+
+    A cell there is what its column is; a number is compared as the query compares it.
+    """
+    mine = [c for c in clauses.where if c.column is not None and evidence.schema.columns[c.column].table == table]
+    found: dict[tuple[int, int], Condition] = {}
+    spans = {(v.start, v.end) for v in evidence.linked.values if v.kind in _CERTAIN and v.end}
+    for start, stop in sorted(spans):
+        if start > end:
+            return None
+        if start == end:  # "no" itself may be a cell
+            continue
+        values = [v for v in evidence.linked.values if (v.start, v.end) == (start, stop)]
+        cells = [(c, v.sql) for v in values if v.kind == "cell" for c in v.columns]
+        cells = [(c, sql) for c, sql in cells if evidence.schema.columns[c].table == table]
+        texts = {v.sql for v in values}
+        compared = [one for one in mine if texts & {*one.constants}]
+        if len(cells) == 1:
+            found[start, stop] = Condition(column_unit(cells[0][0]), "=", ((("value", cells[0][1]),),))
+        elif len(compared) == 1:
+            found[start, stop] = compared[0]
+        else:
+            return None
+    return tuple(dict.fromkeys(found.values()))
+
+
+_CERTAIN = ("cell", "number", "quoted", "date")
+"""Kinds of values that are not merely words which may be one."""
 
 
 def with_most(clauses: Clauses, evidence: Evidence) -> Clauses | None:
@@ -67,19 +92,8 @@ def with_most(clauses: Clauses, evidence: Evidence) -> Clauses | None:
     if wanted is None or wanted.by == "how many" or len(wanted.tables) != 1 or wanted.columns:
         return None
     subject = wanted.tables[0]
-    pairs = [
-        ("the", "most"),
-        ("most", "number"),
-        ("largest", "number"),
-        ("highest", "number"),
-        ("greatest", "number"),
-        ("the", "fewest"),
-        ("fewest", "number"),
-        ("lowest", "number"),
-        ("smallest", "number"),
-    ]
     words = evidence.words
-    place = next((at for at in range(wanted.end, len(words) - 1) if words[at : at + 2] in pairs), None)
+    place = next((at for at in range(wanted.end, len(words) - 1) if words[at : at + 2] in _MOST), None)
     if place is None:
         return None
     downward = not {words[place], words[place + 1]} & {"fewest", "lowest", "smallest"}
@@ -90,14 +104,13 @@ def with_most(clauses: Clauses, evidence: Evidence) -> Clauses | None:
         return None
     child, parent = keys[0]
     other = evidence.schema.columns[child].table
-    if evidence.columns_at(near) and any(
-        evidence.schema.columns[c].table == subject for c in evidence.columns_at(near)
-    ):
+    if any(evidence.schema.columns[c].table == subject for c in evidence.columns_at(near)):
         return None
     if set(clauses.tables) == {subject, other} and clauses.group and _ends_in_count(clauses):
         return None
     shown = tuple(map(column_unit, _shown(clauses, evidence, subject)))
-    if not shown or any(one for one in clauses.where if _nests(clauses)):
+    said = _said_of(subject, place, clauses, evidence)
+    if not shown or said is None or (clauses.where and clauses.nests):
         return None
     return Clauses(
         (other, subject),
@@ -106,14 +119,27 @@ def with_most(clauses: Clauses, evidence: Evidence) -> Clauses | None:
         order=(COUNT,),
         direction="desc" if downward else "asc",
         limit=clauses.limit or "1",
-    )
+    ).with_where(said)
+
+
+_MOST = (
+    ("the", "most"),
+    ("most", "number"),
+    ("largest", "number"),
+    ("highest", "number"),
+    ("greatest", "number"),
+    ("the", "fewest"),
+    ("fewest", "number"),
+    ("lowest", "number"),
+    ("smallest", "number"),
+)
 
 
 def for_each(clauses: Clauses, evidence: Evidence) -> Clauses | None:
     """ "How many Y does each X have", "the total price per X": grouped by X, which is shown beside the aggregate."""
     words = evidence.words
     places = [at for at, one in enumerate(words) if one in _EACH and at + 1 < len(words)]
-    if len(places) != 1 or clauses.having or _nests(clauses) or (clauses.order and clauses.limit):
+    if len(places) != 1 or clauses.having or clauses.nests or (clauses.order and clauses.limit):
         return None
     place = places[0]
     if (form := _PERIODS.get(stem(words[place + 1]))) and not evidence.columns_at([place + 1], EXACT):
@@ -138,7 +164,7 @@ def _grouped_by_table(clauses: Clauses, evidence: Evidence, named: tuple[int, ..
     shown = [c for unit in clauses.select if (c := bare_column(unit)) is not None]
     if table in clauses.tables and clauses.group and any(c and not evidence.is_key(c) for c in shown):
         return None
-    if any(c and not evidence.is_key(c) and evidence.named(c, 2) for c in shown):
+    if any(c and not evidence.is_key(c) and evidence.named(c, STEM) for c in shown):
         return None
     if evidence.says("id", "ids", "code", "codes"):
         return None
@@ -222,10 +248,6 @@ def _shown(clauses: Clauses, evidence: Evidence, table: int) -> tuple[int, ...]:
 
 def _keys_between(evidence: Evidence, child: int, parent: int) -> list[tuple[int, int]]:
     return [(own, referred) for own, referred, table in evidence.parents(child) if table == parent]
-
-
-def _nests(clauses: Clauses) -> bool:
-    return any(len(value) > 1 for one in (*clauses.where, *clauses.having) for value in one.values)
 
 
 def _ends_in_count(clauses: Clauses) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from normlab.tasks.text2sql.corrections.clauses import Clauses, column_unit, is_aggregate
 from normlab.tasks.text2sql.corrections.evidence import Evidence
+from normlab.tasks.text2sql.linking.linker import PARTIAL, STEM
 
 _BY = re.compile(
     r"\b(?:sort(?:ed)?|order(?:ed)?|rank(?:ed)?|arranged?|listed)\b(?: \w+){0,3}? (?:by|of)\b"
@@ -51,15 +52,11 @@ def sorted_as_said(clauses: Clauses, evidence: Evidence) -> Clauses | None:
     column = _column_after(clauses, evidence, start)
     if column is None:
         return None
-    where = clauses.where
-    if not evidence.says("average", "than", "above", "below", "over", "under"):
-        kept = [one for one in where if not any(len(value) > 1 for value in one.values)]
-        where = tuple(kept) if clauses.only_and else where
+    if clauses.only_and and not evidence.says("average", "than", "above", "below", "over", "under"):
+        clauses = clauses.with_where(tuple(one for one in clauses.where if all(len(v) == 1 for v in one.values)))
     limited = clauses.limit if evidence.numbers or evidence.says("top", "most", "first") else ""
     return replace(
         clauses,
-        where=where,
-        connectors=clauses.connectors if where == clauses.where else ("and",) * max(0, len(where) - 1),
         group=(),
         having=(),
         having_connectors=(),
@@ -71,7 +68,7 @@ def sorted_as_said(clauses: Clauses, evidence: Evidence) -> Clauses | None:
 
 def _column_after(clauses: Clauses, evidence: Evidence, start: int) -> int | None:
     """The one column of the query's tables that the next words name."""
-    for kind in (2, 1):
+    for kind in (STEM, PARTIAL):
         for size in (1, 2, 3):
             columns = [
                 c

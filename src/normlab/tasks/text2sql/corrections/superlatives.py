@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from normlab.data.text.word_forms import words_of
-from normlab.tasks.text2sql.corrections.clauses import Clauses, Unit, column_unit, is_aggregate
+from normlab.tasks.text2sql.corrections.clauses import Clauses, column_unit, is_aggregate
 from normlab.tasks.text2sql.corrections.evidence import Evidence
 from normlab.tasks.text2sql.grammar.automaton import word
+from normlab.tasks.text2sql.linking.linker import PARTIAL, STEM
 
 _MONEY = "price cost fee fare rate charge amount rent unitprice"
 _PAY = "salary wage pay income earnings"
@@ -86,10 +87,8 @@ def sorted_by_superlative(clauses: Clauses, evidence: Evidence) -> Clauses | Non
         return _extreme(clauses, evidence, superlative)
     where = tuple(one for one in clauses.where if not _from_superlative(one.constants, evidence, superlative))
     if clauses.only_and and len(where) < len(clauses.where):
-        clauses = replace(clauses, where=where, connectors=("and",) * max(0, len(where) - 1))
-    if any(len(value) > 1 for one in clauses.where for value in one.values) or any(
-        len(v) > 1 for v in _nested(clauses)
-    ):
+        clauses = clauses.with_where(where)
+    if clauses.nests:
         return None
     limit = str(superlative.rows)
     if _asks_for_value(evidence, superlative) and not clauses.order and superlative.rows == 1:
@@ -101,10 +100,6 @@ def sorted_by_superlative(clauses: Clauses, evidence: Evidence) -> Clauses | Non
         direction="desc" if downward else "asc",
         limit=clauses.limit if clauses.limit and superlative.rows == 1 else limit,
     )
-
-
-def _nested(clauses: Clauses) -> list[Unit]:
-    return [value for one in clauses.having for value in one.values]
 
 
 def _from_superlative(constants: tuple[str, ...], evidence: Evidence, superlative: Superlative) -> bool:
@@ -122,7 +117,7 @@ def _asks_for_value(evidence: Evidence, superlative: Superlative) -> bool:
 def _extreme(clauses: Clauses, evidence: Evidence, superlative: Superlative) -> Clauses | None:
     """max and min the right way round."""
     right = word("max" if superlative.downward else "min")
-    [*others] = [unit for unit in clauses.select if unit[-1] == ("column", superlative.column)]
+    others = [unit for unit in clauses.select if unit[-1] == ("column", superlative.column)]
     if len(others) != 1 or others[0][0] not in (word("max"), word("min"), word("avg")) or len(others[0]) != 2:
         return None
     wanted = evidence.wanted
@@ -183,7 +178,7 @@ def _named_after(evidence: Evidence, place: int, tables: Sequence[int]) -> list[
     ways = [range(place + 1, min(place + 4, len(words)))]
     ways += [range(at + 1, min(at + 4, len(words))) for at in range(place, len(words)) if words[at] in ("by", "terms")]
     for places in ways:
-        for kind in (2, 1):
+        for kind in (STEM, PARTIAL):
             for at in (at for at in places if not evidence.tables_at([at])):
                 if words[at] in ("of", "in", "for", "on", "that", "is", "are", "?") and at > places[0]:
                     break
@@ -248,7 +243,9 @@ def _by_verb(evidence: Evidence, place: int, tables: Sequence[int], *, downward:
     """ "opened first", "joined last": the day or year that the verb names."""
     near = range(max(0, place - 2), place)
     times = [
-        c for c in evidence.columns_at(near, 1) if evidence.schema.columns[c].table in tables and _is_time(evidence, c)
+        c
+        for c in evidence.columns_at(near, PARTIAL)
+        if evidence.schema.columns[c].table in tables and _is_time(evidence, c)
     ]
     return _one(times, downward)
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from normlab.nn.attention import Memory, make_attention
 from normlab.nn.lstm_cell import FeedingLSTMCell
+from normlab.nn.output import OutputLinear
 from normlab.tasks.text2sql.grammar.actions import WORDS
 
 State = tuple[Tensor, Tensor, Tensor]
@@ -57,7 +58,7 @@ class Decoder(nn.Module):
         self.size = size
         self.keywords = nn.Embedding(len(WORDS) + 2, size)
         self.keyword_bias = nn.Parameter(torch.zeros(len(WORDS)))
-        self.keyword_output = nn.Linear(size, len(WORDS), bias=False)
+        self.keyword_output = OutputLinear(size, len(WORDS), bias=False)
         self.node_input = nn.Linear(size, size)
         self.node_pointer = nn.Linear(size, size)
         self.cell = FeedingLSTMCell(size, size, size, layer_norm=layer_norm)

@@ -68,9 +68,13 @@ class PeriodRule:
         self._path, self._schema = path, schema
         self._known: dict[int, bool] = {}  # column -> whether it holds dates
 
-    def apply(self, question: str, sql: str, today: datetime.date | None = None) -> Dated | None:
-        """Return a reading's query with the question's month or year as a condition; None if the rule does not apply.
+    def apply(
+        self, question: str, sql: str, today: datetime.date | None = None, *, model_sql: str | None = None
+    ) -> Dated | None:
+        """Return a reading's query with the question's period as a condition; None if the rule does not apply.
 
+        Args:
+            model_sql: what the model wrote, for the note; `sql` if None.
         Raises: `UserError` if the file cannot be opened.
         """
         period = period_of(question, today, _EVER)
@@ -106,7 +110,7 @@ class PeriodRule:
             source = self._without_idle(source, before + after, tables)
         text = f"{before}{source}{after}"
         table = self._schema.tables[self._schema.columns[number].table].name
-        note = f"by a rule for dates over {table}.{name}, not by the model, which wrote: {sql}"
+        note = f"by a rule for dates over {table}.{name}, not by the model, which wrote: {model_sql or sql}"
         return Dated(text, note, period.told)
 
     def _chosen(self, question: str, tables: Mapping[str, Mapping[str, int]]) -> tuple[str, int] | None:
