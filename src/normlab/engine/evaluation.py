@@ -169,12 +169,12 @@ def _own_data(task: Task, config: TrainConfig) -> TaskData | UserError:
 def _by_card(
     task: Task, config: TrainConfig, folder: RunFolder, error: UserError
 ) -> tuple[TaskData | UserError, list[str]]:
-    """Return the data read with the run's card, if the task can do that, and what is to be said; else the error."""
+    """Return the data read with the run's card, if the task can do that, and a line that says so; else the error."""
     try:
         data: TaskData | None = task.prepared_by(config, folder.card())
     except UserError:
         data = None
-    return (error, []) if data is None else (data, [f"{error}: {note}" for note in data.card["notes"][-1:]])
+    return (error, []) if data is None else (data, [f"{error}: what the model holds of it was used instead"])
 
 
 def _differing(card: Mapping[str, Any], data: TaskData) -> dict[str, tuple[str, str]]:

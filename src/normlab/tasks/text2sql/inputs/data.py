@@ -85,7 +85,7 @@ def prepare(config: Text2SqlConfig, trained_card: Mapping[str, Any] | None = Non
         "without_cells": sorted(questions.missing),
         "notes": [
             *data_notes(folder, rows, skipped, questions.left_out, cells=config.linking == "cells"),
-            *_coverage(config, words[: known["trained_words"] - len(SPECIAL)], trained_card),
+            *([] if trained_card is not None else _coverage(config, words[: known["trained_words"] - len(SPECIAL)])),
         ],
     }
     trainable = np.flatnonzero([item.gold is not None for item in items["train"]])
@@ -111,10 +111,8 @@ def _word_inputs(rows: Rows, config: Text2SqlConfig) -> dict[str, Any]:
     return dict(zip(_OF_WORDS, (words, trained, size), strict=True))
 
 
-def _coverage(config: Text2SqlConfig, words: list[str], trained_card: Mapping[str, Any] | None) -> list[str]:
-    """How many words have vectors; of a trained model only that its own were taken."""
-    if trained_card is not None:
-        return ["the model's own words and vectors were used: the file that they came from is not at hand"]
+def _coverage(config: Text2SqlConfig, words: list[str]) -> list[str]:
+    """How many words have vectors."""
     return [] if config.pretrained or config.start else vector_source(config).coverage(words)
 
 
