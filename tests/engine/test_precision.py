@@ -77,3 +77,15 @@ def test_a_run_says_and_records_its_precision(tmp_path: Path) -> None:
     run = normlab.train("image", out=tmp_path / "run", **settings)
     assert run.folder.card()["precision"] == run.result["precision"]
     assert f"precision: {run.result['precision']} (" in (run.path / "log.txt").read_text()
+
+
+def test_a_trained_model_is_not_used_in_an_emulated_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"data": "digits", "n": 1, "epochs": 1, "limit_train": 64, "batch_size": 32, "precision": "bfloat16"}
+    run = normlab.train("image", out=tmp_path / "run", **settings)
+    for has_it, used in ((False, "float32"), (True, "bfloat16")):
+        monkeypatch.setattr(device, "has_fast_bfloat16", lambda place, has_it=has_it: has_it)
+        opened = normlab.load_run(run.path)
+        assert opened.placement.precision == used
+        assert choose_placement(opened.config).precision == "bfloat16"  # training goes on as it was asked to
+        notes = opened.measure("test").notes
+        assert ("computed in float32, trained in bfloat16: last digits may differ" in notes) is not has_it

@@ -40,6 +40,15 @@ def test_nothing_to_look_at_gives_no_nan(kind: str) -> None:
     assert attention(torch.randn(2, 4), attention.prepare(torch.randn(2, 2, 4), mask)).isfinite().all()
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_many_queries_of_a_sentence_are_answered_as_one_after_the_other(kind: str) -> None:
+    attention = make_attention(kind, 6, 8, heads=2)
+    queries, memory = torch.randn(2, 3, 6), torch.randn(2, 5, 8)
+    prepared = attention.prepare(memory, torch.arange(5) < torch.tensor([[5], [3]]))
+    each = torch.stack([attention(query, prepared) for query in queries.unbind(1)], 1)
+    torch.testing.assert_close(attention(queries, prepared), each)
+
+
 def test_bahdanau_is_its_formula() -> None:
     attention = BahdanauAttention(3, 4)
     query, memory = torch.randn(1, 3), torch.randn(1, 5, 4)

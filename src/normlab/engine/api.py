@@ -84,7 +84,7 @@ class Run:
     @cached_property
     def placement(self) -> Placement:
         """Where and in which precision the model computes here."""
-        return choose_placement(self.config, self.folder.card().get("precision"))
+        return choose_placement(self.config, self.folder.card().get("precision"), trains=False)
 
     @cached_property
     def model(self) -> nn.Module:
@@ -148,10 +148,16 @@ class Run:
         config = self.config if data is None else self.config.with_values("data", data=data)
         data_set, notes = data_to_measure(self.task, self.folder, config, split, elsewhere=data is not None)
         evaluation = measure(self.task, self.model, data_set, split, config, self.placement, final=True)
-        notes = [*state_notes(self.folder), *notes]
+        notes = [*state_notes(self.folder), *self._precision_notes(), *notes]
         return Measured(
             split, evaluation.metrics, evaluation.tables, evaluation.predictions, data_set.fingerprint, notes
         )
+
+    def _precision_notes(self) -> list[str]:
+        trained = self.folder.card().get("precision")
+        if trained in {None, self.placement.precision}:
+            return []
+        return [f"computed in {self.placement.precision}, trained in {trained}: last digits may differ"]
 
     def evaluate(
         self, split: str, *, data: str | None = None, out: Path | str | None = None, unfinished: bool = False

@@ -1,9 +1,10 @@
 """Attention of a decoder state over a memory: additive, multiplicative, multi-head.
 
 Each has two parts: `prepare` works on the memory once per sentence, `forward` once per step. What `prepare` returns is
-tensors with one row per sentence along axis 0, so that a beam search can repeat and reorder them.
+tensors with one row per sentence along axis 0, so that a beam search can repeat and reorder them; or it asks K queries
+of each sentence at once, and repeats nothing.
 
-Dimensions: B rows, N places of the memory, D its size, H the query's size.
+Dimensions: B rows, K queries of each, N places of the memory, D its size, H the query's size.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class Memory(NamedTuple):
 class Attention(nn.Module):
     """The interface. A sentence with an empty memory gets a context of 0.
 
-    Shape: memory (B, N, D), mask (B, N); query (B, H) -> context (B, D).
+    Shape: memory (B, N, D), mask (B, N); query (B, H) -> context (B, D), or (B, K, H) -> (B, K, D).
     """
 
     def prepare(self, memory: Tensor, mask: Tensor) -> Memory:
@@ -36,15 +37,18 @@ class Attention(nn.Module):
 
     def forward(self, query: Tensor, memory: Memory) -> Tensor:
         """Return the context of each query."""
-        return self._sum(self.scores(query, memory), memory)
+        if query.dim() == 2:
+            return self.contexts(query.unsqueeze(1), memory).squeeze(1)
+        return self.contexts(query, memory)
 
-    def scores(self, query: Tensor, memory: Memory) -> Tensor:
-        """Return the score of each position, (B, N)."""
+    def contexts(self, queries: Tensor, memory: Memory) -> Tensor:
+        """Return the contexts (B, K, D) of queries (B, K, H)."""
+        weights = _softmax(self.scores(queries, memory), memory.bias.unsqueeze(1))
+        return torch.bmm(weights, memory.values)
+
+    def scores(self, queries: Tensor, memory: Memory) -> Tensor:
+        """Return the score of each place for each query, (B, K, N)."""
         raise NotImplementedError
-
-    def _sum(self, scores: Tensor, memory: Memory) -> Tensor:
-        weights = _softmax(scores, memory.bias)
-        return torch.bmm(weights.unsqueeze(1), memory.values).squeeze(1)
 
 
 class BahdanauAttention(Attention):
@@ -61,9 +65,9 @@ class BahdanauAttention(Attention):
         """Compute U m."""
         return Memory(self.key(memory), memory, _bias(mask, memory))
 
-    def scores(self, query: Tensor, memory: Memory) -> Tensor:
+    def scores(self, queries: Tensor, memory: Memory) -> Tensor:
         """Compare additively."""
-        return self.score((self.query(query).unsqueeze(1) + memory.keys).tanh()).squeeze(-1)
+        return self.score((self.query(queries).unsqueeze(2) + memory.keys.unsqueeze(1)).tanh()).squeeze(-1)
 
 
 class LuongAttention(Attention):
@@ -77,9 +81,9 @@ class LuongAttention(Attention):
         """Compute W m."""
         return Memory(self.key(memory), memory, _bias(mask, memory))
 
-    def scores(self, query: Tensor, memory: Memory) -> Tensor:
+    def scores(self, queries: Tensor, memory: Memory) -> Tensor:
         """Compare by inner products."""
-        return torch.bmm(memory.keys, query.unsqueeze(-1)).squeeze(-1)
+        return torch.bmm(memory.keys, queries.transpose(1, 2)).transpose(1, 2)
 
 
 class MultiHeadAttention(Attention):
@@ -104,13 +108,13 @@ class MultiHeadAttention(Attention):
         both = self.key_value(memory).view(B, N, 2, self.heads, self.head_size).permute(2, 0, 3, 1, 4)
         return Memory(both[0].contiguous(), both[1].contiguous(), _bias(mask, memory))
 
-    def forward(self, query: Tensor, memory: Memory) -> Tensor:
+    def contexts(self, queries: Tensor, memory: Memory) -> Tensor:
         """Return the heads' contexts, joined."""
-        B = len(query)
-        query = self.query(query).view(B, self.heads, self.head_size, 1)
-        scores = (memory.keys @ query).squeeze(-1) / math.sqrt(self.head_size)
-        weights = _softmax(scores, memory.bias.unsqueeze(1))
-        context = (weights.unsqueeze(2) @ memory.values).reshape(B, -1)
+        B, K, _ = queries.shape
+        by_head = self.query(queries).view(B, K, self.heads, self.head_size).permute(0, 2, 3, 1)
+        scores = (memory.keys @ by_head).transpose(2, 3) / math.sqrt(self.head_size)
+        weights = _softmax(scores, memory.bias[:, None, None])
+        context = (weights @ memory.values).transpose(1, 2).reshape(B, K, -1)
         return self.output(context)
 
 

@@ -239,15 +239,9 @@ def _mask(
 ) -> Tensor:
     """Return the table with -inf for what may not follow: by the constraint, then by length."""
     if constraint is not None:
-        banned = torch.ones_like(table, dtype=torch.bool)
         nodes = [node for search in live for node in search.live]
-        for row, node in enumerate(nodes):
-            allowed = constraint.allowed(node.memory, max_length - length + 1)
-            if isinstance(allowed, Tensor) and allowed.dtype == torch.bool:
-                banned[row] = ~allowed.to(banned.device)
-            elif len(allowed):
-                banned[row, torch.as_tensor(allowed, device=banned.device)] = False
-        table = table.masked_fill(banned, -math.inf)
+        allowed = [constraint.allowed(node.memory, max_length - length + 1) for node in nodes]
+        table = table.masked_fill(_banned(allowed, table.shape[1]).to(table.device), -math.inf)
         if renormalise:
             table = table.double()
             table.sub_(table.logsumexp(-1, keepdim=True).nan_to_num(neginf=0.0))
@@ -259,6 +253,21 @@ def _mask(
     else:
         masked.copy_(table)[:, eos] = -math.inf
     return masked
+
+
+def _banned(allowed: list[Sequence[int] | Tensor], size: int) -> Tensor:
+    """Return (R, V), True for what may not follow, from each row's numbers or mask; numbers are set all at once."""
+    banned = torch.ones(len(allowed), size, dtype=torch.bool)
+    numbers = [torch.empty(0, dtype=torch.long)] * len(allowed)
+    for row, may_follow in enumerate(allowed):
+        if isinstance(may_follow, Tensor) and may_follow.dtype == torch.bool:
+            banned[row] = ~may_follow.cpu()
+        else:
+            numbers[row] = torch.as_tensor(may_follow, dtype=torch.long, device="cpu")
+    lengths = torch.tensor([each.shape[0] for each in numbers])
+    rows = torch.arange(len(allowed)).repeat_interleave(lengths)
+    banned[rows, torch.cat(numbers)] = False
+    return banned
 
 
 def _expand(table: Tensor, live: list[_Search], beam_size: int, eos: int, length: int) -> list[list[int]]:

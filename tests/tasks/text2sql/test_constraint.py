@@ -34,6 +34,8 @@ def test_the_same_actions_as_the_grammar_whatever_the_budget(seed: int, budget: 
         actions = [automaton.action(number, VALUES) for number in numbers]
         expected = plain.allowed(state, VALUES, left)
         assert sorted(map(str, actions)) == sorted(map(str, expected))
+        for number, action in zip(numbers, actions, strict=True):
+            assert automaton.advance(state, number, VALUES) == plain.advance(state, action)
         # Prefer what goes on, so that the end of the budget is met.
         chosen = rng.choice([action for action in actions if action != END] or actions)
         state = plain.advance(state, chosen)

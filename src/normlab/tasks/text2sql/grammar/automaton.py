@@ -79,7 +79,9 @@ class Grammar:
         """Return the actions that may come next, however many more they ask for; the state is not complete."""
         if not any(value.isdigit() for value in values):
             values = (*values, "1")
-        return list(self._next(state, values))
+        texts = any(value.startswith("'") for value in values)
+        scope = state.scopes[-1]
+        return [action for what in self.groups(state, texts) for action in self._actions(what, scope, values)]
 
     def may_nest(self, state: State) -> bool:
         """Tell whether one more sub-query may be opened."""
@@ -95,25 +97,31 @@ class Grammar:
             return State((*outer, scope.around(), Scope(width=width, inner=True)))
         return State((*outer, scope.after(*action)))
 
-    def _next(self, state: State, values: tuple[str, ...]) -> Iterator[Action]:
+    def groups(self, state: State, texts: bool = True) -> Iterator[str]:
+        """Yield the names, as in the table of phases, of what may come next; the state is not complete.
+
+        Args:
+            texts: whether a candidate for constants is a text.
+        """
         scope = state.scopes[-1]
-        texts = any(value.startswith("'") for value in values)
         here = Here(scope, self.may_nest(state), len(scope.tables) < self._max_tables, texts)
         phase = PHASES[scope.phase]
         for way in phase.ways:
             if way.when(here):
-                for what in way.what:
-                    yield from self._actions(what, scope, values)
+                yield from way.what
         if phase.may_end and scope.items >= scope.width:
-            yield CLOSE if scope.inner else END
+            yield ")" if scope.inner else "end"
+
+    def columns_of(self, tables: Iterable[int]) -> list[int]:
+        """Return the numbers of these tables' columns, each once, in order."""
+        return sorted({column for table in tables for column in self._columns_of[table]})
 
     def _actions(self, what: str, scope: Scope, values: tuple[str, ...]) -> Iterable[Action]:
         """Yield the actions of one name in the table of phases."""
         if what == "table":
             return (("table", table) for table in range(len(self.schema.tables)))
         if what == "column":
-            columns = sorted({column for table in scope.tables for column in self._columns_of[table]})
-            return (("column", column) for column in columns)
+            return (("column", column) for column in self.columns_of(scope.tables))
         if what == "all columns":
             return (("column", 0),)
         if what == "value":

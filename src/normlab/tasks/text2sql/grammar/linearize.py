@@ -232,9 +232,11 @@ class _Writer:
 
     def _alike(self) -> Iterator[tuple[int, int]]:
         """Pairs of columns with one name."""
-        columns = self._schema.columns
-        numbers = range(1, len(columns))
-        return ((a, b) for a in numbers for b in numbers if columns[a].name.lower() == columns[b].name.lower())
+        alike: dict[str, list[int]] = {}
+        for number, column in enumerate(self._schema.columns[1:], start=1):
+            alike.setdefault(column.name.lower(), []).append(number)
+        names = (column.name.lower() for column in self._schema.columns[1:])
+        return ((a, b) for a, name in enumerate(names, start=1) for b in alike[name])
 
     def _named_by(self, pair: tuple[int, int]) -> tuple[int, int]:
         """How often the query itself uses the columns of a key, and how well the question names them."""

@@ -1,7 +1,8 @@
 """The grammar as fast masks: what may follow, as numbers, cached by the state's innermost scope.
 
 Which actions may come next depends on the innermost open query alone, and on whether one more may be opened. So they
-are computed once for each scope that is met, and every later question over the same schema finds them ready. How many
+are put together once for each scope that is met, out of numbers that are the same wherever the table of phases names
+them, and every later question over the same schema finds them ready; so it does the scope after an action. How many
 further actions each asks for is looked at only where the budget is close to its end.
 """
 
@@ -18,10 +19,15 @@ from normlab.data.sql.schema import Schema
 from normlab.tasks.text2sql.grammar.actions import WORDS, action_of, number_of
 from normlab.tasks.text2sql.grammar.automaton import END, Action, Grammar, State
 from normlab.tasks.text2sql.grammar.linearize import joined_without_key, to_sql
+from normlab.tasks.text2sql.grammar.phases import Scope
 
+_KINDS = ("text", "digits", "other")
+# Which kinds of values a name in the table of phases stands for.
+_KINDS_OF = {"value": frozenset(_KINDS), "text value": frozenset({"text"}), "whole number": frozenset({"digits"})}
 # One value of each kind that the grammar tells apart.
 _STAND_INS = {"text": "'x'", "digits": "1", "other": "1.5"}
 _MOST_ADDED = 8
+_NESTING = frozenset(map(WORDS.index, ("end", "(", ")")))
 
 
 class Allowed(NamedTuple):
@@ -38,7 +44,15 @@ class Automaton:
         self.schema = schema
         self.tables, self.columns = len(schema.tables), len(schema.columns)
         self.grammar = Grammar(schema)
-        self._known: dict[tuple[object, bool], Allowed] = {}
+        self._known: dict[tuple[Scope, bool], Allowed] = {}
+        self._moved: dict[tuple[Scope, int], State] = {}
+        self._columns_of: dict[frozenset[int], np.ndarray] = {}
+        first = len(WORDS)
+        self._fixed = {word: np.array([number]) for number, word in enumerate(WORDS)}
+        self._fixed |= {
+            "table": np.arange(first, first + self.tables),
+            "all columns": np.array([first + self.tables]),
+        }
 
     @property
     def size(self) -> int:
@@ -53,19 +67,40 @@ class Automaton:
         """
         if state.complete:
             return np.empty(0, dtype=np.int64)
-        following = self._after(state)
+        following = self.following(state)
         places = [self.size + index for index, kind in enumerate(kinds) if kind in following.values]
         numbers = np.concatenate([following.numbers, np.array(places, dtype=np.int64)]) if places else following.numbers
-        # No action adds more than a set operation: its FROM, SELECT, and an item for each one of this query.
-        if budget > state.closing() + _MOST_ADDED + state.scopes[-1].items:
+        if self.is_roomy(state, budget):
             return numbers
         stand_ins = tuple(_STAND_INS[kind] for kind in kinds)
-        after = (self.grammar.advance(state, self.action(number, stand_ins)) for number in numbers.tolist())
+        after = (self.advance(state, number, stand_ins) for number in numbers.tolist())
         return numbers[[one.closing() < budget for one in after]]
+
+    def following(self, state: State) -> Allowed:
+        """Return what may follow a state that is not complete, however many more actions it asks for."""
+        key = (state.scopes[-1], self.grammar.may_nest(state))
+        following = self._known.get(key)
+        if following is None:
+            following = self._known[key] = self._compute(state)
+        return following
+
+    def is_roomy(self, state: State, budget: int) -> bool:
+        """Tell whether whatever follows can be completed within the budget.
+
+        No action adds more than a set operation: its FROM, SELECT, and an item for each one of this query.
+        """
+        return budget > state.closing() + _MOST_ADDED + state.scopes[-1].items
 
     def advance(self, state: State, number: int, values: tuple[str, ...]) -> State:
         """Return the state after a number that `allowed` gave."""
-        return self.grammar.advance(state, self.action(number, values))
+        if number in _NESTING:
+            return self.grammar.advance(state, self.action(number, values))
+        # Which value it is makes no difference to what follows.
+        key = (state.scopes[-1], min(number, self.size))
+        moved = self._moved.get(key)
+        if moved is None:
+            moved = self._moved[key] = self.grammar.advance(State(state.scopes[-1:]), self.action(number, values))
+        return moved if len(state.scopes) == 1 else State(state.scopes[:-1] + moved.scopes)
 
     def action(self, number: int, values: tuple[str, ...]) -> Action:
         """Return the action of a number."""
@@ -75,19 +110,22 @@ class Automaton:
         """Return the number of an action; of a value, `value` is its place among the candidates."""
         return number_of(action, self.tables, self.columns, value)
 
-    def _after(self, state: State) -> Allowed:
-        key = (state.scopes[-1], self.grammar.may_nest(state))
-        following = self._known.get(key)
-        if following is None:
-            following = self._known[key] = self._compute(state)
-        return following
-
     def _compute(self, state: State) -> Allowed:
-        actions = self.grammar.following(state, tuple(_STAND_INS.values()))
-        kinds = {text: kind for kind, text in _STAND_INS.items()}
-        numbers = [self.number(action) for action in actions if action[0] != "value"]
-        values = frozenset(kinds[str(action[1])] for action in actions if action[0] == "value")
-        return Allowed(np.array(numbers, dtype=np.int64), values)
+        numbers, values = [np.empty(0, dtype=np.int64)], frozenset[str]()
+        for what in self.grammar.groups(state):
+            if what in _KINDS_OF:
+                values |= _KINDS_OF[what]
+            else:
+                numbers.append(self._columns(state) if what == "column" else self._fixed[what])
+        return Allowed(np.concatenate(numbers), values)
+
+    def _columns(self, state: State) -> np.ndarray:
+        tables = frozenset(state.scopes[-1].tables)
+        known = self._columns_of.get(tables)
+        if known is None:
+            numbers = np.array(self.grammar.columns_of(tables), dtype=np.int64)
+            known = self._columns_of[tables] = len(WORDS) + self.tables + numbers
+        return known
 
 
 def value_kind(sql: str) -> str:
@@ -109,6 +147,7 @@ class BatchConstraint:
         self._values = values
         self._kinds = [tuple(map(value_kind, candidates)) for candidates in values]
         self._first_value = len(WORDS) + items
+        self._known: dict[tuple[int, Scope, bool], Tensor] = {}
 
     def start(self, sentence: int) -> tuple[int, State]:
         """Return the state of an empty query."""
@@ -118,9 +157,20 @@ class BatchConstraint:
         """Return what may follow, in the batch's numbers."""
         row, inner = state
         automaton = self._automata[row]
-        numbers = automaton.allowed(inner, self._kinds[row], budget)
-        moved = np.where(numbers >= automaton.size, numbers - automaton.size + self._first_value, numbers)
-        return torch.from_numpy(moved)
+        if inner.complete or not automaton.is_roomy(inner, budget):
+            return self._moved(automaton.allowed(inner, self._kinds[row], budget), automaton)
+        key = (row, inner.scopes[-1], automaton.grammar.may_nest(inner))
+        known = self._known.get(key)
+        if known is None:
+            numbers = automaton.allowed(inner, self._kinds[row], budget)
+            known = self._known[key] = self._moved(numbers, automaton)
+        return known
+
+    def _moved(self, numbers: np.ndarray, automaton: Automaton) -> Tensor:
+        """Put the values behind the batch's places for items."""
+        by = self._first_value - automaton.size
+        with torch.inference_mode(False):  # what is kept serves callers that train, too
+            return torch.from_numpy(np.where(numbers >= automaton.size, numbers + by, numbers))
 
     def advance(self, state: tuple[int, State], token: int) -> tuple[int, State]:
         """Return the state after a number of the batch."""

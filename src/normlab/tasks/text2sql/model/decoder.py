@@ -42,6 +42,43 @@ class Encoded(NamedTuple):
     start: State
 
 
+class ByQuestion(NamedTuple):
+    """The hypotheses of a beam search put together by question, so that what belongs to one is read once for all.
+
+    Attributes:
+        questions: (Q,) those of the batch that hypotheses are over.
+        row: (R,) for each hypothesis, which of these it is over.
+        place: (R,) and which of that question's hypotheses it is.
+        most: K, the most hypotheses of a question.
+    """
+
+    questions: Tensor
+    row: Tensor
+    place: Tensor
+    most: int
+
+    @classmethod
+    def of(cls, rows: Tensor) -> ByQuestion:
+        """Return the order for hypotheses over the questions `rows` (R,), those of a question one after the other."""
+        questions, row, counts = rows.unique_consecutive(return_inverse=True, return_counts=True)
+        place = torch.arange(len(rows), device=rows.device) - (counts.cumsum(0) - counts)[row]
+        return cls(questions, row, place, int(counts.max()))
+
+    def gather(self, values: Tensor) -> Tensor:
+        """(R, D) -> (Q, K, D), zeros where a question has fewer."""
+        together = values.new_zeros(len(self.questions), self.most, values.shape[-1])
+        together[self.row, self.place] = values
+        return together
+
+    def scatter(self, together: Tensor) -> Tensor:
+        """(Q, K, D) -> (R, D)."""
+        return together[self.row, self.place]
+
+    def of_questions(self, part: Tensor) -> Tensor:
+        """(B, ...) of the batch -> (Q, ...)."""
+        return part if len(part) == len(self.questions) else part[self.questions]
+
+
 class Decoder(nn.Module):
     """See the module.
 
@@ -86,17 +123,28 @@ class Decoder(nn.Module):
         h, c = self.start(summary).tanh().chunk(2, -1)
         return Encoded(inputs, self.node_pointer(pointed), memory, (h, c, torch.zeros_like(h)))
 
-    def step(self, actions: Tensor, rows: Tensor, encoded: Encoded, state: State) -> State:
-        """Take in the last actions (R,) of hypotheses over the questions `rows` (R,); return their new states."""
-        return self._step(encoded.inputs[rows, actions], _memory_of(rows, encoded), state)
+    def step(self, actions: Tensor, rows: Tensor, encoded: Encoded, state: State) -> tuple[Tensor, State]:
+        """Take in the last actions (R,) of hypotheses over the questions `rows` (R,), those of a question together.
 
-    def _step(self, projected: Tensor, memory: Memory | None, state: State) -> State:
-        h, c = self.cell(projected, state[2], state[:2])
+        Returns: the score of each action (R, W + P), and the new states.
+        """
+        hypotheses = ByQuestion.of(rows)
+        h, c = self._recur(encoded.inputs[rows, actions], state)
         seen = h
         if self.attention is not None:
-            assert memory is not None
-            seen = torch.cat([h, self.attention(h, memory)], -1)
-        return h, c, self.dropout(self.output(seen).tanh())
+            assert encoded.memory is not None
+            memory = Memory(*map(hypotheses.of_questions, encoded.memory))
+            seen = torch.cat([h, hypotheses.scatter(self.attention(hypotheses.gather(h), memory))], -1)
+        output = self._output(seen)
+        scores = self.scores(hypotheses.gather(output), hypotheses.of_questions(encoded.pointers))
+        return hypotheses.scatter(scores), (h, c, output)
+
+    def _recur(self, projected: Tensor, state: State) -> tuple[Tensor, Tensor]:
+        h, c = self.cell(projected, state[2], state[:2])
+        return h, c
+
+    def _output(self, seen: Tensor) -> Tensor:
+        return self.dropout(self.output(seen).tanh())
 
     def outputs(self, actions: Tensor, encoded: Encoded) -> Tensor:
         """Feed gold actions (B, T), the one before each step, and return the output vectors (B, T, D)."""
@@ -104,7 +152,12 @@ class Decoder(nn.Module):
         projected = encoded.inputs.gather(1, places.unsqueeze(-1).expand(-1, -1, 4 * self.size))
         state, outputs = encoded.start, []
         for step in projected.unbind(1):
-            state = self._step(step, encoded.memory, state)
+            h, c = self._recur(step, state)
+            seen = h
+            if self.attention is not None:
+                assert encoded.memory is not None
+                seen = torch.cat([h, self.attention(h, encoded.memory)], -1)
+            state = h, c, self._output(seen)
             outputs.append(state[2])
         return torch.stack(outputs, 1)
 
@@ -112,7 +165,3 @@ class Decoder(nn.Module):
         """Return the score of each action, (B, T, D) -> (B, T, W + P)."""
         words = self.keyword_output(outputs) + self.keyword_bias
         return torch.cat([words, outputs @ pointers.transpose(1, 2) / math.sqrt(self.size)], -1)
-
-
-def _memory_of(rows: Tensor, encoded: Encoded) -> Memory | None:
-    return None if encoded.memory is None else Memory(*(part[rows] for part in encoded.memory))

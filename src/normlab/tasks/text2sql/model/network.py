@@ -45,8 +45,7 @@ class Text2Sql(nn.Module):
 
     def step(self, actions: Tensor, rows: Tensor, encoded: Encoded, state: State) -> tuple[Tensor, State]:
         """Return the scores after the last actions (R,) over the questions `rows` (R,), and the new states."""
-        state = self.decoder.step(actions, rows, encoded, state)
-        return self.decoder.scores(state[2].unsqueeze(1), encoded.pointers[rows]).squeeze(1), state
+        return self.decoder.step(actions, rows, encoded, state)
 
 
 def real_actions(batch: Batch) -> Tensor:
