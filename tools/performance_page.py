@@ -1,11 +1,11 @@
-"""Write docs/performance.md from docs/performance.json, the record of `normlab bench all`.
+"""Write docs/performance.md from the records of `normlab bench all` in docs/performance, one for each processor.
 
 python tools/performance_page.py                  write the page
 python tools/performance_page.py --check          fail if it is out of date (a test does this)
 python tools/performance_page.py RECORD PAGE      write another record's page, as `make bench` does
 
-A page holds the tables of its record. What is said about the machine of docs/performance.json alone (PUBLISHED_NOTES)
-stands on that machine's page only.
+The page puts the goals of all processors side by side, then the tables of each. A record there has, beside what the
+command writes, "processor", "date", "command" and "remark". What was said of Zen 4 alone stands in ZEN_4_NOTES.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from normlab.bench.tables import goals, markdown
+from normlab.bench.tables import goals, goals_side_by_side, markdown
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -42,7 +42,7 @@ HOW_TO_REPEAT = """
 `--glove` and `--spider` take real data.
 """
 
-PUBLISHED_NOTES = """## Why some goals are missed
+ZEN_4_NOTES = """## Why some goals are missed on Zen 4
 
 - Three times a loop over the steps, for the layer-normalised LSTM on one thread: the products alone take this machine a
   third of the loop's time, so the goal is the limit itself. Products in bfloat16 would be faster, and put gradients 2
@@ -56,7 +56,7 @@ PUBLISHED_NOTES = """## Why some goals are missed
 - Norm layers below 0.1 ms (batch 8, 16x16 and 8x8): both sides spend most of the time on autograd's calls, which are
   the same. The large float32 maps in NCHW wait for memory; [the diary](diary.md) has the kernels alone.
 
-## Two threads
+## Two threads on Zen 4
 
 `normlab bench ner --threads 2 --corpus gmb --glove glove.6B.50d.subset.txt.gz` and `normlab bench image --threads 2`,
 by the wall clock, on 2026-11-21, nothing else on the two cores. Waiting threads sleep after some tens of microseconds,
@@ -81,28 +81,27 @@ to spin.
 - GPUs: every figure here is a CPU's. Seven schemes for 100 epochs of CIFAR-10 at batch 128 (goal: 120 s on an
   H200-class GPU) and the batch-8 study of batch and group norm (goal: 6 minutes): not measured.
 - More than two threads.
-- The decoder of text-to-SQL.
 """
 
 
 def page(record: dict[str, Any]) -> str:
     """Return a record's page as Markdown: how it was measured, the goals, the tables."""
-    return "\n".join([METHOD, *_command(record), *_tables(record)])
+    return "\n".join([METHOD, *_command(record), "## Goals", "", *goals(record), markdown(record)])
 
 
-def published_page(record: dict[str, Any]) -> str:
-    """Return docs/performance.md: the page of its record, how to repeat it, and the notes about its machine."""
-    return "\n".join([METHOD + HOW_TO_REPEAT, *_command(record), *_tables(record), PUBLISHED_NOTES])
+def published_page(records: list[dict[str, Any]]) -> str:
+    """Return docs/performance.md: all processors' goals side by side, then each one's tables and the notes."""
+    lines = [METHOD + HOW_TO_REPEAT, "## Goals", "", *goals_side_by_side(records)]
+    for record in records:
+        lines += [f"## {record['processor']}, {record['date']}", "", *_command(record)]
+        lines += [markdown(record).replace("\n## ", "\n### ").replace("## ", "### ", 1)]
+    return "\n".join([*lines, ZEN_4_NOTES])
 
 
 def _command(record: dict[str, Any]) -> list[str]:
     if not record.get("command"):
         return []
     return [f"Command: `{record['command']}`. {record.get('remark', '')}".strip(), ""]
-
-
-def _tables(record: dict[str, Any]) -> list[str]:
-    return ["## Goals", "", *goals(record), markdown(record)]
 
 
 def main(arguments: list[str]) -> int:
@@ -112,7 +111,8 @@ def main(arguments: list[str]) -> int:
         target.write_text(page(_read(record)), encoding="utf-8")
         return 0
     target = DOCS / "performance.md"
-    text = published_page(_read(DOCS / "performance.json"))
+    records = [_read(path) for path in (DOCS / "performance").glob("*.json")]
+    text = published_page(sorted(records, key=lambda record: record["date"], reverse=True))
     if not arguments:
         target.write_text(text, encoding="utf-8")
     elif not target.exists() or target.read_text(encoding="utf-8") != text:

@@ -123,7 +123,15 @@ def test_what_was_not_measured_has_no_verdict() -> None:
 
 
 def record(*rows: Row) -> dict[str, Any]:
-    machine = {"cpu": "CPU", "cores": 2, "threads": 1, "clock": "cpu", "rounds": 3, "torch": "2"}
+    machine = {
+        "cpu": "CPU",
+        "instructions": "AVX2",
+        "cores": 2,
+        "threads": 1,
+        "clock": "cpu",
+        "rounds": 3,
+        "torch": "2",
+    }
     machine |= {"load_average": 0.1, "idle_threads": "-", "freed_memory": "-"}
     limits = {"copy_gb_per_s": 20.0, "float32_tflop_per_s": 0.1, "bfloat16_tflop_per_s": 0.2}
     bench = {"machine": machine, "limits": limits, "rows": [row.as_values() for row in rows], "seconds": 1.0}
@@ -138,6 +146,28 @@ def test_rows_of_a_group_are_summed_up_by_their_median_and_their_worst() -> None
     text = tables.markdown(record(*rows))
     assert "| batch | 3 | 2.00 | 0.80 | 3.00 | 0 % | - | >= 1 | 2 of 3 |" in text
     assert "| batch | torch | >= 1 | 2.00, lowest 0.80 | 2 of 3 |" in tables.goals(record(*rows))
+
+
+def test_the_goals_of_two_processors_stand_side_by_side() -> None:
+    goal, against = Goal(at_least=1), "torch"
+
+    def measured(ratios: dict[str, float], **more: Any) -> dict[str, Any]:
+        return record(
+            *(faster(what, against, judge([(ratio, 1.0)]), goal=goal, **more) for what, ratio in ratios.items())
+        )
+
+    one = {"processor": "one", **measured({"lstm": 0.9, "crf": 20.0})}
+    other = {"processor": "other", **measured({"lstm": 1.2})}
+    networks = {"image": measured({"a step, bfloat16": 2.0})["benches"]["norms"]}
+    one["benches"] |= networks
+    other["benches"] |= {"image": measured({"a step, float32": 3.0})["benches"]["norms"]}
+    other["benches"] |= {"maps": measured({"map 1": 0.8, "map 2": 3.0}, group="batch")["benches"]["norms"]}
+    lines = tables.goals_side_by_side([one, other])
+    assert lines[0] == "| what | against | goal | one | other |"
+    assert "| lstm | torch | >= 1 | **0.90** | 1.20 |" in lines
+    assert "| crf | torch | >= 1 | 20.00 | - |" in lines
+    assert "| a step | torch | >= 1 | 2.00 (bfloat16) | 3.00 (float32) |" in lines
+    assert "| batch | torch | >= 1 | - | 1.90, lowest 0.80 (1 of 2) |" in lines
 
 
 def test_rows_that_stand_alone_are_shown_each() -> None:

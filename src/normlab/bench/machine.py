@@ -19,6 +19,7 @@ def describe_machine(settings: Settings) -> dict[str, Any]:
     """Return processor, cores, threads, versions, load and kernels, as plain JSON values."""
     return {
         "cpu": cpu_name(),
+        "instructions": instructions(),
         "cores": available_cores(),
         "threads": settings.threads,
         "clock": settings.clock,
@@ -30,3 +31,12 @@ def describe_machine(settings: Settings) -> dict[str, Any]:
         "freed_memory": freed_memory(),
         "kernels": [row["kernel"] for row in status() if row["active"]],
     }
+
+
+def instructions() -> str:
+    """Return the widest vector instructions of this CPU that torch and the kernels use, and whether it has bfloat16."""
+    has = getattr(torch.cpu, "get_capabilities", dict)()
+    width = "AVX-512" if has.get("avx512_f") else "AVX2" if has.get("avx2") else torch.backends.cpu.get_cpu_capability()
+    if has.get("amx_bf16"):
+        return f"{width}, AMX"
+    return f"{width}, {'' if has.get('avx512_bf16') else 'no '}bfloat16 products"

@@ -1,4 +1,4 @@
-"""Text-to-SQL on a CPU: scoring predictions, linking a question to a schema, and training encoder and decoder.
+"""Text-to-SQL on a CPU: scoring predictions, linking a question to a schema, answering it, and training.
 
 Where no folder of databases is given, small made-up ones are used: real ones have more cells and longer queries.
 """
@@ -13,6 +13,8 @@ from contextlib import closing
 from itertools import cycle, islice
 from pathlib import Path
 
+import torch
+
 from normlab.bench.row import Row, faster, rate
 from normlab.bench.timing import Settings, compare, measure
 from normlab.bench.training import OwnTraining
@@ -21,6 +23,7 @@ from normlab.data.sql.schema import Schema
 from normlab.data.sql.spider import Example, SpiderFolder
 from normlab.data.sql.sqlite import open_readonly
 from normlab.data.sql.toy import write_toy
+from normlab.engine.api import load_run
 from normlab.errors import UserError
 from normlab.tasks.text2sql.config import SETTINGS, Text2SqlConfig
 from normlab.tasks.text2sql.evaluation import evaluate_rows
@@ -39,6 +42,7 @@ def rows(settings: Settings) -> Iterator[Row]:
         name = settings.spider.name if settings.spider else "made-up databases"
         yield from scoring_rows(spider, name, settings)
         yield linking_row(spider, name, settings)
+        yield answering_row(spider, name, settings)
     yield training_row(settings)
 
 
@@ -86,6 +90,21 @@ def linking_row(spider: SpiderFolder, name: str, settings: Settings) -> Row:
             "ms_per_question": comparison.own.median / len(questions) * 1e3,
         },
     )
+
+
+def answering_row(spider: SpiderFolder, name: str, settings: Settings) -> Row:
+    """Questions answered by the model that is installed with normlab, from text to the query that runs."""
+    run = load_run("spider-sql", beam_size=8)
+    rows = _spread_out(spider.val, 5 if settings.quick else 2 * _QUESTIONS)
+    pairs = [(row.question, str(spider.database(row.db_id))) for row in rows]
+
+    def answer() -> object:
+        torch.set_num_threads(settings.threads)
+        return list(run.predict(pairs))
+
+    answer()  # databases are read and indexed once
+    seconds = measure(answer, settings)
+    return rate(f"answering {len(pairs)} questions of {name}, spider-sql, beam 8", "questions/s", seconds, len(pairs))
 
 
 def training_row(settings: Settings) -> Row:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from normlab.bench.timing import SLOWEST
@@ -49,6 +49,45 @@ def goals(record: Values) -> list[str]:
                 _cells(name, members[0]["against"], members[0]["goal"], f"{median:.2f}, lowest {lowest:.2f}", word)
             )
     return [*lines, ""]
+
+
+def goals_side_by_side(records: Sequence[Values]) -> list[str]:
+    """Return a line a goal, a column a record: its measured value, bold where the goal is missed.
+
+    Args:
+        records: each with "processor". A network's number type is what is fastest there, so its rows are one line.
+    """
+    columns = [dict(_goal_cells(record)) for record in records]
+    keys = dict.fromkeys(key for column in columns for key in column)
+    lines = [_cells("what", "against", "goal", *(record["processor"] for record in records))]
+    lines += [f"|---|---|---:|{'---:|' * len(records)}"]
+    return [*lines, *(_cells(*key, *(column.get(key, "-") for column in columns)) for key in keys), ""]
+
+
+def _goal_cells(record: Values) -> Iterator[tuple[tuple[str, str, str], str]]:
+    """Yield ((what, against, goal), text) for each goal of a record that was measured."""
+    for name, bench in record["benches"].items():
+        rows = [row for row in bench["rows"] if row["goal"] and row["value"] is not None]
+        for row in (row for row in rows if not row["group"]):
+            what, type_ = _without_type(row["what"]) if name == "image" else (row["what"], "")
+            text = f"{_short(row['value'])} ({type_})" if type_ else _short(row["value"])
+            yield (what, row["against"] or "-", row["goal"]), text if row["met"] else f"**{text}**"
+        for group, members in _by_group(rows).items():
+            values, met = [row["value"] for row in members], sum(bool(row["met"]) for row in members)
+            text = f"{statistics.median(values):.2f}, lowest {min(values):.2f}"
+            text += f" ({met} of {len(members)})" if met < len(members) else ""
+            yield (group, members[0]["against"], members[0]["goal"]), text
+
+
+def _without_type(what: str) -> tuple[str, str]:
+    for type_ in ("bfloat16", "float32"):
+        if what.endswith(f", {type_}"):
+            return what.removesuffix(f", {type_}"), type_
+    return what, ""
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}" if value >= 100 else f"{value:.2f}"
 
 
 def slower_than_torch(record: Values) -> list[str]:
@@ -114,7 +153,8 @@ def _machine(bench: Values) -> str:
     machine, limits = bench["machine"], bench["limits"]
     clock = "CPU seconds of the process" if machine["clock"] == "cpu" else "wall-clock"
     return (
-        f"{machine['cpu']}, {machine['threads']} of {machine['cores']} core(s), torch {machine['torch']}, {clock}, "
+        f"{machine['cpu']} ({machine['instructions']}), "
+        f"{machine['threads']} of {machine['cores']} core(s), torch {machine['torch']}, {clock}, "
         f"{machine['rounds']} rounds, load average {machine['load_average']} at the start, idle threads: "
         f"{machine['idle_threads']}, freed memory {machine['freed_memory']}. "
         f"Limits measured in the same run: copies {limits['copy_gb_per_s']:.1f} GB/s, "

@@ -38,14 +38,23 @@ def package_version(name: str) -> str | None:
 
 @cache
 def cpu_name() -> str:
-    """Return the processor's model name where the system tells it."""
+    """Return the processor's model name where the system tells it, with family and model where it has them.
+
+    A virtual machine often says "AMD EPYC" of several generations, which differ in speed and in last digits.
+    """
+    found: dict[str, str] = {}
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
+            key, _, value = line.partition(":")
+            if not key.strip() and found:
+                break  # one core is enough
+            found.setdefault(key.strip(), value.strip())
     except OSError:
         pass
-    return platform.processor() or platform.machine()
+    name = found.get("model name") or platform.processor() or platform.machine()
+    if "cpu family" in found and "model" in found:
+        return f"{name}, family {found['cpu family']} model {found['model']}"
+    return name
 
 
 def _memory_gib() -> float | None:
