@@ -60,7 +60,7 @@ def clip_units(parameters: list[nn.Parameter], factor: float, eps: float = UNIT_
     eq. 3). ||.|| is the Frobenius norm, computed in float32. A unit i is one row of a parameter's first axis: of a
     linear layer or a convolution, what computes one output. Vectors and scalars (biases, gains) are one unit each.
 
-    The norms of all units stand in one vector: about fifteen operations a step beside three for each parameter.
+    The norms of all units stand in one vector: six operations a step beside three for each parameter.
     """
     parameters = [parameter for parameter in parameters if parameter.grad is not None]
     if not parameters:
