@@ -159,6 +159,12 @@ class TrainConfig(Config):
     )
     weight_decay: float = option(1e-4, "L2 penalty; decoupled in AdamW", ge=0)
     clip_norm: float | None = option(None, "clip the gradient's global norm to this", gt=0)
+    clip_adaptive: float | None = option(
+        None,
+        "clip each unit's gradient to this share of its weights' norm (Brock et al. 2021), instead of `clip_norm`",
+        gt=0,
+        added_later=True,
+    )
 
     schedule: Schedule = option("multistep", "how the learning rate moves over the run")
     lr_milestones: tuple[float, ...] = option(
@@ -243,9 +249,21 @@ class TrainConfig(Config):
             raise ValueError("must be fractions of the run, between 0 and 1")
         return milestones
 
+    @model_validator(mode="before")
+    @classmethod
+    def _clip_in_one_way(cls, values: Any) -> Any:
+        """Let a given `clip_adaptive` take the place of a default `clip_norm`."""
+        if isinstance(values, Mapping) and values.get("clip_adaptive") is not None:
+            return {"clip_norm": None, **values}
+        return values
+
     @model_validator(mode="after")
     def _agree(self) -> Self:
         """Refuse settings that contradict each other."""
+        if self.clip_norm is not None and self.clip_adaptive is not None:
+            raise ValueError(
+                f"clip_norm: {self.clip_norm:g} and clip_adaptive: {self.clip_adaptive:g}: give one of them"
+            )
         if self.warmup_epochs > self.epochs:
             raise ValueError(
                 f"warmup_epochs: {self.warmup_epochs:g} of {self.epochs} epochs: the learning rate would never reach "

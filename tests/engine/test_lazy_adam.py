@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from normlab.config import TrainConfig
 from normlab.engine.checkpoint import load_training, save_training
-from normlab.engine.lazy_adam import LazyAdam, clip_gradients
+from normlab.engine.clipping import clip_gradients
+from normlab.engine.lazy_adam import LazyAdam
 from normlab.engine.optim import build_optimizer
 from normlab.errors import UserError
 

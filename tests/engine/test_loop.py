@@ -28,11 +28,17 @@ def saved(path: Path) -> dict[str, torch.Tensor]:
     return load((path / "checkpoints" / "last.safetensors").read_bytes())
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "muon", "adadelta", "adagrad", "rmsprop"])
+@pytest.mark.parametrize(
+    ("optimizer", "clipping"),
+    [
+        *((rule, {"clip_norm": 1.0}) for rule in ("sgd", "adam", "adamw", "muon", "adadelta", "adagrad", "rmsprop")),
+        ("sgd", {"clip_adaptive": 0.01}),
+    ],
+)
 def test_a_resumed_run_ends_with_the_same_bits(
-    toy: Toy, optimizer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    toy: Toy, optimizer: str, clipping: dict[str, float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    changes = {"optimizer": optimizer, "lr": 0.01, "clip_norm": 1.0}
+    changes = {"optimizer": optimizer, "lr": 0.01, **clipping}
     straight = run(toy, tmp_path / "straight", **changes)
 
     stopped = loop.Training.run_epoch

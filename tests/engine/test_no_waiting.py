@@ -56,7 +56,7 @@ def data() -> Any:
 CONFIG = ImageConfig(data="digits", n=1, batch_size=8, limit_train=20, image_size=8)
 
 
-def training_on_meta(norm: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Training:
+def training_on_meta(norm: str, folder: Path, monkeypatch: pytest.MonkeyPatch, clipping: str = "clip_norm") -> Training:
     """The training itself, with all that a step may do switched on, on a device without values."""
 
     def plain_sgd(model: torch.nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
@@ -64,15 +64,17 @@ def training_on_meta(norm: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -
         return torch.optim.SGD(parameter_groups(model, config), lr=config.lr, momentum=config.momentum, foreach=True)
 
     monkeypatch.setattr(loop, "build_optimizer", plain_sgd)
-    asked = {"distributions": "all", "clip_norm": 1.0, "average": "ema", "device": "meta", "precision": "float32"}
+    asked = {"distributions": "all", clipping: 1.0, "average": "ema", "device": "meta", "precision": "float32"}
     config = CONFIG.with_values("test", norm=norm, **asked)
     run = RunFolder.create(folder, config, "image")
     return Training(TASK, config, run, Progress(run, quiet=True), ProcessGroup())
 
 
-@pytest.mark.parametrize("norm", sorted(NORMS))
-def test_a_step_waits_for_nothing(norm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    training = training_on_meta(norm, tmp_path / "run", monkeypatch)
+@pytest.mark.parametrize(
+    ("norm", "clipping"), [*((norm, "clip_norm") for norm in sorted(NORMS)), ("none", "clip_adaptive")]
+)
+def test_a_step_waits_for_nothing(norm: str, clipping: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    training = training_on_meta(norm, tmp_path / "run", monkeypatch, clipping)
     assert training.step == training._plain_step
     steps = training.train_steps()
     next(steps)  # what an epoch moves to the device goes over before its first step

@@ -12,6 +12,7 @@ from unittest import mock
 from normlab.config import TrainConfig
 from normlab.runs import RunFolder
 from normlab.studies.study import Study
+from normlab.tasks.image.config import ImageConfig
 
 DIVERGED = "diverged"
 WAITING = "waiting"
@@ -29,6 +30,7 @@ def make_study(
     *,
     claims: Sequence[Mapping[str, Any]] = (),
     epochs: Callable[[dict[str, Any], int], Sequence[Mapping[str, float]]] = lambda values, seed: (),
+    folds: int | None = None,
 ) -> Study:
     """Write a study whose every cell ended as `outcome` says, and open it."""
     cells = []
@@ -38,7 +40,7 @@ def make_study(
             name = "_".join([*(f"{axis}-{value}" for axis, value in values.items()), f"seed-{seed}"])
             cells.append({"name": name, "values": values, "seed": seed, "hash": "0" * 12})
             with mock.patch("os.fsync"):  # nobody pulls the plug on a test
-                write_cell(path / "cells" / name, seed, outcome(values, seed), epochs(values, seed))
+                write_cell(path / "cells" / name, seed, outcome(values, seed), epochs(values, seed), folds)
     plan = {
         "name": "made",
         "title": "Made",
@@ -53,11 +55,15 @@ def make_study(
     return Study.open(path)
 
 
-def write_cell(path: Path, seed: int, outcome: Any, epochs: Sequence[Mapping[str, float]]) -> None:
+def write_cell(
+    path: Path, seed: int, outcome: Any, epochs: Sequence[Mapping[str, float]], folds: int | None = None
+) -> None:
     """Write one run folder."""
     if outcome == WAITING:
         return
-    folder = RunFolder.create(path, TrainConfig(seed=seed), "image")
+    folder = RunFolder.create(
+        path, TrainConfig(seed=seed) if folds is None else ImageConfig(seed=seed, folds=folds), "image"
+    )
     with folder:
         for number, record in enumerate(epochs, start=1):
             folder.append_metrics({"epoch": number, **record})

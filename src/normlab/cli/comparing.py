@@ -113,7 +113,7 @@ def _add_power(verbs: Any, arguments: list[str]) -> None:
 
 
 def _power(options: argparse.Namespace) -> int:
-    from normlab.studies.statistics import paired_power, seeds_for_margin
+    from normlab.studies.statistics import CORRECTED, paired_power, seeds_for_margin
 
     for name in ("margin", "sd"):
         value = getattr(options, name)
@@ -126,24 +126,30 @@ def _power(options: argparse.Namespace) -> int:
         raise UserError(
             "give one of both: --sd, the standard deviation of paired differences, or a STUDY to take it from"
         )
-    sd, source = (options.sd, "") if options.study is None else _spread_of(options)
-    seeds = seeds_for_margin(options.margin, sd, alpha=options.alpha, power=options.power)
+    sd, source, overlap = (options.sd, "", 0.0) if options.study is None else _spread_of(options)
+    seeds = seeds_for_margin(options.margin, sd, alpha=options.alpha, power=options.power, overlap=overlap)
     if options.json:
-        reached = None if seeds is None else paired_power(options.margin, sd, seeds, options.alpha)
+        reached = None if seeds is None else paired_power(options.margin, sd, seeds, options.alpha, overlap=overlap)
         answer = {"seeds": seeds, "margin": options.margin, "sd": sd, "alpha": options.alpha, "power": reached}
         print(json.dumps(answer))
         return 0
+    if overlap and seeds is None:
+        raise UserError(
+            f"{options.study}: no number of its folds finds {options.margin:g}, since their training sets overlap: "
+            "divide the data into more folds, or ask for a larger --margin"
+        )
     count = "more than 100,000" if seeds is None else str(seeds)
+    test = f"paired t-test, {CORRECTED}," if overlap else "paired t-test"
     print(
-        f"{count} paired seeds: with them the paired t-test at the {100 * options.alpha:g} % level finds a true "
-        f"difference of {options.margin:g} with a probability of {100 * options.power:g} % or more, "
+        f"{count} paired {'folds' if overlap else 'seeds'}: with them the {test} at the {100 * options.alpha:g} % "
+        f"level finds a true difference of {options.margin:g} with a probability of {100 * options.power:g} % or more, "
         f"if paired differences have a standard deviation of {sd:.4g}{source}."
     )
     return 0
 
 
-def _spread_of(options: argparse.Namespace) -> tuple[float, str]:
-    """Return the largest spread of paired differences in a study, and where it is from."""
+def _spread_of(options: argparse.Namespace) -> tuple[float, str, float]:
+    """Return the largest spread of paired differences in a study, where it is from, and the overlap of its folds."""
     from normlab.studies.between import metric_of, spreads
 
     study = _one_study(options.study, options)
@@ -154,7 +160,11 @@ def _spread_of(options: argparse.Namespace) -> tuple[float, str]:
         raise UserError(f"{options.study}: no two variants share three finished seeds: give --sd instead of a study")
     (a, b), (sd, n) = max(found.items(), key=lambda each: each[1][0])
     largest = ", the largest of the study's pairs" if len(found) > 1 else ""
-    return sd, f" (of {metric} between {a} and {b} over {n} seeds{largest})"
+    return (
+        sd,
+        f" (of {metric} between {a} and {b} over {n} {'folds' if study.overlap else 'seeds'}{largest})",
+        study.overlap,
+    )
 
 
 VERBS = (_add_compare, _add_power)

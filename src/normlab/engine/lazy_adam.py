@@ -65,28 +65,3 @@ class LazyAdam(torch.optim.Adam):
         # theta -= lr * (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)
         scale = second.div_(1 - beta2**steps).sqrt_().add_(group["eps"])
         parameter.index_add_(0, rows, first.div_(scale), alpha=-float(group["lr"]) / (1 - beta1**steps))
-
-
-def clip_gradients(parameters: list[nn.Parameter], max_norm: float) -> Tensor:
-    """Scale all gradients so that their common 2-norm is at most `max_norm`; return the norm before.
-
-    Like `nn.utils.clip_grad_norm_`, and for sparse gradients too: those are coalesced in place, since a row that
-    occurs twice counts as the sum of both.
-    """
-    with_gradient = [parameter for parameter in parameters if parameter.grad is not None]
-    sparse = [parameter for parameter in with_gradient if parameter.grad is not None and parameter.grad.is_sparse]
-    if not sparse:
-        return nn.utils.clip_grad_norm_(with_gradient, max_norm)
-    values: list[Tensor] = []
-    for parameter in with_gradient:
-        assert parameter.grad is not None
-        if parameter.grad.is_sparse:
-            parameter.grad = parameter.grad.coalesce()
-            values.append(parameter.grad.values())
-        else:
-            values.append(parameter.grad)
-    norm = nn.utils.get_total_norm(values)
-    factor = (max_norm / (norm + 1e-6)).clamp(max=1.0)  # as torch's own
-    for value in values:
-        value.mul_(factor.to(value.device))
-    return norm

@@ -23,6 +23,7 @@ from torch import nn
 from normlab.config import TrainConfig, config_hash
 from normlab.engine.averaging import weight_average
 from normlab.engine.checkpoint import load_training, load_weights, save_training, save_weights
+from normlab.engine.clipping import gradient_clipping
 from normlab.engine.counters import Counters
 from normlab.engine.determinism import compute_alike, recorded_threads
 from normlab.engine.device import PeakMemory, choose_placement
@@ -32,7 +33,6 @@ from normlab.engine.evaluation import refuse_other_data
 from normlab.engine.graphs import CudaRecording, GraphedStep, make_capturable, reason_against
 from normlab.engine.kernel_choices import record_choices, resumed_choices
 from normlab.engine.layers import LayerRecord
-from normlab.engine.lazy_adam import clip_gradients
 from normlab.engine.optim import build_optimizer, learning_rate, set_learning_rate
 from normlab.engine.precision import automatic_precision
 from normlab.engine.progress import Progress
@@ -123,6 +123,7 @@ class Training:
         self._draw_weights()
         self.model.to(self.placement.device)
         self.optimizer = build_optimizer(self.model, config)
+        self.clip = gradient_clipping(self.model, config, self.optimizer.param_groups)
         for note in self.data.card.get("notes", ()):  # after all that can fail: an error is one line alone
             progress.say(note)
         self.average = weight_average(self.model, config, wanted=group.is_rank0)
@@ -229,8 +230,8 @@ class Training:
         self.optimizer.zero_grad(set_to_none=True)
         weighted_loss.backward()
         self.layers.look()
-        if self.config.clip_norm is not None:
-            clip_gradients(list(self.model.parameters()), self.config.clip_norm)
+        if self.clip is not None:
+            self.clip()
         self.optimizer.step()
         self.watch.look(loss)
         self.tally.add({"loss": output.loss.detach() * output.count, **output.sums})

@@ -1,7 +1,8 @@
 """Blocks that know no task, imported on first use: `normlab.nn.ResNet`, and so on.
 
 `resnet.py`, `preact_resnet.py`, `convnext.py`, `vit.py` and `sprint.py`, by name in `networks.py` (`classifier.py`:
-what they have in common); `output.py`; `standardized.py` (weight standardization); `lstm.py` with `lstm_reference.py`
+what they have in common); `output.py`; `standardized.py` (weight standardization) and `normalizer_free.py`
+(residual branches without norms); `lstm.py` with `lstm_reference.py`
 (its plain formula) and `lstm_cell.py` (one step, for decoders); `crf.py` with `crf_lattice.py` (sums over tag
 sequences) and `crf_decoding.py`; `attention.py`; `beam.py` (search); `word_embedding.py`; `pretrained.py`
 (transformers encoders).

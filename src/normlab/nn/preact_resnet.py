@@ -52,6 +52,9 @@ class PreActBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C_in, H, W) to (N, C_out, ceil(H / stride), ceil(W / stride))."""
-        hidden = self.conv1(self.norm1.fused(x, relu=True))
-        hidden = self.conv2(self.norm2.fused(hidden, relu=True))
-        return hidden + shortcut(x, self.stride, self.new_channels)
+        return self.branch(x) + shortcut(x, self.stride, self.new_channels)
+
+    def branch(self, x: Tensor) -> Tensor:
+        """Return what the block adds to its shortcut."""
+        hidden: Tensor = self.conv2(self.norm2.fused(self.conv1(self.norm1.fused(x, relu=True)), relu=True))
+        return hidden

@@ -70,9 +70,10 @@ class _Standardized(nn.Module):
 
 class _Scaled(_Standardized):
     gain: nn.Parameter
+    relu_gain = RELU_GAIN  # 1 where the input is no ReLU's output, see `normalizer_free`
 
     def _used(self, weight: Tensor) -> Tensor:
-        scale = self.gain * (RELU_GAIN / math.sqrt(weight[0].numel()))
+        scale = self.gain * (self.relu_gain / math.sqrt(weight[0].numel()))
         return standardized(weight) * scale.view(-1, *[1] * (weight.dim() - 1))
 
     def reset_parameters(self) -> None:

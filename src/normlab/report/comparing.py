@@ -73,8 +73,13 @@ def compare_all(pairs: list[tuple[Variant, Variant]], metric: str) -> list[Adjus
     if not has_direction(metric):
         return [None] * len(pairs)
     differences = [_differences(a, b, metric) for a, b in pairs]
-    corrected = iter(adjust([each for each in differences if each]))
+    corrected = iter(adjust([each for each in differences if each], overlap=overlap_between(pairs)))
     return [next(corrected) if each else None for each in differences]
+
+
+def overlap_between(pairs: list[tuple[Variant, Variant]]) -> float:
+    """Return the overlap of training sets that pairs are corrected for: 0 unless seeds are folds."""
+    return max((variant.overlap for pair in pairs for variant in pair), default=0.0)
 
 
 def _differences(a: Variant, b: Variant, metric: str) -> list[float]:
@@ -108,4 +113,8 @@ def compare(a: Variant, b: Variant, metric: str) -> Comparison | None:
     """Return the paired comparison a - b over their common seeds; None if they share none."""
     of_a, of_b = a.by_seed(metric), b.by_seed(metric)
     seeds = sorted(of_a.keys() & of_b.keys())
-    return compare_paired([of_a[seed] for seed in seeds], [of_b[seed] for seed in seeds]) if seeds else None
+    if not seeds:
+        return None
+    return compare_paired(
+        [of_a[seed] for seed in seeds], [of_b[seed] for seed in seeds], overlap=overlap_between([(a, b)])
+    )

@@ -60,6 +60,7 @@ class Variant:
     Attributes:
         values: axis -> value, of all axes of the study.
         named: those of `values` that the label is made of: axes with one value in the whole study are left out.
+        overlap: of the training sets, where seeds are folds (`studies.statistics.folds`).
     """
 
     values: dict[str, Any]
@@ -67,6 +68,7 @@ class Variant:
     style: Style
     cells: list[CellView]
     named: dict[str, Any] = field(default_factory=dict)
+    overlap: float = 0.0
     _by_seed: dict[str, dict[int, float]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -96,7 +98,7 @@ class Variant:
     def interval(self, metric: str) -> Interval | None:
         """Return the mean over the finished seeds with its interval; None if no seed has the metric."""
         values = list(self.by_seed(metric).values())
-        return mean_interval(values) if values else None
+        return mean_interval(values, overlap=self.overlap) if values else None
 
     def count(self, state: str) -> int:
         """Return how many of its cells are in a state."""
@@ -122,7 +124,7 @@ class StudyView:
     def read(cls, study: Study) -> StudyView:
         """Read every cell of a study once."""
         groups = [(values, [_read_cell(cell) for cell in cells]) for values, cells in study.groups()]
-        return cls(study, _style_variants(groups))
+        return cls(study, _style_variants(groups, study.overlap))
 
     @cached_property
     def cells(self) -> list[CellView]:
@@ -208,7 +210,7 @@ def named_values(combinations: Sequence[dict[str, Any]]) -> list[dict[str, Any]]
     return [{axis: value for axis, value in values.items() if axis in chosen} for values in combinations]
 
 
-def _style_variants(groups: list[tuple[dict[str, Any], list[CellView]]]) -> list[Variant]:
+def _style_variants(groups: list[tuple[dict[str, Any], list[CellView]]], overlap: float) -> list[Variant]:
     """Colour goes by scheme; where several variants share one, the dash tells them apart."""
     norms = [values.get("norm") or next((cell.config.get("norm") for cell in cells), None) for values, cells in groups]
     by_norm = len(set(norms)) > 1 or any("norm" in values for values, _ in groups)
@@ -221,7 +223,7 @@ def _style_variants(groups: list[tuple[dict[str, Any], list[CellView]]]) -> list
         style = styles[key]
         if keys.count(key) > 1:
             style = Style(style.color, DASHES[keys[:index].count(key) % len(DASHES)])
-        variants.append(Variant(values, labels[index], style, cells, named[index]))
+        variants.append(Variant(values, labels[index], style, cells, named[index], overlap))
     return variants
 
 

@@ -9,6 +9,7 @@ from normlab.errors import UserError, did_you_mean
 from normlab.metrics import is_fraction, sign, title_of
 from normlab.runs import RunState
 from normlab.studies.statistics import (
+    CORRECTED,
     Interval,
     Rope,
     bootstrap_means,
@@ -16,21 +17,30 @@ from normlab.studies.statistics import (
     holm,
     partly_paired,
     rope,
+    standard_error,
     welch,
 )
 from normlab.studies.study import Study, StudyCell
 from normlab.studies.tables import final_value, headline_of, label_of
 
 _FEWEST_PAIRS = 3  # of which a correlation is known
+_PAIRED = ("paired t", "corrected resampled t")
 
 
 @dataclass(frozen=True)
 class Side:
-    """The runs of one variant: what it is called, seed -> value, and how many diverged."""
+    """The runs of one variant.
+
+    Attributes:
+        values: seed -> value.
+        diverged: how many of its runs did.
+        overlap: of the training sets, where its seeds are folds (`statistics.folds`).
+    """
 
     label: str
     values: dict[int, float]
     diverged: int = 0
+    overlap: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -38,7 +48,7 @@ class Between:
     """The difference of two sides, a - b in the metric's unit.
 
     Attributes:
-        test: "paired t", "partly paired t", "Welch's t", or "none" for single runs.
+        test: "paired t", "corrected resampled t" of folds, "partly paired t", "Welch's t", or "none" for single runs.
         why: why this test.
         n: pairs of a paired test, else runs of both sides.
         bootstrap: of an unpaired comparison, beside the t interval.
@@ -99,7 +109,7 @@ def sides_of(study: Study, metric: str, name: str = "") -> list[Side]:
     for values, cells in study.groups():
         label = name if name and len(study.groups()) == 1 else label_of(values)
         found = {cell.seed: value for cell in cells if (value := final_value(cell, metric)) is not None}
-        sides.append(Side(label, found, sum(_diverged(cell) for cell in cells)))
+        sides.append(Side(label, found, sum(_diverged(cell) for cell in cells), study.overlap))
     return sides
 
 
@@ -138,7 +148,7 @@ def sentence(found: Between) -> str:
     if found.p_value is not None:
         corrected = "" if found.adjusted_p is None else f" (Holm {_p(found.adjusted_p)})"
         parts.append(f"p = {_p(found.p_value)}{corrected}")
-    counts = f"{found.n} pairs" if found.test == "paired t" else f"{len(found.a.values)} and {len(found.b.values)} runs"
+    counts = f"{found.n} pairs" if found.test in _PAIRED else f"{len(found.a.values)} and {len(found.b.values)} runs"
     parts.append(f"n = {counts}")
     text = (
         f"{', '.join(parts)}; {found.test}: {found.why}" if found.test != "none" else f"{', '.join(parts)}; {found.why}"
@@ -157,14 +167,18 @@ def sentence(found: Between) -> str:
 
 
 def _paired(a: Side, b: Side, metric: str, seeds: list[int]) -> Between:
-    compared = compare_paired([a.values[seed] for seed in seeds], [b.values[seed] for seed in seeds])
+    overlap = _overlap(a, b)
+    compared = compare_paired([a.values[seed] for seed in seeds], [b.values[seed] for seed in seeds], overlap=overlap)
     interval, n = compared.difference, compared.n
+    test, why = "paired t", "every seed is on both sides"
+    if overlap:
+        test, why = "corrected resampled t", f"every fold is on both sides; {CORRECTED} (Nadeau & Bengio 2003)"
     if n == 1:
         return Between(a, b, metric, "none", "one pair shows no spread: run more seeds", interval, None, 1)
     if not interval.has_spread:
-        why = "every seed is on both sides; all differences are equal and show no spread"
-        return Between(a, b, metric, "paired t", why, replace(interval, low=None, high=None), None, n)
-    return Between(a, b, metric, "paired t", "every seed is on both sides", interval, compared.p_t, n)
+        why = f"{why}; all differences are equal and show no spread"
+        return Between(a, b, metric, test, why, replace(interval, low=None, high=None), None, n)
+    return Between(a, b, metric, test, why, interval, compared.p_t, n)
 
 
 def _unpaired(a: Side, b: Side, metric: str, shared: int, *, unpaired: bool) -> Between:
@@ -174,30 +188,37 @@ def _unpaired(a: Side, b: Side, metric: str, shared: int, *, unpaired: bool) -> 
         mean = sum(x) / len(x) - sum(y) / len(y)
         bare = Interval(mean, None, None, min(len(x), len(y)), None)
         return Between(a, b, metric, "none", "a single run on a side shows no spread: run more seeds", bare, None, n)
-    if shared >= _FEWEST_PAIRS and not unpaired:
+    folds = bool(_overlap(a, b))  # no partly paired test is corrected for them
+    if shared >= _FEWEST_PAIRS and not unpaired and not folds:
         found = partly_paired(a.values, b.values)
         why = f"{shared} seeds are on both sides, {len(x) - shared} and {len(y) - shared} on one"
         return Between(a, b, metric, "partly paired t", why, found.interval, found.p_value, n)
-    found = welch(x, y)
+    found = welch(x, y, overlaps=(a.overlap, b.overlap))
     why = "asked for as unpaired" if unpaired else "no seed is on both sides"
     if shared and not unpaired:
-        why = f"only {shared} of the seeds are on both sides"
+        why = f"{'not all' if folds else f'only {shared}'} of the seeds are on both sides"
+    if folds:
+        return Between(a, b, metric, "Welch's t", f"{why}; {CORRECTED}", found.interval, found.p_value, n)
     return Between(a, b, metric, "Welch's t", why, found.interval, found.p_value, n, bootstrap_means(x, y))
 
 
 def _error(a: Side, b: Side, found: Between) -> tuple[float | None, float]:
     """Return standard error and degrees of freedom of a difference; None for the first where they are not known."""
-    if found.test == "paired t":
-        std = found.difference.std or 0.0
-        return (std / found.n**0.5 if found.difference.has_spread else 0.0), found.n - 1.0
+    if found.test in _PAIRED:
+        std = found.difference.std if found.difference.has_spread else None
+        return standard_error(std or 0.0, found.n, _overlap(a, b)), found.n - 1.0
     if found.test == "none":
         return None, 0.0
     computed = (
         partly_paired(a.values, b.values)
         if found.test == "partly paired t"
-        else welch(list(a.values.values()), list(b.values.values()))
+        else welch(list(a.values.values()), list(b.values.values()), overlaps=(a.overlap, b.overlap))
     )
     return computed.error, computed.degrees
+
+
+def _overlap(a: Side, b: Side) -> float:
+    return max(a.overlap, b.overlap)
 
 
 def _diverged(cell: StudyCell) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 from normlab.errors import UserError, did_you_mean
 from normlab.metrics import higher_is_better
 from normlab.studies.pairs import Pair, pair_up
-from normlab.studies.statistics import Adjusted, Comparison, adjust, compare_paired, paired_differences
+from normlab.studies.statistics import CORRECTED, Adjusted, Comparison, adjust, compare_paired, paired_differences
 from normlab.studies.study import Study
 from normlab.studies.tables import axis_values, label_of, product
 
@@ -70,13 +70,17 @@ def comparisons(study: Study, metric: str, *, axis: str | None = None, reference
         for value in others
     ]
     pairs = [pair for pair in pairs if pair.planned]  # a plan may leave combinations out
-    compared = [compare_paired(pair.a, pair.b) if pair.a else None for pair in pairs]
-    corrected = iter(adjust([paired_differences(pair.a, pair.b) for pair in pairs if pair.a]))
+    compared = [compare_paired(pair.a, pair.b, overlap=study.overlap) if pair.a else None for pair in pairs]
+    differences = [paired_differences(pair.a, pair.b) for pair in pairs if pair.a]
+    corrected = iter(adjust(differences, overlap=study.overlap))
     adjusted = [next(corrected) if pair.a else None for pair in pairs]
-    return [_decide(*each, metric) for each in zip(pairs, compared, adjusted, strict=True)]
+    note = f", {CORRECTED}" if study.overlap else ""
+    return [_decide(*each, metric, note) for each in zip(pairs, compared, adjusted, strict=True)]
 
 
-def _decide(pair: Pair, comparison: Comparison | None, adjusted: Adjusted | None, metric: str) -> SchemeComparison:
+def _decide(
+    pair: Pair, comparison: Comparison | None, adjusted: Adjusted | None, metric: str, note: str
+) -> SchemeComparison:
     winner = None
     if comparison is not None and adjusted is not None and adjusted.decided:
         winner = "values" if (comparison.difference.mean > 0) == higher_is_better(metric) else "reference"
@@ -85,13 +89,13 @@ def _decide(pair: Pair, comparison: Comparison | None, adjusted: Adjusted | None
         winner = survivor if winner in (None, survivor) else None
     elif pair.diverged_a and pair.diverged_b:
         winner = None
-    sentence = _sentence(pair, winner, adjusted)
+    sentence = _sentence(pair, winner, adjusted, note)
     return SchemeComparison(
         pair.values_a, pair.values_b, comparison, adjusted, pair.diverged_a, pair.diverged_b, winner, sentence
     )
 
 
-def _sentence(pair: Pair, winner: str | None, adjusted: Adjusted | None) -> str:
+def _sentence(pair: Pair, winner: str | None, adjusted: Adjusted | None, note: str) -> str:
     names = label_of(pair.values_a), label_of(pair.values_b)
     diverged = [
         f"{name} diverged in {count} of {pair.planned} seeds"
@@ -102,6 +106,7 @@ def _sentence(pair: Pair, winner: str | None, adjusted: Adjusted | None) -> str:
         ""
         if adjusted is None
         else f"Holm-adjusted p {adjusted.p_value:.2g} paired by {len(pair.a)} seed{'' if len(pair.a) == 1 else 's'}"
+        + note
     )
     because = "; ".join(part for part in (*diverged, corrected) if part) or "no seed has finished in both"
     if winner is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.util import find_spec
@@ -94,6 +95,7 @@ class Study:
         clock: what curves run over, "epoch" or, for results of other programs, "step".
         notes: what a reader of the report must know of where the numbers are from.
         planned_seeds: at most, of a study that stops once its claims are decided; None for one of fixed size.
+        told_folds: of results of other programs: into how many folds the data were divided, if the seeds are folds.
     """
 
     path: Path
@@ -112,6 +114,7 @@ class Study:
     clock: str = "epoch"
     notes: list[str] = field(default_factory=list)
     planned_seeds: int | None = None
+    told_folds: int | None = None
 
     @classmethod
     def open(cls, path: Path | str) -> Self:
@@ -197,6 +200,28 @@ class Study:
             for row in rows
         ]
         return html_table(self.title, ["variant", "finished", *metrics], shown)
+
+    @cached_property
+    def folds(self) -> int | None:
+        """Into how many folds the data were divided, where seeds are folds of a cross-validation; else None.
+
+        If cells differ in it, the smallest number: its training sets overlap least, and its tests are the widest.
+        """
+        if not self.task:
+            return self.told_folds
+        begun = [next((cell for cell in cells if cell.folder.exists), None) for _, cells in self.groups()]
+        numbers = []
+        for cell in begun:
+            with suppress(UserError):  # a damaged file is told where cells are checked
+                numbers += [cell.folder.config().get("folds")] if cell is not None else []
+        return min((number for number in numbers if isinstance(number, int)), default=None)
+
+    @property
+    def overlap(self) -> float:
+        """The ratio of test to training examples of its folds, by which intervals are corrected; 0 without folds."""
+        from normlab.studies.statistics.folds import overlap_of  # its package imports scipy, which takes seconds
+
+        return overlap_of(self.folds)
 
     def trained_elsewhere(self) -> list[StudyCell]:
         """Return the cells that a process is training now."""

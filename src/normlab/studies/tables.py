@@ -61,7 +61,7 @@ class Row:
 def study_table(study: Study, metrics: Iterable[str]) -> list[Row]:
     """Return a row per combination of axis values, in the plan's order."""
     names = list(metrics)
-    return [_row(values, cells, names) for values, cells in study.groups()]
+    return [_row(values, cells, names, study.overlap) for values, cells in study.groups()]
 
 
 def plain_table(study: Study) -> list[dict[str, Any]]:
@@ -150,9 +150,9 @@ def label_of(values: Values) -> str:
     return ", ".join(parts) or "all"
 
 
-def _row(values: dict[str, Any], cells: list[StudyCell], metrics: list[str]) -> Row:
+def _row(values: dict[str, Any], cells: list[StudyCell], metrics: list[str], overlap: float) -> Row:
     states = [cell.state for cell in cells]
-    intervals = {metric: _interval(_by_seed(cells, metric)) for metric in metrics}
+    intervals = {metric: _interval(_by_seed(cells, metric), overlap) for metric in metrics}
     counts = {state.value: states.count(state) for state in (RunState.FINISHED, RunState.DIVERGED, RunState.FAILED)}
     return Row(values, label_of(values), len(cells), metrics=intervals, **counts)
 
@@ -166,5 +166,5 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _interval(by_seed: Mapping[int, float]) -> Interval | None:
-    return mean_interval(list(by_seed.values())) if by_seed else None
+def _interval(by_seed: Mapping[int, float], overlap: float) -> Interval | None:
+    return mean_interval(list(by_seed.values()), overlap=overlap) if by_seed else None

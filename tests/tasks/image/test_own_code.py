@@ -169,7 +169,7 @@ def test_a_bad_factory_is_refused_in_one_line_before_a_run_folder_is_made(
         ("no_such_package.module:make", "no_such_package.module: no module of that name can be imported here"),
         ("nets.py:", "is no reference"),
         ("resnit", "did you mean 'resnet'"),
-        ("timm:resnet18", "timm is not installed here: pip install timm"),
+        ("timm:resnet18", "timm is not installed here: pip install --no-deps timm"),
     ],
 )
 def test_a_wrong_reference_is_named(reference: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:

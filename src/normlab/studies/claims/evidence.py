@@ -27,6 +27,7 @@ class Evidence:
             over time, the logarithm of the metric's growth in a.
         diverged_a: number of seeds in which only a diverged; `diverged_b` only b, `diverged_both` both.
         planned: number of seeds of the plan.
+        overlap: of the training sets, where seeds are folds (`statistics.folds`).
     """
 
     label_a: str
@@ -36,6 +37,7 @@ class Evidence:
     diverged_b: int
     diverged_both: int
     planned: int
+    overlap: float = 0.0
 
     @property
     def n(self) -> int:
@@ -68,7 +70,9 @@ def _paired(study: Study, values_a: Values, values_b: Values, metric: str) -> Ev
     direction = sign(metric) if has_direction(metric) else 1.0  # only kinds that are `directed` need one
     differences = [direction * difference for difference in paired_differences(pair.a, pair.b)]
     labels = _labels(study, values_a, values_b)
-    return Evidence(*labels, differences, pair.diverged_a, pair.diverged_b, pair.diverged_both, pair.planned)
+    return Evidence(
+        *labels, differences, pair.diverged_a, pair.diverged_b, pair.diverged_both, pair.planned, study.overlap
+    )
 
 
 def _over_time(study: Study, values: Values, metric: str) -> Evidence:
@@ -76,9 +80,8 @@ def _over_time(study: Study, values: Values, metric: str) -> Evidence:
     diverged = sum(cell.state is RunState.DIVERGED for cell in cells)
     growth = [_log_growth(cell, metric) for cell in cells if cell.state is not RunState.DIVERGED]
     planned = len(cells_with(study, values))
-    return Evidence(
-        _labels(study, values, values)[0], "", [g for g in growth if g is not None], diverged, 0, 0, planned
-    )
+    known = [each for each in growth if each is not None]
+    return Evidence(_labels(study, values, values)[0], "", known, diverged, 0, 0, planned, study.overlap)
 
 
 def _log_growth(cell: StudyCell, metric: str) -> float | None:

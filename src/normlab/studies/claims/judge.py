@@ -20,8 +20,8 @@ from normlab.studies.claims.claim import Claim
 from normlab.studies.claims.evidence import Evidence, collect
 from normlab.studies.claims.kinds import Region
 from normlab.studies.claims.wording import say_claim, say_pair
-from normlab.studies.statistics import Interval, mean_interval, seeds_needed
-from normlab.studies.statistics.paired import sign_flip_p_value
+from normlab.studies.statistics import Interval, mean_interval, seeds_needed, standard_error
+from normlab.studies.statistics.paired import sign_flip_p_value, t_test_p_value
 from normlab.studies.statistics.sequential import FIRST_LOOK, look_level
 from normlab.studies.study import Study
 
@@ -38,9 +38,9 @@ class Verdict:
         effect: a - b in the metric's units with its interval, of the pair that decided; over time,
             the metric's growth as a factor. None if no seed gave a number.
         n: seeds behind the effect, diverged ones included.
-        p_value: directional kinds: sign-flip test of no difference; equal and insensitive: two one-sided
-            t-tests of a difference at least as large as the margin (from two seeds on). The largest over
-            the pairs.
+        p_value: directional kinds: sign-flip test of no difference, of folds the corrected resampled t-test; equal
+            and insensitive: two one-sided t-tests of a difference at least as large as the margin (from two seeds
+            on). The largest over the pairs.
         more_seeds: undecided: paired seeds that would decide it if mean and spread stay; None if no
             number can be named.
         sentence: all of it in one sentence.
@@ -100,40 +100,45 @@ def judge(study: Study, claim: Claim) -> Verdict:
 
 
 def _judge_pair(claim: Claim, region: Region, pair: Evidence, pairs: int, level: float) -> Verdict:
-    by_numbers = verdict_by_interval(region, pair.differences, pairs, level)
+    by_numbers = verdict_by_interval(region, pair.differences, pairs, level, overlap=pair.overlap)
     kind = _with_divergence(claim, region, pair, by_numbers)
-    interval = mean_interval(pair.differences, level) if pair.differences else None
+    interval = mean_interval(pair.differences, level, overlap=pair.overlap) if pair.differences else None
     effect = _effect(claim, interval)
-    more, among = _more_seeds(region, pair.differences, pairs) if kind == "undecided" else (None, 1)
+    more, among = _more_seeds(region, pair, pairs) if kind == "undecided" else (None, 1)
     sentence = say_pair(claim, kind, pair, effect, more, among)
-    return Verdict(kind, effect, pair.n, _p_value(claim, region, pair.differences), more, sentence)
+    return Verdict(kind, effect, pair.n, _p_value(claim, region, pair), more, sentence)
 
 
-def _more_seeds(region: Region, differences: Sequence[float], pairs: int) -> tuple[int | None, int]:
+def _more_seeds(region: Region, pair: Evidence, pairs: int) -> tuple[int | None, int]:
     """Return how many more seeds would decide, and among how many pairs this one has to stand out for that."""
+    differences, overlap = pair.differences, pair.overlap
     if not differences:
         return None, 1
-    more = seeds_needed(differences, *region.thresholds)
+    more = seeds_needed(differences, *region.thresholds, overlap=overlap)
     if more != 0:
         return more, 1
-    more = seeds_needed(differences, *region.thresholds, level=1 - (1 - LEVEL) / pairs)
+    more = seeds_needed(differences, *region.thresholds, level=1 - (1 - LEVEL) / pairs, overlap=overlap)
     return (None, 1) if more == 0 else (more, pairs)  # 0: there is no spread to decide by, see `verdict_by_interval`
 
 
-def verdict_by_interval(region: Region, differences: Sequence[float], pairs: int, level: float = LEVEL) -> str | None:
+def verdict_by_interval(
+    region: Region, differences: Sequence[float], pairs: int, level: float = LEVEL, *, overlap: float = 0.0
+) -> str | None:
     """Return the verdict of the seeds that gave numbers; None if none did.
 
     Args:
         differences: turned as `Evidence.differences`.
         pairs: how many such verdicts the claim needs; to refute by any one of them takes stronger evidence.
         level: of the interval; higher where a study may stop at any seed (`level_of`).
+        overlap: of the training sets, where seeds are folds. Without spread these say nothing.
     """
     if not differences:
         return None
-    narrow, wide = mean_interval(differences, level), mean_interval(differences, 1 - (1 - level) / pairs)
+    narrow = mean_interval(differences, level, overlap=overlap)
+    wide = mean_interval(differences, 1 - (1 - level) / pairs, overlap=overlap)
     if narrow.low is None or narrow.high is None or wide.low is None or wide.high is None:
         return "undecided"
-    if not narrow.has_spread and narrow.mean != 0 and narrow.n < _FEWEST_WITHOUT_SPREAD:
+    if not narrow.has_spread and narrow.mean != 0 and (overlap or narrow.n < _FEWEST_WITHOUT_SPREAD):
         return "undecided"
     if region.contains(narrow.low, narrow.high):
         return "confirmed"
@@ -166,14 +171,15 @@ def _effect(claim: Claim, interval: Interval | None) -> Interval | None:
     return Interval(-interval.mean, low, high, interval.n, interval.std, interval.level)
 
 
-def _p_value(claim: Claim, region: Region, differences: Sequence[float]) -> float | None:
+def _p_value(claim: Claim, region: Region, pair: Evidence) -> float | None:
+    differences, overlap = pair.differences, pair.overlap
     if not differences or claim.definition.over_time:
         return None
-    if len(region.thresholds) < 2:
-        return sign_flip_p_value(differences)
     interval = mean_interval(differences)
+    if len(region.thresholds) < 2:
+        return t_test_p_value(interval, overlap) if overlap else sign_flip_p_value(differences)
     if interval.std is None or not interval.has_spread:
         return None
-    error = interval.std / interval.n**0.5
+    error = standard_error(interval.std, interval.n, overlap)
     nearest = min(interval.mean - region.low, region.high - interval.mean)
     return float(stats.t.sf(nearest / error, interval.n - 1))

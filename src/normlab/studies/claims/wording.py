@@ -5,7 +5,7 @@ from __future__ import annotations
 from normlab.metrics import is_fraction
 from normlab.studies.claims.claim import Claim
 from normlab.studies.claims.evidence import Evidence
-from normlab.studies.statistics import Interval
+from normlab.studies.statistics import CORRECTED, Interval
 
 
 def say_pair(claim: Claim, kind: str, pair: Evidence, effect: Interval | None, more: int | None, among: int = 1) -> str:
@@ -36,7 +36,8 @@ def _numbers(claim: Claim, pair: Evidence, effect: Interval | None) -> str:
     show = _factor if claim.definition.over_time else _points if is_fraction(claim.metric) else _plain
     text = f"{claim.metric} {show(effect.mean)}"
     if effect.low is not None and effect.high is not None:
-        text += f" (95 % interval {show(effect.low)} to {show(effect.high)})"
+        corrected = f", {CORRECTED}" if pair.overlap else ""
+        text += f" (95 % interval {show(effect.low)} to {show(effect.high)}{corrected})"
     return f"{text} over {_amount(effect.n, 'seed')}{_margin(claim)}"
 
 

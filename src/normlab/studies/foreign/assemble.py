@@ -30,6 +30,7 @@ class Reading:
         said: how the file was read, in one line.
         clock: what curves run over.
         axes: settings that make the variants; None: those in which trainings differ.
+        folds: into how many folds the data were divided, if seeds are folds.
     """
 
     path: Path
@@ -37,6 +38,7 @@ class Reading:
     said: str
     clock: str = "epoch"
     axes: tuple[str, ...] | None = None
+    folds: int | None = None
 
 
 def study_of(reading: Reading, asked: Asked) -> Study:
@@ -61,6 +63,7 @@ def study_of(reading: Reading, asked: Asked) -> Study:
     claims = _claims(asked.claims, renamed, headline)
     title = f"Results of {path.resolve().name}"
     study = Study(path, path.stem, title, "", "", "", found, [], claims, cells, clock=reading.clock, notes=notes)
+    study = replace(study, told_folds=reading.folds)
     if claims:
         _check_claims(study, asked.claims)
     return replace(study, notes=[*notes, *repeated_runs(study)])

@@ -38,7 +38,12 @@ def read(path: Path, asked: Asked) -> Reading:
     _mark_failed(table, trainings)
     axes = ("variant",) if roles.name_seed else roles.variant
     clock = "epoch" if not roles.step or "epoch" in names.plain(roles.step) else "step"
-    return Reading(path, trainings, _said(path, roles, trainings, headline), clock, axes)
+    folds = len({training.seed for training in trainings}) if _are_folds(roles) else 0
+    return Reading(path, trainings, _said(path, roles, trainings, headline), clock, axes, folds if folds > 1 else None)
+
+
+def _are_folds(roles: Roles) -> bool:
+    return names.plain(roles.seed) == "fold"
 
 
 def _with_a_fitting_clock(table: Table, roles: Roles, headline: str, asked: Asked) -> tuple[list[Training], Roles]:
@@ -76,7 +81,8 @@ def _said(path: Path, roles: Roles, trainings: list[Training], headline: str) ->
         columns = f"column{'s' if len(quoted) > 1 else ''} {', '.join(quoted)}"
         parts = [f"variant from {columns}" if quoted else "one variant (no column tells variants apart)"]
     if roles.seed:
-        parts.append(f"seed from '{roles.seed}'")
+        folds = ", as folds of a cross-validation" if _are_folds(roles) else ""
+        parts.append(f"seed from '{roles.seed}'{folds}")
     if roles.seed_columns:
         parts.append(f"seeds from {len(roles.seed_columns)} columns ('{next(iter(roles.seed_columns))}', ...)")
     if not roles.seed and not roles.seed_columns and not roles.name_seed:

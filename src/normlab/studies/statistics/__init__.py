@@ -8,6 +8,7 @@ for p-values.
 from normlab.studies.statistics.adjusted import Adjusted, adjust
 from normlab.studies.statistics.aggregates import interquartile_mean, performance_profile
 from normlab.studies.statistics.equivalence import Rope, correlated_t, equivalence_p, rope
+from normlab.studies.statistics.folds import CORRECTED, overlap_of, standard_error
 from normlab.studies.statistics.intervals import Interval, mean_interval
 from normlab.studies.statistics.paired import (
     Comparison,
@@ -22,6 +23,7 @@ from normlab.studies.statistics.targets import Deviations, Reached, both_deviati
 from normlab.studies.statistics.unpaired import MeanDifference, bootstrap_means, partly_paired, welch
 
 __all__ = [
+    "CORRECTED",
     "Adjusted",
     "Comparison",
     "Deviations",
@@ -43,6 +45,7 @@ __all__ = [
     "interquartile_mean",
     "mcnemar",
     "mean_interval",
+    "overlap_of",
     "paired_differences",
     "paired_power",
     "partly_paired",
@@ -51,6 +54,7 @@ __all__ = [
     "rope",
     "seeds_for_margin",
     "seeds_needed",
+    "standard_error",
     "time_to_target",
     "welch",
     "wilcoxon_holm",

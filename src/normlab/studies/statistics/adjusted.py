@@ -10,10 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from scipy import stats
-
 from normlab.studies.statistics.intervals import Interval, mean_interval
-from normlab.studies.statistics.paired import sign_flip_p_value
+from normlab.studies.statistics.paired import sign_flip_p_value, t_test_p_value
 from normlab.studies.statistics.planning import seeds_needed
 from normlab.studies.statistics.significance import holm
 
@@ -42,21 +40,24 @@ class Adjusted:
         return self.p_value < ALPHA
 
 
-def adjust(differences: Sequence[Sequence[float]]) -> list[Adjusted]:
+def adjust(differences: Sequence[Sequence[float]], *, overlap: float = 0.0) -> list[Adjusted]:
     """Return an interval and a p-value for each list of paired differences (Holm 1979).
+
+    `overlap` is that of folds, see `folds`.
 
     Raises: ValueError for an empty list or a value that is not finite.
     """
-    raw = [_p_value(each) for each in differences]
+    raw = [_p_value(each, overlap) for each in differences]
     adjusted = holm(raw)
     levels = _levels(raw, adjusted)
-    return [_one(*each) for each in zip(differences, adjusted, levels, strict=True)]
+    return [_one(*each, overlap) for each in zip(differences, adjusted, levels, strict=True)]
 
 
-def _p_value(differences: Sequence[float]) -> float:
-    if not mean_interval(differences).has_spread:
-        return sign_flip_p_value(differences)
-    return float(stats.ttest_1samp(differences, 0.0).pvalue)
+def _p_value(differences: Sequence[float], overlap: float) -> float:
+    p_value = t_test_p_value(mean_interval(differences), overlap)
+    if p_value is not None:
+        return p_value
+    return 1.0 if overlap else sign_flip_p_value(differences)  # which would take folds for independent
 
 
 def _levels(raw: Sequence[float], adjusted: Sequence[float]) -> list[float]:
@@ -71,9 +72,9 @@ def _levels(raw: Sequence[float], adjusted: Sequence[float]) -> list[float]:
     return levels
 
 
-def _one(differences: Sequence[float], p_value: float, level: float) -> Adjusted:
-    interval = mean_interval(differences, level)
+def _one(differences: Sequence[float], p_value: float, level: float, overlap: float) -> Adjusted:
+    interval = mean_interval(differences, level, overlap=overlap)
     if not interval.has_spread:
         return Adjusted(replace(interval, low=None, high=None), p_value, None)
-    more = None if p_value < ALPHA else seeds_needed(differences, 0.0, level=level)
+    more = None if p_value < ALPHA else seeds_needed(differences, 0.0, level=level, overlap=overlap)
     return Adjusted(interval, p_value, more or None)

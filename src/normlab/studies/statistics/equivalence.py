@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from scipy import stats
 
+from normlab.studies.statistics.folds import standard_error
 from normlab.studies.statistics.intervals import finite_vector, mean_interval
 
 
@@ -57,15 +58,15 @@ def correlated_t(differences: Sequence[float], margin: float, *, correlation: fl
     return rope(now.mean, error, n - 1, margin, n)
 
 
-def equivalence_p(differences: Sequence[float], margin: float) -> float | None:
+def equivalence_p(differences: Sequence[float], margin: float, *, overlap: float = 0.0) -> float | None:
     """Return the p-value of two one-sided paired t-tests: below 5 %, the mean difference lies within the margin.
 
-    None for one difference, or where all are equal and show no spread.
+    None for one difference, or where all are equal and show no spread. `overlap` is that of folds.
     """
     now = mean_interval(finite_vector(differences).tolist())
     if now.std is None or not now.has_spread:
         return None
-    error = now.std / now.n**0.5
+    error = standard_error(now.std, now.n, overlap)
     below = stats.t.sf((now.mean + margin) / error, now.n - 1)
     above = stats.t.cdf((now.mean - margin) / error, now.n - 1)
     return float(max(below, above))

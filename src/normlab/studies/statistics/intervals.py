@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from normlab.studies.statistics.folds import standard_error
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -49,8 +51,11 @@ class Interval:
         return self.low <= other.high and other.low <= self.high
 
 
-def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval:
+def mean_interval(values: Sequence[float], level: float = 0.95, *, overlap: float = 0.0) -> Interval:
     """Return mean, standard deviation and Student's t interval.
+
+    Args:
+        overlap: of folds' training sets, by which the interval is wider: see `folds`.
 
     Raises: ValueError for no values, one that is not finite, or a level outside (0, 1).
     """
@@ -61,7 +66,7 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval:
     if n == 1:
         return Interval(mean, None, None, 1, None, level)
     std = float(array.std(ddof=1))
-    half = float(stats.t.ppf((1 + level) / 2, n - 1)) * std / n**0.5
+    half = float(stats.t.ppf((1 + level) / 2, n - 1)) * standard_error(std, n, overlap)
     return Interval(mean, mean - half, mean + half, n, std, level)
 
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from normlab.studies.statistics.folds import CORRECTED, standard_error
 from normlab.studies.statistics.intervals import Interval, finite_vector, mean_interval
 
 _ENUMERATED = 16  # up to so many pairs all 2^n sign patterns are counted
@@ -32,9 +33,10 @@ class Comparison:
     Attributes:
         difference: mean of a - b with its interval.
         p_value: two-sided sign-flip permutation test; assumes only that differences are symmetric under no
-            effect. It cannot fall below 2 / 2^n: 0.25 at three seeds, 0.03 at six.
+            effect. It cannot fall below 2 / 2^n: 0.25 at three seeds, 0.03 at six. Of folds, which it would take
+            for independent, `p_t`, or 1 where that is None.
         p_t: two-sided paired t-test, which agrees with the t interval; None if n = 1 or all differences are
-            equal.
+            equal. Of folds the corrected resampled t-test.
         method: how the interval was made.
     """
 
@@ -45,15 +47,29 @@ class Comparison:
     method: str
 
 
-def compare_paired(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> Comparison:
-    """Compare values of two schemes; a[i] and b[i] share a seed.
+def compare_paired(a: Sequence[float], b: Sequence[float], level: float = 0.95, *, overlap: float = 0.0) -> Comparison:
+    """Compare values of two schemes; a[i] and b[i] share a seed, or a fold with `overlap` (see `folds`).
 
     Raises: ValueError if the lengths differ, are zero, or a value is not finite.
     """
     differences = finite_vector(paired_differences(a, b))
-    interval = mean_interval(differences.tolist(), level)
-    p_t = float(stats.ttest_1samp(differences, 0.0).pvalue) if interval.has_spread else None
+    interval = mean_interval(differences.tolist(), level, overlap=overlap)
+    p_t = t_test_p_value(interval, overlap)
+    if overlap:
+        method = f"paired t interval, {CORRECTED}"
+        return Comparison(interval, 1.0 if p_t is None else p_t, p_t, len(differences), method)
     return Comparison(interval, sign_flip_p_value(differences), p_t, len(differences), "paired t interval")
+
+
+def t_test_p_value(difference: Interval, overlap: float = 0.0) -> float | None:
+    """Return the two-sided p-value of the paired t-test of no difference; None without spread.
+
+    Of folds it is the corrected resampled t-test (Nadeau & Bengio 2003, section 5).
+    """
+    if difference.std is None or not difference.has_spread:
+        return None
+    error = standard_error(difference.std, difference.n, overlap)
+    return float(2 * stats.t.sf(abs(difference.mean) / error, difference.n - 1))
 
 
 def bootstrap_interval(differences: Sequence[float], level: float = 0.95, seed: int = 0) -> Interval:

@@ -6,13 +6,16 @@ from collections.abc import Sequence
 
 from scipy import stats
 
+from normlab.studies.statistics.folds import standard_error
 from normlab.studies.statistics.intervals import finite_vector, mean_interval
 
 _MOST_PLANNED = 1 << 17
 MOST_SEEDS = 1000  # an answer beyond this is "not by more seeds"
 
 
-def seeds_needed(differences: Sequence[float], *thresholds: float, level: float = 0.95) -> int | None:
+def seeds_needed(
+    differences: Sequence[float], *thresholds: float, level: float = 0.95, overlap: float = 0.0
+) -> int | None:
     """Return how many more paired seeds would move the interval off every threshold.
 
     It supposes that mean and standard deviation stay what they are, so it is a plan, not a promise: about
@@ -21,6 +24,7 @@ def seeds_needed(differences: Sequence[float], *thresholds: float, level: float 
     Args:
         differences: paired differences so far, at least two.
         thresholds: values the interval must not hold: 0 for "better", both margins for "equal".
+        overlap: of folds; more divisions of the data into as many folds narrow the interval only so far.
     Returns: 0 if it is decided already; None if no number can be named (one seed, no spread, or more than 1,000).
     """
     values = finite_vector(differences)
@@ -29,12 +33,12 @@ def seeds_needed(differences: Sequence[float], *thresholds: float, level: float 
         return None
     distance = min(abs(now.mean - threshold) for threshold in thresholds)
     for n in range(now.n, MOST_SEEDS + 1):
-        if float(stats.t.ppf((1 + level) / 2, n - 1)) * now.std / n**0.5 < distance:
+        if float(stats.t.ppf((1 + level) / 2, n - 1)) * standard_error(now.std, n, overlap) < distance:
             return n - now.n
     return None
 
 
-def paired_power(margin: float, sd: float, n: int, alpha: float = 0.05) -> float:
+def paired_power(margin: float, sd: float, n: int, alpha: float = 0.05, *, overlap: float = 0.0) -> float:
     """Return the probability that the paired t-test of n seeds finds a true difference of `margin`.
 
     The statistic follows the noncentral t distribution with n - 1 degrees of freedom and noncentrality
@@ -42,29 +46,35 @@ def paired_power(margin: float, sd: float, n: int, alpha: float = 0.05) -> float
 
     Args:
         sd: standard deviation of the paired differences, not of either side.
+        overlap: of folds, see `folds`.
     """
     critical = float(stats.t.ppf(1 - alpha / 2, n - 1))
-    shift = abs(margin) * n**0.5 / sd
+    shift = abs(margin) / standard_error(sd, n, overlap)
     return float(stats.nct.sf(critical, n - 1, shift) + stats.nct.cdf(-critical, n - 1, shift))
 
 
-def seeds_for_margin(margin: float, sd: float, *, alpha: float = 0.05, power: float = 0.8) -> int | None:
+def seeds_for_margin(
+    margin: float, sd: float, *, alpha: float = 0.05, power: float = 0.8, overlap: float = 0.0
+) -> int | None:
     """Return the smallest number of paired seeds at which the t-test finds a difference of `margin`.
 
     Args:
         sd: standard deviation of the paired differences.
         power: probability of finding it.
+        overlap: of folds, see `folds`: then also None where no number of folds finds it.
     Returns: None if it is more than 100,000.
     Raises: ValueError for a margin or sd that is not positive, or a probability outside (0, 1).
     """
     if not (margin > 0 and sd > 0 and 0 < alpha < 1 and 0 < power < 1):
         raise ValueError(f"expected positive margin and sd and probabilities, got {margin}, {sd}, {alpha}, {power}")
     low, high = 1, 2
-    while paired_power(margin, sd, high, alpha) < power:
+    while paired_power(margin, sd, high, alpha, overlap=overlap) < power:
         low, high = high, 2 * high
         if high > _MOST_PLANNED:
             return None
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if paired_power(margin, sd, middle, alpha) >= power else (middle, high)
+        low, high = (
+            (low, middle) if paired_power(margin, sd, middle, alpha, overlap=overlap) >= power else (middle, high)
+        )
     return high

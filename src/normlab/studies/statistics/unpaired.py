@@ -34,12 +34,17 @@ class MeanDifference:
     pairs: int
 
 
-def welch(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> MeanDifference:
+def welch(
+    a: Sequence[float], b: Sequence[float], level: float = 0.95, *, overlaps: tuple[float, float] = (0.0, 0.0)
+) -> MeanDifference:
     """Compare means of independent runs whose variances may differ (Welch 1947).
+
+    Args:
+        overlaps: of each side, where its runs are folds, see `folds`.
 
     Raises: ValueError for fewer than two runs on a side, or a value that is not finite.
     """
-    return _compared(finite_vector(a), finite_vector(b), 0, 0.0, level)
+    return _compared(finite_vector(a), finite_vector(b), 0, 0.0, level, overlaps)
 
 
 def partly_paired(a: Mapping[int, float], b: Mapping[int, float], level: float = 0.95) -> MeanDifference:
@@ -72,15 +77,23 @@ def bootstrap_means(a: Sequence[float], b: Sequence[float], level: float = 0.95,
     return Interval(float(x.mean() - y.mean()), float(low), float(high), min(len(x), len(y)), None, level)
 
 
-def _compared(a: np.ndarray, b: np.ndarray, pairs: int, correlation: float, level: float) -> MeanDifference:
+def _compared(
+    a: np.ndarray,
+    b: np.ndarray,
+    pairs: int,
+    correlation: float,
+    level: float,
+    overlaps: tuple[float, float] = (0.0, 0.0),
+) -> MeanDifference:
     if min(len(a), len(b)) < 2:
         raise ValueError(f"expected at least two runs on each side, got {len(a)} and {len(b)}")
     (m, n), (v, w) = (len(a), len(b)), (a.var(ddof=1), b.var(ddof=1))
     mean = float(a.mean() - b.mean())
-    squared = v / m + w / n - 2 * correlation * (v * w) ** 0.5 * pairs / (m * n)
+    x, y = v / m + v * overlaps[0], w / n + w * overlaps[1]  # squared errors of the two means
+    squared = x + y - 2 * correlation * (v * w) ** 0.5 * pairs / (m * n)
     if squared <= 1e-18 * max(mean * mean, mean_interval(b.tolist()).mean ** 2):
         return MeanDifference(Interval(mean, None, None, min(m, n), None, level), None, 0.0, min(m, n) - 1.0, pairs)
-    degrees = (v / m + w / n) ** 2 / ((v / m) ** 2 / (m - 1) + (w / n) ** 2 / (n - 1))
+    degrees = (x + y) ** 2 / (x**2 / (m - 1) + y**2 / (n - 1))
     if pairs:
         alone = m + n - 2 * pairs
         degrees = (pairs - 1) + (degrees - pairs + 1) / (m + n) * alone

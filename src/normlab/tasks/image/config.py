@@ -81,6 +81,13 @@ class ImageConfig(TrainConfig):
         "standardise each convolution's weights; scaled: to the size that keeps activations, with a learned gain",
         added_later=True,
     )
+    residual_scale: float | None = option(
+        None,
+        "networks without norms: x + scale * gain * branch(x / beta), the gain learned from 0 (Brock et al. 2021: 0.2)",
+        gt=0,
+        added_later=True,
+        acts_with=(When("model", "preact_resnet"), When("norm", "none"), When("weight_standardized", "scaled")),
+    )
     model_source: str = option("", "digest of the network's source file", added_later=True, filled_in=True)
     norm_source: str = option("", "digest of the norm's source file", added_later=True, filled_in=True)
     groups: int | None = option(

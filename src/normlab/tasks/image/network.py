@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from normlab.acting import missing_condition
 from normlab.errors import UserError
 from normlab.nn.classifier import ImageClassifier
 from normlab.nn.networks import NETWORKS
+from normlab.nn.normalizer_free import scale_branches
+from normlab.nn.preact_resnet import PreActResNet
 from normlab.nn.resnet import ResNet
 from normlab.nn.sprint import SMALLEST
 from normlab.nn.standardized import standardize_weights
@@ -36,6 +39,8 @@ def build_network(config: ImageConfig, card: Mapping[str, Any]) -> nn.Module:
     network = _build(config, len(card["classes"]), card, options)
     if config.weight_standardized != "off":
         standardize_weights(network, scaled=config.weight_standardized == "scaled")
+    if config.residual_scale is not None and missing_condition(config, "residual_scale") is None:
+        scale_branches(cast(PreActResNet, network), config.residual_scale)
     return network
 
 

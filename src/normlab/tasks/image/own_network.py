@@ -7,7 +7,6 @@ under the run's seed, so that networks that differ in their norms alone begin wi
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import warnings
 from collections.abc import Callable
@@ -20,8 +19,7 @@ from normlab.norms.base import Norm
 from normlab.norms.options import create_norm
 from normlab.norms.swap import swap_norms
 from normlab.own_code import load_reference, what_was_raised
-
-TIMM = "timm"
+from normlab.tasks.image.timm_networks import TIMM, timm_factory
 
 
 class NormMaker:
@@ -46,7 +44,7 @@ def build_own_network(reference: str, num_classes: int, norm: str, options: dict
 
     Raises: UserError if it cannot be imported, raises, returns no module, or has no norm that the scheme could replace.
     """
-    factory = _timm_factory(reference) if reference.startswith(f"{TIMM}:") else load_reference(reference)
+    factory = timm_factory(reference) if reference.startswith(f"{TIMM}:") else load_reference(reference)
     if not callable(factory):
         raise UserError(f"{reference}: is a {type(factory).__name__}, where a function that makes a network is needed")
     arguments, takes_norm = _arguments(factory, num_classes, NormMaker(norm, options))
@@ -99,20 +97,3 @@ def _swapped(reference: str, network: nn.Module, norm: str, options: dict[str, A
         if "activation" in str(warning.message) or str(warning.message).startswith("swap_norms: left"):
             warnings.warn(f"{reference}: {warning.message}", stacklevel=2)
     return report.model
-
-
-def _timm_factory(reference: str) -> Callable[..., nn.Module]:
-    name = reference.partition(":")[2]
-    try:
-        timm = importlib.import_module(TIMM)
-    except ImportError:
-        raise UserError(f"{reference}: timm is not installed here: pip install timm") from None
-    if not timm.is_model(name):
-        near = timm.list_models(f"*{name}*")[:5]
-        raise UserError(f"{reference}: timm has no model of that name" + (f", but {', '.join(near)}" if near else ""))
-
-    def make(num_classes: int) -> nn.Module:
-        network: nn.Module = timm.create_model(name, pretrained=False, num_classes=num_classes)
-        return network
-
-    return make

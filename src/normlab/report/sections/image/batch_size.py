@@ -171,8 +171,8 @@ def _cause(running: Measure, precise: Measure, index: int) -> list[Cell]:
 
 def _paired(a: Measure, at_a: int, b: Measure, at_b: int) -> Interval | None:
     of_a, of_b = a.variants[at_a].by_seed(a.metric), b.variants[at_b].by_seed(b.metric)
-    seeds = sorted(of_a.keys() & of_b.keys())
-    return mean_interval([of_a[seed] - of_b[seed] for seed in seeds]) if seeds else None
+    seeds, overlap = sorted(of_a.keys() & of_b.keys()), a.variants[at_a].overlap
+    return mean_interval([of_a[seed] - of_b[seed] for seed in seeds], overlap=overlap) if seeds else None
 
 
 def _points_cell(interval: Interval | None) -> Cell:

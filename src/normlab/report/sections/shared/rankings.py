@@ -17,6 +17,7 @@ from normlab.studies.rankings import Predictions, compare_read, pairs_apart, rea
 from normlab.studies.statistics import holm, probability_of_improvement
 from normlab.studies.study import Study
 
+_FOLDS = " Both tests take folds for independent, which they are not: their p-values are too small."
 _HELP = (
     "Behind the best: the mean of the paired differences, with the interval and the p-value that Holm's "
     "correction for the number of rows leaves. Mean rank: 1 is best; ranks are taken within each seed, and "
@@ -140,7 +141,7 @@ def _friedman(view: StudyView) -> list[Block]:
         Text(
             f"Friedman's test over {plural(ranking.n, 'complete seed')} and {len(ranked[0])} variants {finding} "
             f"(p {p_text(ranking.p_value)}). Mean ranks farther apart than {ranking.critical_difference:.2f} differ "
-            f"(Nemenyi, 5 %). {_wilcoxon(view)}"
+            f"(Nemenyi, 5 %). {_wilcoxon(view)}{_FOLDS if view.study.overlap else ''}"
         )
     ]
 

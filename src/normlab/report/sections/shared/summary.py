@@ -9,7 +9,7 @@ from normlab.report.families import by_scheme
 from normlab.report.numbers import difference_text, listing, plural, value_text
 from normlab.report.sections.registry import offered
 from normlab.report.view import StudyView
-from normlab.studies.statistics import Interval
+from normlab.studies.statistics import CORRECTED, Interval
 from normlab.studies.versions import mixed_precisions, mixed_versions
 
 _NAMED = 8  # so many variants a sentence lists
@@ -81,8 +81,13 @@ def _compared(standings: list[Standing], metric: str) -> list[str]:
         parts = [f"{standing.variant.label} ({_open(standing)})" for standing in open_ones]
         sentences.append(f"Not told apart from it by these seeds: {_short(parts)}.")
     compared = sum(standing.adjusted is not None for standing in standings)
+    folds = any(standing.variant.overlap for standing in standings)
+    if folds:
+        sentences.append(
+            f"Seeds are folds of a cross-validation: intervals and tests are {CORRECTED} (Nadeau & Bengio 2003)."
+        )
     sentences.append(
-        "Differences are paired by seed. Their intervals and verdicts are Holm-corrected for "
+        f"Differences are paired by {'fold' if folds else 'seed'}. Their intervals and verdicts are Holm-corrected for "
         f"{plural(compared, 'comparison')} with the best, which keeps the chance of even one false verdict below 5 %."
     )
     return sentences
