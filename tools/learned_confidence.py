@@ -2,7 +2,8 @@
 
 `normlab ask --learn` fine-tunes the shipped model on the 120 pairs of examples/learning/library.py and holds some 30 of
 them out. These are asked as `normlab ask` asks, of the shipped model and of the learned one, both with the shipped
-calibration. It holds where the mean confidence is near the share of right answers. Each cut learns from other pairs.
+calibration. It holds where the mean confidence is near the share of right answers. Cut 0 is the command's own; each
+further one learns from other pairs. Questions that are refused have no confidence and are not counted.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from normlab.data.sql.pairs import Pair
 from normlab.data.sql.schema import Schema
 from normlab.data.streams import permutation
 from normlab.engine.api import Run, load_run
+from normlab.errors import UserError
 from normlab.tasks.text2sql.evaluation import Evaluator
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,7 +54,8 @@ def _measure(folder: Path, cut: int, start: Run, curve: Calibration) -> dict[str
     """Return confidence and rightness of each held-out question, by the shipped and by the learned model."""
     database, _ = LIBRARY["write"](folder / "library")
     pairs = [Pair(question, sql, f"pair {number}") for number, (question, sql) in enumerate(LIBRARY["PAIRS"], start=1)]
-    pairs = [pairs[number] for number in permutation(len(pairs), cut, "cut of the pairs")]
+    if cut:
+        pairs = [pairs[number] for number in permutation(len(pairs), cut, "cut of the pairs")]
     learned = learn(database, pairs, folder / "model", model=start)
     run = load_run(learned.folder.path)
     held_out = list(run.task.prepare(run.config).rows.splits["test"])
@@ -63,7 +66,11 @@ def _measure(folder: Path, cut: int, start: Run, curve: Calibration) -> dict[str
         with warnings.catch_warnings(), Database(database, model, min_confidence=0) as opened:
             warnings.simplefilter("ignore")
             for row in held_out:
-                answer = opened.question(row.question, limit=1)
+                try:
+                    answer = opened.question(row.question, limit=1)
+                except UserError as error:
+                    print(f"{row.question}: {error}", file=sys.stderr)
+                    continue
                 right = evaluator.score(row.source, (row.query, "library"), answer.sql).executed_sound
                 answers.append((curve.confidence(answer.probability), bool(right)))
         asked[name] = answers
