@@ -42,6 +42,7 @@ def test_no_file_of_the_package_is_one_that_git_ignores() -> None:
         "report/templates/page.css",
         "report/templates/page.js",
         "apps/serve/page.css",
+        "apps/serve/sample_study.zip",
         "kernels/runtime/glue.cpp",
     ],
 )

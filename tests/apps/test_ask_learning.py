@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import os
+import runpy
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ import pytest
 from normlab.apps.ask import Database
 from normlab.apps.ask.plain_names import make_names_plain, with_plain_names
 from normlab.cli import main
+from normlab.data.sql.pairs import read_pairs, wrong_queries
 from normlab.data.sql.sqlite import run_query
 from normlab.engine.api import load_run
 from normlab.engine.checkpoint import load_weights
@@ -140,6 +143,15 @@ def test_what_cannot_be_learned_is_named_and_other_pairs_are_refused(
     assert "was begun with other pairs, settings or another database" in capsys.readouterr().err
     assert main(command(works, pairs, run, run)) == 2
     assert "holds another run" in capsys.readouterr().err
+
+
+def test_the_example_to_learn_from_has_two_wordings_of_each_query_and_all_run(tmp_path: Path) -> None:
+    script = Path(__file__).resolve().parents[2] / "examples" / "learning" / "library.py"
+    database, file = runpy.run_path(str(script))["write"](tmp_path / "library")
+    found = read_pairs(file)
+    assert wrong_queries(found, database) == []
+    assert len({pair.question for pair in found}) == len(found) == 120
+    assert set(Counter(pair.sql for pair in found).values()) == {2}
 
 
 def test_names_that_need_quotes_are_made_plain_in_the_copy_that_is_learned_from(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from normlab.apps.ask import Database
-from normlab.apps.ask.confidence import FILE, Calibration, calibration_of
+from normlab.apps.ask.confidence import FILE, NOT_CALIBRATED, Calibration, calibration_of
 from normlab.cli import main
 from normlab.engine.api import load_run
 from normlab.errors import UserError
@@ -66,9 +66,14 @@ def test_a_threshold_of_zero_runs_every_answer(shop: Path, unsure: Path) -> None
     assert not answer.withheld
 
 
-def test_a_model_without_calibration_runs_every_answer_and_takes_no_threshold(shop: Path, run: Path) -> None:
+def test_a_model_without_calibration_runs_every_answer_says_so_and_takes_no_threshold(
+    shop: Path, unsure: Path, run: Path
+) -> None:
     with Database(shop, run) as database:
         assert database.question(QUESTION).confidence is None
+        assert NOT_CALIBRATED in database.notes
+    with Database(shop, unsure) as database:
+        assert NOT_CALIBRATED not in database.notes
     with pytest.raises(UserError, match="never calibrated"):
         Database(shop, run, min_confidence=0.5)
 

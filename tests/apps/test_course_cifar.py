@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import errno
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -274,3 +275,15 @@ def test_the_marker_can_call_the_scripts(model: Path, test_file: Path, tmp_path:
 def test_there_is_a_script_of_each_published_name(name: str) -> None:
     script = (ROOT / "examples" / "course" / f"{name}.py").read_text(encoding="utf-8")
     assert f'main(["course", "{name}", *sys.argv[1:]])' in script
+
+
+def test_the_generated_folder_has_twenty_five_classes_of_pictures_of_any_size(tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image", reason="Pillow is not installed: pip install 'normlab[parquet]'")
+    draws = runpy.run_path(str(ROOT / "examples" / "course" / "make_shapes.py"))["main"]
+    for name in ("first", "second"):
+        draws(tmp_path / name)
+    files = sorted(path.relative_to(tmp_path / "first") for path in (tmp_path / "first").rglob("*.png"))
+    assert len({file.parent for file in files if file.parts[0] == "train"}) == 25
+    assert len(files) == 25 * 30
+    assert len({image.open(tmp_path / "first" / file).size for file in files[:50]}) > 20
+    assert all((tmp_path / "first" / file).read_bytes() == (tmp_path / "second" / file).read_bytes() for file in files)

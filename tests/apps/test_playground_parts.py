@@ -18,12 +18,13 @@ from normlab.apps.serve.image_view import COPIES, SITUATIONS, as_shown, read_pic
 from normlab.apps.serve.limits import Limits
 from normlab.apps.serve.mistakes import OURS, answering
 from normlab.apps.serve.models import open_models
-from normlab.apps.serve.reports import KEPT, Reports
+from normlab.apps.serve.reports import KEPT, SAMPLE, Reports
 from normlab.apps.serve.sample_pictures import write_pictures
 from normlab.apps.serve.sample_shop import write_shop
 from normlab.apps.serve.server import allowed_hosts, listen
 from normlab.apps.serve.text_view import tag_text
 from normlab.cli import main
+from normlab.cli.serve import _write_report
 from normlab.data.sql.sqlite import run_query
 from normlab.engine.api import load_run
 from normlab.errors import UserError
@@ -231,6 +232,7 @@ def test_entities_are_marked_where_they_stand_and_all_of_the_text_is_kept() -> N
     assert '">Barack Obama<small>per ' in entities
     assert "&lt;b&gt;friends&lt;/b&gt; in <mark" in entities
     assert entities.count("&amp;") == 1
+    assert "geo: place, per: person" in entities
     assert "Berlin (geo)" in taggings
     for wrong in ("  \n ", "word " * 300):
         with pytest.raises(UserError):
@@ -298,6 +300,11 @@ def test_reports_have_names_that_cannot_be_guessed_and_old_ones_go(tmp_path: Pat
         archive.writestr("study.json", b"0" * 2000)
     with pytest.raises(UserError, match="unpacked"):
         Reports(write, folder, Limits(unpacked=1000)).report(studies[0])
+
+
+def test_the_sample_study_has_a_report_without_remarks(tmp_path: Path) -> None:
+    assert _write_report(SAMPLE, tmp_path / "report.html") == []
+    assert "Seven normalizations" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_mistakes_of_the_command_line_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:

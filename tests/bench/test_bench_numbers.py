@@ -114,6 +114,15 @@ def test_what_costs_more_than_it_may_is_not_met() -> None:
     assert cost("a", "b", judge([(1.0, 1.3)]), goal=Goal(at_most=1.25)).as_values()["met"] is False
 
 
+def test_a_row_fits_a_terminal_with_its_figures_below_it() -> None:
+    against = "a scan of every text cell (longest common part, difflib), which is written out in words"
+    values = faster("linking questions to names and cells", against, judge([(4.0, 1.0)])).as_values()
+    first, *rest = tables.line(values).splitlines()
+    assert first == "linking questions to names and cells"
+    assert len(rest) > 1
+    assert all(len(line) <= 80 and line.startswith("    ") for line in rest)
+
+
 def test_what_was_not_measured_has_no_verdict() -> None:
     values = missing("CRF", "pytorch-crf", "pytorch-crf is not installed", Goal(at_least=20)).as_values()
     assert values["value"] is None

@@ -47,7 +47,9 @@ def test_a_study_shows_its_means(study: Study) -> None:
 
 
 def test_a_run_shows_its_scores(study: Study) -> None:
-    html = Run(study.cells[0].folder)._repr_html_()
+    run = Run(study.cells[0].folder)
+    assert repr(run) == f"<Run of image in {run.path}>"
+    html = run._repr_html_()
     assert "finished" in html
     assert cells(html) == ["test/accuracy", "0.5"]
 

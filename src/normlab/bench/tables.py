@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from textwrap import wrap
 from typing import Any
 
 from normlab.bench.timing import SLOWEST
@@ -12,13 +13,19 @@ Values = Mapping[str, Any]
 
 
 def line(row: Values) -> str:
-    """Return a row as one line for a terminal."""
+    """Return a row for a terminal: what was measured, below it the figures, no line wider than 80 columns."""
+    return "\n".join(
+        (*wrap(row["what"], 80), *wrap(_figures(row), 80, initial_indent="    ", subsequent_indent="    "))
+    )
+
+
+def _figures(row: Values) -> str:
     if row["value"] is None:
-        return f"{row['what']:70} not measured: {row['note']}"
-    text = f"{row['what']:70} {figure(row)}  {row['unit']}"
+        return f"not measured: {row['note']}"
+    text = f"{figure(row)} {row['unit']}"
     if row["against"]:
         text += f" of {row['against']}" if row["unit"].endswith("time") else f" as {row['against']}"
-    return f"{text}  goal {row['goal']}: {verdict(row)}" if row["goal"] else text
+    return f"{text}; goal {row['goal']}: {verdict(row)}" if row["goal"] else text
 
 
 def markdown(record: Values) -> str:

@@ -57,11 +57,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 _FIRST_STEPS = """\
-normlab ask my.sqlite "How many customers are there?"    a question to your database, CSV or Parquet file
-normlab tag text.txt                                     names of people, places and dates in a text
-normlab predict cifar10-batch-instance photo.png         which of ten things a picture shows
-normlab serve                                            these models and your own in a browser
-normlab study run seven_norms                            compare seven normalizations; normlab --help: all verbs"""
+normlab tag "Barack Obama met Angela Merkel in Berlin."  # names in a text
+normlab ask my.sqlite "How many customers are there?"    # your database or CSV
+normlab predict cifar10-group photo.png                  # what a picture shows
+normlab serve                                            # all this in a browser
+normlab study run seven_norms --scale smoke              # more: normlab --help"""
 
 
 def _parsed(arguments: list[str]) -> Namespace:

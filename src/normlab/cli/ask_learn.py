@@ -19,6 +19,7 @@ def learn_from(options: argparse.Namespace) -> int:
     if options.question is not None or options.sql is not None or options.describe:
         raise UserError("--learn takes neither a question nor --sql nor --describe: leave them out")
     at_least(1, epochs=options.epochs)
+    from normlab.apps.ask.confidence import NOT_CALIBRATED
     from normlab.apps.ask.files import as_database, is_url, shown
     from normlab.apps.ask.learning import learn
     from normlab.data.sql.pairs import read_pairs
@@ -51,5 +52,6 @@ def learn_from(options: argparse.Namespace) -> int:
     print(f"{learned.held_out} questions held out: before, after")
     for score, after in learned.after.items():
         print(f"  {title_of(score)}: {learned.before.get(score, 0):.0%}, {after:.0%}")
+    print(NOT_CALIBRATED)
     print(f'ask by it: normlab ask {shown(options.database)} "..." --model {options.out}')
     return 0

@@ -214,7 +214,7 @@ def _test_cifar(options: argparse.Namespace) -> int:
         n=options.n,
         device=options.device,
     )
-    return _say(count, "images", options)
+    return _say(count, "image", options)
 
 
 def _add_test_ner(parser: Parser, arguments: list[str]) -> None:
@@ -237,7 +237,7 @@ def _test_ner(options: argparse.Namespace) -> int:
         vocabulary_input_file=options.vocabulary_input_file,
         device=options.device,
     )
-    return _say(count, "sentences", options)
+    return _say(count, "sentence", options)
 
 
 def _add_infer(parser: Parser, arguments: list[str]) -> None:
@@ -275,7 +275,7 @@ def _infer(options: argparse.Namespace) -> int:
         beam_size=options.beam_size,
         device=options.device,
     )
-    return _say(count, "queries", options)
+    return _say(count, "query", options)
 
 
 def _add_save_model(parser: Parser, arguments: list[str]) -> None:
@@ -304,10 +304,11 @@ def _say(count: int, what: str, options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps({"out": str(options.output_file), "records": count}))
     else:
-        print(f"{count} {what} predicted in {options.output_file}")
+        print(f"{count} {what if count == 1 else _PLURALS[what]} predicted in {options.output_file}")
     return 0
 
 
+_PLURALS = {"image": "images", "sentence": "sentences", "query": "queries"}
 _COMMANDS: tuple[tuple[str, str, Callable[[Parser, list[str]], None]], ...] = (
     ("train_cifar", "train an image classifier", _add_train_cifar),
     ("test_cifar", "write the class of each image", _add_test_cifar),

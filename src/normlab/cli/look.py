@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from normlab.cli.parser import Parser, add_verb, no_action
+from normlab.cli.tables import print_pairs, print_table
 
 _LISTS = ("norms", "tasks", "runs", "presets", "studies")
 
@@ -32,16 +33,8 @@ def _list(options: argparse.Namespace) -> int:
     if not rows:
         print(f"no {options.what} in {options.folder}")
         return 0
-    _print_table(rows)
+    print_table(rows)
     return 0
-
-
-def _print_table(rows: list[dict[str, Any]]) -> None:
-    columns = list(rows[0])
-    widths = {name: max(len(name), *(len(str(row[name])) for row in rows)) for name in columns}
-    print("  ".join(name.ljust(widths[name]) for name in columns).rstrip())
-    for row in rows:
-        print("  ".join(str(row[name]).ljust(widths[name]) for name in columns).rstrip())
 
 
 def _add_data(verbs: Any, arguments: list[str]) -> None:
@@ -127,19 +120,17 @@ def _doctor(options: argparse.Namespace) -> int:
         if options.json:
             print(json.dumps({"policy": policy(), "operations": rows, "measured": choices}))
             return 0
-        _print_table(rows)
+        print_table(rows)
         print(f"\nNORMLAB_KERNELS: {policy()} (one of auto, own, torch, off)")
         if choices:
             print("measured on this processor, as kinds of shapes were met:\n")
-            _print_table(choices)
+            print_table(choices)
         return 0
     findings = examine()
     if options.json:
         print(json.dumps(findings))
         return 0
-    width = max(len(name) for name in findings)
-    for name, value in findings.items():
-        print(f"{name.ljust(width)}  {value}")
+    print_pairs(findings)
     return 0
 
 

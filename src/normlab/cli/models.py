@@ -45,9 +45,8 @@ def _publish(options: argparse.Namespace) -> int:
     notes = "" if options.notes is None else read_text(options.notes)
     publish_model(RunFolder.open(options.run_folder), options.out, notes=notes)
     size = sum(path.stat().st_size for path in options.out.iterdir()) / 1e6
-    print(
-        f"{options.out}: {size:.1f} MB; use it by its path, or set NORMLAB_MODELS={options.out.parent} and use its name"
-    )
+    print(f"{options.out}: {size:.1f} MB")
+    print(f"use it by its path, or set NORMLAB_MODELS={options.out.parent} and use its name")
     return 0
 
 

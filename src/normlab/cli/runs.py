@@ -15,8 +15,8 @@ from typing import Any
 from normlab.acting import refuse_ignored
 from normlab.cli import perturbed, sql_scores
 from normlab.cli.parser import Parser, add_fields, add_verb, at_least, field_values, given_option, wants_help
+from normlab.cli.tables import metric_table
 from normlab.errors import UserError, shortened
-from normlab.metrics import is_fraction
 from normlab.runs import RunState
 
 
@@ -121,33 +121,13 @@ def _show_result(folder: Any, result: dict[str, Any], *, as_json: bool) -> int:
     elif result["state"] == RunState.DIVERGED:
         print(f"{folder.path}: {result['diverged']['reason']}; try a smaller --lr")
     else:
-        print(_metric_table(result["metrics"]))
+        print(metric_table(result["metrics"]))
         print(
             f"{result['epochs']} epochs in {result['seconds']:.0f} s, {result['parameters']:,} parameters, "
-            f"best epoch {result['best_epoch']}; everything is in {folder.path}"
+            f"best epoch {result['best_epoch']}"
         )
+        print(f"everything is in {folder.path}")
     return 1 if result["state"] == RunState.DIVERGED else 0
-
-
-def _metric_table(metrics: dict[str, float]) -> str:
-    """Lay `split/name` metrics out as a table: a row per split, fractions in percent."""
-    splits: dict[str, dict[str, float]] = {}
-    for key, value in metrics.items():
-        split, _, name = key.partition("/")
-        if split in {"train", "val", "test"}:
-            splits.setdefault(split, {})[name] = value
-    names = list(dict.fromkeys(name for row in splits.values() for name in row))
-    widths = {name: max(10, len(name)) + 2 for name in names}
-    lines = ["split".ljust(8) + "".join(name.rjust(widths[name]) for name in names)]
-    for split, row in splits.items():
-        lines.append(split.ljust(8) + "".join(_for_people(name, row.get(name)).rjust(widths[name]) for name in names))
-    return "\n".join(lines)
-
-
-def _for_people(name: str, value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{100 * value:.2f} %" if is_fraction(name) else f"{value:.4f}"
 
 
 def _add_evaluate(verbs: Any, arguments: list[str]) -> None:
@@ -186,7 +166,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         measured, text = perturbed.measure(run, options)
     else:
         measured = run.measure(options.split, data=options.data, unfinished=options.unfinished)
-        text = _metric_table(measured.metrics)
+        text = metric_table(measured.metrics)
     written = run.keep(measured, data=options.data, out=options.out)
     answer: dict[str, Any] = {"metrics": measured.metrics, "tables": measured.tables, **written}
     if options.official:

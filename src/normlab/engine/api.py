@@ -75,6 +75,9 @@ class Run:
         """One record per epoch."""
         return self.folder.metrics()
 
+    def __repr__(self) -> str:
+        return f"<Run of {self.task.name} in {self.path}>"
+
     def _repr_html_(self) -> str:
         """Return its state and its scores as a table for notebooks."""
         result = self.folder.result() if self.folder.done else {}

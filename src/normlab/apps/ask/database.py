@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Self, cast
 
 from normlab.apps.ask.answer import Answer, Link, Reading
-from normlab.apps.ask.confidence import MIN_CONFIDENCE, calibration_of
+from normlab.apps.ask.confidence import MIN_CONFIDENCE, NOT_CALIBRATED, calibration_of
 from normlab.apps.ask.examples import Examples, Match
 from normlab.apps.ask.files import as_database, is_url
 from normlab.apps.ask.refusals import refuse_for_database, refuse_no_question
@@ -101,6 +101,8 @@ class Database:
         self.schema = self._questions.schemas[self._name]
         self._corrector = Corrector(self._file, self.schema) if contents else None
         self.notes += _inferred(self.schema)
+        if self._calibration is None:
+            self.notes.append(NOT_CALIBRATED)
 
     def question(self, text: str, *, limit: int = LIMIT, seconds: float = SECONDS, run: bool = True) -> Answer:
         """Answer a question.

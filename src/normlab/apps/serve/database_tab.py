@@ -57,6 +57,9 @@ def database_tab(parts: Parts) -> None:
         line, tables = describe(file, model)
         return line, tables, "", "", gr.Radio(choices=[], visible=False), ""
 
+    def chosen(example: str, model: str) -> tuple[Any, ...]:
+        return example, None, *describe(None, model)  # the examples are about the shop, whatever was uploaded
+
     with gr.Row():
         with gr.Column(scale=1, min_width=280):
             upload = gr.File(
@@ -79,9 +82,7 @@ def database_tab(parts: Parts) -> None:
                 elem_id="database-question",
             )
             button = gr.Button("Ask", variant="primary", elem_id="database-ask")
-            example = gr.Dropdown(
-                list(QUESTIONS), value=None, label="or a question to the sample shop", elem_id="database-example"
-            )
+            example = gr.Radio(list(QUESTIONS), label="or ask the sample shop", elem_id="database-example")
             message = gr.HTML(elem_id="database-message")
             sql = gr.Textbox(
                 label="Query, to be edited",
@@ -93,13 +94,16 @@ def database_tab(parts: Parts) -> None:
             again = gr.Button("Run the query, read-only", elem_id="database-run")
             rows = gr.HTML(elem_id="database-rows")
             readings = gr.Radio(
-                [], label="Readings of the question: choose one to run it", visible=False, elem_id="database-readings"
+                [],
+                label="Readings of the question, with the model's probability: choose one to run it",
+                visible=False,
+                elem_id="database-readings",
             )
             links = gr.HTML(elem_id="database-links")
     answers = [message, sql, rows, readings, links]
     button.click(asked, [upload, question, model], answers, **parts.computing)
     question.submit(asked, [upload, question, model], answers, **parts.computing)
-    example.input(lambda chosen: chosen, [example], [question], **parts.quick).then(
+    example.input(chosen, [example, model], [question, upload, message, tables], **parts.computing).then(
         asked, [upload, question, model], answers, **parts.computing
     )
     readings.input(lambda chosen: chosen, [readings], [sql], **parts.quick).then(

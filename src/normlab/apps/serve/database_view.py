@@ -113,5 +113,5 @@ def readings_of(answer: Answer) -> list[tuple[str, str]]:
 def sureness_of(answer: Answer) -> str:
     """Return how sure the first reading is, as a line."""
     if answer.confidence is not None:
-        return f"answers of this probability are right in {answer.confidence:.0%} of cases"
-    return f"probability {markup.percent(answer.probability)} by the model, which is not calibrated"
+        return f"answers of this probability are right in {100 * answer.confidence:.0f} % of cases"
+    return f"probability {markup.percent(answer.probability)} by the model; its confidence is not calibrated"

@@ -15,6 +15,8 @@ from normlab.apps.serve.limits import MEGABYTE, Limits
 from normlab.errors import UserError
 from normlab.json_file import read_json
 
+SAMPLE = Path(__file__).with_name("sample_study.zip")
+SAMPLE_TITLE = "Sample: seven normalizations on CIFAR-10, 100 epochs"
 KEPT = 20  # reports; the oldest is removed for the next
 WriteReport = Callable[[Path, Path], list[str]]  # study, file to write -> remarks for the reader
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
 from normlab.apps.serve import markup
 from normlab.apps.serve.mistakes import answering, said
 from normlab.apps.serve.parts import Parts
-from normlab.apps.serve.reports import Reports, title_of
+from normlab.apps.serve.reports import SAMPLE, SAMPLE_TITLE, Reports, title_of
 
 
 def study_tab(parts: Parts, reports: Reports, studies: Sequence[Path]) -> None:
     """Draw the tab."""
-    named = {title_of(study): study for study in studies}
+    named = {**{title_of(study): study for study in studies}, SAMPLE_TITLE: SAMPLE}
 
     @answering(1)
     def show(study: Path) -> str:
@@ -30,22 +31,20 @@ def study_tab(parts: Parts, reports: Reports, studies: Sequence[Path]) -> None:
             f'<p><a href="{address}" target="_blank" rel="noopener">Open the report in a page of its own</a></p>'
         )
 
-    def show_named(title: str | None) -> tuple[str, ...]:
-        return show(named[title]) if title in named else ("", "")
+    def show_named(title: str | None) -> tuple[Any, ...]:
+        return *(show(named[title]) if title in named else ("", "")), None  # it replaces what was uploaded
 
-    def show_upload(file: str | None) -> tuple[str, ...]:
-        return ("", "") if file is None else show(Path(file))
+    def show_upload(file: str | None) -> tuple[Any, ...]:
+        return *(("", "") if file is None else show(Path(file))), None
 
-    if named:
-        choice = gr.Dropdown(list(named), value=None, label="Studies named at the start", elem_id="study-choice")
+    choice = gr.Radio(list(named), label="Studies at hand", elem_id="study-choice")
     upload = gr.File(
-        label=f"A packed study (.zip), up to {parts.limits.upload_text}",
+        label=f"or a packed study (.zip), up to {parts.limits.upload_text}",
         file_types=[".zip"],
         height=160,
         elem_id="study-upload",
     )
     message = gr.HTML(elem_id="study-message")
     report = gr.HTML(elem_id="study-report")
-    if named:
-        choice.input(show_named, [choice], [message, report], **parts.computing)
-    upload.upload(show_upload, [upload], [message, report], **parts.computing)
+    choice.input(show_named, [choice], [message, report, upload], **parts.computing)
+    upload.upload(show_upload, [upload], [message, report, choice], **parts.computing)

@@ -18,6 +18,17 @@ EXAMPLES = (
     "The United Nations sent observers to Baghdad after the Second World War memorial was damaged in 2006.",
     "Jordan said that Washington would join the talks in May.",
 )
+MEANINGS = {
+    "per": "person",
+    "geo": "place",
+    "org": "organization",
+    "gpe": "country or its people",
+    "tim": "time",
+    "art": "work or product",
+    "eve": "event",
+    "nat": "natural phenomenon",
+}
+"""What the types of the Groningen Meaning Bank stand for; types of other corpora are shown as they are."""
 BEST = 5
 SENTENCES = 5  # whose taggings are listed
 _COLORS = 8  # of types, in page.css
@@ -41,7 +52,9 @@ def tag_text(run: Run, text: str, *, most: int) -> tuple[str, str]:
         _marked(line, [span for record in records if record["line"] == number for span in record["spans"]], types)
         for number, line in enumerate(lines, start=1)
     )
-    found = f'<div class="nl-text">{marked}</div>' + ("" if types else markup.notes(["no entity was found"]))
+    found = f'<div class="nl-text">{marked}</div>' + (
+        _legend(types) if types else markup.notes(["no entity was found"])
+    )
     shown = [record["words"] for record in records[:SENTENCES]]
     card, config = run.folder.card(), cast(NerConfig, run.config)
     taggings = best_taggings(cast(Tagger, run.model), shown, config, card, run.placement, k=BEST)
@@ -61,6 +74,12 @@ def _marked(line: str, entities: Sequence[dict[str, Any]], types: Sequence[str])
         pieces.append(f"<small>{label}</small></mark>")
         done = end
     return "".join([*pieces, markup.escaped(line[done:])])
+
+
+def _legend(types: Sequence[str]) -> str:
+    """Return what the abbreviations of the types mean, as far as they are known."""
+    known = ", ".join(f"{name}: {MEANINGS[name]}" for name in types if name in MEANINGS)
+    return f'<p class="nl-soft">{markup.escaped(known)}</p>' if known else ""
 
 
 def _alternatives(words: Sequence[str], ranked: Sequence[Tagging]) -> str:
