@@ -128,6 +128,8 @@ class Database:
             correction = Correction(example.sql, (example.note,))
             readings = _with_example([self._reading(one) for one in answers], example)
         doubt = self._doubt(readings[0], linked)
+        if correction.doubt:
+            doubt = f"not run: {correction.doubt}: choose a reading, or ask without the date"
         chosen, result, notes = (readings[0], None, [doubt] if doubt else [])
         if run and not doubt:
             chosen, result, notes = self._first_that_runs(readings, limit, seconds)

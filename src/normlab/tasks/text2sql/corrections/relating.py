@@ -214,12 +214,13 @@ def _grouped_by_period(clauses: Clauses, evidence: Evidence, form: str) -> Claus
     wanted = evidence.wanted
     dates = [c for t in clauses.tables for c in evidence.schema.columns_of(t) if evidence.contents.is_date(c)]
     column = choose_date_column(evidence.linked.question, dates, evidence.schema, wanted.tables if wanted else ())
+    written = None if column is None else evidence.contents.date_form(column)
     aggregates = tuple(COUNT if _adds_dates(unit, evidence) else unit for unit in clauses.select if is_aggregate(unit))
     if wanted is not None and wanted.by == "how many" and not aggregates:
         aggregates = (COUNT,)
-    if column is None or len(aggregates) != 1:
+    if column is None or written is None or len(aggregates) != 1 or (written.rivals and form != _PERIODS["year"]):
         return None
-    unit = function_unit(form, column, clauses.tables, evidence.schema)
+    unit = function_unit(form.format(written.day_of("{0}")), column, clauses.tables, evidence.schema)
     return replace(clauses, select=(unit, *aggregates), group=(unit,), distinct=False)
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from normlab.tasks.text2sql.corrections.clauses import Clauses, read_clauses
 from normlab.tasks.text2sql.corrections.comparing import compared_as_said, year_in_its_column
 from normlab.tasks.text2sql.corrections.conditions import cells_compared, flagged, in_its_column
+from normlab.tasks.text2sql.corrections.dates import by_their_days
 from normlab.tasks.text2sql.corrections.evidence import Evidence
 from normlab.tasks.text2sql.corrections.keys import by_its_key, in_direction, meant_keys, rival_keys
 from normlab.tasks.text2sql.corrections.relating import for_each, with_most, without_any
@@ -37,6 +38,7 @@ RULES: Mapping[str, Rule] = {
     "the most or the least": sorted_by_superlative,
     "what is shown": shown_by_name,
     "each row once": each_once,
+    "the order of dates": by_their_days,
 }
 """What a rule is about, for the note, and the rule."""
 
