@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import runpy
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from normlab.apps.ask import Database
@@ -82,3 +84,19 @@ def test_an_answer_has_the_confidence_of_its_agreement(shop: Path, run: Path, tm
         unread = database.question("How many items are there?", run=False)
     assert unread.agreement is None
     assert unread.confidence == Calibration(5, 0.01).confidence(unread.probability)
+
+
+def test_a_calibration_uses_the_agreement_where_it_is_known() -> None:
+    tool = runpy.run_path(str(Path(__file__).resolve().parents[2] / "tools" / "calibrate_ask.py"))
+    random = np.random.default_rng(0)
+    agreement, probability = random.uniform(size=400), random.uniform(0.1, 0.9, 400)
+    right = (random.uniform(size=400) < agreement).astype(float)
+    databases = np.array([f"db{number % 4}" for number in range(400)])
+    agreement[:20] = np.nan
+    content = tool["calibration"](probability, agreement, right, databases)
+    measured = content["measured"]
+    assert measured["questions"] == 400
+    assert measured["compared"]["questions"] == 380
+    half = [part["right_of_the_most_confident"]["50%"] for part in (measured, measured["compared"])]
+    assert half[1] > half[0] + 0.15
+    assert content["compared"]["agreement"] > 1

@@ -124,8 +124,8 @@ class Evidence:
         places = range(start, self._end_of_noun(start))
         tables = self.tables_at(places)
         columns = self.columns_at(place for place in places if not self.tables_at([place]))
-        first = words[start] if start < len(words) else ""
-        if by == "who" and (first in _VERBS or first.endswith("ed")):  # "who sent the message" asks for no message
+        verb = words[start] if start < len(words) else ""
+        if by == "who" and (verb in _VERBS or verb.endswith("ed")):  # "who sent the message" asks for no message
             places, tables, columns = range(start, start), (), ()
         return Wanted(start, places.stop, by, tables, columns)
 
