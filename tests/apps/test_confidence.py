@@ -78,7 +78,16 @@ def test_a_model_without_calibration_runs_every_answer_says_so_and_takes_no_thre
         Database(shop, run, min_confidence=0.5)
 
 
-@pytest.mark.parametrize("content", ["[]", '{"intercept": 1}', '{"intercept": 1, "slope": -1}', "{"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[]",
+        '{"intercept": 1}',
+        '{"intercept": 1, "slope": -1}',
+        '{"intercept": 1, "slope": 1, "compared": {"intercept": 1, "slope": 1}}',
+        "{",
+    ],
+)
 def test_a_damaged_calibration_is_one_line(shop: Path, unsure: Path, content: str) -> None:
     (unsure / FILE).write_text(content)
     with pytest.raises(UserError, match=FILE) as caught:

@@ -244,7 +244,8 @@ def _explain(answer: Any) -> None:
         sign = "*" if reading.sql == answer.sql and not answer.withheld else " "
         print(f" {sign}{number}  {'example' if reading.by_example else f'{reading.probability:6.1%}'}  {reading.sql}")
     if answer.confidence is not None:
-        print(f"  answers of this probability are right in {answer.confidence:.0%} of cases")
+        same = "" if answer.agreement is None else f", {answer.agreement:.0%} of it with these rows,"
+        print(f"  answers of this probability{same} are right in {answer.confidence:.0%} of cases")
 
 
 def _print_rows(columns: Any, rows: Any, truncated: bool, *, as_csv: bool = False) -> None:

@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from normlab.data.sql.inferred_keys import infer_keys
-from normlab.data.sql.iso_dates import date_columns
 from normlab.data.sql.schema import Schema
 from normlab.data.sql.spider import DEV_DATABASES, SpiderFolder
 from normlab.tasks.text2sql.periods.period import period_of
@@ -98,7 +97,6 @@ def test_what_is_a_period(text: str, condition: str) -> None:
         "orders since June",
         "orders in the last years",
         "orders in 2023 or 2024",
-        "orders at a price of 2024",
         "orders over 2024",
         "how may I find orders in may",
         "orders in 20245",
@@ -215,12 +213,11 @@ def test_a_table_that_served_only_a_wrong_condition_and_repeats_rows_is_left_out
         ("Customers born in 1990", f"SELECT T2.name {JOINED} WHERE T2.born = 1990"),  # a column of years
         ("Orders after 2004", f"SELECT T1.id {JOINED} WHERE T2.born > 1985"),
         ("Orders in April 2024", f"SELECT T1.id {JOINED} WHERE T2.name = 'April'"),  # a customer's name
-        ("Customers in 2024", "SELECT name FROM customers WHERE name = '2024'"),  # no column of dates
-        ("Visits in 2024", "SELECT id FROM visits WHERE id = 2024"),  # two of them
+        ("Orders at a price of 2024", "SELECT id FROM orders WHERE amount = 2024"),
         ("Orders in 2024", "SELECT id FROM orders WHERE \"order date\" LIKE '2024%'"),  # right already
         ("Orders in 2024", "SELECT id FROM orders WHERE \"order date\" > '2024-02-01'"),
         ("Orders on 5 March 2024", "SELECT id FROM orders WHERE \"order date\" = '2024-03-05'"),
-        ("Orders in 2024", "SELECT id FROM orders WHERE amount = 2024 OR amount > 5"),
+        ("Orders in 2024 or over 5", "SELECT id FROM orders WHERE amount = 2024 OR amount > 5"),
         ("Orders in 2024", "SELECT id FROM orders WHERE id NOT IN (SELECT id FROM visits)"),
         ("Orders in 2024", "SELECT id FROM orders GROUP BY id HAVING count(*) > 2024"),
         ("Orders in 2024", "SELECT id FROM orders UNION SELECT id FROM visits"),
@@ -231,18 +228,39 @@ def test_everything_else_stays_as_the_model_wrote_it(rule: PeriodRule, question:
     assert rule.apply(question, sql, TODAY) is None
 
 
-def test_a_column_of_dates_holds_nothing_else(tmp_path: Path) -> None:
-    path = tmp_path / "days.sqlite"
-    connection = sqlite3.connect(path)
-    connection.executescript(
-        "CREATE TABLE t (iso TEXT, stamp TEXT, slashed TEXT, mixed TEXT, empty TEXT, number INTEGER);"
-        "INSERT INTO t VALUES ('2024-01-31', '2024-01-31T10:00:00', '31/01/2024', '2024-01-31', NULL, 20240131),"
-        "(NULL, '2024-01-31 10:00', '01/02/2024', 'soon', NULL, 20240201);"
+def test_a_noun_with_dates_may_be_of_a_year(rule: PeriodRule) -> None:
+    dated = rule.apply(
+        "The largest amount of orders of 2024", "SELECT max(amount) FROM orders WHERE amount = 2024", TODAY
     )
-    connection.close()
-    schema = Schema.from_sqlite(path)
-    found = date_columns(path, schema, range(1, len(schema.columns)))
-    assert {schema.columns[number].name for number in found} == {"iso", "stamp"}
+    assert dated is not None
+    assert dated.sql.startswith('SELECT max(amount) FROM orders WHERE "order date" >= ')
+
+
+def test_or_that_the_question_does_not_say_is_no_obstacle(rule: PeriodRule) -> None:
+    sql = "SELECT id FROM orders WHERE amount > 5 OR amount < 2024"
+    dated = rule.apply("Orders over 5 in 2024", sql, TODAY)
+    assert dated is not None
+    assert "WHERE amount > 5 AND \"order date\" >= '2024-01-01'" in dated.sql
+    assert rule.apply("Orders over 5 or in 2024", sql, TODAY) is None
+
+
+@pytest.mark.parametrize("sign", ["=", "LIKE"])
+def test_a_period_compared_with_what_no_row_has_is_a_doubt(rule: PeriodRule, sign: str) -> None:
+    dated = rule.apply("Customers of March 2024", f"SELECT id FROM customers WHERE name {sign} 'March'", TODAY)
+    assert dated is not None
+    assert f"no row has customers.name {sign} 'March'" in dated.doubt
+
+
+def test_a_year_compared_with_a_key_is_a_doubt_where_two_columns_may_be_meant(rule: PeriodRule) -> None:
+    dated = rule.apply("Visits in 2024", "SELECT id FROM visits WHERE id = 2024", TODAY)
+    assert dated is not None
+    assert "no row has visits.id = 2024" in dated.doubt
+
+
+def test_a_period_that_the_query_leaves_out_is_told(rule: PeriodRule) -> None:
+    assert rule.unsaid("Customers in March 2024", "SELECT name FROM customers", TODAY) == "'march 2024'"
+    assert not rule.unsaid("Customers in March 2024", "SELECT name FROM customers WHERE name = 'March'", TODAY)
+    assert not rule.unsaid("Customers", "SELECT name FROM customers", TODAY)
 
 
 def test_no_gold_query_of_spiders_development_databases_is_changed(shared_data: Path) -> None:

@@ -59,6 +59,7 @@ class Answer:
         readings: all that the search found and that may be run, best first; `sql` is one of them.
         links: what the words name.
         notes: what a reader should know, one line each: a better-ranked reading that failed, columns left out, ...
+        agreement: the share of all readings' probability whose rows are these; None where they were not compared.
         refused: the other queries that the search found, one line each, with the reason why none of them is run.
     """
 
@@ -74,6 +75,7 @@ class Answer:
     links: tuple[Link, ...]
     notes: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
+    agreement: float | None = None
 
     def as_values(self) -> dict[str, Any]:
         """Return plain values for JSON; bytes become hexadecimal text."""

@@ -2,8 +2,11 @@
 
 A probability is shared among spellings of the same meaning, so an answer of probability 0.3 is right three times out of
 four. A logistic curve over the probability's log-odds (Platt 1999) maps it to how often such answers were right on
-databases that training never shows. Its two numbers belong to one model and stand in `calibration.json` beside its
+databases that training never shows. Its numbers belong to one model and stand in `calibration.json` beside its
 file; `tools/calibrate_ask.py` measures and writes them.
+
+Where the query has run, the other readings say more: those that return the same rows speak for it. The share of all
+readings' probability that returns the answer's rows (`agreement.py`) is a second number of a second curve.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from normlab.engine.api import Run
 from normlab.errors import UserError
@@ -24,16 +28,25 @@ _LEAST = 1e-12
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """confidence = 1 / (1 + exp(-(intercept + slope * log(p / (1 - p))))) for an answer of probability p."""
+class Curve:
+    """confidence = 1 / (1 + exp(-(intercept + slope * log(p / (1 - p)) + agreement * share of the readings)))."""
 
     intercept: float
     slope: float
+    agreement: float = 0.0
 
-    def confidence(self, probability: float) -> float:
-        """Return the share of such answers that are right, in [0, 1]; it grows with the probability."""
+    def confidence(self, probability: float, agreement: float = 0.0) -> float:
+        """Return the share of such answers that are right, in [0, 1]; it grows with both."""
         p = min(max(probability, _LEAST), 1 - _LEAST)
-        return 1 / (1 + math.exp(-(self.intercept + self.slope * math.log(p / (1 - p)))))
+        log_odds = self.intercept + self.slope * math.log(p / (1 - p)) + self.agreement * agreement
+        return 1 / (1 + math.exp(-log_odds))
+
+
+@dataclass(frozen=True)
+class Calibration(Curve):
+    """The curve of a query that has not run; `compared`: that of one whose rows are compared with other readings'."""
+
+    compared: Curve | None = None
 
 
 def calibration_of(run: Run) -> Calibration | None:
@@ -48,8 +61,18 @@ def calibration_of(run: Run) -> Calibration | None:
 
 def _read(path: Path) -> Calibration:
     values = read_json(path)
-    found = [values.get(name) if isinstance(values, dict) else None for name in ("intercept", "slope")]
+    intercept, slope = _numbers(path, values, "intercept", "slope")
+    compared = values.get("compared")
+    if compared is None:
+        return Calibration(intercept, slope)
+    return Calibration(intercept, slope, compared=Curve(*_numbers(path, compared, "intercept", "slope", "agreement")))
+
+
+def _numbers(path: Path, values: Any, *names: str) -> list[float]:
+    """The numbers of those names; all but the first must be above 0, so that confidence grows."""
+    found = [values.get(name) if isinstance(values, dict) else None for name in names]
     numbers = [float(number) for number in found if isinstance(number, int | float) and math.isfinite(number)]
-    if len(numbers) < 2 or numbers[1] <= 0:
-        raise UserError(f"{path}: needs numbers 'intercept' and 'slope', the slope above 0: remove it, or make it anew")
-    return Calibration(numbers[0], numbers[1])
+    if len(numbers) < len(names) or min(numbers[1:]) <= 0:
+        listed = " and ".join(f"'{name}'" for name in names)
+        raise UserError(f"{path}: needs numbers {listed}, all but the intercept above 0: remove it, or make it anew")
+    return numbers

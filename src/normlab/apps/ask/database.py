@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, cast
 
+from normlab.apps.ask.agreement import COMPARED_ROWS, agreement_of
 from normlab.apps.ask.answer import Answer, Link, Reading
 from normlab.apps.ask.confidence import MIN_CONFIDENCE, NOT_CALIBRATED, calibration_of
 from normlab.apps.ask.examples import Examples, Match
@@ -130,9 +131,18 @@ class Database:
             correction = Correction(example.sql, (example.note,))
             readings = _with_example([self._reading(one) for one in answers], example)
         doubt = self._doubt(readings[0], linked)
+        if correction.doubt:
+            doubt = f"not run: {correction.doubt}: choose a reading, or ask without the date"
         chosen, result, notes = (readings[0], None, [doubt] if doubt else [])
         if run and not doubt:
-            chosen, result, notes = self._first_that_runs(readings, limit, seconds)
+            chosen, result, notes = self._first_that_runs(readings, max(limit, COMPARED_ROWS), seconds)
+        agreement = None
+        compared = self._calibration.compared if self._calibration else None
+        if compared and result is not None and chosen is readings[0] and chosen.confidence is not None:
+            agreement = agreement_of(readings, result, self.run)
+            if agreement is not None:
+                chosen = replace(chosen, confidence=compared.confidence(chosen.probability, agreement))
+                readings[0] = chosen
         notes = [
             *self._considered(item),
             *(
@@ -151,12 +161,13 @@ class Database:
             confidence=chosen.confidence,
             withheld=bool(doubt),
             columns=result.columns if result else (),
-            rows=result.rows if result else [],
-            truncated=bool(result and result.truncated),
+            rows=result.rows[:limit] if result else [],
+            truncated=bool(result and (result.truncated or len(result.rows) > limit)),
             readings=tuple(readings),
             links=tuple(self._links(linked)),
             notes=tuple(notes),
             refused=tuple(f"{one.refusal}: {one.sql}" for one in refused),
+            agreement=agreement,
         )
 
     def run(self, sql: str, *, limit: int = LIMIT, seconds: float = SECONDS) -> QueryResult:

@@ -184,5 +184,5 @@ def _record(asked: Asked, name: str, answers: list[Answer], cells: bool, correct
         "score": answers[0].score if answers else None,
         "alternatives": [{"sql": one.sql, "score": one.score, "log_prob": one.log_prob} for one in answers],
         "cells": cells,
-        "notes": [*notes, *correction.notes],
+        "notes": [*notes, *correction.notes, *([correction.doubt] if correction.doubt else [])],
     }

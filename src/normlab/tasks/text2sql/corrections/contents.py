@@ -6,7 +6,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from normlab.data.sql.iso_dates import date_columns, sample
+from normlab.data.sql.date_columns import DateColumns, sample
+from normlab.data.sql.date_forms import DateForm
 from normlab.data.sql.schema import Schema
 from normlab.data.sql.sqlite import open_readonly
 
@@ -18,26 +19,32 @@ class Contents:
 
     Args:
         path: the SQLite file; it is only read. Whose columns are asked about says `of`.
+        dates: its columns of dates, if they are known already.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, dates: DateColumns | None = None) -> None:
         self._path = path
+        self._dates = dates or DateColumns(path)
         self._samples: dict[tuple[str, str], list[object]] = {}
-        self._dates: dict[tuple[str, str], bool] = {}
         self._schema: Schema | None = None
 
     def of(self, schema: Schema) -> Contents:
         """Return it for a schema of this database, or a part of one: columns are known by names, numbered as there."""
-        view = Contents(self._path)
-        view._samples, view._dates, view._schema = self._samples, self._dates, schema
+        view = Contents(self._path, self._dates)
+        view._samples, view._schema = self._samples, schema
         return view
 
     def is_date(self, column: int) -> bool:
-        """Tell whether the cells looked at are all ISO dates."""
-        name = self._name(column)
-        if name not in self._dates:
-            self._dates[name] = column in date_columns(self._path, self.schema, [column])
-        return self._dates[name]
+        """Tell whether the cells looked at are all dates, in one form that is known."""
+        return self.date_form(column) is not None
+
+    def date_form(self, column: int) -> DateForm | None:
+        """Return the form of a column's dates, None for any other column."""
+        return self._dates.form(self.schema, column) if column else None
+
+    def odd_date(self, column: int) -> str:
+        """Return a cell of a column of dates in several forms, or one that is not known; "" for any other column."""
+        return self._dates.odd(self.schema, column) if column else ""
 
     def is_year(self, column: int) -> bool:
         """Tell whether the cells looked at are all whole numbers that look like years."""

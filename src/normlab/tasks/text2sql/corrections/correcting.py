@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from normlab.data.sql.date_columns import DateColumns
 from normlab.data.sql.schema import Schema
+from normlab.tasks.text2sql.corrections.clauses import read_clauses
 from normlab.tasks.text2sql.corrections.contents import Contents
+from normlab.tasks.text2sql.corrections.dates import compared_by_their_days, not_comparable
 from normlab.tasks.text2sql.corrections.evidence import Evidence
 from normlab.tasks.text2sql.corrections.rules import Corrected, corrected
 from normlab.tasks.text2sql.grammar.automaton import Action
@@ -30,12 +33,14 @@ class Correction:
         notes: a line for each thing that a reader should know of it.
         others: the same query by another key between its tables, each with a line that says which.
         dated: the period of the question became a condition on dates.
+        doubt: why the query would give wrong rows and must not be run, "" for nothing.
     """
 
     sql: str
     notes: tuple[str, ...] = ()
     others: tuple[tuple[str, str], ...] = ()
     dated: bool = False
+    doubt: str = ""
 
 
 class Corrector:
@@ -47,8 +52,9 @@ class Corrector:
     """
 
     def __init__(self, path: Path, schema: Schema) -> None:
-        self._contents = Contents(path)
-        self._periods = PeriodRule(path, schema)
+        dates = DateColumns(path)
+        self._contents = Contents(path, dates)
+        self._periods = PeriodRule(path, schema, dates)
 
     def correct(
         self,
@@ -72,14 +78,22 @@ class Corrector:
             after = Corrected(list(actions))
         named = linked.column_links.max(0, initial=0).astype(int)
         text = _written(after, schema, named, after.keys) if after.changed or after.keys else sql
-        about = f"by rules about {', '.join(after.changed) or 'the key of a join'}" if text != sql else ""
-        notes = [f"{about}, not by the model, which wrote: {sql}"] if about else []
         dated = self._periods.apply(linked.question, text, today, model_sql=sql)
+        if dated is None:
+            after = _with_days(after, evidence)
+            text = _written(after, schema, named, after.keys) if after.changed or after.keys else text
+        about = f"by rules about {', '.join(after.changed) or 'the key of a join'}" if text != sql else ""
         if dated is not None:
             notes = [*([about] if about else []), *dated.notes]
             text = dated.sql
+        else:
+            notes = [f"{about}, not by the model, which wrote: {sql}"] if about else []
+        if dated is None and (unsaid := self._periods.unsaid(linked.question, text, today)):
+            notes.append(f"nothing in the query says {unsaid}")
         others = [] if dated else self._others(after, schema, named, text)
-        return Correction(text, tuple(notes), tuple(others), dated is not None)
+        doubt = dated.doubt if dated else ""
+        doubt = doubt or not_comparable(after.actions, evidence, compared=dated is None)
+        return Correction(text, tuple(notes), tuple(others), dated is not None and not dated.doubt, doubt)
 
     def _others(self, after: Corrected, schema: Schema, named: np.ndarray, text: str) -> list[tuple[str, str]]:
         """The query with each other key that would join the same tables."""
@@ -90,6 +104,15 @@ class Corrector:
                 column = schema.columns[key]
                 others.append((sql, f"joined by {schema.tables[column.table].name}.{column.name} instead"))
         return others
+
+
+def _with_days(after: Corrected, evidence: Evidence) -> Corrected:
+    """The query with comparisons of dates by their days, which is the last that rules change."""
+    clauses = read_clauses(after.actions) if after.actions else None
+    compared = None if clauses is None else compared_by_their_days(clauses, evidence)
+    if compared is None or compared == clauses:
+        return after
+    return replace(after, actions=compared.actions(), changed=(*after.changed, "comparing dates"))
 
 
 def _written(after: Corrected, schema: Schema, named: np.ndarray, keys: Sequence[int]) -> str:

@@ -38,7 +38,8 @@ _VERBS = frozenset(
     re.findall(
         r"\w+",
         """
-        won made sold bought got wrote took went came ran built held gave met spent paid cost costs
+        won made sold bought got wrote took went came ran built held gave met spent paid cost costs sent lost led
+        drove flew taught lent
         """,
     )
 )
@@ -123,6 +124,9 @@ class Evidence:
         places = range(start, self._end_of_noun(start))
         tables = self.tables_at(places)
         columns = self.columns_at(place for place in places if not self.tables_at([place]))
+        verb = words[start] if start < len(words) else ""
+        if by == "who" and (verb in _VERBS or verb.endswith("ed")):  # "who sent the message" asks for no message
+            places, tables, columns = range(start, start), (), ()
         return Wanted(start, places.stop, by, tables, columns)
 
     def _end_of_noun(self, start: int) -> int:

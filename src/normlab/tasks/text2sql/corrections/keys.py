@@ -1,11 +1,13 @@
 """Which of several keys, or columns alike, a value belongs to: flights *from* Paris, *to* Rome, their *home* team.
 
 The grammar has no ON, so the decoder cannot choose between `flight.origin` and `flight.destination`. The words beside
-the value do: those of the columns' names, or a direction, of which the nearest counts.
+the value do: those of the columns' names, or a direction, of which the nearest counts. Where no value is compared the
+verb does: who *sent* a message is its `sender_id`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -15,12 +17,47 @@ from normlab.tasks.text2sql.corrections.clauses import Clauses, Condition, colum
 from normlab.tasks.text2sql.corrections.evidence import Evidence
 from normlab.tasks.text2sql.grammar.automaton import CLOSE, OPEN
 
-_AWAY = "from origin source departure depart start leave begin out sender pickup takeoff export outgoing"
+_AWAY = (
+    "from came come origin source departure depart start leave begin out sender pickup takeoff export outgoing lender "
+    "seller giver donor"
+)
 _TOWARD = (
     "to into toward towards destination dest target arrival arrive arriving land landing reach end receiver incoming "
-    "import bound"
+    "import bound borrower buyer payee recipient"
 )
-_DIRECTIONS = tuple(frozenset(map(stem, words.split())) for words in (_AWAY, _TOWARD))
+_VERBS = {
+    "sent": "send",
+    "bought": "buy",
+    "sold": "sell",
+    "won": "win",
+    "lost": "lose",
+    "lent": "lend",
+    "paid": "pay",
+    "wrote": "write",
+    "written": "write",
+    "taught": "teach",
+    "gave": "give",
+    "given": "give",
+    "made": "make",
+    "led": "lead",
+    "drove": "drive",
+    "driven": "drive",
+    "caught": "catch",
+    "left": "leave",
+    "flew": "fly",
+}
+
+
+def root_of(word: str) -> str:
+    """Return what "sent", "sends" and "sender" have in common."""
+    text = stem(_VERBS.get(word, word))
+    text = re.sub(r"(?<=\w{3})(?:er|or)$", "", text).removesuffix("e")
+    return re.sub(r"([^aeiou])\1$", r"\1", text)
+
+
+_DIRECTIONS = tuple(frozenset(map(root_of, words.split())) for words in (_AWAY, _TOWARD))
+_PREPOSITIONS = frozenset(("from", "to", "into", "toward", "towards", "out"))
+_ASKING = frozenset(("which", "where", "whom", "what"))
 _BEFORE, _AFTER = 7, 5
 """Words before and behind a value that may say where it belongs."""
 
@@ -68,8 +105,12 @@ def meant_keys(clauses: Clauses, evidence: Evidence) -> list[tuple[int, int]]:
 def by_its_key(clauses: Clauses, evidence: Evidence) -> Clauses | None:
     """Conditions about different keys to one table ("from Paris to Rome") as sub-queries, one for each key."""
     meant = meant_keys(clauses, evidence)
-    if len({key for _, key in meant}) < 2 or not clauses.only_and:
+    if len({key for _, key in meant}) < 2:
         return None
+    if not clauses.only_and:  # "from Ann to Cy" is no choice
+        if len(meant) < len(clauses.where) or evidence.says("or", "either"):
+            return None
+        clauses = clauses.with_where(clauses.where)
     where = list(clauses.where)
     parents = dict(evidence.schema.foreign_keys)
     for index, key in meant:
@@ -93,6 +134,13 @@ def rival_keys(clauses: Clauses, schema: Schema) -> list[tuple[int, int]]:
     return [pair for table in clauses.tables for pair in _rivals(clauses, schema, table)]
 
 
+def keys_by_verb(clauses: Clauses, evidence: Evidence) -> tuple[int, ...]:
+    """Return the referring column of the key that the question's verb says, for each table with several keys to it."""
+    groups = [keys for table in clauses.tables if (keys := _rivals(clauses, evidence.schema, table))]
+    found = [said_key(evidence, keys) for keys in groups]
+    return tuple(dict.fromkeys(key[0] for key in found if key))
+
+
 def _rivals(clauses: Clauses, schema: Schema, parent_table: int) -> list[tuple[int, int]]:
     for table in clauses.tables:
         keys = [
@@ -109,15 +157,46 @@ def meant_column(evidence: Evidence, start: int, end: int, columns: Sequence[int
     """Return the one of some columns that the words nearest to [start, end) name, None where they name none alone."""
     if len(columns) < 2:
         return None
-    names = {column: {stem(word) for word in words_of(evidence.schema.columns[column].natural)} for column in columns}
-    shared = set.intersection(*names.values())
+    names = _own_words(evidence, columns)
     for place in _near(start, end, len(evidence.words)):
-        said = stem(evidence.words[place])
-        alike = next((words for words in _DIRECTIONS if said in words), frozenset((said,)))
-        fitting = [column for column in columns if (names[column] - shared) & (alike | {said})]
+        fitting = [column for column in columns if names[column] & _alike(evidence.words[place])]
         if len(fitting) == 1:
             return fitting[0]
     return None
+
+
+def said_key(evidence: Evidence, keys: Sequence[tuple[int, int]]) -> tuple[int, int] | None:
+    """Return the one of several keys to a table whose name or direction a word of the question says; None for several.
+
+    A preposition counts only where it asks: "the airports from which ..."; beside a value it is that value's.
+    """
+    names = _own_words(evidence, [child for child, _ in keys])
+    words = evidence.words
+    said: set[tuple[int, int]] = set()
+    values = {p for v in evidence.linked.values if v.kind in ("cell", "quoted") for p in range(v.start, v.end)}
+    for place, text in enumerate(words):
+        if place in values:
+            continue
+        if text in _PREPOSITIONS and not (place + 1 < len(words) and words[place + 1] in _ASKING):
+            continue
+        fitting = [key for key in keys if names[key[0]] & _alike(text)]
+        said |= set(fitting) if len(fitting) == 1 else set()
+    return said.pop() if len(said) == 1 else None
+
+
+def _own_words(evidence: Evidence, columns: Sequence[int]) -> dict[int, set[str]]:
+    """Roots of the words of each column's name that not all of them have."""
+    names = {
+        column: {root_of(word) for word in words_of(evidence.schema.columns[column].natural)} for column in columns
+    }
+    shared = set.intersection(*names.values())
+    return {column: words - shared for column, words in names.items()}
+
+
+def _alike(text: str) -> frozenset[str]:
+    """The root of a word, and those of the same direction."""
+    root = root_of(text)
+    return next((words for words in _DIRECTIONS if root in words), frozenset((root,)))
 
 
 def _near(start: int, end: int, count: int) -> Iterator[int]:

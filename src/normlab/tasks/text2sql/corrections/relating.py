@@ -19,6 +19,7 @@ from normlab.tasks.text2sql.corrections.clauses import (
     is_aggregate,
 )
 from normlab.tasks.text2sql.corrections.evidence import Evidence
+from normlab.tasks.text2sql.corrections.keys import said_key
 from normlab.tasks.text2sql.grammar.automaton import CLOSE, OPEN, word
 from normlab.tasks.text2sql.linking.linker import EXACT, PARTIAL, STEM
 from normlab.tasks.text2sql.periods.choosing import choose_date_column
@@ -32,8 +33,6 @@ def without_any(clauses: Clauses, evidence: Evidence) -> Clauses | None:
     wanted = evidence.wanted
     if wanted is None or len(wanted.tables) != 1 or (wanted.columns and wanted.by in ("how many", "which", "who")):
         return None
-    if any(one.negated for one in clauses.where) and clauses.nests:
-        return None
     place = next((at for at in range(wanted.end, len(evidence.words)) if evidence.words[at] in _NONE), None)
     if place is None:
         return None
@@ -42,11 +41,14 @@ def without_any(clauses: Clauses, evidence: Evidence) -> Clauses | None:
     others = [t for t in evidence.tables_at(after) if t != subject] or [
         t for t in evidence.tables_at(after, PARTIAL) if t != subject
     ]
-    keys = [pair for other in others[:1] for pair in _keys_between(evidence, other, subject)]
+    among = _keys_between(evidence, others[0], subject) if others else []
+    keys = _one_key(among, evidence)
     said = _said_of(subject, place, clauses, evidence)
     if len(keys) != 1 or said is None:
         return None
     child, parent = keys[0]
+    if any(one.negated for one in clauses.where) and clauses.nests and (len(among) == 1 or child in clauses.columns):
+        return None
     other = evidence.schema.columns[child].table
     inner = Clauses((other,), (column_unit(child),)).actions()[:-1]
     without = Condition(column_unit(parent), "in", ((OPEN, *inner, CLOSE),), negated=True)
@@ -99,7 +101,7 @@ def with_most(clauses: Clauses, evidence: Evidence) -> Clauses | None:
     downward = not {words[place], words[place + 1]} & {"fewest", "lowest", "smallest"}
     near = range(place + 2, min(place + 5, len(words)))
     others = [t for t in evidence.tables_at(near) if t != subject]
-    keys = [pair for other in others[:1] for pair in _keys_between(evidence, other, subject)]
+    keys = _keys_between(evidence, others[0], subject) if others else []
     if len(keys) != 1 or evidence.says("total", "sum", "average"):
         return None
     child, parent = keys[0]
@@ -214,12 +216,13 @@ def _grouped_by_period(clauses: Clauses, evidence: Evidence, form: str) -> Claus
     wanted = evidence.wanted
     dates = [c for t in clauses.tables for c in evidence.schema.columns_of(t) if evidence.contents.is_date(c)]
     column = choose_date_column(evidence.linked.question, dates, evidence.schema, wanted.tables if wanted else ())
+    written = None if column is None else evidence.contents.date_form(column)
     aggregates = tuple(COUNT if _adds_dates(unit, evidence) else unit for unit in clauses.select if is_aggregate(unit))
     if wanted is not None and wanted.by == "how many" and not aggregates:
         aggregates = (COUNT,)
-    if column is None or len(aggregates) != 1:
+    if column is None or written is None or len(aggregates) != 1 or (written.rivals and form != _PERIODS["year"]):
         return None
-    unit = function_unit(form, column, clauses.tables, evidence.schema)
+    unit = function_unit(form.format(written.day_of("{0}")), column, clauses.tables, evidence.schema)
     return replace(clauses, select=(unit, *aggregates), group=(unit,), distinct=False)
 
 
@@ -248,6 +251,12 @@ def _shown(clauses: Clauses, evidence: Evidence, table: int) -> tuple[int, ...]:
 
 def _keys_between(evidence: Evidence, child: int, parent: int) -> list[tuple[int, int]]:
     return [(own, referred) for own, referred, table in evidence.parents(child) if table == parent]
+
+
+def _one_key(keys: list[tuple[int, int]], evidence: Evidence) -> list[tuple[int, int]]:
+    """Of several keys the one that the question's verb says, if it says one."""
+    said = said_key(evidence, keys) if len(keys) > 1 else None
+    return [said] if said else keys
 
 
 def _ends_in_count(clauses: Clauses) -> bool:

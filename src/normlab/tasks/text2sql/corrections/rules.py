@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from normlab.tasks.text2sql.corrections.clauses import Clauses, read_clauses
 from normlab.tasks.text2sql.corrections.comparing import compared_as_said, year_in_its_column
 from normlab.tasks.text2sql.corrections.conditions import cells_compared, flagged, in_its_column
+from normlab.tasks.text2sql.corrections.dates import by_their_days
 from normlab.tasks.text2sql.corrections.evidence import Evidence
-from normlab.tasks.text2sql.corrections.keys import by_its_key, in_direction, meant_keys, rival_keys
+from normlab.tasks.text2sql.corrections.keys import by_its_key, in_direction, keys_by_verb, meant_keys, rival_keys
+from normlab.tasks.text2sql.corrections.own_kind import by_own_kind
 from normlab.tasks.text2sql.corrections.relating import for_each, with_most, without_any
 from normlab.tasks.text2sql.corrections.sorting import sorted_as_said
 from normlab.tasks.text2sql.corrections.subject import each_once, shown_by_name
@@ -29,6 +31,7 @@ RULES: Mapping[str, Rule] = {
     "yes or no": flagged,
     "the column of a value": in_its_column,
     "a value of the question": cells_compared,
+    "rows of the same table": by_own_kind,
     "the direction of a value": in_direction,
     "several keys to one table": by_its_key,
     "the column of a year": year_in_its_column,
@@ -37,6 +40,7 @@ RULES: Mapping[str, Rule] = {
     "the most or the least": sorted_by_superlative,
     "what is shown": shown_by_name,
     "each row once": each_once,
+    "the order of dates": by_their_days,
 }
 """What a rule is about, for the note, and the rule."""
 
@@ -70,7 +74,8 @@ def corrected(actions: Sequence[Action], evidence: Evidence, rules: Mapping[str,
             changed.append(name)
     keys = tuple(dict.fromkeys(key for _, key in meant_keys(clauses, evidence)))
     rivals = tuple(child for child, _ in rival_keys(clauses, evidence.schema))
-    return Corrected(clauses.actions(), tuple(changed), keys if len(keys) == 1 else (), rivals)
+    keys = keys_by_verb(clauses, evidence) if not keys else keys if len(keys) == 1 else ()
+    return Corrected(clauses.actions(), tuple(changed), keys, rivals)
 
 
 def _set_operation(actions: Sequence[Action], evidence: Evidence) -> Corrected:

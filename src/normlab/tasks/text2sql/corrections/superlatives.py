@@ -38,6 +38,7 @@ _TIMES = {
     "newest": True,
     "latest": True,
     "recent": True,
+    "recently": True,
 }
 _GENERAL = {
     **dict.fromkeys(("highest", "largest", "greatest", "biggest", "most", "maximum", "longest", "top"), True),
@@ -145,7 +146,7 @@ def _at(evidence: Evidence, place: int, tables: Sequence[int]) -> Superlative | 
     if evidence.linked.cell_links[place].any() and said not in _GENERAL:
         return None
     picked: tuple[int, bool] | None = None
-    if said in _TIMES and (said != "recent" or previous == "most"):
+    if said in _TIMES and (said not in ("recent", "recently") or previous == "most"):
         picked = _by_time(evidence, place, tables)
     elif said in ("first", "last") and (not following or following in "?." or following == "of"):
         picked = _by_verb(evidence, place, tables, downward=said == "last")
@@ -260,8 +261,8 @@ def _is_age(evidence: Evidence, column: int) -> bool:
 
 def _is_time(evidence: Evidence, column: int) -> bool:
     one = evidence.schema.columns[column]
-    if one.type == "number":
-        return not evidence.is_key(column) and evidence.contents.is_year(column)
+    if one.type == "number" and not evidence.is_key(column) and evidence.contents.is_year(column):
+        return True
     return evidence.contents.is_date(column)
 
 

@@ -4,7 +4,7 @@ A query is FROM, WHERE, GROUP BY, HAVING, SELECT, ORDER BY, LIMIT and set operat
 chosen before their columns; no aliases and no ON, which follow from the foreign keys. States are
 immutable: a stack of scopes, one for each open sub-query. Every complete sequence parses in the official
 script and runs in SQLite, which takes rules like these: one column in a sub-query, equally wide branches,
-no aggregate in WHERE. The rules stand in the table of `phases`.
+no aggregate in WHERE. The rules stand in `phase_table`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from normlab.data.sql.schema import Schema
-from normlab.tasks.text2sql.grammar.phases import PHASES, Here, Phase, Scope
+from normlab.tasks.text2sql.grammar.moves import after, around, closing
+from normlab.tasks.text2sql.grammar.phase_table import PHASES, Here
+from normlab.tasks.text2sql.grammar.phases import Phase, Scope
 
 Action = tuple[Literal["word", "table", "column", "value"], int | str]
 """A keyword, the number of a table or column in the schema, or a value as SQL text, strings in quotes."""
@@ -41,7 +43,7 @@ class State:
 
     def closing(self) -> int:
         """Return the fewest actions that complete the query."""
-        return sum(scope.closing() for scope in self.scopes)
+        return sum(map(closing, self.scopes))
 
 
 class Grammar:
@@ -94,8 +96,8 @@ class Grammar:
             return State(tuple(outer))
         if action == OPEN:
             width = 0 if scope.phase is Phase.FROM else 1
-            return State((*outer, scope.around(), Scope(width=width, inner=True)))
-        return State((*outer, scope.after(*action)))
+            return State((*outer, around(scope), Scope(width=width, inner=True)))
+        return State((*outer, after(scope, *action)))
 
     def groups(self, state: State, texts: bool = True) -> Iterator[str]:
         """Yield the names, as in the table of phases, of what may come next; the state is not complete.

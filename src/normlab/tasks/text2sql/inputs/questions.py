@@ -26,22 +26,13 @@ from normlab.data.text.vocabulary import Vocabulary
 from normlab.errors import UserError, did_you_mean
 from normlab.nn.pretrained import WordPieces
 from normlab.tasks.text2sql.evaluation import ParseError
-from normlab.tasks.text2sql.grammar.actions import UNKNOWN_VALUE
-from normlab.tasks.text2sql.grammar.automaton import State
-from normlab.tasks.text2sql.grammar.linearize import to_actions
-from normlab.tasks.text2sql.grammar.masks import Automaton, value_kind
-from normlab.tasks.text2sql.inputs.encoding import Gold, Item, Names, SchemaCodes
+from normlab.tasks.text2sql.grammar.masks import Automaton
+from normlab.tasks.text2sql.inputs.encoding import Item, Names, SchemaCodes
+from normlab.tasks.text2sql.inputs.gold import OutsideGrammarError, gold_of
+from normlab.tasks.text2sql.inputs.items import item_of
 from normlab.tasks.text2sql.inputs.serialize import LIMIT, PieceCoder, Serialized, serialize
 from normlab.tasks.text2sql.linking.choosing import TableChooser, is_large, linked_within
-from normlab.tasks.text2sql.linking.linker import Linked, Linker, gold_value
-from normlab.tasks.text2sql.linking.relations import relation_ids
-from normlab.tasks.text2sql.linking.values import KINDS
-
-_UNLIMITED = 1_000_000
-
-
-class OutsideGrammarError(ValueError):
-    """A gold query that the decoder could not write: the message says why."""
+from normlab.tasks.text2sql.linking.linker import Linked, Linker
 
 
 class Questions:
@@ -175,7 +166,7 @@ class Questions:
         if gold is None:
             return item, ""
         try:
-            return replace(item, gold=self.gold(gold, item, linked)), ""
+            return replace(item, gold=gold_of(gold, self._automata[item.db], item.values, linked)), ""
         except (OutsideGrammarError, ParseError) as error:
             return item, str(error)
 
@@ -207,35 +198,6 @@ class Questions:
     def automaton(self, item: Item) -> Automaton:
         """Return the grammar of an item's schema."""
         return self._automata[item.db]
-
-    def gold(self, sql: str, item: Item, linked: Linked) -> Gold:
-        """Return a gold query as numbers with their masks.
-
-        Raises: ParseError, OutsideGrammarError.
-        """
-        automaton, state = self._automata[item.db], State()
-        kinds = tuple(map(value_kind, item.values))
-        size = automaton.size + len(item.values)
-        numbers, masks = [], []
-        for action in to_actions(sql, automaton.schema):
-            allowed = automaton.allowed(state, kinds, _UNLIMITED)
-            if action[0] == "value":
-                index = gold_value(str(action[1]), linked.values)
-                number = UNKNOWN_VALUE if index is None else automaton.number(action, index)
-                known = number in allowed
-                if not known and not any(index >= automaton.size for index in allowed.tolist()):
-                    raise OutsideGrammarError(f"no value may stand where it has {action[1]}")
-                number = number if known else UNKNOWN_VALUE
-            else:
-                number = automaton.number(action)
-                if number not in allowed:
-                    raise OutsideGrammarError(f"outside the grammar at '{action[1]}'")
-            mask = np.zeros(size, dtype=bool)
-            mask[allowed] = True
-            numbers.append(number)
-            masks.append(mask)
-            state = automaton.grammar.advance(state, action)
-        return Gold(np.array(numbers, dtype=np.int64), np.packbits(np.stack(masks), axis=1), size)
 
     def database(self, db_id: str) -> int:
         """Return a database's number.
@@ -300,26 +262,8 @@ class Questions:
         return index
 
     def _item(self, linked: Linked, db: int) -> Item:
-        codes, values = self._codes[db], linked.values
-        Q, T = linked.table_links.shape
-        names = np.concatenate([linked.table_links, linked.column_links], 1)
-        cells = np.concatenate([np.zeros((Q, T), dtype=bool), linked.cell_links], 1)
-        word_links = [links.max(1, initial=0) for links in (linked.table_links, linked.column_links, linked.cell_links)]
-        first = [value.columns[0] if value.columns else -1 for value in values]
-        return Item(
-            db=db,
-            text=linked.words,
-            words=np.array(self.vocabulary.ids(linked.words), dtype=np.int64),
-            word_links=np.stack(word_links, 1).astype(np.int64),
-            item_links=np.stack([names.max(0, initial=0), cells.max(0, initial=False)], 1).astype(np.int64),
-            values=tuple(value.sql for value in values),
-            value_spans=np.array([(value.start, value.end) for value in values], dtype=np.int64).reshape(-1, 2),
-            value_kinds=np.array([KINDS.index(value.kind) for value in values], dtype=np.int64),
-            value_items=np.array([-1 if column < 0 else T + column for column in first], dtype=np.int64),
-            relations=_items_first(relation_ids(linked, self._automata[db].schema), Q, len(codes), len(values)),
-            gold=None,
-            linked=None if self._coder is None else linked,
-        )
+        item = item_of(linked, db, self._codes[db], self._automata[db].schema, self.vocabulary)
+        return item if self._coder is None else replace(item, linked=linked)
 
 
 def _table_number(schema: Schema, name: str, path: Path) -> int:
@@ -330,12 +274,6 @@ def _table_number(schema: Schema, name: str, path: Path) -> int:
 
 
 _LINK_ARRAYS = ("table_links", "column_links", "cell_links")
-
-
-def _items_first(relations: np.ndarray, words: int, items: int, values: int) -> np.ndarray:
-    """Reorder nodes from words, items, values to items, values, words."""
-    order = np.concatenate([np.arange(words, words + items + values), np.arange(words)])
-    return np.ascontiguousarray(relations[np.ix_(order, order)])
 
 
 def questions_of(card: Mapping[str, Any], databases: Path, linking: str, *, everyday: bool = False) -> Questions:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import datetime
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from normlab.tasks.text2sql.linking.numbers import MONTHS
 
@@ -51,7 +52,8 @@ class Period:
     """Days from `first` on and before `end`, ISO dates, "" for none; or months `month` to `last_month` of all years.
 
     `words` are what the question calls it and its parts, in `plain` form: what a reading may have taken for constants.
-    `told` says which days are meant where the question does not, "" where it does.
+    `told` says which days are meant where the question does not, "" where it does. `noun` is the word before "of 2024",
+    which is a period only if that noun has dates; "" where nothing else can be meant.
     """
 
     first: str
@@ -60,15 +62,23 @@ class Period:
     words: frozenset[str]
     last_month: int = 0
     told: str = ""
+    noun: str = ""
 
-    def condition(self, column: str) -> str:
-        """Return it as SQL over a column of ISO dates, with a time behind them or not."""
+    def condition(self, column: str, *, days_only: bool = False) -> str:
+        """Return it as SQL over a column of ISO dates, with a time behind them or not.
+
+        Args:
+            column: its name, or an expression.
+            days_only: whether no time stands behind any of them.
+        """
         if self.month and self.last_month > self.month:
             return f"strftime('%m', {column}) BETWEEN '{self.month:02}' AND '{self.last_month:02}'"
         if self.month:
             return f"strftime('%m', {column}) = '{self.month:02}'"
         if self.is_day:
-            return f"date({column}) = '{self.first}'"
+            return f"{column if days_only else f'date({column})'} = '{self.first}'"
+        if days_only and self.first and self.end:
+            return f"{column} BETWEEN '{self.first}' AND '{_day_before(self.end)}'"
         bounds = [f"{column} >= '{self.first}'"] if self.first else []
         return " AND ".join([*bounds, *([f"{column} < '{self.end}'"] if self.end else [])])
 
@@ -76,6 +86,15 @@ class Period:
     def is_day(self) -> bool:
         """Whether it is one day."""
         return bool(self.first and self.end) and _next_day(self.first) == self.end
+
+    def with_words(self, mentions: Sequence[str]) -> Period:
+        """Return it with what else the question calls it, and the parts of that."""
+        return replace(self, words=self.words.union(*map(_words, mentions))) if mentions else self
+
+    @property
+    def whole_years(self) -> bool:
+        """Whether it begins and ends with a year, so that a date's year decides."""
+        return not self.month and all(not day or day.endswith("-01-01") for day in (self.first, self.end))
 
     @property
     def sign(self) -> str:
@@ -148,8 +167,11 @@ def _single(match: re.Match[str], question: str, newest: str) -> Period | None:
     if (word == "on") != is_day and word in ("on", "in", "during", "within", "of"):
         return None
     month = match["montha"]
+    noun = ""
     if word == "of" and not (month or match["unit"] or _UNIT_OF.search(question[: match.start()])):
-        return None  # "a price of 2024"
+        noun = " ".join(re.findall(r"\w+", question[: match.start()])[-1:])  # "a price of 2024" is none
+        if not noun:
+            return None
     following = question[match.end() :].lower().split()[:1]
     open_end = bool(following) and following[0].strip(".,?!") in {"onwards", "onward", "on"}
     if following and not open_end and (following[0] in {"to", "or", "and"} or following[0][:1].isdigit()):
@@ -157,7 +179,7 @@ def _single(match: re.Match[str], question: str, newest: str) -> Period | None:
     words = _words(match.group()[len(match["word"]) :])
     if days is None:
         return _without_year(match, word, newest, words) if month and month[0].isupper() else None
-    return _bounded("since" if open_end else word, *days, words | {plain(days[0])})
+    return replace(_bounded("since" if open_end else word, *days, words | {plain(days[0])}), noun=noun)
 
 
 def _without_year(match: re.Match[str], word: str, newest: str, words: frozenset[str]) -> Period | None:
@@ -221,7 +243,7 @@ def _words(mention: str) -> frozenset[str]:
     """All runs of a mention's words, and months among them in full."""
     words = plain(mention).split()
     runs = {" ".join(words[a : a + size]) for size in range(1, _LONGEST + 1) for a in range(len(words) - size + 1)}
-    numbers = {re.sub(r"(?<=\d)(?:st|nd|rd|th)$", "", word) for word in words}
+    numbers = {re.sub(r"^0+(?=\d)|(?<=\d)(?:st|nd|rd|th)$", "", word) for word in words}
     return frozenset(runs | numbers | {_full(MONTHS[word]) for word in words if word in MONTHS})
 
 
@@ -235,6 +257,10 @@ def _days(year: int, month: int) -> tuple[str, str]:
 
 def _next_day(day: str) -> str:
     return str(datetime.date.fromisoformat(day) + datetime.timedelta(1))
+
+
+def _day_before(day: str) -> str:
+    return str(datetime.date.fromisoformat(day) - datetime.timedelta(1))
 
 
 def _full(month: int) -> str:

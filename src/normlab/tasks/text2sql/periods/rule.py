@@ -2,58 +2,62 @@
 
 Only where nothing is guessed: one plain SELECT, conditions joined by AND, one column of ISO dates in the tables that it
 reads, or one that the question's words choose, no column of years among the conditions, and no cell that equals what is
-compared. Everything else stays as the model wrote it.
+compared. Everything else stays as the model wrote it. Dates in another form (`data/sql/date_forms.py`) are compared by
+their days; of those in no one form that is known the rule says so.
 """
 
 from __future__ import annotations
 
 import datetime
 import re
-import sqlite3
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from normlab.data.sql.iso_dates import date_columns, sample
+from normlab.data.sql.date_columns import DateColumns
+from normlab.data.sql.date_forms import DateForm
 from normlab.data.sql.schema import Schema, quote
-from normlab.data.sql.sqlite import open_readonly
-from normlab.data.sql.sqlite_schema import quoted
+from normlab.data.text.word_forms import stem, words_of
+from normlab.tasks.text2sql.periods.cells import EVER, PeriodCells
 from normlab.tasks.text2sql.periods.choosing import choose_date_column
+from normlab.tasks.text2sql.periods.numeric_days import in_iso
 from normlab.tasks.text2sql.periods.period import Period, period_of
-from normlab.tasks.text2sql.periods.period import plain as plain_form
+from normlab.tasks.text2sql.periods.plain_query import (
+    CONDITION,
+    LAST,
+    PLAIN,
+    TABLE,
+    bare,
+    constants_of,
+    counted,
+    masked,
+    names_only,
+)
 
-_NAME = r'(?:"(?:[^"]|"")+"|\w+)'
-_CONSTANT = r"(?:'(?:[^']|'')*'|-?\d+(?:\.\d+)?)"
-_CONDITION = re.compile(
-    rf"(?:(?P<alias>T\d+)\.)?(?P<column>{_NAME}) (?:(?P<sign>=|<=|>=|<|>|LIKE) (?P<constant>{_CONSTANT})"
-    rf"|BETWEEN (?P<low>{_CONSTANT}) AND (?P<high>{_CONSTANT}))"
-)
-_TABLE = re.compile(rf"(?:FROM|JOIN) (?P<table>{_NAME})(?: AS (?P<alias>T\d+))?")
-_PLAIN = re.compile(
-    r"SELECT .+? (?P<source>FROM .+?)(?: WHERE (?P<where>.+?))?(?P<rest>(?: (?:GROUP BY|ORDER BY|LIMIT) .+)?)"
-)
-_LAST = re.compile(rf"(?P<before>.+) JOIN {_NAME} AS (?P<alias>T\d+) ON .+? = (?P=alias)\.(?P<column>{_NAME})")
 _DAY = re.compile(r"'\d{4}-\d\d-\d\d'")
-_YEARS = range(1000, 2101)
-_EVER = "9999-12-31"
+_OR = re.compile(r"\b(?:or|either)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Dated:
-    """A query that the rule wrote, a line for the reader that says so, and one that tells which days are meant.
+    """A query that the rule wrote.
 
-    The latter is "" where the question says so itself.
+    Attributes:
+        sql: the query; the one that was given where there is a doubt.
+        note: a line for the reader that says that the rule wrote it.
+        told: lines that tell which days are meant and how the column's dates were read, where that is not plain.
+        doubt: why the period cannot be a condition, though the question names one; "" if it is.
     """
 
     sql: str
-    note: str
-    told: str = ""
+    note: str = ""
+    told: tuple[str, ...] = ()
+    doubt: str = ""
 
     @property
     def notes(self) -> list[str]:
         """The lines for the reader."""
-        return [self.note, *([self.told] if self.told else [])]
+        return [line for line in (self.note, *self.told) if line]
 
 
 class PeriodRule:
@@ -62,11 +66,12 @@ class PeriodRule:
     Args:
         path: the SQLite file; it is only read.
         schema: its schema.
+        dates: its columns of dates, if they are known already.
     """
 
-    def __init__(self, path: Path, schema: Schema) -> None:
-        self._path, self._schema = path, schema
-        self._known: dict[int, bool] = {}  # column -> whether it holds dates
+    def __init__(self, path: Path, schema: Schema, dates: DateColumns | None = None) -> None:
+        self._schema, self._dates = schema, dates or DateColumns(path)
+        self._cells = PeriodCells(path, schema, self._dates)
 
     def apply(
         self, question: str, sql: str, today: datetime.date | None = None, *, model_sql: str | None = None
@@ -77,132 +82,173 @@ class PeriodRule:
             model_sql: what the model wrote, for the note; `sql` if None.
         Raises: `UserError` if the file cannot be opened.
         """
-        period = period_of(question, today, _EVER)
-        plain = _PLAIN.fullmatch(_masked(sql))
-        if period is None or plain is None or sql.count("SELECT") != 1:
+        plain = PLAIN.fullmatch(masked(sql))
+        if plain is None or sql.count("SELECT") != 1:
             return None
         source = sql[plain.start("source") : plain.end("source")]
-        tables = self._tables(source)
-        if any(constant in period.words for constant in _constants(sql[plain.start("rest") :])):
-            return None  # a number after HAVING or LIMIT
         where = sql[plain.start("where") : plain.end("where")] if plain["where"] else ""
-        conditions = list(_CONDITION.finditer(where))
-        if " AND ".join(match.group() for match in conditions) != where:
+        tables = self._tables(source)
+        question, numeric = in_iso(question, lambda: self._forms(tables))
+        period = period_of(question, today, EVER)
+        conditions = list(CONDITION.finditer(where))
+        if period is None or (period.noun and not self._is_table(period.noun, tables)):
             return None
-        chosen = self._chosen(question, tables)
-        period = None if chosen is None else period_of(question, today, self._newest(chosen[1]))
+        texts, said_or = (
+            [match.group() for match in conditions],
+            re.search(r"\b(?:or|either)\b", question, re.IGNORECASE),
+        )
+        by_or = " OR ".join(texts) == where and len(texts) == 2 and not said_or
+        if " AND ".join(texts) != where and not by_or:
+            return None
+        chosen = self._chosen(question, tables, conditions, period)
+        period = None if chosen is None else period_of(question, today, self._cells.newest(chosen[1]))
         if chosen is None or period is None:
+            return self._impossible(sql, conditions, tables, period_of(question, today, EVER))
+        period = period.with_words(numeric)
+        if any(constant in period.words for constant in constants_of(counted(sql[plain.start("rest") :]))):
             return None
         (alias, number), kept = chosen, []
+        form = self._form(number)
         for match in conditions:
-            column = tables.get(match["alias"] or "", {}).get(_bare(match["column"]))
-            if column is None or (column == number and _compares_dates(match, period)):
+            column = tables.get(match["alias"] or "", {}).get(bare(match["column"]))
+            if column is None or (column == number and _compares_dates(match, period, form)):
                 return None
-            if self._holds_years(column) or (_names_only(match, period) and self._may_be_meant(column, period)):
+            by_name = names_only(match, period)
+            if self._cells.holds_years(column) or (by_name and self._cells.may_be_meant(column, period)):
                 return None
-            if not _names_only(match, period):
+            if not by_name and column != number:
                 kept.append(match.group())
+        if by_or and len(kept) > 1:
+            return None
+        if doubt := self._doubt(number, form, period):
+            return Dated(sql, doubt=doubt)
+        assert form is not None, "else there is a doubt"
         name = quote(self._schema.columns[number].name)
-        condition = period.condition(f"{alias}.{name}" if alias else name)
+        day = form.day_of(f"{alias}.{name}" if alias else name)
+        condition = period.condition(day, days_only=form.days)
         before = sql[: plain.start("source")]
         after = f" WHERE {' AND '.join([*kept, condition])}{sql[plain.start('rest') :]}"
         if len(kept) < len(conditions):
             source = self._without_idle(source, before + after, tables)
         text = f"{before}{source}{after}"
         table = self._schema.tables[self._schema.columns[number].table].name
-        note = f"by a rule for dates over {table}.{name}, not by the model, which wrote: {model_sql or sql}"
-        return Dated(text, note, period.told)
+        written = "" if form.is_iso else f" ({form.name})"
+        note = f"by a rule for dates over {table}.{name}{written}, not by the model, which wrote: {model_sql or sql}"
+        return Dated(text, note, tuple(line for line in (period.told, form.told) if line))
 
-    def _chosen(self, question: str, tables: Mapping[str, Mapping[str, int]]) -> tuple[str, int] | None:
-        """The alias and number of the column of dates that the question means."""
-        dates = self._dates([column for table in tables.values() for column in table.values()])
+    def unsaid(self, question: str, sql: str, today: datetime.date | None = None) -> str:
+        """Return the period of a question that a query says nothing of, "" if it names one of its words, or none is."""
+        period = period_of(question, today, EVER)
+        if period is None or period.noun:
+            return ""
+        said = {word for constant in constants_of(sql) for word in constant.split()}
+        if said & {*" ".join(period.words).split()}:
+            return ""
+        return f"'{max(period.words, key=lambda text: (any(map(str.isalpha, text)), len(text), text))}'"
+
+    def _chosen(
+        self,
+        question: str,
+        tables: Mapping[str, Mapping[str, int]],
+        conditions: Sequence[re.Match[str]],
+        period: Period,
+    ) -> tuple[str, int] | None:
+        """The alias and number of the column of dates, in whatever form, that the question means.
+
+        Where its words do not tell, the one column of dates that the query itself compares with the period is meant.
+        """
         aliases = {column: alias for alias, table in reversed(list(tables.items())) for column in table.values()}
-        columns = [column for column in sorted(aliases) if column in dates]
+        columns = [column for column in sorted(aliases) if self._form(column) or self._odd(column)]
         number = choose_date_column(question, columns, self._schema) if columns else None
+        if number is None:
+            compared = {
+                tables.get(match["alias"] or "", {}).get(bare(match["column"]))
+                for match in conditions
+                if names_only(match, period)
+            }
+            number = compared.pop() if len(compared) == 1 and compared <= {*columns} else None
         return None if number is None else (aliases[number], number)
+
+    def _forms(self, tables: Mapping[str, Mapping[str, int]]) -> list[DateForm]:
+        columns = {column for table in tables.values() for column in table.values()}
+        return [form for column in sorted(columns) if (form := self._form(column))]
 
     def _without_idle(self, source: str, rest: str, tables: Mapping[str, Mapping[str, int]]) -> str:
         """FROM without a last table that nothing uses any more and that would repeat the rows of the others."""
-        match = _LAST.fullmatch(source)
+        match = LAST.fullmatch(source)
         if match is None or re.search(rf"\b{match['alias']}\.", rest):
             return source
-        own = tables.get(match["alias"], {}).get(_bare(match["column"]))
+        own = tables.get(match["alias"], {}).get(bare(match["column"]))
         referred = {*self._schema.primary_keys, *(parent for _, parent in self._schema.foreign_keys)}
         return source if own in referred else match["before"]
 
-    def _newest(self, column: int) -> str:
-        """The newest day of a column of dates, "" if that cannot be told."""
-        name, table = quoted(self._schema.columns[column].name), quoted(self._table_of(column))
-        with closing(open_readonly(self._path)) as connection:
-            try:
-                return str(connection.execute(f"SELECT max({name}) FROM {table}").fetchone()[0] or "")
-            except sqlite3.Error:
-                return ""
+    def _impossible(
+        self,
+        sql: str,
+        conditions: Sequence[re.Match[str]],
+        tables: Mapping[str, Mapping[str, int]],
+        period: Period | None,
+    ) -> Dated | None:
+        """The doubt about a query that compares the period with what no row has, where no column of dates is meant."""
+        for match in conditions:
+            column = tables.get(match["alias"] or "", {}).get(bare(match["column"]))
+            equal = match["sign"] in ("=", "LIKE")
+            if period is None or column is None or not equal or not names_only(match, period):
+                continue
+            condition = f"{match['sign']} {match['constant']}"
+            if not self._cells.are_years(column) and self._cells.is_never(column, condition):
+                name = f"{self._cells.table_of(column)}.{self._schema.columns[column].name}"
+                return Dated(
+                    sql,
+                    doubt=f"the tables of this query have no column of dates that is plainly meant, and no row has "
+                    f"{name} {condition}",
+                )
+        return None
 
-    def _dates(self, columns: Sequence[int]) -> frozenset[int]:
-        """Those of some columns that hold ISO dates; each is looked at once."""
-        new = [column for column in columns if column not in self._known]
-        dates = date_columns(self._path, self._schema, new) if new else frozenset()
-        self._known |= {column: column in dates for column in new}
-        return frozenset(column for column in columns if self._known[column])
+    def _is_table(self, noun: str, tables: Mapping[str, Mapping[str, int]]) -> bool:
+        """Whether a noun names one of the query's tables."""
+        numbers = {self._schema.columns[column].table for table in tables.values() for column in table.values()}
+        return any(stem(noun) == stem(word) for n in numbers for word in words_of(self._schema.tables[n].natural))
+
+    def _form(self, column: int) -> DateForm | None:
+        return self._dates.form(self._schema, column)
+
+    def _odd(self, column: int) -> str:
+        return self._dates.odd(self._schema, column)
+
+    def _doubt(self, column: int, form: DateForm | None, period: Period) -> str:
+        """Why a column of dates cannot be compared with a period, "" if it can."""
+        name = f"{self._cells.table_of(column)}.{self._schema.columns[column].name}"
+        if form is None:
+            return (
+                f"{name} has dates such as '{self._odd(column)}', in no one form that is known, "
+                "so they cannot be compared with those of the question"
+            )
+        if form.rivals and not period.whole_years:
+            return (
+                f"of the dates of {name} nothing says whether day or month stands first, "
+                "so they cannot be compared with those of the question"
+            )
+        return ""
 
     def _tables(self, source: str) -> Mapping[str, Mapping[str, int]]:
         """Alias, "" for none, -> the table's columns by their names in lower case."""
         numbers = {table.name.lower(): number for number, table in enumerate(self._schema.tables)}
         found: dict[str, dict[str, int]] = {}
-        for match in _TABLE.finditer(source):
-            table = numbers.get(_bare(match["table"]), -2)
+        for match in TABLE.finditer(source):
+            table = numbers.get(bare(match["table"]), -2)
             columns = self._schema.columns_of(table)
             found[match["alias"] or ""] = {self._schema.columns[column].name.lower(): column for column in columns}
         return found
 
-    def _holds_years(self, column: int) -> bool:
-        """Whether the cells looked at of a column that is no key all look like years."""
-        with closing(open_readonly(self._path)) as connection:
-            cells = sample(connection, self._schema, column)
-        years = bool(cells) and all(isinstance(cell, int) and cell in _YEARS for cell in cells)
-        return years and column not in self._keys()
 
-    def _may_be_meant(self, column: int, period: Period) -> bool:
-        """Whether a column, neither key nor dates, holds the very text or number that it is compared with."""
-        if self._known[column] or column in self._keys():
-            return False
-        name, table = quoted(self._schema.columns[column].name), quoted(self._table_of(column))
-        query = f"SELECT 1 FROM {table} AS t WHERE lower(CAST(t.{name} AS TEXT)) = ? LIMIT 1"
-        with closing(open_readonly(self._path)) as connection:
-            try:
-                return any(connection.execute(query, (word,)).fetchone() for word in sorted(period.words))
-            except sqlite3.Error:
-                return True
-
-    def _keys(self) -> frozenset[int]:
-        return frozenset((*self._schema.primary_keys, *(one for pair in self._schema.foreign_keys for one in pair)))
-
-    def _table_of(self, column: int) -> str:
-        return self._schema.tables[self._schema.columns[column].table].name
-
-
-def _compares_dates(match: re.Match[str], period: Period) -> bool:
+def _compares_dates(match: re.Match[str], period: Period, form: DateForm | None) -> bool:
     """Whether a condition on the dates compares them in their own form: with another constant, or LIKE '2024%'."""
-    if not _names_only(match, period) or (match["sign"] == "LIKE" and re.search(r"\d%", match["constant"])):
+    if form is None:
+        return match["sign"] == "LIKE"
+    if not form.is_iso:
+        constants = [match[group].strip("'") for group in ("constant", "low", "high") if match[group]]
+        return not names_only(match, period) and not all(map(form.iso, constants))
+    if not names_only(match, period) or (match["sign"] == "LIKE" and re.search(r"\d%", match["constant"])):
         return True
     return bool(match["sign"] and match["sign"] == period.sign and _DAY.fullmatch(match["constant"]))
-
-
-def _constants(sql: str) -> list[str]:
-    return [plain_form(constant) for constant in re.findall(_CONSTANT, sql)]
-
-
-def _names_only(match: re.Match[str], period: Period) -> bool:
-    """Whether a condition compares with the period's own words and nothing else."""
-    constants = " ".join(match[group] for group in ("constant", "low", "high") if match[group])
-    return all(constant in period.words for constant in _constants(constants))
-
-
-def _masked(sql: str) -> str:
-    """The query with other letters in its texts and quoted names, so that no keyword is looked for inside them."""
-    return re.sub(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"", lambda match: "'" + "x" * (len(match.group()) - 2) + "'", sql)
-
-
-def _bare(name: str) -> str:
-    return name[1:-1].replace('""', '"').lower() if name.startswith('"') else name.lower()
