@@ -86,11 +86,11 @@ class Norm(nn.Module):
         """
         return finish(self.forward(x), residual, relu)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:  # the name that torch's own layers give it
         """Normalise (N, C, ...); in training, schemes with running state also update their estimates."""
-        if x.dim() == 4:
-            return self.transform(x)
-        return self.transform(self._as_maps(x)).view(x.shape)
+        if input.dim() == 4:
+            return self.transform(input)
+        return self.transform(self._as_maps(input)).view(input.shape)
 
     def fused(self, x: Tensor, *, residual: Tensor | None = None, relu: bool = False) -> Tensor:
         """Return relu(self(x) + residual), each part where asked for: what a block does with a norm's output.
