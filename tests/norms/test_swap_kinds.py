@@ -408,6 +408,33 @@ def test_what_a_swap_changes_beyond_the_scheme_is_told(layer: nn.Module, name: s
     assert report.warnings[0] in report.summary()
 
 
+def test_hooks_of_the_state_dict_are_not_taken_over_and_that_is_told() -> None:
+    layer = nn.BatchNorm2d(8)
+    layer.register_load_state_dict_post_hook(lambda *_: None)
+    report = swap_norms(nn.Sequential(layer), "batch")
+    assert report.warnings == ["hooks of the state dict are not taken over (1 layers: 0)"]
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "options", "message"),
+    [
+        ([nn.BatchNorm2d(8)], "group", {}, "the model is a list"),
+        (nn.BatchNorm2d(8), nn.BatchNorm2d(8), {}, "the replacement is a BatchNorm2d: give a scheme's name"),
+        (nn.BatchNorm2d(8), 3, {}, "the replacement is a int"),
+        (nn.BatchNorm2d(8), "group", {"groups": "4"}, "groups='4' is no whole number"),
+        (nn.BatchNorm2d(8), "group", {"eps": -1.0}, r"eps=-1.0 is no finite number from 0 on"),
+        (nn.BatchNorm2d(8), "batch", {"eps": "a"}, r"eps='a' is no finite number from 0 on"),
+        (nn.BatchNorm2d(8), "batch", {"eps": float("nan")}, r"eps=nan is no finite number from 0 on"),
+    ],
+)
+def test_arguments_of_other_kinds_are_told_in_one_line(
+    model: object, name: object, options: dict, message: str
+) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        swap_norms(model, name, **options)  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)
+
+
 def test_a_process_group_that_is_not_taken_over_is_told() -> None:
     layer = nn.SyncBatchNorm(8)
     layer.process_group = object()

@@ -12,11 +12,13 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
+from normlab.errors import UserError
 from normlab.norms.reference import finish
 
 
@@ -117,6 +119,8 @@ class Norm(nn.Module):
             nn.init.zeros_(self.bias)
 
     def _start(self, num_channels: int, eps: float, affine: bool) -> None:
+        if not (isinstance(eps, Real) and 0 <= eps < math.inf):
+            raise UserError(f"{type(self).__name__}: eps={eps!r} is no finite number from 0 on, as 1e-5")
         self.num_channels = self.num_features = num_channels
         self.eps, self.affine = eps, affine
         for name in ("weight", "bias"):

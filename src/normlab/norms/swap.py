@@ -69,6 +69,13 @@ def swap_norms(
         `.model` and `.summary()`. Its warnings, and one line about what was left, are given as Python warnings too.
     Raises: UserError if the name, an option or a pattern is unknown or does not fit, or the model fails on the example.
     """
+    if not isinstance(model, nn.Module):
+        raise UserError(f"swap_norms: the model is a {type(model).__name__}, where a torch.nn.Module is needed")
+    if isinstance(name, nn.Module) or not (isinstance(name, str) or callable(name)):
+        raise UserError(
+            f"swap_norms: the replacement is a {type(name).__name__}: give a scheme's name or what builds a layer, as "
+            "`lambda num_channels: nn.GroupNorm(8, num_channels)`"
+        )
     if isinstance(name, str):
         name = NORMS.resolve(name)
         refuse_unknown_options(name, options)

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import nn
 
 from normlab.norms.known_layers import recognise
@@ -93,6 +94,8 @@ def _held_beside(model: nn.Module) -> Iterator[tuple[str, nn.Module, bool]]:
 
 
 def _own_attributes(module: nn.Module) -> list[tuple[str, Any]]:
+    if isinstance(module, torch.jit.ScriptModule):  # whose attributes are its own business
+        return []
     return [(name, value) for name, value in vars(module).items() if name not in _OF_TORCH]
 
 
