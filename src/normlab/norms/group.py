@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -96,7 +96,8 @@ def count_groups(
         return max(d for d in divisors if d <= DEFAULT_GROUPS)
     name, value = ("groups", groups) if groups is not None else ("channels_per_group", channels_per_group)
     assert value is not None
-    if not isinstance(value, Integral):
+    given: Any = value
+    if not isinstance(given, Integral):
         raise UserError(f"{scheme}: {name}={value!r} is no whole number")
     if value not in divisors:
         below = [str(d) for d in divisors if d < value][-1:]
