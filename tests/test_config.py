@@ -22,6 +22,12 @@ def test_wrong_value_names_key_place_and_value() -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(("key", "value"), [("epochs", True), ("lr", True), ("patience", False)])
+def test_true_and_false_are_no_numbers(key: str, value: bool) -> None:
+    with pytest.raises(UserError, match=f"my.yaml: {key}: should be a number, got {value}"):
+        ImageConfig.parse({key: value}, "my.yaml")
+
+
 def test_unknown_norm_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(UserError, match="unknown norm 'grop': did you mean 'group'"):
         ImageConfig.parse({"norm": "grop"}, "x")

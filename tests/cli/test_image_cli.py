@@ -356,6 +356,8 @@ def test_axes_of_a_study_can_be_given_on_the_command_line(capsys: pytest.Capture
     for wrong in ("norm", "norm=", "=batch", "norm=[a"):
         assert main([*plan, "--axis", wrong]) == 2
         assert f"--axis {wrong}: give a setting and its values" in capsys.readouterr().err
+    assert main([*plan, "--axis", "lr-scaling=fixed", "--axis", "lr_scaling=linear"]) == 2
+    assert "--axis lr_scaling: is given twice" in capsys.readouterr().err
 
 
 def test_a_claim_about_an_unknown_metric_is_one_line_and_costs_no_cell(

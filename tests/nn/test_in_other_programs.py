@@ -147,6 +147,16 @@ def test_fake_tensors_have_the_right_shape(name):
 
 
 @everything
+def test_on_the_meta_device_the_shape_is_right(name):
+    expected = made(name)(inputs())
+    module, x = made(name).to("meta"), inputs().to("meta")
+    with torch.device("meta"):  # what the program itself makes, as tags
+        computed = module(x)
+    assert computed.is_meta
+    assert (computed.shape, computed.dtype) == (expected.shape, expected.dtype)
+
+
+@everything
 def test_a_mode_that_sees_every_operation_sees_them(name):
     from torch.utils.flop_counter import FlopCounterMode
 

@@ -40,6 +40,12 @@ def test_vmap_over_samples_equals_the_samples_one_by_one(name: str) -> None:
     torch.testing.assert_close(vmap(lambda m: layer(m[None])[0])(maps), expected)
 
 
+@pytest.mark.parametrize("name", NORMS.names())
+def test_the_input_has_the_name_that_torch_gives_it(name: str) -> None:
+    layer, maps = moved(name), torch.randn(3, 8, 5, 5)
+    assert torch.equal(layer.eval()(input=maps), layer(maps))
+
+
 @pytest.mark.parametrize("name", WITH_PARAMETERS)
 def test_per_sample_gradients_equal_one_backward_pass_per_sample(name: str) -> None:
     layer, maps = moved(name), torch.randn(3, 8, 5, 5)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import copy
+import functools
 import pickle
 import re
 import warnings
 from collections.abc import Callable
+from typing import NamedTuple
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.ao.nn.intrinsic import qat
+from torch.ao.quantization import get_default_qat_qconfig
 from torch.nn.utils import parametrizations, prune
 
 from normlab.errors import UserError
@@ -249,6 +253,11 @@ class MyRMSNorm(MysteryNorm):
     pass
 
 
+class TakesMask(nn.BatchNorm2d):
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        return super().forward(x)
+
+
 def replaced_forward() -> nn.Module:
     layer = nn.BatchNorm2d(8)
     layer.forward = lambda x: x
@@ -265,6 +274,8 @@ LEFT: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "unknown": (lambda: MysteryNorm(), "MysteryNorm is not known"),
     "does more": (lambda: Doubles(8), "Doubles does not compute a known norm"),
     "does more in training": (lambda: SplitsInTraining(8), "does not compute a known norm"),
+    "takes more": (lambda: TakesMask(8), r"takes more than its input \(mask\)"),
+    "for quantization": (lambda: qat.ConvBn2d(8, 8, 1, qconfig=get_default_qat_qconfig()), "prepared for quantization"),
     "no copies": (lambda: CannotBeCopied(8), "cannot be copied"),
     "lazy": (lambda: nn.LazyBatchNorm2d(), "size is not known yet"),
     "pruned": (lambda: prune.random_unstructured(nn.BatchNorm2d(8), "weight", 0.5), "computed from others"),
@@ -395,6 +406,33 @@ def test_what_a_swap_changes_beyond_the_scheme_is_told(layer: nn.Module, name: s
         report = swap_norms(nn.Sequential(nn.Identity(), layer), name)
     assert len(report.warnings) == len(caught) == 1 + ("another shape" in message)
     assert report.warnings[0] in report.summary()
+
+
+def test_hooks_of_the_state_dict_are_not_taken_over_and_that_is_told() -> None:
+    layer = nn.BatchNorm2d(8)
+    layer.register_load_state_dict_post_hook(lambda *_: None)
+    report = swap_norms(nn.Sequential(layer), "batch")
+    assert report.warnings == ["hooks of the state dict are not taken over (1 layers: 0)"]
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "options", "message"),
+    [
+        ([nn.BatchNorm2d(8)], "group", {}, "the model is a list"),
+        (nn.BatchNorm2d(8), nn.BatchNorm2d(8), {}, "the replacement is a BatchNorm2d: give a scheme's name"),
+        (nn.BatchNorm2d(8), 3, {}, "the replacement is a int"),
+        (nn.BatchNorm2d(8), "group", {"groups": "4"}, "groups='4' is no whole number"),
+        (nn.BatchNorm2d(8), "group", {"eps": -1.0}, r"eps=-1.0 is no finite number from 0 on"),
+        (nn.BatchNorm2d(8), "batch", {"eps": "a"}, r"eps='a' is no finite number from 0 on"),
+        (nn.BatchNorm2d(8), "batch", {"eps": float("nan")}, r"eps=nan is no finite number from 0 on"),
+    ],
+)
+def test_arguments_of_other_kinds_are_told_in_one_line(
+    model: object, name: object, options: dict, message: str
+) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        swap_norms(model, name, **options)  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)
 
 
 def test_a_process_group_that_is_not_taken_over_is_told() -> None:
@@ -632,3 +670,107 @@ def test_a_network_within_itself_is_walked_once() -> None:
     net = three()
     net[0].register_module("whole", net)
     assert swap_norms(net, "layer") == ["0.1", "1.1", "2.1"]
+
+
+class Steps(nn.Module):
+    """A network that runs its layers from an attribute of its own, made by `hold`."""
+
+    def __init__(self, hold: Callable[[nn.Module, nn.Module], object]) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)
+        self.held = hold(self.conv, self.norm)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if callable(self.held):
+            return self.held(x)
+        for step in self.held.values() if isinstance(self.held, dict) else self.held:
+            for layer in step if isinstance(step, tuple) else (step,):
+                x = layer(x)
+        return x
+
+
+class Pair(NamedTuple):
+    conv: nn.Module
+    norm: nn.Module
+
+
+HELD: dict[str, Callable[[nn.Module, nn.Module], object]] = {
+    "list": lambda conv, norm: [conv, norm],
+    "tuple": lambda conv, norm: (conv, norm),
+    "named tuple": Pair,
+    "dict": lambda conv, norm: {"conv": conv, "norm": norm},
+    "list of tuples": lambda conv, norm: [(conv, norm)],
+}
+
+
+@pytest.mark.parametrize("how", HELD)
+def test_a_layer_is_replaced_in_plain_containers_too(how: str) -> None:
+    net, x = Steps(HELD[how]).eval(), torch.randn(MAPS)
+    containers = type(net.held)
+    assert swap_norms(net, "group", groups=4) == ["norm"]
+    assert torch.equal(net(x), net.norm(net.conv(x)))
+    assert isinstance(net.norm, NORMS.get("group"))
+    assert type(net.held) is containers
+
+
+def test_a_layer_is_put_back_in_plain_containers_too() -> None:
+    net = Steps(HELD["list"])
+    norm = net.norm
+    with pytest.raises(UserError, match="none was replaced"):
+        swap_norms(net, lambda channels: Fails(channels), example=torch.randn(MAPS))
+    assert net.held[1] is net.norm is norm
+
+
+class Fails(nn.GroupNorm):
+    """Takes a batch of two, as in a trial, but not the model's."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(1, channels)
+        self.calls = 0
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not hasattr(self, "tried"):
+            raise RuntimeError("not in this model")
+        return super().forward(input)
+
+    def __deepcopy__(self, memo: dict) -> nn.Module:  # the copy that is tried
+        copied = Fails(self.num_channels)
+        copied.tried = True
+        return copied
+
+
+@pytest.mark.parametrize(
+    "hold",
+    [
+        lambda conv, norm: lambda x: norm(conv(x)),
+        lambda conv, norm: norm.forward,
+        lambda conv, norm: functools.partial(lambda layer, x: layer(x), norm),
+        lambda conv, norm: {norm},
+    ],
+)
+def test_a_layer_that_a_function_holds_stays_and_is_named(hold: Callable) -> None:
+    net = Steps(hold)
+    norm = net.norm
+    report = swap_norms(net, "group", groups=4)
+    assert report == []
+    assert net.norm is norm
+    assert re.search("held holds it too", report.left["norm"])
+
+
+class OfTheClass(nn.Module):
+    norm = nn.BatchNorm2d(8)
+
+
+def test_norms_that_are_no_submodules_are_named() -> None:
+    net = nn.Sequential(nn.BatchNorm2d(8), OfTheClass())
+    net.norms = [nn.BatchNorm2d(8), nn.Sequential(nn.BatchNorm2d(8))]
+    net.parent = [nn.Sequential(net, nn.BatchNorm2d(8))]
+    report = swap_norms(net, "group")
+    assert report == ["0"]
+    assert list(report.left) == ["norms[0]", "norms[1].0", "1.norm"]
+    assert all("ModuleList" in reason for reason in report.left.values())
+
+
+def test_a_model_without_norms_is_told() -> None:
+    with pytest.warns(UserWarning, match="found no norm layer in the model"):
+        assert swap_norms(nn.Linear(2, 2), "group") == []

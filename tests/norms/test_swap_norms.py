@@ -60,6 +60,11 @@ def test_swap_keeps_activations_other_weights_and_hooks() -> None:
     assert all(after[k] is p for k, p in others.items())
     net(torch.randn(2, 3, 8, 8))
     assert calls == ["0", "before 1", "1", "2"]
+    net[1].register_full_backward_hook(lambda *_: calls.append("back 1"))
+    swap_norms(net, "batch")
+    calls.clear()
+    net(torch.randn(2, 3, 8, 8)).sum().backward()
+    assert calls == ["0", "before 1", "1", "2", "back 1"]
     handle.remove()
     calls.clear()
     net(torch.randn(2, 3, 8, 8))

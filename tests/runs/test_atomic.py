@@ -74,6 +74,13 @@ def test_text_appears_only_when_the_block_ends_well(tmp_path):
     assert _names(tmp_path) == ["f"]
 
 
+def test_a_name_that_is_no_text_stands_as_an_escape(tmp_path):
+    name = os.fsdecode(b"k\xe4fer.png")
+    with atomic_text(tmp_path / "t.csv") as file:
+        file.write(f"{name},cat\n")
+    assert (tmp_path / "t.csv").read_text() == "k\\udce4fer.png,cat\n"
+
+
 @pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX")
 def test_files_and_folders_have_ordinary_modes(tmp_path):
     old = os.umask(0o022)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Container, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NoReturn, get_args
 
 from normlab.errors import UserError, did_you_mean
@@ -11,6 +12,10 @@ from normlab.errors import UserError, did_you_mean
 
 class Parser(argparse.ArgumentParser):
     """argparse whose errors are one line with the nearest known name."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.register("type", Path, _path)
 
     def error(self, message: str) -> NoReturn:
         """Raise argparse's message as a `UserError`."""
@@ -45,6 +50,13 @@ class Parser(argparse.ArgumentParser):
         for action in self._actions:
             flags += [flag for flag in action.option_strings if flag.startswith("--")]
         return flags
+
+
+def _path(text: str) -> Path:
+    """Return a path; an empty one would be the folder that one is in, and is a mistake of the shell's script."""
+    if not text:
+        raise argparse.ArgumentTypeError("is empty: is a variable of the shell not set?")
+    return Path(text)
 
 
 def add_verb(verbs: Any, name: str, text: str, run: Callable[[argparse.Namespace], int]) -> Parser:

@@ -135,6 +135,8 @@ def given_axes(options: argparse.Namespace) -> dict[str, list[Any]]:
             read = None
         if not name or not read:
             raise UserError(f"--axis {word[:80]}: give a setting and its values, e.g. --axis norm=batch,group")
+        if name.replace("-", "_") in axes:
+            raise UserError(f"--axis {name}: is given twice: give all its values at once, --axis {name}=V,V")
         axes[name.replace("-", "_")] = read
     return axes
 

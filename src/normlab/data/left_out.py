@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from normlab.errors import one_line
+
 _NAMED = 3  # names given for each reason
 _BROKEN_NAMED = 20
 LeftOut = list[tuple[str, str]]  # (reason, name of the file, folder or column)
@@ -19,7 +21,7 @@ def left_out_note(left_out: Iterable[tuple[str, str]], what: str = "files") -> s
         return ""
     total = sum(map(len, by_reason.values()))
     parts = (f"{reason} {len(names)} ({some(names)})" for reason, names in by_reason.items())
-    return f"left out {total} {what if total > 1 else what.removesuffix('s')}: {', '.join(parts)}"
+    return one_line(f"left out {total} {what if total > 1 else what.removesuffix('s')}: {', '.join(parts)}")
 
 
 def changed_note(changes: Iterable[str]) -> str:
@@ -47,6 +49,6 @@ def absent_notes(classes: Sequence[str], labels: Mapping[str, Iterable[int]]) ->
 
 
 def some(names: Sequence[str]) -> str:
-    """Return the first few names, and how many more there are."""
+    """Return the first few names in one line, whatever they hold, and how many more there are."""
     more = f", and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
+    return one_line(", ".join(names[:_NAMED])) + more

@@ -228,7 +228,7 @@ class LayerNormLSTM(nn.Module):
 
 
 def _check_types(x: Tensor, state: State, weights: LSTMWeights) -> None:
-    if torch.is_autocast_enabled(x.device.type):
+    if not x.is_meta and torch.is_autocast_enabled(x.device.type):
         return
     dtype = weights.weight_ih.dtype
     for name, tensor in (("x", x), ("h_0", state[0]), ("c_0", state[1])):

@@ -12,11 +12,13 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
+from normlab.errors import UserError
 from normlab.norms.reference import finish
 
 
@@ -86,11 +88,11 @@ class Norm(nn.Module):
         """
         return finish(self.forward(x), residual, relu)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:  # the name that torch's own layers give it
         """Normalise (N, C, ...); in training, schemes with running state also update their estimates."""
-        if x.dim() == 4:
-            return self.transform(x)
-        return self.transform(self._as_maps(x)).view(x.shape)
+        if input.dim() == 4:
+            return self.transform(input)
+        return self.transform(self._as_maps(input)).view(input.shape)
 
     def fused(self, x: Tensor, *, residual: Tensor | None = None, relu: bool = False) -> Tensor:
         """Return relu(self(x) + residual), each part where asked for: what a block does with a norm's output.
@@ -117,6 +119,9 @@ class Norm(nn.Module):
             nn.init.zeros_(self.bias)
 
     def _start(self, num_channels: int, eps: float, affine: bool) -> None:
+        given: Any = eps
+        if not (isinstance(given, Real) and 0 <= given < math.inf):
+            raise UserError(f"{type(self).__name__}: eps={eps!r} is no finite number from 0 on, as 1e-5")
         self.num_channels = self.num_features = num_channels
         self.eps, self.affine = eps, affine
         for name in ("weight", "bias"):

@@ -8,6 +8,7 @@ followed by its own submodules (a dropout, an activation) or by one common activ
 from __future__ import annotations
 
 import copy
+import inspect
 import itertools
 import warnings
 from collections import OrderedDict
@@ -40,6 +41,8 @@ def examine(module: nn.Module) -> NormLayer | str:
     """Return what the layer does, or the reason why it cannot be replaced."""
     name = type(module).__name__
     formulas = list(_possible_formulas(module))
+    if more := _further_arguments(module):
+        return f"the forward of {name} takes more than its input ({', '.join(more)})"
     if not formulas:
         is_rms = "RMS" in name.upper()
         return f"{name} is a root-mean-square norm, which no scheme is" if is_rms else f"{name} is not known"
@@ -59,6 +62,15 @@ def examine(module: nn.Module) -> NormLayer | str:
             is_frozen = formula is _by_estimates or _refuses_to_train(layer)
             return NormLayer(module, kind, num_channels(module), axes, followers, is_frozen)
     return f"{name} does not compute a known norm, alone or with an activation after it"
+
+
+def _further_arguments(module: nn.Module) -> list[str]:
+    """Return the names of what `forward` takes beside its input, which a replacement would not take."""
+    try:
+        _, *more = inspect.signature(module.forward).parameters.values()
+    except (TypeError, ValueError):  # no signature, or no argument at all
+        return []
+    return [p.name for p in more if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
 
 
 @contextmanager

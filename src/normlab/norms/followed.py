@@ -25,11 +25,11 @@ class Followed:
     plain_class: type[nn.Module]
     follower_names: tuple[str, ...] = ()
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Normalise, then apply each follower."""
-        y: Tensor = super().forward(x)  # type: ignore[misc]
-        if y is x:  # a norm that does nothing: an activation in place must not reach the layer's input
-            y = x.clone()
+        y: Tensor = super().forward(input)  # type: ignore[misc]
+        if y is input:  # a norm that does nothing: an activation in place must not reach the layer's input
+            y = input.clone()
         for name in self.follower_names:
             y = getattr(self, name)(y)
         return y

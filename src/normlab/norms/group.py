@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from numbers import Integral
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -95,6 +96,9 @@ def count_groups(
         return max(d for d in divisors if d <= DEFAULT_GROUPS)
     name, value = ("groups", groups) if groups is not None else ("channels_per_group", channels_per_group)
     assert value is not None
+    given: Any = value
+    if not isinstance(given, Integral):
+        raise UserError(f"{scheme}: {name}={value!r} is no whole number")
     if value not in divisors:
         below = [str(d) for d in divisors if d < value][-1:]
         above = [str(d) for d in divisors if d > value][:1]

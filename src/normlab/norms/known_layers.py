@@ -23,6 +23,7 @@ from normlab.norms.followed import Followed
 from normlab.norms.norm_layer import ANY_AXES, NormLayer, axes_of, resembles_batch_norm
 
 _SAYS_NORM = re.compile(r"norm(?!al(?!i[sz]))|(?-i:BN)", re.IGNORECASE)  # "Norm", "Normalize", "ABN"; not "Normal"
+_OF_TORCH = (_BatchNorm, _InstanceNorm, nn.GroupNorm, nn.LayerNorm)
 _HAS_WEIGHTS_OF_ITS_OWN = (
     nn.Linear, nn.Bilinear, nn.modules.conv._ConvNd, nn.Embedding, nn.EmbeddingBag, nn.RNNBase, nn.MultiheadAttention
 )  # fmt: skip
@@ -30,13 +31,15 @@ _HAS_WEIGHTS_OF_ITS_OWN = (
 
 def recognise(module: nn.Module) -> NormLayer | str | None:
     """Return what a layer does if it is a norm that can be replaced, why it must stay, or None if it is not a norm."""
+    if _is_quantised(module):
+        return "it is prepared for quantization: swap before that"
     if not _is_norm(module):
         return None
     return _why_closed(module) or _by_type(module) or examine(module)
 
 
 def _is_norm(module: nn.Module) -> bool:
-    if isinstance(module, Norm | _BatchNorm | _InstanceNorm | nn.GroupNorm | nn.LayerNorm):
+    if isinstance(module, (Norm, *_OF_TORCH)):
         return True
     name = getattr(module, "original_name", None) or type(module).__name__  # a scripted module's own class
     if not (_SAYS_NORM.search(name) or resembles_batch_norm(module)) or type(module).__module__.startswith(
@@ -46,6 +49,13 @@ def _is_norm(module: nn.Module) -> bool:
     inside = list(module.modules())
     return not any(isinstance(part, _HAS_WEIGHTS_OF_ITS_OWN) for part in inside) and not any(
         _is_norm(part) for part in inside[1:]
+    )
+
+
+def _is_quantised(module: nn.Module) -> bool:
+    """Whether a class of torch's quantization has a norm, which it may compute from the norm's own tensors."""
+    return type(module).__module__.startswith("torch.ao.nn.") and any(
+        isinstance(part, _OF_TORCH) for part in module.modules()
     )
 
 

@@ -43,9 +43,9 @@ class NoNorm(Norm):
         super().__init__()
         self.num_channels = self.num_features = num_channels
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return x itself, or a copy of it if `copies`."""
-        return x.clone() if self.copies else x
+    def forward(self, input: Tensor) -> Tensor:
+        """Return the input itself, or a copy of it if `copies`."""
+        return input.clone() if self.copies else input
 
     def transform(self, x: Tensor, residual: Tensor | None = None, relu: bool = False) -> Tensor:
         """Return relu?(x + residual?); x itself, or a copy of it if `copies`, if neither follows."""

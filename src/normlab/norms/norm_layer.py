@@ -18,6 +18,7 @@ HOOKS = (
     "_forward_pre_hooks_with_kwargs",
     "_backward_hooks",
     "_backward_pre_hooks",
+    "_is_full_backward_hook",  # without it torch calls no backward hook
 )
 ANY_AXES = (2, 3, 4, 5)
 

@@ -8,24 +8,25 @@ from __future__ import annotations
 
 import fnmatch
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import nn
 
 from normlab.errors import UserError, did_you_mean
 from normlab.norms import NORMS
-from normlab.norms.known_layers import recognise
 from normlab.norms.norm_layer import NormLayer
 from normlab.norms.options import refuse_unknown_options
 from normlab.norms.successor import Successor, build_successor
 from normlab.norms.swap_example import input_shapes, run_example
 from normlab.norms.swap_report import SwapReport, left_line
+from normlab.norms.swap_search import Found, find_norms, put_in_place
 from normlab.norms.swap_warnings import warnings_about
 
 Replacement = str | Callable[..., nn.Module]
 Patterns = str | Sequence[str] | None
+
+_NONE_FOUND = "found no norm layer in the model; norms that are calls of functions, as F.batch_norm, cannot be replaced"
 
 
 def swap_norms(
@@ -51,7 +52,7 @@ def swap_norms(
     after the swap. Running statistics go from batch norm to batch norm. `eps`, `momentum`, `track_running_stats` and
     the absence of weights carry over where the new scheme knows them and `options` does not say otherwise. Device,
     type, training mode, `requires_grad` and forward and backward hooks are kept. A layer that is used in several
-    places is replaced by one layer.
+    places is replaced by one layer, in lists, tuples and dicts that modules hold as attributes too.
 
     Args:
         model: any module. A bare norm layer cannot be replaced in place: the new one is `report.model`.
@@ -68,10 +69,17 @@ def swap_norms(
         `.model` and `.summary()`. Its warnings, and one line about what was left, are given as Python warnings too.
     Raises: UserError if the name, an option or a pattern is unknown or does not fit, or the model fails on the example.
     """
+    if not isinstance(model, nn.Module):
+        raise UserError(f"swap_norms: the model is a {type(model).__name__}, where a torch.nn.Module is needed")
+    if isinstance(name, nn.Module) or not (isinstance(name, str) or callable(name)):
+        raise UserError(
+            f"swap_norms: the replacement is a {type(name).__name__}: give a scheme's name or what builds a layer, as "
+            "`lambda num_channels: nn.GroupNorm(8, num_channels)`"
+        )
     if isinstance(name, str):
         name = NORMS.resolve(name)
         refuse_unknown_options(name, options)
-    candidates = list(_find(model))
+    candidates = find_norms(model)
     known = {path: f.layer for path, f in ((f.paths[0], f) for f in candidates) if isinstance(f.layer, NormLayer)}
     report = SwapReport(model, dry_run)
     deselected = _deselected(candidates, only, skip)
@@ -91,41 +99,14 @@ def swap_norms(
                 new[id(layer.module)] = successor
                 report.append(path)
     report.new_parameters = [key for successor in new.values() for key in successor.new_parameters]
-    report.warnings = warnings_about(list(new.values()), example is not None)
+    report.warnings = warnings_about(list(new.values()), example is not None) if candidates else [_NONE_FOUND]
     if not dry_run:
         _place(model, new, report, example)
     _say(report, set(report.left) - set(deselected), len(candidates) - len(deselected))
     return report
 
 
-@dataclass
-class _Found:
-    """A norm-like layer with all its paths: as a layer that can be replaced, or the reason why it cannot."""
-
-    paths: list[str]
-    layer: NormLayer | str
-
-
-def _find(model: nn.Module) -> Iterator[_Found]:
-    """Yield the norm-like layers in the order of `model.named_modules()`; layers inside of one are not looked at."""
-    by_module: dict[int, _Found | None] = {}
-
-    def visit(module: nn.Module, path: str, above: tuple[int, ...]) -> None:
-        if id(module) not in by_module:
-            layer = recognise(module)
-            by_module[id(module)] = None if layer is None else _Found([path], layer)
-        elif (seen := by_module[id(module)]) is not None:
-            seen.paths.append(path)
-        if by_module[id(module)] is None and id(module) not in above:
-            for name, child in module._modules.items():
-                if child is not None:
-                    visit(child, f"{path}.{name}" if path else name, (*above, id(module)))
-
-    visit(model, "", ())
-    return (layer for layer in by_module.values() if layer is not None)
-
-
-def _deselected(candidates: list[_Found], only: Patterns, skip: Patterns) -> dict[str, str]:
+def _deselected(candidates: list[Found], only: Patterns, skip: Patterns) -> dict[str, str]:
     """Return the first name of each layer that the patterns leave out -> the reason."""
     every_path = [path for candidate in candidates for path in candidate.paths]
     chosen, skipped = (
@@ -155,19 +136,14 @@ def _place(model: nn.Module, new: dict[int, Successor], report: SwapReport, exam
     """Insert the new layers; undo it if the model then fails on the example."""
     if id(model) in new:
         report.model = new[id(model)].module
-    undo = []
-    for parent in list(model.modules()):
-        for child_name, child in parent._modules.items():
-            if child is not None and id(child) in new:
-                undo.append((parent, child_name, child))
-                parent._modules[child_name] = new[id(child)].module
+    old = {id(s.module): s.old.module for s in new.values()}
+    put_in_place(model, {key: s.module for key, s in new.items()})
     if example is None:
         return
     try:
         run_example(report.model, example)
     except Exception as error:
-        for parent, child_name, child in undo:
-            parent._modules[child_name] = child
+        put_in_place(model, old)
         message = (str(error).splitlines() or [""])[0]
         raise UserError(
             f"swap_norms: with the new layers the model fails on the example, so none was replaced: {message}"

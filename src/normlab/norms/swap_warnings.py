@@ -13,6 +13,13 @@ from normlab.norms.norm_layer import axes_of
 from normlab.norms.successor import Successor
 from normlab.norms.swap_report import listed
 
+_STATE_HOOKS = (
+    "_state_dict_hooks",
+    "_state_dict_pre_hooks",
+    "_load_state_dict_pre_hooks",
+    "_load_state_dict_post_hooks",
+)
+
 
 def warnings_about(successors: list[Successor], has_example: bool) -> list[str]:
     """Return the lines, each with the names of the layers that it is about."""
@@ -74,6 +81,10 @@ def _leaves_a_process_group(s: Successor) -> bool:
     return getattr(s.old.module, "process_group", None) is not None
 
 
+def _drops_hooks_of_its_state(s: Successor) -> bool:
+    return any(getattr(s.old.module, key, None) for key in _STATE_HOOKS)
+
+
 def _activates(module: nn.Module) -> bool:
     return isinstance(module, Norm) and module.activates
 
@@ -83,6 +94,7 @@ _KINDS: list[tuple[Callable[[Successor], bool], str]] = [
     (lambda s: s.old.is_frozen, "frozen batch norms are replaced by a norm that is not: only its weights stay frozen"),
     (_starts_estimates_anew, "running statistics start at mean 0 and variance 1: train before evaluating"),
     (_drops_instance_estimates, "running statistics of instance norms are dropped: evaluation takes each sample's own"),
+    (_drops_hooks_of_its_state, "hooks of the state dict are not taken over"),
     (_leaves_a_process_group, "the process group is not taken over: statistics are shared by all processes"),
     (
         lambda s: _activates(s.module) and not _activates(s.old.module),

@@ -56,11 +56,11 @@ class TorchBatchNorm(nn.BatchNorm2d, Norm):  # type: ignore[misc]
         super().__init__(num_channels, eps, share, affine, track_running_stats)
         self.num_channels, self.sync = num_channels, sync
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Normalise (N, C, ...) as torch's batch norms do."""
         if self.sync and self.training and process_count() > 1:
-            return self._synced(x)
-        return nn.BatchNorm2d.forward(self, x)
+            return self._synced(input)
+        return nn.BatchNorm2d.forward(self, input)
 
     def _check_input_dim(self, input: Tensor) -> None:
         self._check_input(input)

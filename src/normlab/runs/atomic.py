@@ -22,8 +22,12 @@ from normlab.errors import WriteError
 
 @contextmanager
 def atomic_text(path: str | os.PathLike[str]) -> Iterator[IO[str]]:
-    """Open a text file (UTF-8) that takes its place when the block ends well, and leaves no trace otherwise."""
-    with _replacing(Path(path)) as handle, os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+    """Open a text file that takes its place when the block ends well, and leaves no trace otherwise.
+
+    It is UTF-8; what is no character, as in a file's name of another encoding, stands as an escape.
+    """
+    options: dict[str, Any] = {"encoding": "utf-8", "errors": "backslashreplace", "newline": ""}
+    with _replacing(Path(path)) as handle, os.fdopen(handle, "w", **options) as file:
         yield file
         _flush(file)
 

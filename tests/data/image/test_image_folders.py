@@ -73,6 +73,12 @@ def test_any_size_and_mode_becomes_square_rgb(given):
     assert np.all(dataset.images["train"][0] == 77)
 
 
+def test_a_note_is_one_line_whatever_a_file_is_called(flat):
+    (flat / "cat" / "a\nb.txt").touch()
+    note = next(note for note in load_images(flat).notes if "left out" in note)
+    assert note == r"left out 1 file: .txt 1 (cat/a\nb.txt)"
+
+
 def test_hidden_files_and_other_files_are_skipped_and_counted(flat):
     before = load_images(flat).fingerprint
     (flat / "cat" / "notes.txt").write_text("not an image")

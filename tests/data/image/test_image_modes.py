@@ -41,6 +41,7 @@ DEPTHS = {
     "floats of 16 bits": (GREY.astype(np.float32) * 257, "TIFF", 0, "floats, 0 to 65535 scaled to 8 bits"),
     "floats of no range": (GREY.astype(np.float32) * 1000, "TIFF", 0, "floats, 0 to 255000 scaled to 8 bits"),
     "24 bits": (GREY.astype(np.int32) * 65793, "TIFF", 0, "more than 8 bits, 0 to 16777215 scaled to 8 bits"),
+    "tiny floats": (GREY.astype(np.float32) * 1e-6, "TIFF", 0, "floats, 0 to 0.000254999"),
     "floats to 255": (GREY.astype(np.float32), "TIFF", 0, "floats, 0 to 255 scaled to 8 bits"),
 }
 
@@ -77,6 +78,15 @@ def test_16_bit_colour_is_read_if_it_uses_its_bits(channels):
     assert not _decoded(_png_of_16_bit_colour(GREY.astype(int) * 0), channels=channels).pixels.any()
     with pytest.raises(UserError, match=r"16-bit colour of which at most 12 bits are used; save it with 8 bits"):
         _decoded(_png_of_16_bit_colour(GREY.astype(int) * 16), channels=channels)
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 65535])
+def test_an_orientation_that_means_nothing_turns_nothing_and_is_not_told(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    decoded = _decoded(_encoded(Image.fromarray(GREY), "PNG", exif=exif))
+    assert np.array_equal(decoded.pixels[0], GREY)
+    assert decoded.change == ""
 
 
 def test_values_that_are_no_numbers_are_refused():

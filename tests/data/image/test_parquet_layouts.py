@@ -205,6 +205,48 @@ def test_paths_in_place_of_images_are_refused(tmp_path):
         load_images(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        (lambda image: [image, None], r"row 1: holds no image bytes: the cell is empty; remove the row"),
+        (lambda image: [[1, 2, 3]] * 2, r"row 0: holds no image bytes but a list; write each image as the bytes of"),
+    ],
+)
+def test_a_cell_without_an_image_says_what_it_holds(tmp_path, cells, message):
+    for split in ("train", "test"):
+        table = arrow.table({"img": cells({"bytes": _png(1), "path": None}), "label": [0, 1]})
+        parquet.write_table(table, tmp_path / f"{split}.parquet")
+    with pytest.raises(UserError, match=message):
+        load_images(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("names", "labels", "message"),
+    [
+        (["img", "label"], arrow.array([[0], [1]]), r"train.parquet: column 'label' holds list<.*; labels are whole"),
+        (["img", "label"], arrow.array([b"a", b"b"]), r"column 'label' holds binary; labels are whole numbers or text"),
+        (["img", "label"], arrow.array([], arrow.int64()), r"train.parquet: holds no rows"),
+        (["label", "label"], arrow.array([0, 1]), r"columns label, label; expected one named 'img'"),
+    ],
+)
+def test_columns_that_cannot_be_labels_are_named(tmp_path, names, labels, message):
+    images = arrow.array([b"png"] * len(labels), arrow.binary())
+    for split in ("train", "test"):
+        table = arrow.Table.from_arrays([images if name == "img" else labels for name in names], names=names)
+        parquet.write_table(table, tmp_path / f"{split}.parquet")
+    with pytest.raises(UserError, match=message):
+        load_images(tmp_path)
+
+
+def test_two_columns_of_one_name_are_told(tmp_path):
+    columns = [arrow.array([b"png"] * 2), arrow.array([0, 1]), arrow.array([1, 0])]
+    for split in ("train", "test"):
+        table = arrow.Table.from_arrays(columns, names=["img", "label", "label"])
+        parquet.write_table(table, tmp_path / f"{split}.parquet")
+    with pytest.raises(UserError, match=r"train.parquet: two columns are called 'label'; rename one"):
+        load_images(tmp_path)
+
+
 def test_files_in_several_folders_are_listed(tmp_path):
     for name in ("one", "two"):
         for split in ("train", "test"):

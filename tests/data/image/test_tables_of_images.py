@@ -55,6 +55,36 @@ def test_other_spellings_give_the_same_training_images(folder, name, text):
     assert set(dataset.images) == ({"train", "val"} if "validation" in text else {"train", "test"})
 
 
+def test_paths_with_backslashes_are_read_as_windows_means_them(folder):
+    (folder / "img").mkdir()
+    for number in range(12):
+        (folder / f"{number}.png").rename(folder / f"img/{number}.png")
+    dataset = _load(folder, "".join(f"img\\{row}\n" if "png" in row else f"{row}\n" for row in PLAIN.splitlines()))
+    assert dataset.images["train"][:, 0, 0, 0].tolist() == [*range(0, 160, 20)]
+
+
+@pytest.mark.parametrize("change", [(".png", ""), ("0.png", "img/0.png"), ("0.png", "~/0.png")])
+def test_a_table_of_which_no_image_exists_is_told_in_one_line(folder, change):
+    text = "".join(row.replace(*change) + "\n" for row in PLAIN.splitlines() if row.startswith(("path", "0", "10")))
+    with pytest.raises(
+        UserError, match=r"birds.csv: none of its 2 images exists, the first is .*relative to"
+    ) as caught:
+        _load(folder, text)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_with_one_folder_of_images_and_their_table_names_the_table(folder):
+    (folder / "img").mkdir()
+    for number in range(12):
+        (folder / f"{number}.png").rename(folder / f"img/{number}.png")
+    (folder / "empty.csv").write_text("")
+    (folder / "labels.csv").write_text("path,label\n" + "".join(f"img/{n}.png,{n % 2}\n" for n in range(12)))
+    with pytest.raises(
+        UserError, match=r"its images lie in one folder, and labels.csv names their classes: give .*csv"
+    ):
+        load_images(folder, cache_dir=folder / "cache")
+
+
 def test_a_parquet_table_gives_the_same_fingerprint_as_a_csv(folder):
     arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     rows = [line.split(",") for line in PLAIN.split()[1:]]

@@ -132,6 +132,18 @@ def test_half_of_the_words_repeated_make_the_courses_layout_and_fewer_do_not(fil
     assert next(iter(ColumnFile(file_of(half + "be VBD is O\n")))).words[:2] == ("he", "be")
 
 
+@pytest.mark.parametrize(("sign", "name"), [(",", "commas"), (";", "semicolons"), ("|", "bars")])
+def test_columns_that_are_separated_by_another_sign_are_refused(file_of, sign, name):
+    content = f"Anna{sign}B-PER\nlives{sign}O\n\nYork{sign}B-LOC\n"
+    with pytest.raises(UserError, match=f"f.txt:1: columns are separated by {name}: separate them by tabs"):
+        list(ColumnFile(file_of(content)))
+
+
+def test_words_with_commas_are_words(file_of):
+    (sentence,) = ColumnFile(file_of("1,000\nmen\n,\nO,O\nB-x\n"))
+    assert sentence.words == ("1,000", "men", ",", "O,O", "B-x")
+
+
 def test_token_numbers_and_tags_without_words_are_refused(file_of):
     with pytest.raises(UserError, match="column 1 holds token numbers and column 2 tags: there are no words"):
         list(ColumnFile(file_of("1 B-x\n2 O\n3 O\n\n1 O\n2 O\n")))
@@ -201,6 +213,7 @@ HEADER = "Sentence #,Word,POS,Tag\r\n"
         "Sentence: 1,a,NN,O\r\n,b,NN,O\r\nSentence: 2,c,NN,O\r\n",
         "Sentence: 1,a,NN,O\r\nSentence: 1,b,NN,O\r\nSentence: 2,c,NN,O\r\n",
         "1,a,NN,O\r\n1,b,NN,O\r\n2,c,NN,O\r\n",
+        "1,a,NN,O\r\nnan,b,NN,O\r\n2,c,NN,O\r\n",
     ],
 )
 def test_sentences_go_by_their_name_whether_it_is_filled_down_or_not(file_of, rows):
@@ -233,7 +246,8 @@ def test_a_quoted_line_end_belongs_to_its_word_and_later_lines_keep_their_number
     ("content", "message"),
     [
         ("Sentence: 1,of\rx,IN,O\n", "f.txt:2: not CSV .a carriage return in the middle of the line"),
-        ('Sentence: 1,"of,IN,O\n', r"f.txt:2: 2 fields, expected 4"),
+        ('Sentence: 1,"of,IN,O\n', r"f.txt:2: 2 fields, expected 4: is a quote never closed\?"),
+        ("Sentence: 1,of,IN\n", r"f.txt:2: 3 fields, expected 4$"),
         (f"Sentence: 1,{'x' * 140_000},IN,O\n", "f.txt:2: not CSV"),
     ],
 )

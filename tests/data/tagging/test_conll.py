@@ -90,6 +90,7 @@ def test_repairs_are_counted_anew_on_every_pass(file_of):
         ("a\tO\nb\t\n", {}, r"file.txt:2: sentence 1: 1 tab-separated"),
         ("a O\nb Q-x\n", {}, r"file.txt:2: sentence 1, word 2: 'Q-x' is no BIO tag"),
         ("a B-\n", {}, r"'B-' is no BIO tag"),
+        ("word tag\na O\n", {}, r"file.txt:1: .*'tag' is no BIO tag: is the first line a header\? Remove it"),
         ("a E-x\n", {}, r"'E-x' is no BIO tag"),
         (
             "a B-geo\n",

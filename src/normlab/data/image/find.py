@@ -11,9 +11,9 @@ from pathlib import Path
 
 from normlab.data.image.arrays import find_arrays
 from normlab.data.image.cifar import find_cifar
-from normlab.data.image.folder import find_image_folder
+from normlab.data.image.folder import FOLDER_KIND, find_image_folder
 from normlab.data.image.folder_scan import scan_images
-from normlab.data.image.manifest import find_manifest
+from normlab.data.image.manifest import find_manifest, names_images
 from normlab.data.image.parquet import find_parquet
 from normlab.data.image.source import ImageSource, Reading
 from normlab.data.left_out import left_out_note
@@ -54,7 +54,20 @@ def find_source(path: Path, reading: Reading) -> ImageSource:
         raise UserError(f"{unreadable}: cannot be read ({error.strerror}); check it and its permissions") from error
     if source is None:
         raise UserError(f"{path}: {_nothing(path)}; looked for {LOOKED_FOR}")
+    if source.kind == FOLDER_KIND and len(source.classes) == 1:
+        _refuse_table_beside(path)
     return source
+
+
+def _refuse_table_beside(folder: Path) -> None:
+    """Raise UserError if a folder has a table with the classes of its images, which lie in one folder."""
+    for file in sorted(folder.iterdir()):
+        try:
+            is_table = names_images(file)
+        except UserError:  # a table that cannot be read names nothing
+            continue
+        if is_table:
+            raise UserError(f"{folder}: its images lie in one folder, and {file.name} names their classes: give {file}")
 
 
 def _nothing(path: Path) -> str:

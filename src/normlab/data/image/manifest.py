@@ -59,8 +59,9 @@ def find_manifest(path: Path, reading: Reading) -> ImageSource | None:
     number_of = {name: number for number, name in enumerate(classes)}
     examples: dict[str, list[tuple[Path, int]]] = {}
     for split in SPLITS:
-        if part := [(path.parent / row.path, number_of[row.label]) for row in rows if row.split == split]:
+        if part := [(_file(path.parent, row.path), number_of[row.label]) for row in rows if row.split == split]:
             examples[split] = part
+    _refuse_if_none_exists(path, examples)
     if "train" not in examples:
         raise UserError(f"{path}: no row has the {columns.split} 'train', only {', '.join(examples)}: name some so")
     own = tuple(examples) if columns.split else ()
@@ -92,6 +93,21 @@ def find_manifest(path: Path, reading: Reading) -> ImageSource | None:
         own_splits=own,
         skip_broken=reading.skip_broken,
     )
+
+
+def _file(folder: Path, name: str) -> Path:
+    """Return a row's file; a path with backslashes, as Windows writes it, is read so where no file is called that."""
+    file = folder / name
+    return folder / name.replace("\\", "/") if "\\" in name and not file.exists() else file
+
+
+def _refuse_if_none_exists(path: Path, examples: dict[str, list[tuple[Path, int]]]) -> None:
+    files = [file for part in examples.values() for file, _ in part]
+    if not any(file.exists() for file in files):
+        raise UserError(
+            f"{path}: none of its {len(files)} images exists, the first is {files[0]}: write whole file names, with "
+            f"suffix, relative to the folder of the table"
+        )
 
 
 def names_images(path: Path) -> bool:

@@ -18,6 +18,7 @@ _MODES = {1: "L", 3: "RGB"}
 WHOLE_RANGES = (255, 4095, 65535, 2**24 - 1, 2**31 - 1)  # of 8, 12, 16, 24 and 31 bits
 FLOAT_RANGES = (1, 255, 4095, 65535)
 _ORIENTATION = 0x0112  # the EXIF tag
+_TURNS = range(2, 9)  # its values that turn or mirror; 1 is upright, and others mean nothing
 _FOUR_BITS = 15  # the greatest value that 12 bits leave when Pillow keeps the upper 8 of 16
 
 
@@ -56,7 +57,7 @@ def _upright(image: Any) -> tuple[Any, bool]:
     from PIL import ImageOps
 
     try:
-        if image.getexif().get(_ORIENTATION, 1) == 1:
+        if image.getexif().get(_ORIENTATION) not in _TURNS:
             return image, False
         return ImageOps.exif_transpose(image), True
     except Exception:  # damaged EXIF raises anything; the pixels are fine without it
@@ -80,6 +81,8 @@ def _eight_bits(image: Any) -> tuple[Any, str]:
     else:
         ranges = FLOAT_RANGES if image.mode == "F" else WHOLE_RANGES
         top = next((float(top) for top in ranges if high <= top), high)
+        if 0 < high * 255 / top < 1.5:  # it would be black, with a few specks
+            top = high
         scaled, change = values / top, f"0 to {top:.10g} scaled to 8 bits"
     return Image.fromarray((scaled * 255).round().astype(np.uint8)), f"{kind}, {change}"
 

@@ -34,6 +34,7 @@ DEFAULT_SIZE = 32
 _ROWS = 1000  # read at once
 _GENERIC_FOLDERS = ("data", "plain_text", "default", "parquet")  # the data set's own name is that of the folder above
 _IMAGE_COLUMNS = ("img", "image", "images", "picture", "photo")
+_NO_LABELS = ("list", "large_list", "fixed_size", "struct", "map", "binary", "large_binary", "decimal", "date", "time")
 _LABEL_COLUMNS = ("label", "labels", "fine_label", "class", "target", "category", "y")
 
 
@@ -60,6 +61,8 @@ def find_parquet(path: Path, reading: Reading) -> ImageSource | None:
     for file in (file for part in files.values() for file in part):
         _refuse_other_columns(file, columns)
     labels = {split: labels_of(part, columns.label) for split, part in files.items()}
+    if not labels["train"]:
+        raise UserError(f"{files['train'][0]}: holds no rows")
     unlabelled = [split for split in files if split != "train" and not has_labels(labels[split])]
     files = {split: part for split, part in files.items() if split not in unlabelled}
     classes = classes_of(files["train"][0], columns.label, [labels[split] for split in files])
@@ -126,6 +129,11 @@ def _columns(path: Path, coarse: bool) -> _Columns:
     if image is None or label is None:
         missing = "'img' or 'image'" if image is None else " or ".join(map(repr, wanted[:3]))
         raise UserError(f"{path}: columns {', '.join(map(str, names))[:200]}; expected one named {missing}")
+    if twice := next((name for name in (image, label) if names.count(name) > 1), None):
+        raise UserError(f"{path}: two columns are called '{twice}'; rename one")
+    kind = str(schema.field(label).type)
+    if kind.startswith(_NO_LABELS):
+        raise UserError(f"{path}: column '{label}' holds {kind[:40]}; labels are whole numbers or text")
     return _Columns(image, label, [name for name in names if name not in (image, label)])
 
 
@@ -191,13 +199,24 @@ def _rows(paths: Sequence[Path], columns: _Columns, classes: Classes) -> Iterato
                 where = f"{path}: row {number}"
                 content = cell.get("bytes") if isinstance(cell, dict) else cell
                 if not isinstance(content, bytes):
-                    raise UserError(f"{where}: holds no image bytes; the file must hold the images, not their paths")
+                    raise UserError(f"{where}: holds no image bytes{_instead_of_bytes(cell)}")
                 label = plain_label(value)
                 if label is None or label not in classes.number_of:
                     known = f"0 to {len(classes.names) - 1}" if isinstance(label, int) else some(classes.names)
                     raise UserError(f"{where}: label {str(value)[:40]} is not one of {known}")
                 yield _Row(content, classes.number_of[label], where, counted)
                 number, counted = number + 1, counted + 1
+
+
+def _instead_of_bytes(cell: Any) -> str:
+    """Say what a cell has where an encoded image is expected."""
+    value = cell.get("path") if isinstance(cell, dict) else cell
+    if value is None:
+        return ": the cell is empty; remove the row"
+    if isinstance(value, str):
+        return "; the file must hold the images, not their paths"
+    kind = "a list" if isinstance(value, list) else type(value).__name__
+    return f" but {kind}; write each image as the bytes of a PNG or JPEG file, or give arrays (.npz)"
 
 
 def _batches(path: Path, columns: _Columns) -> Iterator[tuple[list[Any], list[Any]]]:

@@ -20,6 +20,7 @@ NESTED = "nested"  # a column of entities inside of entities
 _CONLL_U, _CONLL_U_LABEL = 10, 3  # columns of CoNLL-U, and the place of the universal part of speech
 LINES_TO_GUESS_FROM = 400
 _NEARLY_ALL = 0.8
+_OTHER_DELIMITERS = {",": "commas", ";": "semicolons", "|": "bars"}
 _BLANKS = re.compile("[ \t]+")
 _TOKEN_NUMBER = re.compile(r"\d+(?:[-.]\d+)?")
 _NO_WORD_OF_ITS_OWN = re.compile(r"\d+[-.]\d+")
@@ -119,12 +120,28 @@ def rows_of(lines: Sequence[str]) -> tuple[Layout, list[list[str]], int]:
 def guess_layout(lines: Sequence[str], where: str, *, plain: bool = False) -> Layout:
     """Return the layout that most of the sample lines have; `plain`: its tags are labels without prefixes.
 
-    Raises: UserError at `place` for token numbers and tags without words.
+    Raises: UserError at `place` for token numbers and tags without words, and for columns separated by commas.
     """
     bare, rows, _ = rows_of(lines)
     width = Counter(map(len, rows)).most_common(1)[0][0]
+    if width == 1 and (sign := _other_delimiter(lines, plain=plain)):
+        raise UserError(
+            f"{where}: columns are separated by {sign}: separate them by tabs or spaces, or make it a .csv with a "
+            "header that names sentence, word and tag"
+        )
     columns = _guess_columns([row for row in rows if len(row) == width], width, where, plain=plain)
     return bare._replace(columns=columns, plain=plain)
+
+
+def _other_delimiter(lines: Sequence[str], *, plain: bool) -> str:
+    """Return the name of the sign that separates the columns of nearly all lines, "" if none does."""
+    for sign, name in _OTHER_DELIMITERS.items():
+        rows = [line.split(sign) for line in lines]
+        width, count = Counter(map(len, rows)).most_common(1)[0]
+        last = [row[-1].strip() for row in rows]
+        if width > 1 and count >= _NEARLY_ALL * len(rows) and (plain or _holds_tags(last)):
+            return name
+    return ""
 
 
 def has_token_numbers(rows: Sequence[Sequence[str]]) -> bool:

@@ -22,6 +22,7 @@ _SENTENCE = ("sentence", "sentenceid", "sentenceidx", "sentid", "sentenceno")
 _WORD = ("word", "token", "words", "tokens")
 _TAG = ("tag", "nertag", "label", "ner", "tags")
 _DELIMITERS = ",;\t"
+_NO_NAME = ("nan", "none", "null", "na", "<na>")  # what programs write for an empty cell
 
 
 class _Columns(NamedTuple):
@@ -78,11 +79,13 @@ class GmbCsv(SentenceFile):
                 if not row:
                     continue
                 if len(row) != columns.width:
-                    raise UserError(f"{self.path}:{line}: {len(row)} fields, expected {columns.width}")
+                    cause = ": is a quote never closed?" if any("\n" in cell for cell in row) else ""
+                    raise UserError(f"{self.path}:{line}: {len(row)} fields, expected {columns.width}{cause}")
                 if not row[columns.word]:
                     raise UserError(f"{self.path}:{line}: the word is empty")
                 tag = None if columns.tag is None else row[columns.tag]
-                yield line, row[columns.sentence].strip(), row[columns.word], tag
+                name = row[columns.sentence].strip()
+                yield line, "" if name.lower() in _NO_NAME else name, row[columns.word], tag
         except csv.Error as error:
             reason = "a carriage return in the middle of the line" if "new-line" in str(error) else error
             raise UserError(f"{self.path}:{max(1, rows.line_num)}: not CSV ({reason}); fix the line") from None

@@ -18,6 +18,7 @@ from normlab.data.tagging.scheme import convert, first_illegal, is_well_formed, 
 from normlab.errors import UserError, did_you_mean, excerpt
 
 _SENTENCES_TO_LOOK_AT = 1000
+_HEADS = frozenset({"tag", "tags", "ner", "ner_tag", "ner_tags", "label", "labels", "entity", "iob", "bio", "pos"})
 # What to do about tags of each style; a scheme that is read already needs nothing.
 _STYLE_FIXES = {
     "BIO": "--scheme bio",
@@ -159,9 +160,11 @@ class SentenceFile(ABC):
         for index, tag in enumerate(tags):
             if not is_well_formed(tag, self.scheme):
                 kind = f"no {self.scheme.upper()} tag"
+                fix = "correct it, or name the --scheme"
+                if sentence.number == 1 and index == 0 and tag.strip('"').lower() in _HEADS:
+                    fix = "is the first line a header? Remove it"
                 raise UserError(
-                    f"{self._place(sentence, index)}: '{excerpt(tag)}' is {kind}: correct it, or name the --scheme"
-                    f"{self._what_tags_look_like()}"
+                    f"{self._place(sentence, index)}: '{excerpt(tag)}' is {kind}: {fix}{self._what_tags_look_like()}"
                 )
             if self.known_tags is not None and tag not in self.known_tags:
                 hint = did_you_mean(tag, sorted(self.known_tags))
