@@ -29,6 +29,9 @@ def test_columns_that_do_not_fit_stand_below_the_others() -> None:
     ]
     assert len(list(table_lines(ROWS, 200))) == len(list(table_lines(ROWS))) == 3
     assert all(len(line) <= 30 for line in table_lines(ROWS, 30))
+    empty = [{"name": "no scheme", "paper": "-", "use it": "as the control"}]
+    assert list(table_lines(empty, 12))[-2:] == ["    as the", "    control"]
+    assert not any("-" in line for line in table_lines(empty, 12))
 
 
 @pytest.mark.parametrize("what", ["norms", "tasks", "presets", "studies"])

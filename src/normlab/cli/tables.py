@@ -46,7 +46,7 @@ def table_lines(rows: Sequence[Mapping[str, Any]], room: int | None = None) -> I
         beside -= 1
     for cells in (names, *([str(row[name]) for name in names] for row in rows)):
         yield "  ".join(cell.ljust(width) for cell, width in zip(cells[:beside], widths, strict=False)).rstrip()
-        below = "; ".join(cell for cell in cells[beside:] if cell)
+        below = "; ".join(cell for cell in cells[beside:] if cell not in ("", "-"))
         yield from textwrap.wrap(below, room or 80, initial_indent="    ", subsequent_indent="    ")
 
 

@@ -23,7 +23,7 @@ from normlab.json_file import read_json
 FILE = "calibration.json"
 MIN_CONFIDENCE = 0.1
 """Below it nothing is run, unless the user says otherwise: of 1,026 questions 44, of which 2 would have been right."""
-NOT_CALIBRATED = "confidence not calibrated for this model: its answers have none, and every one is run"
+NOT_CALIBRATED = "confidence not calibrated for this model: every answer is run"
 _LEAST = 1e-12
 
 
