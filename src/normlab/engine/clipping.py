@@ -105,4 +105,5 @@ def clip_gradients(parameters: list[nn.Parameter], max_norm: float) -> Tensor:
 def _unit_norms(tensor: Tensor) -> Tensor:
     """Return the norm of each unit of a parameter or gradient, (units,) in float32."""
     rows = tensor.reshape(1, -1) if tensor.dim() < 2 else tensor.flatten(1)
-    return torch.linalg.vector_norm(rows, dim=1, dtype=torch.float32)
+    norms: Tensor = torch.linalg.vector_norm(rows, dim=1, dtype=torch.float32)
+    return norms

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -30,9 +31,10 @@ def scale_branches(network: PreActResNet, alpha: float) -> None:
 
     Raises: UserError if the network is no `PreActResNet`, or its convolutions are not standardised and scaled.
     """
-    if not isinstance(network, PreActResNet) or not hasattr(network.conv, "relu_gain"):
+    first: Any = network.conv
+    if not isinstance(network, PreActResNet) or not hasattr(first, "relu_gain"):
         raise UserError("residual_scale: wants the network preact_resnet with weight_standardized: scaled")
-    network.conv.relu_gain = 1.0
+    first.relu_gain = 1.0
     variance = 1.0
     for block in network.modules():
         if isinstance(block, PreActBlock):

@@ -210,7 +210,7 @@ class Study:
         if not self.task:
             return self.told_folds
         begun = [next((cell for cell in cells if cell.folder.exists), None) for _, cells in self.groups()]
-        numbers = []
+        numbers: list[Any] = []
         for cell in begun:
             with suppress(UserError):  # a damaged file is told where cells are checked
                 numbers += [cell.folder.config().get("folds")] if cell is not None else []

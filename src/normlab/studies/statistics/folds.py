@@ -8,6 +8,8 @@ coverage: of ten correlated folds, ordinary 95 % intervals hold the truth in 86 
 
 from __future__ import annotations
 
+import math
+
 CORRECTED = "corrected for overlapping training sets"  # as reports say it
 
 
@@ -27,4 +29,4 @@ def standard_error(std: float, n: int, overlap: float = 0.0) -> float:
     """
     if overlap < 0:
         raise ValueError(f"overlap must not be negative, got {overlap}")
-    return std * (1 / n + overlap) ** 0.5 if overlap else std / n**0.5
+    return std * math.sqrt(1 / n + overlap) if overlap else std / math.sqrt(n)
