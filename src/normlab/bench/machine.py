@@ -35,7 +35,7 @@ def describe_machine(settings: Settings) -> dict[str, Any]:
 
 def instructions() -> str:
     """Return the widest vector instructions of this CPU that torch and the kernels use, and whether it has bfloat16."""
-    has = getattr(torch.cpu, "get_capabilities", dict)()
+    has: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     width = "AVX-512" if has.get("avx512_f") else "AVX2" if has.get("avx2") else torch.backends.cpu.get_cpu_capability()
     if has.get("amx_bf16"):
         return f"{width}, AMX"
