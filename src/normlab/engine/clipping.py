@@ -48,7 +48,7 @@ def units_to_clip(model: nn.Module) -> list[nn.Parameter]:
     """
     outputs: list[nn.Module] = [module for module in model.modules() if getattr(module, "is_output", False)]
     if not outputs:
-        outputs = [module for module in model.modules() if isinstance(module, nn.Linear)][-1:]
+        outputs += [module for module in model.modules() if isinstance(module, nn.Linear)][-1:]
     left_out = {id(parameter) for output in outputs for parameter in output.parameters()}
     return [each for each in model.parameters() if each.requires_grad and id(each) not in left_out]
 
