@@ -361,7 +361,7 @@ def test_the_pages_example_is_short_and_trains_in_a_study(folder: Path) -> None:
     assert [cell.values["model"] for cell in plan.cells] == ["mynet.py:small"] * 2 + ["resnet"] * 2
     done = normlab.run_study("mine.yaml", scale="smoke", out="study", workers=1, concurrent=4, **SMALL)
     assert len(list(done.finished())) == 4
-    for command in (line for block in blocks("bash") for line in block.strip().splitlines()):
+    for command in (line for block in blocks("bash") for line in block.replace("\\\n", " ").strip().splitlines()):
         words = command.split()
         if words[1] == "train":
             assert main([*words[1:], *FLAGS]) == 0
