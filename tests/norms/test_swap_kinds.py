@@ -422,9 +422,8 @@ def test_hooks_of_the_state_dict_are_not_taken_over_and_that_is_told() -> None:
         (nn.BatchNorm2d(8), nn.BatchNorm2d(8), {}, "the replacement is a BatchNorm2d: give a scheme's name"),
         (nn.BatchNorm2d(8), 3, {}, "the replacement is a int"),
         (nn.BatchNorm2d(8), "group", {"groups": "4"}, "groups='4' is no whole number"),
-        (nn.BatchNorm2d(8), "group", {"eps": -1.0}, r"eps=-1.0 is no finite number from 0 on"),
-        (nn.BatchNorm2d(8), "batch", {"eps": "a"}, r"eps='a' is no finite number from 0 on"),
-        (nn.BatchNorm2d(8), "batch", {"eps": float("nan")}, r"eps=nan is no finite number from 0 on"),
+        (nn.BatchNorm2d(8), "batch", {"eps": "a"}, r"eps='a' is no finite number"),
+        (nn.BatchNorm2d(8), "batch", {"eps": float("nan")}, r"eps=nan is no finite number"),
     ],
 )
 def test_arguments_of_other_kinds_are_told_in_one_line(

@@ -120,8 +120,8 @@ class Norm(nn.Module):
 
     def _start(self, num_channels: int, eps: float, affine: bool) -> None:
         given: Any = eps
-        if not (isinstance(given, Real) and 0 <= float(given) < math.inf):
-            raise UserError(f"{type(self).__name__}: eps={eps!r} is no finite number from 0 on, as 1e-5")
+        if not (isinstance(given, Real) and math.isfinite(given)):  # torch takes one below 0, too
+            raise UserError(f"{type(self).__name__}: eps={eps!r} is no finite number, as 1e-5")
         self.num_channels = self.num_features = num_channels
         self.eps, self.affine = eps, affine
         for name in ("weight", "bias"):
