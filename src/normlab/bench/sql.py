@@ -99,7 +99,7 @@ def answering_row(spider: SpiderFolder, name: str, settings: Settings) -> Row:
     pairs = [(row.question, str(spider.database(row.db_id))) for row in rows]
 
     def answer() -> object:
-        torch.set_num_threads(settings.threads)
+        torch.set_num_threads(settings.threads)  # the model takes all cores when it is opened
         return list(run.predict(pairs))
 
     answer()  # databases are read and indexed once

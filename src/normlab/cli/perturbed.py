@@ -44,7 +44,7 @@ def refuse_without_kind(options: argparse.Namespace) -> None:
 
 def measure(run: Any, options: argparse.Namespace) -> tuple[Any, str]:
     """Return the measurement of a run's changed questions, to be kept, and its table for people."""
-    from normlab.engine.evaluation import Measured, refuse_unfinished, state_notes
+    from normlab.engine.evaluation import Measured, refuse_unfinished
     from normlab.tasks.text2sql.perturbing.measuring import measure_perturbed, read_questions_to_ask
 
     if run.task.name != "text2sql":
@@ -60,9 +60,7 @@ def measure(run: Any, options: argparse.Namespace) -> tuple[Any, str]:
     variant = f"{options.perturb}-{seed}" + (f"_every-{every}" if every > 1 else "")
     metrics = {f"{options.split}/{name}": value for name, value in found.metrics.items()}
     tables = {"perturbation": found.summary}
-    measured = Measured(
-        options.split, metrics, tables, found.columns, data.fingerprint, state_notes(run.folder), variant
-    )
+    measured = Measured(options.split, metrics, tables, found.columns, data.fingerprint, run.notes(), variant)
     return measured, _as_text(found.summary)
 
 

@@ -151,16 +151,16 @@ class Run:
         config = self.config if data is None else self.config.with_values("data", data=data)
         data_set, notes = data_to_measure(self.task, self.folder, config, split, elsewhere=data is not None)
         evaluation = measure(self.task, self.model, data_set, split, config, self.placement, final=True)
-        notes = [*state_notes(self.folder), *self._precision_notes(), *notes]
+        notes = [*self.notes(), *notes]
         return Measured(
             split, evaluation.metrics, evaluation.tables, evaluation.predictions, data_set.fingerprint, notes
         )
 
-    def _precision_notes(self) -> list[str]:
-        trained = self.folder.card().get("precision")
-        if trained in {None, self.placement.precision}:
-            return []
-        return [f"computed in {self.placement.precision}, trained in {trained}: last digits may differ"]
+    def notes(self) -> list[str]:
+        """Return what a reader of scores that are measured here must know of the run: its state, another precision."""
+        trained, here = self.folder.card().get("precision"), self.placement.precision
+        other = [] if trained in {None, here} else [f"computed in {here}, trained in {trained}: last digits may differ"]
+        return [*state_notes(self.folder), *other]
 
     def evaluate(
         self, split: str, *, data: str | None = None, out: Path | str | None = None, unfinished: bool = False

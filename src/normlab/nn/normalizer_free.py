@@ -31,8 +31,8 @@ def scale_branches(network: PreActResNet, alpha: float) -> None:
 
     Raises: UserError if the network is no `PreActResNet`, or its convolutions are not standardised and scaled.
     """
-    first: Any = network.conv
-    if not isinstance(network, PreActResNet) or not hasattr(first, "relu_gain"):
+    first: Any = network.conv if isinstance(network, PreActResNet) else None
+    if not hasattr(first, "relu_gain"):
         raise UserError("residual_scale: wants the network preact_resnet with weight_standardized: scaled")
     first.relu_gain = 1.0
     variance = 1.0

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from text2sql_corrected import corrections_over
 
 from normlab.data.sql.cells import index_cells
-from normlab.data.sql.inferred_keys import infer_keys
 from normlab.data.sql.schema import Schema
 from normlab.data.sql.spider import DEV_DATABASES, SpiderFolder
 from normlab.tasks.text2sql.corrections.clauses import read_clauses
@@ -43,14 +43,7 @@ Ask = Callable[[str, str], Correction]
 
 @pytest.fixture
 def ask(tmp_path: Path) -> Ask:
-    path = tmp_path / "rail.sqlite"
-    connection = sqlite3.connect(path)
-    connection.executescript(SCRIPT)
-    connection.close()
-    schema = infer_keys(path, Schema.from_sqlite(path))
-    linker = Linker(schema, index_cells(path, schema, tmp_path / "cache"))
-    corrector = Corrector(path, schema)
-    return lambda question, sql: corrector.correct(sql, to_actions(sql, schema), linker.link(question), schema, TODAY)
+    return corrections_over(tmp_path / "rail.sqlite", SCRIPT, TODAY)
 
 
 TRIPS = "trip AS T1 JOIN station AS T2 ON T1.{} = T2.id"

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import datetime
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from text2sql_corrected import corrections_over
 
-from normlab.data.sql.cells import index_cells
-from normlab.data.sql.inferred_keys import infer_keys
-from normlab.data.sql.schema import Schema
 from normlab.data.sql.sqlite import run_query
-from normlab.tasks.text2sql.corrections.correcting import Correction, Corrector
-from normlab.tasks.text2sql.grammar.linearize import to_actions
-from normlab.tasks.text2sql.linking.linker import Linker
+from normlab.tasks.text2sql.corrections.correcting import Correction
 
 TODAY = datetime.date(2019, 1, 15)
 SCRIPT = """
@@ -42,15 +37,10 @@ Ask = Callable[[str, str], tuple[Correction, list[object]]]
 def ask(tmp_path: Path) -> Ask:
     """What becomes of a question and the model's query, and the first column of the rows."""
     path = tmp_path / "hire.sqlite"
-    connection = sqlite3.connect(path)
-    connection.executescript(SCRIPT)
-    connection.close()
-    schema = infer_keys(path, Schema.from_sqlite(path))
-    linker = Linker(schema, index_cells(path, schema, tmp_path / "cache"))
-    corrector = Corrector(path, schema)
+    corrected = corrections_over(path, SCRIPT, TODAY)
 
     def correct(question: str, sql: str) -> tuple[Correction, list[object]]:
-        done = corrector.correct(sql, to_actions(sql, schema), linker.link(question), schema, TODAY)
+        done = corrected(question, sql)
         return done, [row[0] for row in run_query(path, done.sql).rows]
 
     return correct

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from text2sql_corrected import corrections_over
 
-from normlab.data.sql.cells import index_cells
-from normlab.data.sql.schema import Schema
 from normlab.data.sql.sqlite import run_query
-from normlab.tasks.text2sql.corrections.correcting import Corrector
 from normlab.tasks.text2sql.corrections.keys import root_of
-from normlab.tasks.text2sql.grammar.linearize import to_actions
-from normlab.tasks.text2sql.linking.linker import Linker
 
 SCRIPT = """
 CREATE TABLE person (person_id INTEGER PRIMARY KEY, name TEXT, city TEXT, age INTEGER,
@@ -32,14 +27,8 @@ Done = Callable[[str, str], str]
 @pytest.fixture
 def done(tmp_path: Path) -> Done:
     """What the rules make of a query."""
-    path = tmp_path / "mail.sqlite"
-    connection = sqlite3.connect(path)
-    connection.executescript(SCRIPT)
-    schema = Schema.from_sqlite(path)
-    linker = Linker(schema, index_cells(path, schema, tmp_path / "cache"))
-    connection.close()
-    corrector = Corrector(path, schema)
-    return lambda question, sql: corrector.correct(sql, to_actions(sql, schema), linker.link(question), schema).sql
+    corrected = corrections_over(tmp_path / "mail.sqlite", SCRIPT)
+    return lambda question, sql: corrected(question, sql).sql
 
 
 @pytest.fixture

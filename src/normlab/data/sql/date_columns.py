@@ -106,10 +106,9 @@ def _form_of(connection: sqlite3.Connection, schema: Schema, number: int, cells:
     fitting = [form for form in forms if all(map(form.matches, texts))]
     confirmed: dict[str, DateForm] = {}
     for form in fitting:
-        kind = re.sub(r"(.)\1+", r"\1", form.name)  # MM/DD/YYYY and M/D/YYYY are one
         for one in _variants(form, texts, blanks=len(texts) < len(cells)):
-            if kind not in confirmed and _confirms(connection, schema, number, one):
-                confirmed[kind] = one
+            if form.kind not in confirmed and _confirms(connection, schema, number, one):
+                confirmed[form.kind] = one
     if len(confirmed) < 2:
         return next(iter(confirmed.values()), None)
     german = confirmed.get("D.M.Y")

@@ -40,6 +40,11 @@ class DateForm:
         """Whether cells are compared with ISO dates as they stand."""
         return self.sql == "{c}"
 
+    @property
+    def kind(self) -> str:
+        """Return the name with each letter once: MM/DD/YYYY and M/D/YYYY are both M/D/Y."""
+        return re.sub(r"(.)\1+", r"\1", self.name)
+
     def day_of(self, column: str) -> str:
         """Return SQL for the ISO date of a column."""
         return self.sql.replace("{c}", column)

@@ -47,4 +47,5 @@ def _day(text: str, sign: str, forms: Collection[DateForm]) -> str | None:
 
 def _order(form: DateForm) -> str:
     """DMY, MDY or YMD of a form of numbers with signs between them; anything else of another form."""
-    return re.sub(r"(.)\1+", r"\1", re.sub(r"[/.-]", "", form.name)) if re.search(r"[/.-]", form.name) else ""
+    order, signs = re.subn(r"[/.-]", "", form.kind)
+    return order if signs else ""

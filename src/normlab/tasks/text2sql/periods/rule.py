@@ -93,11 +93,8 @@ class PeriodRule:
         conditions = list(CONDITION.finditer(where))
         if period is None or (period.noun and not self._is_table(period.noun, tables)):
             return None
-        texts, said_or = (
-            [match.group() for match in conditions],
-            re.search(r"\b(?:or|either)\b", question, re.IGNORECASE),
-        )
-        by_or = " OR ".join(texts) == where and len(texts) == 2 and not said_or
+        texts = [match.group() for match in conditions]
+        by_or = " OR ".join(texts) == where and len(texts) == 2 and not _OR.search(question)
         if " AND ".join(texts) != where and not by_or:
             return None
         chosen = self._chosen(question, tables, conditions, period)
