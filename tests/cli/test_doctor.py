@@ -21,8 +21,8 @@ def test_every_extra_is_named_and_how_to_get_a_missing_one(
     monkeypatch.setattr(doctor, "find_spec", lambda module: None if module in ("optuna", "onnx") else module)
     assert main(["doctor", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["extra tune"] == "no optuna: pip install 'normlab[tune]'"
-    assert told["extra export"] == "no onnx: pip install 'normlab[export]'"
+    assert told["extra tune"] == "pip install 'normlab[tune]' (no optuna)"
+    assert told["extra export"] == "pip install 'normlab[export]' (no onnx)"
     assert told["extra ray"] == "installed"
 
 

@@ -405,7 +405,8 @@ def test_what_a_swap_changes_beyond_the_scheme_is_told(layer: nn.Module, name: s
     with pytest.warns(UserWarning, match=message) as caught:
         report = swap_norms(nn.Sequential(nn.Identity(), layer), name)
     assert len(report.warnings) == len(caught) == 1 + ("another shape" in message)
-    assert report.warnings[0] in report.summary()
+    assert report.warnings[0] in " ".join(report.summary().split())
+    assert max(map(len, report.summary().splitlines())) <= 80
 
 
 def test_hooks_of_the_state_dict_are_not_taken_over_and_that_is_told() -> None:

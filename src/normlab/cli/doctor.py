@@ -66,7 +66,8 @@ _CPU_BUILDS = "https://download.pytorch.org/whl/cpu"
 def _extra(name: str, modules: tuple[str, ...]) -> str:
     """Say whether an extra's packages are there, and else how to get them."""
     missing = [module for module in modules if find_spec(module) is None]
-    return f"no {', '.join(missing)}: pip install 'normlab[{name}]'" if missing else "installed"
+    # The command first: a terminal of 80 columns keeps it on one line, to be copied.
+    return f"pip install 'normlab[{name}]' (no {', '.join(missing)})" if missing else "installed"
 
 
 def _triton() -> str:

@@ -43,9 +43,10 @@ class Progress:
         )
 
     def epoch(self, record: dict[str, Any], epochs: int, headline: str, *, best: bool) -> None:
-        """Print an epoch's record in one line."""
-        parts = [f"epoch {record['epoch']:>3}/{epochs}", f"lr {record['lr']:.4g}"]
-        parts += [f"{name} {_short(record[name])}" for name in ("train/online_loss", headline) if name in record]
+        """Print an epoch's record in one line, of at most 80 columns with all usual names and numbers."""
+        parts = [f"epoch {record['epoch']:>3}/{epochs}", f"lr {record['lr']:.3g}"]
+        shown = {"train/online_loss": "loss", headline: headline}
+        parts += [f"{title} {_short(record[name])}" for name, title in shown.items() if name in record]
         parts.append(f"{record['seconds']:.1f} s")
         self.say("  ".join(parts) + ("  *" if best else ""))
 

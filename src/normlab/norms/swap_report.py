@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
 
 from torch import nn
@@ -30,11 +31,15 @@ class SwapReport(list[str]):
         self.new_parameters: list[str] = []
 
     def summary(self) -> str:
-        """Return the whole report as text."""
+        """Return the whole report as text, in lines of at most 80 columns where names allow it."""
         verb = "would be replaced" if self.dry_run else "replaced"
         lines = [f"{len(self)} norm layers {verb}: {', '.join(self) or '-'}"]
         lines += [f"left {name or 'the model itself'}: {reason}" for name, reason in self.left.items()]
-        return "\n".join(lines + self.warnings)
+        return "\n".join(_broken(line) for line in lines + self.warnings)
+
+
+def _broken(line: str) -> str:
+    return textwrap.fill(line, 80, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
 
 
 def listed(names: Iterable[str]) -> str:

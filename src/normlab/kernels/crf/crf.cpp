@@ -16,6 +16,7 @@
 #include <numeric>
 #include <vector>
 
+#include "../runtime/spans.h"
 #include "../runtime/vector_math.h"
 
 using normlab::exp_fast;
@@ -58,45 +59,55 @@ class Floats {
     std::vector<Vector> memory_;
 };
 
+// The two hottest loops go through the lanes in parts as wide as the registers: wider vectors stay in memory.
+using Lanes = normlab::vf;
+using IntLanes = normlab::vi;
+constexpr int64_t kLanes = normlab::LANES;
+constexpr int64_t kBestColumns = kLanes == 16 ? 8 : 4;  // two registers a column: 32 there are, or 16
+
 // out(j) = sum_i a(i) weights(i, j) for J columns from the first on, which stay in registers.
 template <int J>
 __attribute__((noinline)) void weighted_columns(const float* a, const float* weights, int64_t K, float* out) {
-    Vector sums[J] = {};
-    for (int64_t i = 0; i < K; i++) {
-        const Vector weight = load(a + i * L);
+    for (int64_t part = 0; part < L; part += kLanes) {
+        Lanes sums[J] = {};
+        for (int64_t i = 0; i < K; i++) {
+            const Lanes weight = normlab::load(a + i * L + part, normlab::Full{});
 #pragma GCC unroll 8
-        for (int j = 0; j < J; j++) sums[j] += weight * weights[i * K + j];
+            for (int j = 0; j < J; j++) sums[j] += weight * weights[i * K + j];
+        }
+        for (int j = 0; j < J; j++) normlab::store(out + j * L + part, sums[j], normlab::Full{});
     }
-    for (int j = 0; j < J; j++) store(out + j * L, sums[j]);
 }
 
 // highest(j) = max_i score(i) + scores(i, j), and the first i that has it.
 template <int J>
 __attribute__((noinline)) void best_columns(const float* score, const float* scores, int64_t K, float* highest,
                                             int32_t* origin) {
-    Vector best[J];
-    IntVector from[J] = {};
-    for (int j = 0; j < J; j++) best[j] = load(score) + scores[j];
-    for (int32_t i = 1; i < K; i++) {
-        const Vector before = load(score + i * L);
+    for (int64_t part = 0; part < L; part += kLanes) {
+        Lanes best[J];
+        IntLanes from[J] = {};
+        for (int j = 0; j < J; j++) best[j] = normlab::load(score + part, normlab::Full{}) + scores[j];
+        for (int32_t i = 1; i < K; i++) {
+            const Lanes before = normlab::load(score + i * L + part, normlab::Full{});
 #pragma GCC unroll 8
-        for (int j = 0; j < J; j++) {
-            const Vector candidate = before + scores[i * K + j];
-            const IntVector better = candidate > best[j];
-            best[j] = better ? candidate : best[j];
-            from[j] = better ? i + IntVector{} : from[j];
+            for (int j = 0; j < J; j++) {
+                const Lanes candidate = before + scores[i * K + j];
+                const IntLanes better = candidate > best[j];
+                best[j] = better ? candidate : best[j];
+                from[j] = better ? i + IntLanes{} : from[j];
+            }
         }
-    }
-    for (int j = 0; j < J; j++) {
-        store(highest + j * L, best[j]);
-        std::memcpy(origin + j * L, &from[j], sizeof from[j]);
+        for (int j = 0; j < J; j++) {
+            normlab::store(highest + j * L + part, best[j], normlab::Full{});
+            std::memcpy(origin + j * L + part, &from[j], sizeof from[j]);
+        }
     }
 }
 
-// Calls run<J>(first) for all K columns in blocks of J <= 8 of about the same size.
+// Calls run<J>(first) for all K columns in blocks of J <= most <= 8 of about the same size.
 template <class Run>
-void in_blocks(int64_t K, Run run) {
-    const int64_t blocks = (K + 7) / 8;
+void in_blocks(int64_t K, int64_t most, Run run) {
+    const int64_t blocks = (K + most - 1) / most;
     for (int64_t block = 0; block < blocks; block++) {
         const int64_t first = K * block / blocks;
         switch (K * (block + 1) / blocks - first) {
@@ -226,7 +237,7 @@ float arrive_in_log_space(const Scores& scores, const float* before, int64_t l, 
 void arrive(const Scores& scores, const Tape& tape, int64_t t, int64_t lanes) {
     const int64_t K = scores.K;
     float *sums = tape.sums(t), *arriving = tape.log_alpha(t);
-    in_blocks(K, [&]<int J>(int64_t first) {
+    in_blocks(K, 8, [&]<int J>(int64_t first) {
         weighted_columns<J>(tape.alpha(t - 1), scores.weights.data() + first, K, sums + first * L);
     });
     const float* highest = scores.column_max.data();
@@ -351,7 +362,7 @@ class Backward {
             store(&ratio_[j * L], exact ? p / sum : Vector{});
             inexact += exact ? Vector{} : p;
         }
-        in_blocks(K_, [&]<int J>(int64_t first) {
+        in_blocks(K_, 8, [&]<int J>(int64_t first) {
             weighted_columns<J>(ratio_.data(), scores_.transposed.data() + first, K_, &back_[first * L]);
         });
         for (int64_t i = 0; i < K_; i++) {
@@ -434,7 +445,7 @@ void best_paths(const CrfCall& call, const Scores& scores, const Group& group) {
         const int64_t lanes = group.active(t), going_on = group.active(t + 1);
         group.read(call, t, lanes, emitted.data());
         if (t)
-            in_blocks(K, [&]<int J>(int64_t first) {
+            in_blocks(K, kBestColumns, [&]<int J>(int64_t first) {
                 best_columns<J>(score.data(), scores.transitions.data() + first, K, &best[first * L],
                                 &origin[(t * K + first) * L]);
             });
