@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 
 from normlab.errors import UserError
 from normlab.kernels.lstm import LSTM
@@ -90,6 +91,34 @@ def test_a_scheme_computed_by_torch_keeps_the_norms_contract(name: str, monkeypa
     policy(monkeypatch, "torch")
     check_norm(lambda channels: NORMS.create(name, channels, **({"groups": 4} if name == "group" else {})))
     assert "torch" in contest.used().values()
+
+
+@pytest.mark.parametrize("chosen", ["own", "torch", "off"])
+@pytest.mark.parametrize("kind", [BATCH, GROUPS, MIX])
+def test_the_output_alone_is_that_of_the_whole_answer(chosen: str, kind: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy(monkeypatch, chosen)
+    given = list(arguments(kind, residual=True, relu=True))
+    if kind == MIX:
+        given[3] = torch.full((8,), 0.3)
+    whole, alone = NORM.try_call(*given), NORM.try_output(*given)
+    if whole is None:
+        assert alone is None
+        return
+    assert torch.equal(whole[0], alone)
+    leaves = [tensor for tensor in given if isinstance(tensor, Tensor) and tensor.requires_grad]
+    gradients = [torch.autograd.grad(y.square().sum(), leaves) for y in (whole[0], alone)]
+    assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
+
+
+def test_what_looks_into_operations_meets_none_of_torchs_fused_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    policy(monkeypatch, "torch")
+    given = arguments(GROUPS)
+    assert NORM.try_output(*given) is not None
+    assert NORM._prefers_torch[NORM.key(*given)]
+    with forward_ad.dual_level():
+        assert NORM.try_output(*given) is None
+    seen = torch.func.vmap(lambda x: x + float(NORM.try_output(*given) is None))(torch.zeros(2))
+    assert seen.tolist() == [1, 1]
 
 
 def test_what_torch_has_not_stays_the_kernels(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -35,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(_FIRST_STEPS)
             return 0
         options = _parsed(arguments)
-        with _termination_interrupts():
+        with _termination_interrupts(), _own_warnings_in_a_line():
             exit_code: int = options.run(options)
         sys.stdout.flush()  # here, where a closed pipe is handled
         return exit_code
@@ -106,6 +107,25 @@ def _termination_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@contextmanager
+def _own_warnings_in_a_line() -> Iterator[None]:
+    """Show a warning of this package as a line for its reader, not as a place in the source."""
+    usual, package = warnings.formatwarning, os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+    def formatted(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+    ) -> str:
+        if filename.startswith(package + os.sep):
+            return f"normlab: {message}\n"
+        return usual(message, category, filename, lineno, line)
+
+    warnings.formatwarning = formatted
+    try:
+        yield
+    finally:
+        warnings.formatwarning = usual
 
 
 _GO_ON = {

@@ -161,6 +161,8 @@ class Norm(nn.Module):
         """Warn where a mean runs over one value only: that value minus its mean is 0, whatever it was."""
         if torch.compiler.is_compiling() or torch.jit.is_tracing():
             return
+        if "H" in self.pools_over and x_nchw.shape[2] * x_nchw.shape[3] > 1:
+            return  # the usual maps, at little cost
         if values_per_statistic(self, x_nchw.shape) == 1 and x_nchw.numel() > 0:
             shape = ", ".join(("N", *map(str, x_nchw.shape[1:])))
             warnings.warn(

@@ -77,6 +77,35 @@ def normalize(
     return finish(y, residual, relu), mean, var
 
 
+def normalized(
+    x_nchw: Tensor,
+    *,
+    index_set: IndexSet,
+    groups: int = 1,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+    residual: Tensor | None = None,
+    relu: bool = False,
+) -> Tensor:
+    """Return y of `normalize` alone: what a scheme that keeps no statistics asks for."""
+    if index_set != "channel":
+        kind, count = _planes_of(index_set, groups, x_nchw)
+        y = NORM.try_output(x_nchw, weight, bias, None, residual, None, None, kind, count, False, eps, relu)
+        if y is not None:
+            return y
+    return normalize(
+        x_nchw,
+        index_set=index_set,
+        groups=groups,
+        weight=weight,
+        bias=bias,
+        eps=eps,
+        residual=residual,
+        relu=relu,
+    )[0]
+
+
 def normalize_mixed(
     x_nchw: Tensor,
     *,
@@ -157,7 +186,7 @@ def _mixed_with_given(
     """Mix batch norm by given statistics with the image's own instance norm."""
     x, scale = wide(x_nchw), torch.ones_like(gate) if weight is None else weight
     by_batch = scale_shift(x, *running, gate * scale, bias, eps)
-    by_instance = normalize(x, index_set="instance", weight=(1 - gate) * scale, eps=eps)[0]
+    by_instance = normalized(x, index_set="instance", weight=(1 - gate) * scale, eps=eps)
     return (by_batch + by_instance).to(x_nchw.dtype)
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from normlab.errors import UserError
 from normlab.norms.base import Norm, NormCard
-from normlab.norms.core import normalize
+from normlab.norms.core import normalized
 
 DEFAULT_GROUPS = 4
 
@@ -71,7 +71,7 @@ class GroupNorm(Norm):
         """Return relu?(norm(x) + residual?)."""
         self._check_input(x)
         self._warn_if_nothing_is_left(x)
-        return normalize(x, index_set="group", groups=self.groups, **self._options(residual, relu))[0]
+        return normalized(x, index_set="group", groups=self.groups, **self._options(residual, relu))
 
     def torch_equivalent(self) -> nn.Module:
         """Return a `nn.GroupNorm` in the same state."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from normlab.norms.base import Norm, NormCard
-from normlab.norms.core import normalize
+from normlab.norms.core import normalized
 
 
 class InstanceNorm(Norm):
@@ -48,7 +48,7 @@ class InstanceNorm(Norm):
         """Return relu?(norm(x) + residual?)."""
         self._check_input(x)
         self._warn_if_nothing_is_left(x)
-        return normalize(x, index_set="instance", **self._options(residual, relu))[0]
+        return normalized(x, index_set="instance", **self._options(residual, relu))
 
     def torch_equivalent(self) -> nn.Module:
         """Return a `nn.GroupNorm` of C groups: unlike `nn.InstanceNorm2d` it takes 1x1 maps."""

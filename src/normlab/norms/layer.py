@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from normlab.errors import UserError
 from normlab.norms.base import Norm, NormCard
-from normlab.norms.core import normalize
+from normlab.norms.core import normalized
 
 
 class LayerNorm(Norm):
@@ -65,7 +65,7 @@ class LayerNorm(Norm):
         self._check_input(x)
         self._warn_if_nothing_is_left(x)
         index_set: Literal["layer", "channel"] = "layer" if self.over == "sample" else "channel"
-        return normalize(x, index_set=index_set, **self._options(residual, relu))[0]
+        return normalized(x, index_set=index_set, **self._options(residual, relu))
 
     def torch_equivalent(self) -> nn.Module | None:
         """Return a `nn.GroupNorm` of one group; None for `over="channel"`, which torch does not offer for NCHW."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from normlab.norms.base import Norm, NormCard
-from normlab.norms.core import normalize
+from normlab.norms.core import normalized
 
 
 class PixelLayerNorm(Norm):
@@ -48,4 +48,4 @@ class PixelLayerNorm(Norm):
         """Return relu?(norm(x) + residual?)."""
         self._check_input(x)
         self._warn_if_nothing_is_left(x)
-        return normalize(x, index_set="channel", **self._options(residual, relu))[0]
+        return normalized(x, index_set="channel", **self._options(residual, relu))

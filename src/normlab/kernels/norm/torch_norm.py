@@ -34,9 +34,34 @@ def norm_by_torch(
     else:
         y, mean, rstd = torch.native_batch_norm(x, weight, bias, None, None, True, 0.0, eps)
         var = _variance(rstd, eps)
+    return _finish(y, residual, relu), mean, var
+
+
+def norm_output_by_torch(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    gate: Tensor | None,
+    residual: Tensor | None,
+    mean: Tensor | None,
+    var: Tensor | None,
+    kind: int,
+    groups: int,
+    given: bool,
+    eps: float,
+    relu: bool,
+) -> Tensor:
+    """Return y of `norm_by_torch` alone."""
+    if kind == BATCH:
+        return norm_by_torch(x, weight, bias, gate, residual, mean, var, kind, groups, given, eps, relu)[0]
+    y = torch.group_norm(x, groups, weight, bias, eps)
+    return _finish(y, residual, relu)
+
+
+def _finish(y: Tensor, residual: Tensor | None, relu: bool) -> Tensor:
     if residual is not None:
         y = y + residual
-    return torch.relu_(y) if relu else y, mean, var  # in place: no backward pass here reads y
+    return torch.relu_(y) if relu else y  # in place: no backward pass here reads y
 
 
 def _variance(rstd: Tensor, eps: float) -> Tensor:

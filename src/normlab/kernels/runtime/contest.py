@@ -124,12 +124,17 @@ class ContestedKernel(Kernel):
 
     def try_call(self, *arguments: Any) -> Any | None:
         """Answer by the faster implementation; None where neither may run here, or nothing fast is wanted."""
+        return self._answer(self.by_torch, arguments)
+
+    def _answer(self, by_torch: Callable[..., Any], arguments: tuple[Any, ...]) -> Any | None:
         if torch.compiler.is_compiling() or not arguments[0].is_cpu or (chosen := policy()) in (OWN, "off"):
             return self.call_own(*arguments)
         key = self.key(*arguments)
         if key is None:
             return self.call_own(*arguments)
         prefers_torch = self._prefers_torch.get(key)
+        if prefers_torch and guards.allows_torch(arguments[0]):
+            return by_torch(*arguments)
         if prefers_torch is False and (result := self.call_own(*arguments)) is not None:
             return result
         if not guards.allows_kernel(*tensors_in(arguments)):
@@ -137,7 +142,7 @@ class ContestedKernel(Kernel):
         if prefers_torch is None:
             prefers_torch = self._choose(chosen, key, arguments)
         result = None if prefers_torch else self.call_own(*arguments)
-        return self.by_torch(*arguments) if result is None else result
+        return by_torch(*arguments) if result is None else result
 
     def call_own(self, *arguments: Any) -> Any | None:
         """Ask the own kernel, as `Kernel.try_call` does."""

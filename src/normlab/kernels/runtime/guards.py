@@ -58,9 +58,20 @@ def allows_kernel(*tensors: Tensor | None) -> bool:
     )
 
 
+def allows_torch(tensor: Tensor) -> bool:
+    """Return, at less cost than `allows_kernel`, whether torch's own operation may stand for a plain reference now.
+
+    Its other tensors need no look: operations of torch's own answer for every kind of tensor.
+    """
+    return type(tensor) in _PLAIN_TYPES and not (needs_plain_operations() or torch._C._len_torch_dispatch_stack())
+
+
+_PLAIN_TYPES = (Tensor, nn.Parameter)
+
+
 def _is_its_memory(tensor: Tensor) -> bool:
     """Return whether a tensor is no subclass that answers for itself, and no transform's wrapper without memory."""
-    return type(tensor) in (Tensor, nn.Parameter) and torch._C._has_storage(tensor)
+    return type(tensor) in _PLAIN_TYPES and torch._C._has_storage(tensor)
 
 
 def constant_when_compiled(question: Callable[P, R]) -> Callable[P, R]:
