@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from text2sql_corrected import corrections_over
 
+from normlab.data.sql import kept_open
 from normlab.data.sql.cells import index_cells
 from normlab.data.sql.schema import Schema
 from normlab.data.sql.spider import DEV_DATABASES, SpiderFolder
+from normlab.data.sql.sqlite import open_readonly
 from normlab.tasks.text2sql.corrections.clauses import read_clauses
 from normlab.tasks.text2sql.corrections.correcting import Correction, Corrector
 from normlab.tasks.text2sql.evaluation import ParseError
@@ -275,3 +277,15 @@ def test_gold_queries_of_spider_are_hardly_changed(shared_data: Path, tmp_path: 
             changed.append(row.question)
     assert len(rows) > 30
     assert len(changed) <= 0.15 * len(rows), changed
+
+
+def test_a_correction_opens_its_file_once(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Path] = []
+
+    def counted(path: Path) -> sqlite3.Connection:
+        opened.append(path)
+        return open_readonly(path)
+
+    monkeypatch.setattr(kept_open, "open_readonly", counted)
+    ask("How many active trips were there per month since 2020?", "SELECT count(*) FROM trip")
+    assert len(opened) == 1

@@ -9,13 +9,12 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 from normlab.data.sql.date_forms import ISO, NUMBERS, TEXTS, DateForm
+from normlab.data.sql.kept_open import reading
 from normlab.data.sql.schema import Schema
-from normlab.data.sql.sqlite import open_readonly
 from normlab.data.sql.sqlite_schema import quoted
 from normlab.data.text.word_forms import words_of
 
@@ -54,7 +53,7 @@ class DateColumns:
         """
         name = _name(schema, column)
         if name not in self._forms:
-            with closing(open_readonly(self._path)) as connection:
+            with reading(self._path) as connection:
                 cells = sample(connection, schema, column)
                 self._forms[name] = form = _form_of(connection, schema, column, cells)
             self._odd[name] = "" if form else _odd_date(schema, column, cells)

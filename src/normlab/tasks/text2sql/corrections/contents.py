@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 from normlab.data.sql.date_columns import DateColumns, sample
 from normlab.data.sql.date_forms import DateForm
+from normlab.data.sql.kept_open import reading
 from normlab.data.sql.schema import Schema
-from normlab.data.sql.sqlite import open_readonly
 
 _YES_NO = (("yes", "no"), ("y", "n"), ("true", "false"), ("t", "f"), ("1", "0"))
 
@@ -88,7 +87,7 @@ class Contents:
     def _cells(self, column: int) -> list[object]:
         name = self._name(column)
         if name not in self._samples:
-            with closing(open_readonly(self._path)) as connection:
+            with reading(self._path) as connection:
                 try:
                     self._samples[name] = sample(connection, self.schema, column)
                 except sqlite3.Error:

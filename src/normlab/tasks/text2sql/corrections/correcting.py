@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from normlab.data.sql.date_columns import DateColumns
+from normlab.data.sql.kept_open import kept_open
 from normlab.data.sql.schema import Schema
 from normlab.tasks.text2sql.corrections.clauses import read_clauses
 from normlab.tasks.text2sql.corrections.contents import Contents
@@ -53,6 +54,7 @@ class Corrector:
 
     def __init__(self, path: Path, schema: Schema) -> None:
         dates = DateColumns(path)
+        self._path = path
         self._contents = Contents(path, dates)
         self._periods = PeriodRule(path, schema, dates)
 
@@ -72,6 +74,12 @@ class Corrector:
             today: for "last month"; the machine's day if None.
         Raises: UserError if the file cannot be opened.
         """
+        with kept_open(self._path):
+            return self._corrected(sql, actions, linked, schema, today)
+
+    def _corrected(
+        self, sql: str, actions: Sequence[Action], linked: Linked, schema: Schema, today: datetime.date | None
+    ) -> Correction:
         evidence = Evidence(linked, schema, self._contents.of(schema))
         after = corrected(actions, evidence) if actions else Corrected([])
         if after.changed and joined_without_key(after.actions, schema):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 from normlab.data.sql.date_columns import DateColumns, sample
+from normlab.data.sql.kept_open import reading
 from normlab.data.sql.schema import Schema
-from normlab.data.sql.sqlite import open_readonly
 from normlab.data.sql.sqlite_schema import quoted
 from normlab.tasks.text2sql.periods.period import Period
 
@@ -38,7 +37,7 @@ class PeriodCells:
         form = self._dates.form(self._schema, column)
         if form is None:
             return EVER
-        with closing(open_readonly(self._path)) as connection:
+        with reading(self._path) as connection:
             try:
                 return str(connection.execute(f"SELECT max({form.day_of(name)}) FROM {table}").fetchone()[0] or "")
             except sqlite3.Error:
@@ -48,7 +47,7 @@ class PeriodCells:
         """Tell whether no row of the first many fulfils a condition."""
         name, table = quoted(self._schema.columns[column].name), quoted(self.table_of(column))
         query = f"SELECT 1 FROM (SELECT t.{name} AS c FROM {table} AS t LIMIT {_ROWS}) WHERE c {condition} LIMIT 1"
-        with closing(open_readonly(self._path)) as connection:
+        with reading(self._path) as connection:
             try:
                 return connection.execute(query).fetchone() is None
             except sqlite3.Error:
@@ -60,7 +59,7 @@ class PeriodCells:
 
     def are_years(self, column: int) -> bool:
         """Tell whether the cells looked at of a column all look like years."""
-        with closing(open_readonly(self._path)) as connection:
+        with reading(self._path) as connection:
             cells = sample(connection, self._schema, column)
         return bool(cells) and all(map(_is_year, cells))
 
@@ -70,7 +69,7 @@ class PeriodCells:
             return False
         name, table = quoted(self._schema.columns[column].name), quoted(self.table_of(column))
         query = f"SELECT 1 FROM {table} AS t WHERE lower(CAST(t.{name} AS TEXT)) = ? LIMIT 1"
-        with closing(open_readonly(self._path)) as connection:
+        with reading(self._path) as connection:
             try:
                 return any(connection.execute(query, (word,)).fetchone() for word in sorted(period.words))
             except sqlite3.Error:
