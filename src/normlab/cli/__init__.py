@@ -18,7 +18,22 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-from normlab.cli import ask, bench, comparing, course, export, look, models, reports, runs, serve, studies, tag, tune
+from normlab.cli import (
+    ask,
+    bench,
+    comparing,
+    course,
+    export,
+    look,
+    models,
+    predicting,
+    reports,
+    runs,
+    serve,
+    studies,
+    tag,
+    tune,
+)
 from normlab.cli.parser import Parser
 from normlab.cli.system_errors import report_of
 from normlab.errors import UserError
@@ -152,7 +167,23 @@ def _parser(arguments: list[str]) -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"normlab {__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True, parser_class=Parser)
-    for module in (runs, studies, reports, comparing, tune, ask, tag, serve, models, export, look, bench, course):
+    modules = (
+        runs,
+        predicting,
+        studies,
+        reports,
+        comparing,
+        tune,
+        ask,
+        tag,
+        serve,
+        models,
+        export,
+        look,
+        bench,
+        course,
+    )
+    for module in modules:
         for add in module.VERBS:
             add(verbs, arguments)
     return parser

@@ -29,18 +29,18 @@ enum Use { D_H, D_X, GRAD_X, INPUT_WEIGHTS, RECURRENT_WEIGHTS, ROWS, PAIRS, LEFT
 
 float* scratch(Use which, int64_t size) { return kept_memory<float, USES>(which, size); }
 
-// A matrix (k, n) that others are multiplied with from the left, packed for that where our own products run; else where
-// it lies. `column` is 1, or `row` is 1: the matrix is then the transpose of a row-major one.
+// A matrix (k, n) that others are multiplied with from the left, and packed for that where our own products run.
+// `column` is 1, or `row` is 1: the matrix is then the transpose of a row-major one.
 struct Factor {
-    const float* values;
+    const float *values, *panels;
     int64_t k, n, row, column;
     bool half;  // bfloat16
 
     Factor(const LstmCall& call, const float* matrix, int64_t k, int64_t n, int64_t row, int64_t column, Use use)
-        : values(matrix), k(k), n(n), row(row), column(column), half(false) {
-#ifdef __AVX512F__
+        : values(matrix), panels(nullptr), k(k), n(n), row(row), column(column), half(false) {
+#ifdef NORMLAB_PRODUCTS
         float* packed = scratch(use, normlab::packed_size(k, n));
-        values = packed;
+        panels = packed;
 #ifdef __AVX512BF16__
         if (call.half) {
             half = true;
@@ -70,7 +70,7 @@ void product_in_half(const float* A, int64_t a_row, int64_t a_column, int64_t fi
         }
     }
     const bool by_rows = a_column == 1;
-    normlab::multiply<uint32_t>(left, by_rows ? half : 1, by_rows ? 1 : m, m, (const uint32_t*)B.values, half, B.n,
+    normlab::multiply<uint32_t>(left, by_rows ? half : 1, by_rows ? 1 : m, m, (const uint32_t*)B.panels, half, B.n,
                                 C + first * B.n, B.n, add);
 }
 #endif
@@ -118,18 +118,22 @@ void multiply_row(const float* a, const Factor& B, float* C, bool add) {
 void product(Sgemm gemm, const float* A, int64_t a_row, int64_t a_column, int64_t m, const Factor& B, float* C,
              bool add = false, int64_t threads = 1) {
     if (m <= 0) return;
-#ifdef __AVX512F__
-    const int64_t blocks = (m + 7) / 8;
+#ifndef __AVX512F__
+    if (m == 1 && a_column == 1 && B.k) return multiply_row(A, B, C, add);
+#endif
+#ifdef NORMLAB_PRODUCTS
+    constexpr int64_t block = normlab::BLOCK_ROWS;
+    const int64_t blocks = (m + block - 1) / block;
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (int64_t t = 0; t < threads; t++) {
-        const int64_t first = blocks * t / threads * 8, last = std::min(m, blocks * (t + 1) / threads * 8);
+        const int64_t first = blocks * t / threads * block, last = std::min(m, blocks * (t + 1) / threads * block);
 #ifdef __AVX512BF16__
         if (B.half) {
             product_in_half(A, a_row, a_column, first, last, B, C, add);
             continue;
         }
 #endif
-        normlab::multiply(A + first * a_row, a_row, a_column, last - first, B.values, B.k, B.n, C + first * B.n, B.n,
+        normlab::multiply(A + first * a_row, a_row, a_column, last - first, B.panels, B.k, B.n, C + first * B.n, B.n,
                           add);
     }
     return;
@@ -138,9 +142,6 @@ void product(Sgemm gemm, const float* A, int64_t a_row, int64_t a_column, int64_
         if (!add) std::fill(C, C + m * B.n, 0.0f);
         return;
     }
-#ifndef __AVX512F__
-    if (m == 1 && a_column == 1) return multiply_row(A, B, C, add);
-#endif
     const int rows = (int)m, columns = (int)B.n, inner = (int)B.k;
     // Where a matrix is a single row or column, both its strides may be 1; BLAS still wants a step of a whole column.
     const int a_step = (int)(a_column == 1 ? std::max(a_row, B.k) : std::max(a_column, m));

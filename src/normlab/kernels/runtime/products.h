@@ -1,10 +1,12 @@
-// Products of float32 matrices for AVX-512: C (m, n) = A (m, k) B (k, n), B packed beforehand into panels.
+// Products of float32 matrices for AVX-512 and AVX2: C (m, n) = A (m, k) B (k, n), B packed beforehand into panels.
+// NORMLAB_PRODUCTS is defined where they are there.
 //
 // BLAS packs both matrices anew at each call, which for 32 rows of an LSTM's step costs a fifth of the product; here the
 // weights are packed once for all steps. A is read where it lies, by any strides, so that it may be a transpose.
 #pragma once
 
-#ifdef __AVX512F__
+#if defined(__AVX512F__) || (defined(__AVX2__) && defined(__FMA__))
+#define NORMLAB_PRODUCTS
 
 #include <algorithm>
 #include <cstdint>
@@ -14,9 +16,12 @@
 
 namespace normlab {
 
-// Vectors of the next panel, of those that are left: three, whose sums with 8 rows fill the registers, or two where one
-// would be left alone, since its sums would wait for their loads.
-inline int64_t panel_vectors(int64_t left) { return left == 4 ? 2 : std::min<int64_t>(3, left); }
+// The sums of so many rows fill the registers, with a panel of three vectors where there are 32 of them, of two where
+// there are 16.
+constexpr int64_t BLOCK_ROWS = LANES == 16 ? 8 : 6;
+
+// Vectors of the next panel, of those that are left; of four, two, since the sums of one alone would wait for their loads.
+inline int64_t panel_vectors(int64_t left) { return std::min<int64_t>(LANES == 16 && left != 4 ? 3 : 2, left); }
 
 inline int64_t vectors_of(int64_t n) { return (n + LANES - 1) / LANES; }
 
@@ -168,22 +173,32 @@ template <int V, class Value>
 inline void multiply_panel(const Value* A, int64_t row, int64_t column, int64_t m, const Value* panel, int64_t k, float* C,
                            int64_t c_row, int64_t width, bool add) {
     int64_t r = 0;
-    for (; r + 8 <= m; r += 8) multiply_block<8, V>(A + r * row, row, column, panel, k, C + r * c_row, c_row, width, add);
+    // Of a rest of eight rows four and four, not six, one and one: a row alone waits for each of its sums.
+    for (; r + BLOCK_ROWS <= m && (BLOCK_ROWS == 8 || m - r != 8); r += BLOCK_ROWS)
+        multiply_block<BLOCK_ROWS, V>(A + r * row, row, column, panel, k, C + r * c_row, c_row, width, add);
     for (; r + 4 <= m; r += 4) multiply_block<4, V>(A + r * row, row, column, panel, k, C + r * c_row, c_row, width, add);
     for (; r < m; ++r) multiply_block<1, V>(A + r * row, row, column, panel, k, C + r * c_row, c_row, width, add);
 }
+
+// Numbers of A (256 KB) that stay in the second-level cache while all panels pass.
+constexpr int64_t KEPT_NUMBERS = 1 << 16;
 
 // C (m, n), its rows c_row apart, from A, whose strides are given, and packed B; with `add` to what C holds.
 template <class Value>
 inline void multiply(const Value* A, int64_t row, int64_t column, int64_t m, const Value* packed, int64_t k, int64_t n,
                      float* C, int64_t c_row, bool add) {
-    for (int64_t j = 0, width; j < n; j += width, packed += k * width) {
-        const int64_t vectors = panel_vectors(vectors_of(n - j));
-        width = vectors * LANES;
-        auto* run = vectors == 3   ? &multiply_panel<3, Value>
-                    : vectors == 2 ? &multiply_panel<2, Value>
-                                   : &multiply_panel<1, Value>;
-        run(A, row, column, m, packed, k, C + j, c_row, std::min(width, n - j), add);
+    const int64_t most = std::max<int64_t>(4, KEPT_NUMBERS / std::max<int64_t>(k, 1) / BLOCK_ROWS) * BLOCK_ROWS;
+    for (int64_t first = 0; first < m; first += most) {
+        const int64_t rows = std::min(most, m - first);
+        const Value* panel = packed;
+        for (int64_t j = 0, width; j < n; j += width, panel += k * width) {
+            const int64_t vectors = panel_vectors(vectors_of(n - j));
+            width = vectors * LANES;
+            auto* run = vectors == 3   ? &multiply_panel<3, Value>
+                        : vectors == 2 ? &multiply_panel<2, Value>
+                                       : &multiply_panel<1, Value>;
+            run(A + first * row, row, column, rows, panel, k, C + first * c_row + j, c_row, std::min(width, n - j), add);
+        }
     }
 }
 

@@ -41,7 +41,7 @@ struct Part {
     int count;
 };
 
-NORMLAB_INLINE vf splat(float value) { return vf{} + value; }
+NORMLAB_INLINE vf splat(float value) { return value - vf{}; }  // adding to 0 would be computed: -0 becomes 0
 
 NORMLAB_INLINE vf load(const float* p, Full) {
     vf v;
