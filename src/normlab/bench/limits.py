@@ -19,6 +19,8 @@ from normlab.bench.timing import Settings, measure
 
 _LARGE = 2**27  # bytes: more than a cache holds
 _SIDE = 1536  # of the square matrices
+_SMALL_SIDE = 256  # of those where the large ones take longer than _TOO_LONG seconds, as emulated types do
+_TOO_LONG = 0.5
 
 
 @dataclass(frozen=True)
@@ -57,14 +59,19 @@ class Limits:
         return self._product_rate(torch.bfloat16)
 
     def _product_rate(self, dtype: torch.dtype) -> float:
-        a, b = (torch.randn(_SIDE, _SIDE).to(dtype) for _ in range(2))
-        return 2 * _SIDE**3 / measure(lambda: a @ b, self.settings).median
+        rate = self._rate_of_products(_SMALL_SIDE, dtype)
+        return rate if 2 * _SIDE**3 / rate > _TOO_LONG else self._rate_of_products(_SIDE, dtype)
+
+    def _rate_of_products(self, side: int, dtype: torch.dtype) -> float:
+        a, b = (torch.randn(side, side).to(dtype) for _ in range(2))
+        return 2 * side**3 / measure(lambda: a @ b, self.settings).median
 
     def floor(self, *, moved: float = 0.0, touched: int = _LARGE, flops: float = 0.0, dtype: torch.dtype) -> Floor:
         """Return the least time: of moving bytes within arrays that hold `touched` bytes, or of the products."""
         by_copies = moved / self.copy_rate(touched) if moved else 0.0
-        rate = self.bfloat16_rate if dtype == torch.bfloat16 else self.float32_rate
-        by_products = flops / rate if flops else 0.0
+        by_products = 0.0
+        if flops:
+            by_products = flops / (self.bfloat16_rate if dtype == torch.bfloat16 else self.float32_rate)
         return Floor(max(by_copies, by_products), "copies" if by_copies > by_products else "products", moved, flops)
 
     def measured(self) -> dict[str, Any]:
