@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 
 from scipy import stats
@@ -32,10 +33,14 @@ def seeds_needed(
     if now.std is None:
         return None
     distance = min(abs(now.mean - threshold) for threshold in thresholds)
-    for n in range(now.n, MOST_SEEDS + 1):
-        if float(stats.t.ppf((1 + level) / 2, n - 1)) * standard_error(now.std, n, overlap) < distance:
-            return n - now.n
-    return None
+    std = now.std
+
+    def decides(n: int) -> bool:
+        return float(stats.t.ppf((1 + level) / 2, n - 1)) * standard_error(std, n, overlap) < distance
+
+    numbers = range(now.n, MOST_SEEDS + 1)
+    more = bisect_left(numbers, True, key=decides)  # the interval's width falls with n
+    return more if more < len(numbers) else None
 
 
 def paired_power(margin: float, sd: float, n: int, alpha: float = 0.05, *, overlap: float = 0.0) -> float:
