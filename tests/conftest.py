@@ -25,6 +25,8 @@ def pytest_configure(config: pytest.Config) -> None:
     torch.set_num_threads(1 if os.environ.get("PYTEST_XDIST_WORKER") else 2)
     # Tests of a kernel must meet it, whatever is faster on this machine.
     os.environ.setdefault("NORMLAB_KERNELS", "own")
+    # Ray's workers give way to everything else: beside another test on one core they never come to an end.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     # A shell lets what it starts in the background ignore Ctrl-C, and tests that interrupt would wait for ever.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

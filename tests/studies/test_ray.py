@@ -38,12 +38,9 @@ NODE: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "inclu
 def cluster() -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
-    patch = pytest.MonkeyPatch()
-    patch.setenv("RAY_worker_niceness", "0")  # on a busy machine polite workers never come to an end
     made = Cluster(initialize_head=True, head_node_args=NODE)
     yield made
     made.shutdown()
-    patch.undo()
 
 
 @pytest.fixture
