@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "../runtime/scratch.h"
+#include "conv_float32.h"
 
 #ifdef __AVX512BF16__
 #include <immintrin.h>
@@ -624,13 +625,16 @@ Problem problem(int64_t N, int64_t C, int64_t K, int64_t in_height, int64_t in_w
 }  // namespace
 #endif
 
-// Whether this machine's instructions are those that the kernel is made of; the other two do nothing where not.
-extern "C" int conv_ready() {
+// For which types this machine has the instructions: 1 for bfloat16, 2 for float32. For others nothing is done.
+extern "C" int conv_types() {
+    int types = 0;
 #ifdef __AVX512BF16__
-    return 1;
-#else
-    return 0;
+    types |= 1;
 #endif
+#ifdef NORMLAB_PRODUCTS
+    types |= 2;
+#endif
+    return types;
 }
 
 // x (N, C, H, W) and y (N, K, .., ..) bfloat16 in NHWC; weight (K, C, 3, 3), bias (K,) or null, float32. K a multiple of 16.
@@ -651,5 +655,27 @@ extern "C" void conv_backward(int64_t N, int64_t C, int64_t K, int64_t height, i
     if (dx) backward_input(p, g, weight, static_cast<bits*>(dx));
     if (dweight) backward_weights(p, static_cast<const bits*>(x), g, dweight);
     if (dbias) backward_bias(p, g, dbias);
+#endif
+}
+
+// The same two calls for float32 maps.
+extern "C" void conv_float_forward(int64_t N, int64_t C, int64_t K, int64_t height, int64_t width, int64_t stride,
+                                   const void* x, const float* weight, const float* bias, void* y) {
+#ifdef NORMLAB_PRODUCTS
+    float_maps::forward({N, C, K, height, width, stride, (height - 1) / stride + 1, (width - 1) / stride + 1},
+                        static_cast<const float*>(x), weight, bias, static_cast<float*>(y));
+#endif
+}
+
+extern "C" void conv_float_backward(int64_t N, int64_t C, int64_t K, int64_t height, int64_t width, int64_t stride,
+                                    const void* x, const float* weight, const void* grad, void* dx, float* dweight,
+                                    float* dbias) {
+#ifdef NORMLAB_PRODUCTS
+    const float_maps::Shape shape{N, C, K, height, width, stride, (height - 1) / stride + 1, (width - 1) / stride + 1};
+    const float* g = static_cast<const float*>(grad);
+    if (dx && stride == 1) float_maps::backward_input_by_one(shape, g, weight, static_cast<float*>(dx));
+    if (dx && stride == 2) float_maps::backward_input_by_two(shape, g, weight, static_cast<float*>(dx));
+    if (dweight) float_maps::backward_weights(shape, static_cast<const float*>(x), g, dweight);
+    if (dbias) float_maps::backward_bias(shape, g, dbias);
 #endif
 }

@@ -1,12 +1,15 @@
-"""3x3 convolutions of small bfloat16 maps on CPUs with AVX512-BF16, for use under autocast (conv.cpp).
+"""3x3 convolutions of small maps on CPUs: bfloat16 with AVX512-BF16 under autocast (conv.cpp), float32 with AVX2 or
+AVX-512 (conv_float32.h).
 
-oneDNN multiplies as fast, but for a batch of 8 it spends as long again on looking its primitives up, on packing the
-weights and on taking memory; autocast then casts the weights there and their gradient back, each layer by itself. Here
-one call does it all. CPUs with AMX multiply faster than this kernel can, so torch's convolution is timed beside it.
+In bfloat16 oneDNN multiplies as fast, but for a batch of 8 it spends as long again on looking its primitives up, on
+packing the weights and on taking memory; autocast then casts the weights there and their gradient back, each layer by
+itself. Here one call does it all. CPUs with AMX multiply faster than this kernel can, so torch's convolution is timed
+beside it. In float32 with AVX2 oneDNN takes nearly twice as long as this kernel for the gradient of the weights.
 """
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
@@ -20,9 +23,10 @@ from normlab.kernels.runtime.contest import ContestedKernel
 class ConvKernel(ContestedKernel):
     """`CONV.try_call(x, weight, bias, stride)` -> the convolution of x, padded by one.
 
-    It takes, under bfloat16 autocast: x (N, C, H, W) bfloat16 in channels_last on a CPU; weight (K, C, 3, 3) and bias
-    (K,) float32; stride 1 or 2; K a multiple of 16, and so is C unless x is of at most 32 images that need no gradient;
-    neither above 64. Sums and the weights' gradient are float32, the output bfloat16.
+    It takes: x (N, C, H, W) in channels_last on a CPU, bfloat16 under bfloat16 autocast, float32 without autocast;
+    weight (K, C, 3, 3) and bias (K,) float32; stride 1 or 2; K a multiple of 16, and so is C unless x needs no gradient
+    (in bfloat16, and is of at most 32 images); neither above 64. Sums and the weights' gradient are float32, the output
+    is of x's type.
     """
 
     def reason_against_cpu(self) -> str:
@@ -30,21 +34,24 @@ class ConvKernel(ContestedKernel):
         reason = super().reason_against_cpu()
         if reason:
             return reason
+        return "" if self.types else "the CPU has neither AVX2 nor AVX-512"
+
+    @functools.cached_property
+    def types(self) -> frozenset[torch.dtype]:
+        """The types of maps that the C++ implementation takes on this machine."""
         library = build.load(self.library)
-        return "" if library is not None and library.conv_ready() else "the CPU has no AVX512-BF16"
+        bits = 0 if library is None else int(library.conv_types())
+        return frozenset(dtype for bit, dtype in ((1, torch.bfloat16), (2, torch.float32)) if bits & bit)
 
     def key(self, *arguments: Any) -> tuple[Any, ...] | None:
         """See `ContestedKernel.key`."""
         x, weight, bias, stride = arguments
-        if (
-            x.numel() == 0
-            or x.dtype != torch.bfloat16
-            or not torch.is_autocast_enabled("cpu")
-            or self.reason_against_cpu()
-        ):
+        if x.numel() == 0 or (x.dtype == torch.bfloat16) != torch.is_autocast_enabled("cpu"):
+            return None
+        if self.reason_against_cpu() or x.dtype not in self.types:
             return None
         with_gradient = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
-        shapes = x.shape, x.stride(), weight.shape, bias is None, stride
+        shapes = x.shape, x.stride(), x.dtype, weight.shape, bias is None, stride
         return shapes, x.requires_grad, with_gradient, torch.get_num_threads()
 
     def family(self, *arguments: Any) -> str:
@@ -56,7 +63,7 @@ class ConvKernel(ContestedKernel):
         N, C, H, W = x.shape
         work = "inference" if not with_gradient else "training" if with_x else "training, first layer"
         sizes = f"{1 << (N - 1).bit_length()}x{C}x{H}x{W} to {len(weight)} stride {stride}"
-        return f"{sizes} bfloat16 {work} {threads} thread(s)"
+        return f"{sizes} {str(x.dtype).removeprefix('torch.')} {work} {threads} thread(s)"
 
     def by_torch(self, *arguments: Any) -> Tensor:
         """See `ContestedKernel.by_torch`."""
@@ -65,8 +72,9 @@ class ConvKernel(ContestedKernel):
 
     def example(self) -> tuple[Any, ...]:
         """See `Kernel.example`."""
-        x = torch.zeros(1, 16, 8, 8, dtype=torch.bfloat16).contiguous(memory_format=torch.channels_last)
+        x = torch.zeros(1, 16, 8, 8).contiguous(memory_format=torch.channels_last)
         return x, torch.zeros(16, 16, 3, 3), None, 1
 
 
-CONV = ConvKernel("convolution", "conv", "conv", ("conv_forward", "conv_backward"))
+_SYMBOLS = ("conv_forward", "conv_backward", "conv_float_forward", "conv_float_backward", "conv_types")
+CONV = ConvKernel("convolution", "conv", "conv", _SYMBOLS)

@@ -12,30 +12,35 @@ inline void (*conv_forward)(int64_t, int64_t, int64_t, int64_t, int64_t, int64_t
                             const float*, void*);
 inline void (*conv_backward)(int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, const void*, const float*,
                              const void*, void*, float*, float*);
+inline decltype(conv_forward) conv_float_forward;
+inline decltype(conv_backward) conv_float_backward;
+inline int (*conv_types)();
 
 constexpr int64_t CONV_CHANNELS = 64;  // of more, whose weights leave the caches, nothing has been measured
-constexpr int64_t CONV_IMAGES = 32;    // of three channels, which fill no vector; beyond, oneDNN is faster
+constexpr int64_t CONV_IMAGES = 32;    // of three channels, which fill no vector of pairs; beyond, oneDNN is faster
 
 inline bool conv_takes(const Tensor& x, const Tensor& weight, const Optional& bias, int64_t stride) {
     auto is_row = [](const Tensor& values) {
         return is_dense_cpu(values) && values.scalar_type() == at::kFloat && values.is_contiguous();
     };
-    if (!is_dense_cpu(x) || x.scalar_type() != at::kBFloat16 || x.dim() != 4 || x.numel() == 0 ||
-        !x.is_contiguous(at::MemoryFormat::ChannelsLast) || !is_row(weight) || (bias && !is_row(*bias)))
+    const bool half = x.scalar_type() == at::kBFloat16;
+    if (!is_dense_cpu(x) || !(half || x.scalar_type() == at::kFloat) || !(conv_types() & (half ? 1 : 2)) || x.dim() != 4 ||
+        x.numel() == 0 || !x.is_contiguous(at::MemoryFormat::ChannelsLast) || !is_row(weight) || (bias && !is_row(*bias)))
         return false;
+    const bool is_autocast = at::autocast::is_autocast_enabled(at::kCPU);
+    if (half ? !is_autocast || at::autocast::get_autocast_dtype(at::kCPU) != at::kBFloat16 : is_autocast) return false;
     const int64_t C = weight.size(1), K = weight.size(0);
-    const bool whole_vectors = C % 16 == 0 || (!x.requires_grad() && x.size(0) <= CONV_IMAGES);
+    const bool whole_vectors = C % 16 == 0 || (!x.requires_grad() && (!half || x.size(0) <= CONV_IMAGES));
     return weight.dim() == 4 && weight.size(2) == 3 && weight.size(3) == 3 && x.size(1) == C && K % 16 == 0 &&
-           std::max(C, K) <= CONV_CHANNELS && whole_vectors && (stride == 1 || stride == 2) &&
-           at::autocast::is_autocast_enabled(at::kCPU) &&
-           at::autocast::get_autocast_dtype(at::kCPU) == at::kBFloat16 && is_plain_call();
+           std::max(C, K) <= CONV_CHANNELS && whole_vectors && (stride == 1 || stride == 2) && is_plain_call();
 }
 
 inline Tensor run_conv(const Tensor& x, const Tensor& weight, const Optional& bias, int64_t stride) {
     const int64_t N = x.size(0), C = x.size(1), H = x.size(2), W = x.size(3), K = weight.size(0);
-    const Tensor y = at::detail::empty_cpu({N, K, (H - 1) / stride + 1, (W - 1) / stride + 1}, at::kBFloat16, false,
+    const Tensor y = at::detail::empty_cpu({N, K, (H - 1) / stride + 1, (W - 1) / stride + 1}, x.scalar_type(), false,
                                            at::MemoryFormat::ChannelsLast);
-    conv_forward(N, C, K, H, W, stride, x.data_ptr(), weight.data_ptr<float>(), pointer<float>(bias), y.data_ptr());
+    const auto run = x.scalar_type() == at::kBFloat16 ? conv_forward : conv_float_forward;
+    run(N, C, K, H, W, stride, x.data_ptr(), weight.data_ptr<float>(), pointer<float>(bias), y.data_ptr());
     return y;
 }
 
@@ -56,17 +61,18 @@ struct Conv : torch::autograd::Function<Conv> {
                    of_bias = packed < 0 && ctx->needs_input_grad(2);
         if (at::GradMode::is_enabled()) {  // a second derivative was asked for: torch's own has one
             auto [dx, dweight, dbias] = at::convolution_backward(
-                grads[0], x, weight.to(at::kBFloat16), c10::IntArrayRef{K}, {stride, stride}, {1, 1}, {1, 1}, false,
+                grads[0], x, weight.to(x.scalar_type()), c10::IntArrayRef{K}, {stride, stride}, {1, 1}, {1, 1}, false,
                 {0, 0}, 1, {of_x, of_weight, of_bias});
             return {dx, of_weight ? dweight.to(at::kFloat) : Tensor(), of_bias ? dbias.to(at::kFloat) : Tensor(),
                     Tensor()};
         }
         const Tensor grad = grads[0].contiguous(at::MemoryFormat::ChannelsLast);
-        const Tensor dx = of_x ? at::detail::empty_cpu(x.sizes(), at::kBFloat16, false, at::MemoryFormat::ChannelsLast)
+        const Tensor dx = of_x ? at::detail::empty_cpu(x.sizes(), x.scalar_type(), false, at::MemoryFormat::ChannelsLast)
                                : Tensor();
         const Tensor dweight = of_weight ? fresh(weight.sizes()) : Tensor(), dbias = of_bias ? fresh({K}) : Tensor();
-        conv_backward(N, C, K, H, W, stride, x.data_ptr(), weight.data_ptr<float>(), grad.data_ptr(),
-                      pointer<void>(dx), pointer<float>(dweight), pointer<float>(dbias));
+        const auto run = x.scalar_type() == at::kBFloat16 ? conv_backward : conv_float_backward;
+        run(N, C, K, H, W, stride, x.data_ptr(), weight.data_ptr<float>(), grad.data_ptr(), pointer<void>(dx),
+            pointer<float>(dweight), pointer<float>(dbias));
         return {dx, dweight, dbias, Tensor()};
     }
 };

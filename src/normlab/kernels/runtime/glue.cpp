@@ -26,6 +26,8 @@ PyObject* connect(PyObject*, PyObject* arguments) {
     if (!(put("norm_forward", norm_forward) || put("norm_backward", norm_backward) || put("crf_loss", crf_loss) ||
           put("crf_loss_backward", crf_loss_backward) || put("crf_viterbi", crf_viterbi) ||
           put("conv_forward", conv_forward) || put("conv_backward", conv_backward) ||
+          put("conv_float_forward", conv_float_forward) || put("conv_float_backward", conv_float_backward) ||
+          put("conv_types", conv_types) ||
           put("halve_forward", halve_forward) || put("halve_backward", halve_backward) ||
           put("mean_forward", mean_forward) || put("mean_backward", mean_backward) ||
           put("lstm_forward", lstm_forward) || put("lstm_backward", lstm_backward) || put("sgemm", sgemm)))

@@ -48,14 +48,17 @@ inline void pack(const float* B, int64_t row, int64_t column, int64_t k, int64_t
     }
 }
 
+// sums(r, v) += A (ROWS, k) B (k, V vectors), whose rows are `b_row` apart.
 template <int ROWS, int V>
-NORMLAB_INLINE void multiply_block(const float* A, int64_t row, int64_t column, const float* panel, int64_t k, float* C,
-                                   int64_t c_row, int64_t width, bool add) {
-    vf sums[ROWS][V] = {};
-    for (int64_t i = 0; i < k; ++i, A += column, panel += V * LANES) {
+NORMLAB_INLINE void accumulate(vf (&sums)[ROWS][V], const float* A, int64_t row, int64_t column, const float* B,
+                               int64_t b_row, int64_t k) {
+    for (int64_t i = 0; i < k; ++i, A += column, B += b_row) {
         vf b[V];
 #pragma GCC unroll 4
-        for (int v = 0; v < V; ++v) b[v] = load(panel + v * LANES, Full{});
+        for (int v = 0; v < V; ++v) {
+            b[v] = load(B + v * LANES, Full{});
+            asm("" : "+v"(b[v]));  // else a block of few rows loads it anew for each of them
+        }
 #pragma GCC unroll 8
         for (int r = 0; r < ROWS; ++r) {
             const vf a = splat(A[r * row]);
@@ -63,6 +66,13 @@ NORMLAB_INLINE void multiply_block(const float* A, int64_t row, int64_t column, 
             for (int v = 0; v < V; ++v) sums[r][v] += a * b[v];
         }
     }
+}
+
+template <int ROWS, int V>
+NORMLAB_INLINE void multiply_block(const float* A, int64_t row, int64_t column, const float* panel, int64_t k, float* C,
+                                   int64_t c_row, int64_t width, bool add) {
+    vf sums[ROWS][V] = {};
+    accumulate(sums, A, row, column, panel, V * LANES, k);
 #pragma GCC unroll 8
     for (int r = 0; r < ROWS; ++r)
 #pragma GCC unroll 4
@@ -168,16 +178,23 @@ NORMLAB_INLINE void multiply_block(const uint32_t* A, int64_t row, int64_t colum
 
 #endif
 
+// Calls run.operator()<ROWS>(first row) for all m rows. Of a rest of eight rows four and four, not six, one and one: a row
+// alone waits for each of its sums.
+template <class Run>
+NORMLAB_INLINE void in_blocks_of_rows(int64_t m, Run run) {
+    int64_t r = 0;
+    for (; r + BLOCK_ROWS <= m && (BLOCK_ROWS == 8 || m - r != 8); r += BLOCK_ROWS) run.template operator()<BLOCK_ROWS>(r);
+    for (; r + 4 <= m; r += 4) run.template operator()<4>(r);
+    for (; r < m; ++r) run.template operator()<1>(r);
+}
+
 // `Value`: float, or a pair of bfloat16, of which k then counts the pairs.
 template <int V, class Value>
 inline void multiply_panel(const Value* A, int64_t row, int64_t column, int64_t m, const Value* panel, int64_t k, float* C,
                            int64_t c_row, int64_t width, bool add) {
-    int64_t r = 0;
-    // Of a rest of eight rows four and four, not six, one and one: a row alone waits for each of its sums.
-    for (; r + BLOCK_ROWS <= m && (BLOCK_ROWS == 8 || m - r != 8); r += BLOCK_ROWS)
-        multiply_block<BLOCK_ROWS, V>(A + r * row, row, column, panel, k, C + r * c_row, c_row, width, add);
-    for (; r + 4 <= m; r += 4) multiply_block<4, V>(A + r * row, row, column, panel, k, C + r * c_row, c_row, width, add);
-    for (; r < m; ++r) multiply_block<1, V>(A + r * row, row, column, panel, k, C + r * c_row, c_row, width, add);
+    in_blocks_of_rows(m, [&]<int ROWS>(int64_t r) NORMLAB_BODY {
+        multiply_block<ROWS, V>(A + r * row, row, column, panel, k, C + r * c_row, c_row, width, add);
+    });
 }
 
 // Numbers of A (256 KB) that stay in the second-level cache while all panels pass.
