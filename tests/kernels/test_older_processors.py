@@ -15,12 +15,14 @@ import pytest
 from normlab.kernels.norm import NORM
 
 PROGRAM = """
-import itertools, sys
+import copy, itertools, sys
 import torch
+from normlab.kernels.conv import CONV
+from normlab.kernels.crf import VITERBI
 from normlab.kernels.lstm import LSTM
 from normlab.kernels.norm import NORM
 from normlab.kernels.runtime import build
-from normlab.nn import LayerNormLSTM
+from normlab.nn import LayerNormLSTM, LinearChainCRF
 from normlab.norms import NORMS
 
 build.FLAGS = tuple(flag.replace("native", sys.argv[1]) for flag in build.FLAGS)
@@ -57,7 +59,40 @@ for inputs, hidden, sentences, steps, normalised, both in itertools.product(
     what = inputs, hidden, sentences, steps, normalised, both
     compare(what, module, wide, torch.randn(steps, sentences, inputs, requires_grad=True))
 
-assert not NORM.reason_against_cpu() and not LSTM.reason_against_cpu()
+for inputs, hidden, sentences in ((50, 33, 40), (17, 70, 13)):  # whole blocks of the products and each rest of one
+    module, wide = LayerNormLSTM(inputs, hidden), LayerNormLSTM(inputs, hidden).double()
+    wide.load_state_dict(module.state_dict())
+    compare((inputs, hidden), module, wide, torch.randn(3, sentences, inputs, requires_grad=True))
+
+for channels, K, width, stride in itertools.product((3, 16, 32), (16, 48), (5, 8, 16), (1, 2)):
+    module = torch.nn.Conv2d(channels, K, 3, stride=stride, padding=1)
+    x = torch.randn(2, channels, 7, width).contiguous(memory_format=torch.channels_last)
+    leaves = [module.weight, module.bias, *([x.requires_grad_()] if channels > 3 else [])]
+    y = CONV.try_call(x, module.weight, module.bias, stride)
+    if y is None:  # without AVX2 there is none
+        assert sys.argv[1] == "x86-64" and CONV.reason_against_cpu()
+        break
+    wide, wide_x = copy.deepcopy(module).double(), x.detach().double().requires_grad_()
+    exact = wide(wide_x)
+    grad = torch.randn(y.shape)
+    wide_leaves = [wide.weight, wide.bias, *([wide_x] if channels > 3 else [])]
+    theirs = [exact, *torch.autograd.grad(exact, wide_leaves, grad.double())]
+    for own, exact in zip([y, *torch.autograd.grad(y, leaves, grad)], theirs, strict=True):
+        assert float((own.double() - exact).abs().max() / exact.abs().max()) < 1e-5, (channels, K, width, stride)
+
+for tags, sentences, words in itertools.product((1, 5, 9, 17, 33), (1, 5, 18), (1, 7)):
+    crf, emissions = LinearChainCRF(tags), torch.randn(sentences, words, tags, requires_grad=True)
+    with torch.no_grad():
+        crf.transitions.normal_()
+    wide, wide_emissions = copy.deepcopy(crf).double(), emissions.detach().double().requires_grad_()
+    gold = torch.randint(tags, (sentences, words))
+    both = (crf, emissions), (wide, wide_emissions)
+    found = [torch.autograd.grad(chain.nll(scores, gold), [scores, *chain.parameters()]) for chain, scores in both]
+    for own, exact in zip(*found, strict=True):
+        assert float((own.double() - exact).abs().max()) < 1e-5, (tags, sentences, words)
+    assert torch.equal(crf.viterbi(emissions), wide.viterbi(wide_emissions)), (tags, sentences, words)
+
+assert not NORM.reason_against_cpu() and not LSTM.reason_against_cpu() and not VITERBI.reason_against_cpu()
 """
 
 
