@@ -22,7 +22,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -180,7 +180,7 @@ class RunFolder:
         """True once there is an epoch from which the run can go on."""
         return (self.checkpoints / "last.safetensors").is_file() and (self.path / "metrics.jsonl").is_file()
 
-    def metrics(self) -> list[dict[str, Any]]:
+    def metrics(self) -> Sequence[dict[str, Any]]:
         """Return the epochs' records in order."""
         return _records(self.path / "metrics.jsonl", EpochRecord)
 
