@@ -34,7 +34,7 @@ from pydantic import BaseModel
 from normlab.config import Config, read_yaml
 from normlab.errors import UserError
 from normlab.json_file import read_json, read_json_lines
-from normlab.runs.atomic import appending, make_folder, write_json, write_text
+from normlab.runs.atomic import appending, make_folder, remove_unfinished, write_json, write_text
 from normlab.runs.environment import describe_environment
 from normlab.runs.lock import FolderLock
 from normlab.runs.result import RESULT_SCHEMA
@@ -107,6 +107,7 @@ class RunFolder:
 
     def __enter__(self) -> Self:
         self._lock.acquire(self.path)
+        remove_unfinished(self.path, self.checkpoints, self.predictions)  # a checkpoint is large
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
