@@ -138,7 +138,7 @@ def publish(folder: Path) -> Command:
 def read_published(folder: Path) -> object:
     """Return digests of the published model, which must be whole or absent."""
     look_at_published(folder / "out" / "model")
-    return soak.content(folder / "out")
+    return soak.content(folder / "out" / "model")
 
 
 def keep_libraries() -> int:

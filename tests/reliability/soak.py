@@ -74,14 +74,14 @@ def content(folder: Path) -> dict[str, str]:
         if not path.is_file() or "tensorboard" in name:
             continue
         if path.name in _BYTES or path.parent.name == "predictions":
-            found[name] = _digest(path.read_bytes(), folder)
+            found[name] = _digest(path.read_bytes())
         elif path.name in _VALUES:
-            found[name] = _digest(_plain(json.loads(path.read_text(encoding="utf-8"))), folder)
+            found[name] = _digest(_plain(json.loads(path.read_text(encoding="utf-8"))))
         elif path.name in ("metrics.jsonl", "layers.jsonl"):
             lines = path.read_text(encoding="utf-8").splitlines()
-            found[name] = _digest(b"\n".join(_plain(json.loads(line)) for line in lines), folder)
+            found[name] = _digest(b"\n".join(_plain(json.loads(line)) for line in lines))
         elif path.name == "config.yaml":
-            found[name] = _digest(_plain(dict(read_yaml(path))), folder)
+            found[name] = _digest(_plain(dict(read_yaml(path))))
     return found
 
 
@@ -97,9 +97,8 @@ def _untimed(value: Any) -> Any:
     return [_untimed(part) for part in value] if isinstance(value, list) else value
 
 
-def _digest(data: bytes, folder: Path) -> str:
-    """Return a digest of data in which the folder's own path counts as nothing."""
-    return hashlib.sha256(data.replace(os.fsencode(folder), b"")).hexdigest()[:16]
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]
 
 
 def finished(folder: Path) -> dict[str, int]:
@@ -114,6 +113,7 @@ class Soak:
         kills: stops that it is to get.
         met: how often each kind of stop met a running process.
         runs: that have ended with the bits of one never stopped.
+        good: none ended otherwise.
         seconds: that all this took.
     """
 
@@ -121,6 +121,7 @@ class Soak:
         self.job, self.kills, self._draw, self._out = job, kills, draw, out
         self.met = dict.fromkeys(STOPS, 0)
         self.runs, self.seconds = 0, 0.0
+        self.good = True
         self._expected: dict[str, str] = {}
         self._longest = 0.0  # seconds of a run
 
@@ -134,15 +135,16 @@ class Soak:
         begun = time.monotonic()
         (self._out / "needs").mkdir(parents=True)
         self.job.prepare(self._out / "needs")
-        folder = self._folder("whole")
+        folder = self._new_folder()
         self._longest = self._finish(folder)
         self._expected = content(folder)
         if not self._expected:
             raise SoakError(f"{self.job.name}: nothing to compare in {folder}")
-        if import_as_jobs_did(folder):
-            again = self._folder("again")
-            self._longest = self._finish(again)
-            self._compare(again)
+        imported = import_as_jobs_did(folder)
+        folder.parent.rename(self._out / "whole")
+        if imported:
+            self._longest = self._finish(self._new_folder())
+            self._compare(folder)
         self.seconds += time.monotonic() - begun
 
     def one_run(self) -> None:
@@ -151,7 +153,7 @@ class Soak:
         Raises: SoakError for one that does not go on, makes something twice, or ends with other bits.
         """
         begun = time.monotonic()
-        folder = self._folder(f"stopped-{self.runs}")
+        folder = self._new_folder()
         made: dict[str, int] = {}
         ended = False
         for _ in range(_MOST_STOPS_IN_A_ROW):
@@ -172,13 +174,14 @@ class Soak:
             self._finish(folder)
         self._refuse_made_again(folder, made)
         self._compare(folder)
-        shutil.rmtree(folder.parent)
         self.runs += 1
         self.seconds += time.monotonic() - begun
 
-    def _folder(self, run: str) -> Path:
-        folder = self._out / run / self.job.name  # of one name: some files hold it
-        folder.parent.mkdir(parents=True)
+    def _new_folder(self) -> Path:
+        """Return the job's folder, empty: always the same, since settings and their digest hold paths."""
+        folder = self._out / "run" / self.job.name
+        shutil.rmtree(folder.parent, ignore_errors=True)
+        folder.parent.mkdir()
         return folder
 
     def _finish(self, folder: Path) -> float:
@@ -213,8 +216,8 @@ class Soak:
         """Return what became of it, in a line."""
         kinds = ", ".join(f"{count} x {how}" for how, count in self.met.items())
         stops = f"{self.stops} of {self.kills} stops ({kinds})"
-        good = f"{self.runs} runs, all with the bits of one never stopped"
-        return f"{self.job.name}: {stops} in {good}, {self.seconds:.0f} s"
+        runs = f"{self.runs} runs{', all' if self.good else ' FAILED after those'} with the bits of one never stopped"
+        return f"{self.job.name}: {stops} in {runs}, {self.seconds:.0f} s"
 
 
 def compare(name: str, expected: dict[str, str], found: dict[str, str], folder: Path) -> None:
@@ -240,7 +243,6 @@ def soak(soaks: list[Soak], out: Path, end: float) -> bool:
 
     Those that need something around them come first, one by one.
     """
-    good = True
     alone = [[each] for each in soaks if each.job.around]
     for group in [*alone, [each for each in soaks if not each.job.around]]:
         with ExitStack() as around:
@@ -253,7 +255,7 @@ def soak(soaks: list[Soak], out: Path, end: float) -> bool:
                     each.begin()
                 except SoakError as failure:
                     print(f"FAILED: {failure}", flush=True)
-                    good = False
+                    each.good = False
                     going.remove(each)
             told = time.monotonic()
             while (going := [each for each in going if each.stops < each.kills]) and time.monotonic() < end:
@@ -262,12 +264,12 @@ def soak(soaks: list[Soak], out: Path, end: float) -> bool:
                     each.one_run()
                 except SoakError as failure:
                     print(f"FAILED: {failure}", flush=True)
-                    good = False
+                    each.good = False
                     going.remove(each)
                 if time.monotonic() > told + _PROGRESS:
                     told = time.monotonic()
                     print(f"{sum(each.stops for each in soaks)} stops so far", flush=True)
-    return good
+    return all(each.good for each in soaks)
 
 
 def main(arguments: list[str] | None = None) -> int:

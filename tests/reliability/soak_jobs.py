@@ -246,7 +246,7 @@ def _source(folder: Path, text: str) -> Path:
 
 
 def _needs(folder: Path) -> Path:
-    """Return the folder of what `prepare` made for a job whose run is in OUT/NUMBER/NAME."""
+    """Return the folder of what `prepare` made for a job whose folder is OUT/run/NAME."""
     return folder.parent.parent / "needs"
 
 

@@ -47,7 +47,7 @@ def test_the_comparison_sees_a_changed_file(soak: Any, tmp_path: Path) -> None:
     expected = soak.content(tmp_path / "one")
     with pytest.raises(soak.SoakError, match=r"result\.json differ"):
         soak.compare("image", expected, soak.content(tmp_path / "other"), tmp_path)
-    soak.compare("image", expected, {"result.json": soak._digest(b'{"metrics": {"a": 0.5}}', tmp_path)}, tmp_path)
+    soak.compare("image", expected, {"result.json": soak._digest(b'{"metrics": {"a": 0.5}}')}, tmp_path)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="stops are signals to processes")
@@ -66,17 +66,17 @@ def test_a_command_that_is_wrong_after_a_stop_is_seen(soak: Any, tmp_path: Path,
     begun: list[str] = []
 
     def begin(folder: Path) -> int:
-        """Write the result at once; then wait to be stopped, but for the run that nobody stops and the last one."""
-        begun.append(folder.parent.name)
+        """Write the result at once; then wait to be stopped, but for the run that nobody stops and one that goes on."""
         folder.mkdir(exist_ok=True)
         result = folder / "result.json"
         again = result.exists()
+        begun.append("again" if again else "anew")
         if fault == "made again" or not again:
             result.write_text(str(len(begun)) if fault == "other bits" else "{}", encoding="utf-8")
             os.utime(result, ns=(len(begun), len(begun)))
         if fault == "lost" and again:
             result.unlink()
-        waits = folder.parent.name != "whole" and begun.count(folder.parent.name) < 3
+        waits = not again and begun.count("anew") > 1
         code = "raise SystemExit(2)" if again and fault == "does not go on" else "import time; time.sleep(60)" * waits
         process = subprocess.Popen([sys.executable, "-S", "-c", code], start_new_session=True)
         process.returncode = 0
