@@ -46,10 +46,12 @@ test-offline: setup
 	unshare --net $(if $(filter 0,$(shell id -u)),,--map-root-user) sh -c 'ip link set lo up && exec "$$@"' sh \
 		$(BIN)/python -m pytest -n 2 --dist worksteal $(TESTS)
 
-# Trainings and a study, stopped at random moments until each has ended with the bits of one never stopped.
+# Trainings, studies, a search, learning, publishing: stopped at random moments until each has ended with the bits of one
+# never stopped, and some killed at each write, flush and rename.
 KILLS ?= 100
 soak: setup
 	$(BIN)/python tests/reliability/soak.py --kills $(KILLS)
+	$(BIN)/python tests/reliability/faults.py --stops --scenarios run,archive,publish
 
 # Commands whose system calls fail, one after the other, and states of a disk after power cuts: all, or CASES of each.
 CASES ?=

@@ -27,13 +27,10 @@ TYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Start without choices, and leave none behind."""
-    monkeypatch.setattr(contest, "_used", {})
-    monkeypatch.setattr(contest, "_kept", {})
     monkeypatch.setattr(contest, "choices", lambda: Choices("here", lambda work: 1.0, tmp_path))
-    contest.keep({})
+    contest.begin_run({})
     yield
-    for contested in contest.ContestedKernel.made:
-        contested.forget()
+    contest.begin_run({})
 
 
 def policy(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
@@ -168,7 +165,26 @@ def test_a_resumed_run_keeps_what_it_began_with(monkeypatch: pytest.MonkeyPatch,
     measured(monkeypatch, tmp_path, own=1.0, torchs=2.0)
     NORM.try_call(*arguments())
     (family,) = contest.used()
-    contest.keep({family: "torch"})
+    contest.begin_run({family: "torch"})
+    NORM.try_call(*arguments())
+    assert contest.used() == {family: "torch"}
+
+
+def test_runs_of_one_process_know_nothing_of_each_others_choices(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    measured(monkeypatch, tmp_path, own=1.0, torchs=2.0)
+    NORM.try_call(*arguments())
+    (family,) = contest.used()
+    chosen = contest.used()[family]
+    contest.begin_run({family: "torch"})
+    NORM.try_call(*arguments())
+    resumed = contest.of_this_run()
+    contest.begin_run({})
+    assert contest.used() == {}
+    NORM.try_call(*arguments())
+    assert contest.used() == {family: chosen}
+    contest.go_on_with(resumed)
     NORM.try_call(*arguments())
     assert contest.used() == {family: "torch"}
 

@@ -12,6 +12,8 @@ from pathlib import Path
 import soak
 import synthetic
 from power_workloads import build_kernels, look_at_kernels
+from soak_jobs import look_at_published
+from soak_jobs import trained as trained_for
 
 from normlab.engine.checkpoint import _read
 from normlab.runs import RunFolder
@@ -122,6 +124,23 @@ def read_predictions(folder: Path) -> object:
     return lines
 
 
+def trained_run(folder: Path) -> None:
+    """Train a model to publish, and make the folder that will hold it."""
+    trained_for("image", folder)
+    (folder / "out").mkdir()
+
+
+def publish(folder: Path) -> Command:
+    """Publish the run, unless an earlier try has done so: then the command would refuse."""
+    return (lambda: 0) if (folder / "out" / "model").exists() else ["publish", "run", "--out", "out/model"]
+
+
+def read_published(folder: Path) -> object:
+    """Return digests of the published model, which must be whole or absent."""
+    look_at_published(folder / "out" / "model")
+    return soak.content(folder / "out" / "model")
+
+
 def keep_libraries() -> int:
     """Keep two compiled libraries in the cache; say what the system refuses, as `kernels/runtime/build.py` does."""
     try:
@@ -167,6 +186,7 @@ SCENARIOS = {
             read_predictions,
             read_predictions,
         ),
+        Scenario("publish", trained_run, publish, "out", read_published, read_published),
         Scenario("kernels", nothing, lambda folder: keep_libraries, "cache", read_kernels, read_kernels),
     )
 }

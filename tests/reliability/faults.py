@@ -2,6 +2,7 @@
 
     python tests/reliability/faults.py                     every call of each command, with each error that fits it
     python tests/reliability/faults.py --cases 30 --seed 1 so many of them, drawn
+    python tests/reliability/faults.py --stops             only the cases in which the process is killed
 
 A command runs once undisturbed, which counts its calls below the watched folder (a run, a cache, a report, an archive).
 Then it runs again and again: the n-th call fails, once or from then on, or the process is killed at it. Each time it
@@ -192,10 +193,12 @@ class Bench:
             raise FaultError(f"{self.scenario.name}, {case}: {what}: {type(error).__name__}: {error}") from error
 
 
-def try_scenario(scenario: Scenario, out: Path, control: shim.Control, most: int | None, draw: random.Random) -> bool:
-    """Try a scenario's cases; print what they came to, and return whether all were as they should be."""
+def try_scenario(
+    scenario: Scenario, out: Path, control: shim.Control, most: int | None, draw: random.Random, *, stops: bool = False
+) -> bool:
+    """Try a scenario's cases, or only its stops; print what they came to, and return whether all were good."""
     bench = Bench(scenario, out, control)
-    every = list(cases(bench.counted))
+    every = [case for case in cases(bench.counted) if case.error == _KILL or not stops]
     chosen = every if most is None or most >= len(every) else draw.sample(every, most)
     verdicts: Counter[str] = Counter()
     good = True
@@ -215,6 +218,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, help="so many of each scenario, drawn; default: all")
     parser.add_argument("--scenarios", default=",".join(SCENARIOS), help="some of them, with commas")
+    parser.add_argument("--stops", action="store_true", help="only those that kill the process at a call")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     names = options.scenarios.split(",")
@@ -227,7 +231,7 @@ def main(arguments: list[str] | None = None) -> int:
     for name in names:
         draw = random.Random(f"{options.seed} {name}")
         folder = Path(os.environ["SHIM_ROOT"]) / name
-        good &= try_scenario(SCENARIOS[name], folder, control, options.cases, draw)
+        good &= try_scenario(SCENARIOS[name], folder, control, options.cases, draw, stops=options.stops)
     return int(not good)
 
 

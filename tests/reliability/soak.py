@@ -1,12 +1,14 @@
-"""Stop smoke trainings at random moments until each has ended, and compare all they leave with a run never stopped.
+"""Stop normlab's commands at random moments until each has ended, and compare all they leave with one never stopped.
 
-    python tests/reliability/soak.py --kills 1000                      every task, and a study of two workers
-    python tests/reliability/soak.py --kills 10 --jobs image --seed 3  one of them
+    python tests/reliability/soak.py --kills 1000                       all jobs
+    python tests/reliability/soak.py --kills 10 --jobs image --seed 3   one of them
+    python tests/reliability/soak.py --kills 1000 --minutes 50          as many as fit
 
 A stop is SIGKILL, SIGTERM (kept as an interrupt), or SIGSTOP, after which the process goes on or is killed. A stopped
-training is begun again in its folder, as a person would, and stopped again, until it ends; then weights, checkpoint,
-predictions, curves and scores must have the same bits as those of a run that nobody stopped. Trainings are forked from
-this process, which has imported everything and computed nothing, so a stop costs no imports; a study is the program.
+command is given again, as a person would, and stopped again, until it ends; then weights, checkpoint, predictions,
+curves, scores, trials and cells must have the same bits as those of a run that nobody stopped, and what was finished
+before a stop must not have been made again. The jobs (`soak_jobs.py`) share the stops by their weights and take turns.
+Stops at exact moments, each write, flush and rename, are those of `faults.py --stops`.
 """
 
 from __future__ import annotations
@@ -18,100 +20,36 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-from normlab.cli import _termination_interrupts
-from normlab.config import read_yaml
-from normlab.engine import api
-from normlab.runs import RunFolder
-from normlab.runs.lock import FolderBusyError
-from normlab.tasks import TASKS, task_settings
+sys.path[:0] = [str(Path(__file__).resolve().parent)]
 
-TASKS_RUN: dict[str, dict[str, Any]] = {
-    "image": {"epochs": 2, "limit_train": 128, "distributions": "off"},
-    "ner": {"epochs": 2},
-    "text2sql": {"epochs": 2},
-}
-STUDY = """
-title: Stopped at random
-question: Does it end with the same bits?
-task: image
-base: {n: 1, epochs: 2, limit_train: 256, distributions: "off"}
-axes: {norm: [batch, group, none]}
-scales: {smoke: {preset: smoke, seeds: 1}}
-"""
+from soak_jobs import (  # noqa: E402
+    ENDED,
+    JOBS,
+    SAID,
+    Job,
+    SoakError,
+    import_as_jobs_did,
+    wait,
+    wait_for_group,
+    warm_up,
+)
+
+from normlab.config import read_yaml  # noqa: E402
+
 STOPS = ("kill", "terminate", "pause", "pause and kill")
-_ENDED = 0
 _MOST_STOPS_IN_A_ROW = 50
+_PROGRESS = 20.0  # seconds between two lines that tell how far it is
 _NOT_COMPARED = ("second", "memory", "time", "host", "pid", "command")  # in the names of what may differ
-
-
-class SoakError(AssertionError):
-    """A run did not end as it should."""
-
-
-def begin(name: str, folder: Path) -> int:
-    """Start a job, or go on with it; return the number of its process, which leads a group of its own."""
-    return _begin_study(folder) if name == "study" else _fork(lambda: _train(name, folder))
-
-
-def _train(task: str, folder: Path) -> None:
-    if (folder / "config.yaml").is_file():
-        api.train_folder(RunFolder.open(folder))
-        return
-    settings = task_settings(task)
-    config = settings.config_class(**{**settings.preset("smoke", "soak"), **TASKS_RUN[task], "threads": 1})
-    api.train_new(task, config, folder, quiet=True)
-
-
-def _fork(call: Callable[[], None]) -> int:
-    pid = os.fork()
-    if pid:
-        return pid
-    code = 70
-    try:
-        os.setpgid(0, 0)
-        with _termination_interrupts():
-            call()
-        code = _ENDED
-    except KeyboardInterrupt:
-        code = 1
-    except FolderBusyError as error:
-        print(f"soak: {error}", file=sys.stderr)
-        code = 3
-    except BaseException as error:
-        print(f"soak: {type(error).__name__}: {error}", file=sys.stderr)
-    finally:
-        os._exit(code)
-
-
-def _begin_study(folder: Path) -> int:
-    source = folder.parent / "study.yaml"
-    source.write_text(STUDY, encoding="utf-8")
-    command = [sys.executable, "-m", "normlab.cli", "study", "run", str(source), "--scale", "smoke", "--workers", "2"]
-    with open(os.devnull, "wb") as nothing:
-        process = subprocess.Popen([*command, "--out", str(folder)], stdout=nothing, start_new_session=True)
-    process.returncode = 0  # waited for here by its number, not by the object
-    return process.pid
-
-
-def wait(pid: int, seconds: float | None) -> int | None:
-    """Return the exit code of a process, negative for a signal, or None if it has not ended in time."""
-    deadline = None if seconds is None else time.monotonic() + seconds
-    while True:
-        ended, status = os.waitpid(pid, os.WNOHANG if deadline is not None else 0)
-        if ended:
-            return os.waitstatus_to_exitcode(status)
-        if deadline is not None and time.monotonic() >= deadline:
-            return None
-        time.sleep(0.005)
+_VALUES = ("result.json", "evaluation.json", "tested.json", "before.json", "study.json")
+_BYTES = ("model.safetensors", "card.json", "tuned.yaml", "README.md")
 
 
 def stop(pid: int, how: str) -> int:
@@ -123,30 +61,9 @@ def stop(pid: int, how: str) -> int:
     else:
         os.kill(pid, signal.SIGKILL if how == "kill" else signal.SIGTERM)
     code = wait(pid, None)
-    _wait_for_group(pid)
+    wait_for_group(pid)
     assert code is not None
     return code
-
-
-def _wait_for_group(group: int) -> None:
-    """Wait for the workers of a study, which end with it."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            os.killpg(group, 0)
-        except (ProcessLookupError, PermissionError):
-            return
-        time.sleep(0.02)
-    raise SoakError(f"workers of process {group} are left a minute after it ended")
-
-
-def run_to_the_end(name: str, folder: Path) -> None:
-    """Run a job, or the rest of it, without a stop."""
-    pid = begin(name, folder)
-    code = wait(pid, None)
-    _wait_for_group(pid)
-    if code != _ENDED:
-        raise SoakError(f"{name}: exit code {code} without a stop, in {folder}")
 
 
 def content(folder: Path) -> dict[str, str]:
@@ -156,9 +73,9 @@ def content(folder: Path) -> dict[str, str]:
         name = path.relative_to(folder).as_posix()
         if not path.is_file() or "tensorboard" in name:
             continue
-        if path.name in ("model.safetensors", "card.json") or path.parent.name == "predictions":
+        if path.name in _BYTES or path.parent.name == "predictions":
             found[name] = _digest(path.read_bytes())
-        elif path.name == "result.json":
+        elif path.name in _VALUES:
             found[name] = _digest(_plain(json.loads(path.read_text(encoding="utf-8"))))
         elif path.name in ("metrics.jsonl", "layers.jsonl"):
             lines = path.read_text(encoding="utf-8").splitlines()
@@ -184,88 +101,204 @@ def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:16]
 
 
-def soak(name: str, kills: int, draw: random.Random, out: Path) -> dict[str, int]:
-    """Stop a job so many times, in as many runs as that takes; return how often each kind of stop met a running one.
+def finished(folder: Path) -> dict[str, int]:
+    """Return when each result was written: what is finished is not made again."""
+    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("result.json")}
 
-    Raises: SoakError for a run that does not go on, or ends with other bits.
+
+class Soak:
+    """One job: so many stops, in as many runs as that takes.
+
+    Attributes:
+        kills: stops that it is to get.
+        met: how often each kind of stop met a running process.
+        runs: that have ended with the bits of one never stopped.
+        good: none ended otherwise.
+        seconds: that all this took.
     """
-    begun = time.monotonic()
-    run_to_the_end(name, out / "whole")
-    longest = time.monotonic() - begun
-    expected = content(out / "whole")
-    met = dict.fromkeys(STOPS, 0)
-    runs = 0
-    while sum(met.values()) < kills:
-        folder = out / f"stopped-{runs}"
+
+    def __init__(self, job: Job, kills: int, draw: random.Random, out: Path) -> None:
+        self.job, self.kills, self._draw, self._out = job, kills, draw, out
+        self.met = dict.fromkeys(STOPS, 0)
+        self.runs, self.seconds = 0, 0.0
+        self.good = True
+        self._expected: dict[str, str] = {}
+        self._longest = 0.0  # seconds of a run
+
+    @property
+    def stops(self) -> int:
+        """How many stops it has got."""
+        return sum(self.met.values())
+
+    def begin(self) -> None:
+        """Make what the job needs, and the run that nobody stops."""
+        begun = time.monotonic()
+        (self._out / "needs").mkdir(parents=True)
+        self.job.prepare(self._out / "needs")
+        folder = self._new_folder()
+        self._longest = self._finish(folder)
+        self._expected = content(folder)
+        if not self._expected:
+            raise SoakError(f"{self.job.name}: nothing to compare in {folder}")
+        imported = import_as_jobs_did(folder)
+        folder.parent.rename(self._out / "whole")
+        if imported:
+            self._longest = self._finish(self._new_folder())
+            self._compare(folder)
+        self.seconds += time.monotonic() - begun
+
+    def one_run(self) -> None:
+        """Stop one run again and again until it ends, and compare what it leaves.
+
+        Raises: SoakError for one that does not go on, makes something twice, or ends with other bits.
+        """
+        begun = time.monotonic()
+        folder = self._new_folder()
+        made: dict[str, int] = {}
         ended = False
-        for attempt in range(_MOST_STOPS_IN_A_ROW):
-            if sum(met.values()) >= kills:
+        for _ in range(_MOST_STOPS_IN_A_ROW):
+            if self.stops >= self.kills or ended:
                 break
-            begun = time.monotonic()
-            pid = begin(name, folder)
-            code = wait(pid, draw.uniform(0, longest))
+            pid = self.job.begin(folder)
+            code, how = wait(pid, self._draw.uniform(0, self._longest)), "no stop"
             if code is None:
-                how = draw.choice(STOPS)
+                how = self._draw.choice(STOPS)
                 code = stop(pid, how)
-                met[how] += 1
-                if code not in (_ENDED, 1, -signal.SIGKILL, -signal.SIGTERM):
-                    raise SoakError(f"{name}: exit code {code} after '{how}', in {folder}")
-            elif code != _ENDED:
-                raise SoakError(f"{name}: exit code {code} when it went on, in {folder}")
-            elif attempt == 0:
-                longest = time.monotonic() - begun  # the first run was slower: its imports, or other load
-            if ended := code == _ENDED:
-                break
+                self.met[how] += 1
+            if code != ENDED and (how == "no stop" or code not in (1, -signal.SIGKILL, -signal.SIGTERM)):
+                raise SoakError(self._failed(folder, f"exit code {code} after {how}"))
+            made = self._refuse_made_again(folder, made)
+            self.job.look(folder)
+            ended = code == ENDED or self.job.over(folder)
         if not ended:
-            run_to_the_end(name, folder)
-        _compare(name, expected, content(folder), folder)
-        shutil.rmtree(folder)
-        runs += 1
-        print(f"{name}: {sum(met.values())} stops, {runs} runs with the bits of one never stopped", flush=True)
-    return met
+            self._finish(folder)
+        self._refuse_made_again(folder, made)
+        self._compare(folder)
+        self.runs += 1
+        self.seconds += time.monotonic() - begun
+
+    def _new_folder(self) -> Path:
+        """Return the job's folder, empty: always the same, since settings and their digest hold paths."""
+        folder = self._out / "run" / self.job.name
+        shutil.rmtree(folder.parent, ignore_errors=True)
+        folder.parent.mkdir()
+        return folder
+
+    def _finish(self, folder: Path) -> float:
+        """Give the command without a stop; return the seconds that it took."""
+        since = time.monotonic()
+        pid = self.job.begin(folder)
+        code = wait(pid, None)
+        wait_for_group(pid)
+        if code != ENDED:
+            raise SoakError(self._failed(folder, f"exit code {code} without a stop"))
+        return time.monotonic() - since
+
+    def _refuse_made_again(self, folder: Path, made: dict[str, int]) -> dict[str, int]:
+        now = finished(folder) if folder.is_dir() else {}
+        if again := [name for name, when in made.items() if now.get(name) != when]:
+            raise SoakError(self._failed(folder, f"{', '.join(again)} was finished, and was made again or is lost"))
+        return now
+
+    def _compare(self, folder: Path) -> None:
+        compare(self.job.name, self._expected, content(folder), folder)
+        runs = [path.parent for path in folder.rglob("config.yaml")]
+        places = [place for run in runs for place in (run, run / "checkpoints", run / "predictions")]
+        if left := [path.name for place in places for path in place.glob(".*.tmp")]:
+            raise SoakError(self._failed(folder, f"left unfinished: {', '.join(left)}"))
+
+    def _failed(self, folder: Path, what: str) -> str:
+        said = folder.parent / SAID
+        tail = said.read_text(encoding="utf-8", errors="replace")[-3000:] if said.exists() else ""
+        return f"{self.job.name}: {what}, in {folder}\n{tail}"
+
+    def told(self) -> str:
+        """Return what became of it, in a line."""
+        kinds = ", ".join(f"{count} x {how}" for how, count in self.met.items())
+        stops = f"{self.stops} of {self.kills} stops ({kinds})"
+        runs = f"{self.runs} runs{', all' if self.good else ' FAILED after those'} with the bits of one never stopped"
+        return f"{self.job.name}: {stops} in {runs}, {self.seconds:.0f} s"
 
 
-def _compare(name: str, expected: dict[str, str], found: dict[str, str], folder: Path) -> None:
+def compare(name: str, expected: dict[str, str], found: dict[str, str], folder: Path) -> None:
+    """Raise `SoakError` naming the files that differ."""
     different = sorted(file for file in expected.keys() | found.keys() if expected.get(file) != found.get(file))
     if different:
         raise SoakError(f"{name}: {', '.join(different)} differ from the run never stopped, in {folder}")
+
+
+def shares(kills: int, weights: Sequence[float]) -> list[int]:
+    """Return how many stops each job gets: by its weight, and at least one where there are enough."""
+    least = int(kills >= len(weights))
+    rest = kills - least * len(weights)
+    exact = [rest * weight / sum(weights) for weight in weights]
+    whole = [int(part) for part in exact]
+    largest = sorted(range(len(weights)), key=lambda index: whole[index] - exact[index])
+    more = set(largest[: rest - sum(whole)])
+    return [least + part + (index in more) for index, part in enumerate(whole)]
+
+
+def soak(soaks: list[Soak], out: Path, end: float) -> bool:
+    """Let jobs take turns until each has its stops or the time is over; return whether all was as it should be.
+
+    Those that need something around them come first, one by one.
+    """
+    alone = [[each] for each in soaks if each.job.around]
+    for group in [*alone, [each for each in soaks if not each.job.around]]:
+        with ExitStack() as around:
+            going = list(group)
+            for each in group:
+                try:
+                    if each.job.around:
+                        (out / each.job.name).mkdir(parents=True, exist_ok=True)
+                        around.enter_context(each.job.around(out / each.job.name))
+                    each.begin()
+                except SoakError as failure:
+                    print(f"FAILED: {failure}", flush=True)
+                    each.good = False
+                    going.remove(each)
+            told = time.monotonic()
+            while (going := [each for each in going if each.stops < each.kills]) and time.monotonic() < end:
+                each = min(going, key=lambda each: each.stops / each.kills)
+                try:
+                    each.one_run()
+                except SoakError as failure:
+                    print(f"FAILED: {failure}", flush=True)
+                    each.good = False
+                    going.remove(each)
+                if time.monotonic() > told + _PROGRESS:
+                    told = time.monotonic()
+                    print(f"{sum(each.stops for each in soaks)} stops so far", flush=True)
+    return all(each.good for each in soaks)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the soak; exit code 1 if a run did not end with the same bits."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=100, help="stops in all, shared by the jobs")
-    parser.add_argument("--jobs", default="image,ner,text2sql,study", help="some of them, with commas")
+    parser.add_argument("--jobs", default=",".join(JOBS), help="some of them, with commas")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no further run after so many")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="keep the folders there")
     options = parser.parse_args(arguments)
     names = options.jobs.split(",")
-    unknown = [name for name in names if name not in (*TASKS_RUN, "study")]
-    if unknown:
-        parser.error(f"unknown job '{unknown[0]}': known: {', '.join((*TASKS_RUN, 'study'))}")
-    out = options.out or Path(tempfile.mkdtemp(prefix="normlab-soak-"))
-    try:
-        for index, name in enumerate(names):
-            share = options.kills // len(names) + (index < options.kills % len(names))
-            (out / name).mkdir(parents=True)
-            met = soak(name, share, random.Random(f"{options.seed} {name}"), out / name)
-            print(f"{name}: " + ", ".join(f"{count} x {how}" for how, count in met.items()), flush=True)
-    except SoakError as failure:
-        print(f"FAILED: {failure}", flush=True)
-        return 1
-    if options.out is None:
+    if unknown := [name for name in names if name not in JOBS]:
+        parser.error(f"unknown job '{unknown[0]}': known: {', '.join(JOBS)}")
+    out = (options.out or Path(tempfile.mkdtemp(prefix="normlab-soak-"))).resolve()
+    kills = shares(options.kills, [JOBS[name].weight for name in names])
+    soaks = [
+        Soak(JOBS[name], count, random.Random(f"{options.seed} {name}"), out / name)
+        for name, count in zip(names, kills, strict=True)
+        if count
+    ]
+    good = soak(soaks, out, time.monotonic() + 60 * options.minutes)
+    for each in soaks:
+        print(each.told(), flush=True)
+    print(f"{sum(each.stops for each in soaks)} stops: {'all good' if good else 'FAILED'}", flush=True)
+    if options.out is None and good:
         with suppress(OSError):
             shutil.rmtree(out)
-    return 0
-
-
-def warm_up() -> None:
-    """Import what a training imports: a fork then starts at once."""
-    for task in TASKS:
-        TASKS.get(task)
-    import normlab.data.image.images
-    import normlab.engine.evaluation
-    import normlab.engine.loop  # noqa: F401
+    return int(not good)
 
 
 if __name__ == "__main__":

@@ -57,15 +57,14 @@ def test_fixed_choices_time_nothing_and_take_the_own_kernel(monkeypatch: pytest.
         timed.append(work)
         return 2.0 if len(timed) % 2 else 1.0  # torch's operation would win
 
-    monkeypatch.setattr(contest, "_used", {})
-    monkeypatch.setattr(contest, "_kept", {"norm of another run of this process": "torch"})
+    contest.begin_run({"norm of another run of this process": "torch"})
     monkeypatch.setattr(contest, "policy", lambda: "auto")
     monkeypatch.setattr(contest, "choices", lambda: Choices("here", timer, tmp_path))
     x = torch.randn(2, 8, 4, 4)
     call = (x, torch.ones(8), torch.zeros(8), None, None, None, None, BATCH, 1, False, 1e-5, False)
     compute_alike(True)
-    contest.keep({})
-    assert contest._kept == {}
+    contest.begin_run({})
+    assert contest.of_this_run().kept == {}
     NORM.try_call(*call)
     assert not timed
     assert set(contest.used().values()) == {"torch" if NORM.reason_against_cpu() else "own"}

@@ -46,7 +46,7 @@ def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_commands_whose_system_calls_fail_name_the_cause_lose_nothing_and_go_on() -> None:
     ended = run("faults.py", "--cases", "2")
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    for scenario in ("run", "cache", "archive", "report", "predictions", "kernels"):
+    for scenario in ("run", "cache", "archive", "report", "predictions", "publish", "kernels"):
         assert f"{scenario}: 2 of " in ended.stdout
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from normlab.cli import main
 from normlab.engine.api import Run, load_run
 from normlab.errors import UserError
 from normlab.runs import RunFolder
-from normlab.runs.published import MODEL, find_model, publish_model, published_models
+from normlab.runs.published import CARD, MODEL, find_model, publish_model, published_models
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +99,51 @@ def test_numbers_that_half_precision_cannot_hold_are_refused(run: Run, tmp_path:
 def test_a_folder_that_is_not_empty_is_left_alone(run: Run, published: Path) -> None:
     with pytest.raises(UserError, match="exists and is not an empty folder"):
         publish_model(run.folder, published)
+
+
+def test_it_appears_whole_or_not_at_all_and_a_second_call_completes(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NORMLAB_MODELS", str(tmp_path))
+    during: list[list[str]] = []
+
+    def stop(*about: object) -> str:
+        during.append([path.name for path in tmp_path.iterdir()])
+        assert not published_in(tmp_path)  # nobody finds a model that is still being written
+        raise KeyboardInterrupt
+
+    (tmp_path / "mine").mkdir()
+    with monkeypatch.context() as patch:
+        patch.setattr("normlab.runs.published._card", stop)
+        with pytest.raises(KeyboardInterrupt):
+            publish_model(run.folder, tmp_path / "mine")
+    assert len(during) == 1
+    assert not list((tmp_path / "mine").iterdir())
+    publish_model(run.folder, tmp_path / "mine")
+    assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == [CARD, MODEL]
+    assert published_in(tmp_path) == ["mine"]
+
+
+def published_in(folder: Path) -> list[str]:
+    return [model.name for model in published_models() if model.where == str(folder)]
+
+
+def test_a_link_to_an_empty_folder_is_followed_and_what_cannot_be_replaced_is_one_line(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "empty")
+
+    def busy(path: Path) -> None:
+        raise OSError(errno.EBUSY, "a mount point")
+
+    monkeypatch.setattr(Path, "rmdir", busy)
+    with pytest.raises(UserError, match=r"link: cannot be replaced: choose another --out"):
+        publish_model(run.folder, tmp_path / "link")
+    monkeypatch.undo()
+    publish_model(run.folder, tmp_path / "link")
+    assert load_run(tmp_path / "link").result["metrics"] == run.result["metrics"]
+    assert (tmp_path / "link").is_symlink()
 
 
 @pytest.mark.usefixtures("published")

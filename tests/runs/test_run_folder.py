@@ -55,6 +55,24 @@ def test_a_second_writer_is_refused_with_the_first_ones_pid(folder: RunFolder) -
     assert f"pid {os.getpid()}" in answer.stdout
 
 
+def test_the_next_writer_removes_what_a_killed_one_was_writing(folder: RunFolder) -> None:
+    folder.checkpoints.mkdir()
+    (folder.path / ".copies.z.tmp").mkdir()
+    left = [
+        folder.path / ".card.json.x.tmp",
+        folder.checkpoints / ".last.safetensors.y.tmp",
+        folder.path / ".copies.z.tmp" / "a",
+    ]
+    kept = [folder.path / "my.tmp", folder.checkpoints / ".hidden"]
+    for path in (*left, *kept):
+        path.write_bytes(b"half")
+    RunFolder.open(folder.path).status()
+    assert all(path.exists() for path in left)  # a reader may look while it is being written
+    with folder:
+        assert not any(path.exists() for path in left)
+    assert all(path.exists() for path in kept)
+
+
 def test_a_run_without_result_says_how_to_finish_it(folder: RunFolder) -> None:
     with pytest.raises(UserError, match=r"no result.json.*normlab resume"):
         folder.result()

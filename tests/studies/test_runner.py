@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from normlab.cli import main
 from normlab.config import TrainConfig
 from normlab.errors import UserError
 from normlab.runs import RunFolder
+from normlab.runs.atomic import write_text
 from normlab.runs.lock import FolderLock
 from normlab.studies import Study, run_study
 from normlab.studies.local import train_cell, train_cells
@@ -135,6 +137,38 @@ def test_a_folder_of_something_else_is_refused(source: Path, tmp_path: Path) -> 
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(UserError, match="not empty and not a study"):
         run_study(source, scale="smoke", out=tmp_path)
+
+
+@pytest.mark.parametrize("writes", [0, 1])
+def test_a_study_killed_while_it_is_laid_out_is_laid_out_by_the_next_call(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int
+) -> None:
+    plan, out = make_plan(source, scale="smoke"), tmp_path / "out"
+    left: list[Path] = []
+
+    def killed(path: Path, value: Any) -> None:
+        left.append(path)
+        if len(left) > writes:
+            out.mkdir(exist_ok=True)
+            (out / f".{path.name}.abc123.tmp").write_text("")  # SIGKILL lets nobody remove it
+            raise SystemExit
+        write_text(path, value)
+
+    with monkeypatch.context() as patch:
+        for name in ("write_text", "write_json"):
+            patch.setattr(f"normlab.studies.runner.{name}", killed)
+        with pytest.raises(SystemExit):
+            lay_out(plan, out, source)
+    lay_out(plan, out, source)
+    assert len(Study.open(out).cells) == len(plan.cells)
+
+
+def test_a_study_file_of_somebody_else_is_left_alone(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "study.yaml").write_text("title: mine\n")
+    with pytest.raises(UserError, match="not empty and not a study"):
+        lay_out(make_plan(source, scale="smoke"), tmp_path / "out", source)
+    assert (tmp_path / "out" / "study.yaml").read_text() == "title: mine\n"
 
 
 def test_a_cell_that_fails_does_not_stop_the_others(

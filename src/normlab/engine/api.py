@@ -71,7 +71,7 @@ class Run:
         return self.folder.result()
 
     @property
-    def metrics(self) -> list[dict[str, Any]]:
+    def metrics(self) -> Sequence[dict[str, Any]]:
         """One record per epoch."""
         return self.folder.metrics()
 

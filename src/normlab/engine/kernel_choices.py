@@ -13,13 +13,15 @@ from normlab.runs import RunFolder
 
 
 def resumed_choices(folder: RunFolder) -> dict[str, Any]:
-    """Keep to the choices that a run's card records; return them as an entry of the card, {} where there is none."""
+    """Begin a run with the choices that its card records; return them as an entry of the card, {} if there are none."""
     recorded: dict[str, str] = folder.card().get("kernels", {})
-    contest.keep(recorded)
+    contest.begin_run(recorded)
     return {"kernels": recorded} if recorded else {}
 
 
 def record_choices(folder: RunFolder) -> None:
     """Write the choices made so far into the card, if there are new ones."""
-    if (used := contest.used()) and folder.card().get("kernels") != used:
-        folder.write_card({**folder.card(), "kernels": used})
+    card = folder.card()
+    recorded = card.get("kernels", {})
+    if new := contest.used().items() - recorded.items():
+        folder.write_card({**card, "kernels": dict(sorted({**recorded, **dict(new)}.items()))})

@@ -1,7 +1,8 @@
 """Several runs in one process, a step of each in turn: on a GPU their kernels overlap, and they share the images.
 
-Each run has its own state of torch's global generators, which dropout draws from, and on a GPU its own stream, so it
-ends with the same bits as when it runs alone. Its seconds are wall-clock time and include the turns of the other runs.
+Each run has its own state of torch's global generators, which dropout draws from, its own choices of kernels, and on a
+GPU its own stream, so it ends with the same bits as when it runs alone. Its seconds are wall-clock time and include the
+turns of the other runs.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 import torch
+
+from normlab.kernels.runtime import contest
 
 Steps = Generator[None, None, Any]
 
@@ -26,6 +29,7 @@ class Lane:
         self._steps = steps
         self.outcome: Any = None
         self._random: tuple[torch.Tensor, torch.Tensor | None] | None = None
+        self._choices: contest.RunChoices | None = None
         self._stream = torch.cuda.Stream() if torch.cuda.is_available() else None
 
     def advance(self) -> bool:
@@ -50,10 +54,12 @@ class Lane:
     def _own_state(self) -> Iterator[None]:
         if self._random is not None:
             _set_random(self._random)
+        if self._choices is not None:
+            contest.go_on_with(self._choices)
         stream: Any = nullcontext() if self._stream is None else torch.cuda.stream(self._stream)
         with stream:
             yield
-        self._random = _random_state()
+        self._random, self._choices = _random_state(), contest.of_this_run()
 
 
 def train_together(runs: Iterable[Steps], width: int) -> list[Any]:

@@ -6,15 +6,19 @@ colour and a dash for each variant. Sections are pure functions of it, so none o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import heapq
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from normlab.metrics import has_direction, split_of
 from normlab.report.numbers import finite
 from normlab.report.palette import DASHES, Style, name_of, styles_for
 from normlab.runs import RunFolder, RunState, flat_layers
+from normlab.studies.foreign.curves import Curves
 from normlab.studies.rankings import rank_combinations
 from normlab.studies.statistics import Interval, Ranking, mean_interval
 from normlab.studies.study import Study, StudyCell
@@ -35,7 +39,7 @@ class CellView:
     config: dict[str, Any]
     card: dict[str, Any]
     environment: dict[str, Any]
-    epochs: list[dict[str, Any]]
+    epochs: Sequence[dict[str, Any]]
     result: dict[str, Any]
 
     @property
@@ -47,10 +51,16 @@ class CellView:
         """Return a final metric ("test/accuracy") or another number of the result ("seconds")."""
         return finite(self.result.get("metrics", {}).get(name, self.result.get(name)))
 
-    def curve(self, name: str) -> dict[int, float]:
+    def curve(self, name: str) -> dict[float, float]:
         """Return epoch -> value, without what is missing or not finite."""
+        if isinstance(self.epochs, Curves):
+            return dict(self.epochs.over_time(name))
         pairs = ((record["epoch"], finite(record.get(name))) for record in self.epochs)
         return {epoch: value for epoch, value in pairs if value is not None}
+
+    def points(self, name: str) -> Iterable[tuple[float, float]]:
+        """Return the curve as pairs in the order of the epochs; of another program one by one, for they may be many."""
+        return self.epochs.over_time(name) if isinstance(self.epochs, Curves) else sorted(self.curve(name).items())
 
 
 @dataclass(frozen=True)
@@ -106,11 +116,18 @@ class Variant:
 
     def mean_curve(self, metric: str) -> tuple[list[int], list[float], list[float], list[float]]:
         """Return epochs, mean, smallest and largest value over the seeds that reached each epoch."""
-        curves = [cell.curve(metric) for cell in self.cells]
-        epochs = sorted({epoch for curve in curves for epoch in curve})
-        columns = [[curve[epoch] for curve in curves if epoch in curve] for epoch in epochs]
-        means = [sum(column) / len(column) for column in columns]
-        return epochs, means, [min(column) for column in columns], [max(column) for column in columns]
+        epochs: list[int] = []
+        means: list[float] = []
+        lows: list[float] = []
+        highs: list[float] = []
+        points = heapq.merge(*(cell.points(metric) for cell in self.cells), key=itemgetter(0))
+        for epoch, of_epoch in groupby(points, key=itemgetter(0)):
+            values = [value for _, value in of_epoch]  # in the order of the cells
+            epochs.append(epoch)
+            means.append(sum(values) / len(values))
+            lows.append(min(values))
+            highs.append(max(values))
+        return epochs, means, lows, highs
 
 
 @dataclass(frozen=True)
@@ -244,7 +261,8 @@ def _read_cell(cell: StudyCell) -> CellView:
     )
 
 
-def _read_epochs(folder: RunFolder) -> list[dict[str, Any]]:
+def _read_epochs(folder: RunFolder) -> Sequence[dict[str, Any]]:
     """Return the epochs' records, each with what was measured by layer as "layers/NAME/QUANTITY"."""
     by_layer = {record["epoch"]: flat_layers(record) for record in folder.layers()}
-    return [record | by_layer.get(record["epoch"], {}) for record in folder.metrics()]
+    records = folder.metrics()
+    return [record | by_layer.get(record["epoch"], {}) for record in records] if by_layer else records

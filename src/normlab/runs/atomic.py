@@ -102,6 +102,19 @@ def remove_folder(path: str | os.PathLike[str]) -> None:
     shutil.rmtree(aside, ignore_errors=True)
 
 
+def is_unfinished(path: Path) -> bool:
+    """Say whether a file or folder has a temporary name: it is being written, or its writer was killed."""
+    return path.name.startswith(".") and path.name.endswith(".tmp")
+
+
+def remove_unfinished(*folders: Path) -> None:
+    """Remove what killed writers have left in folders; for who knows that nobody else writes there."""
+    for folder in folders:
+        for path in folder.glob(".*.tmp"):
+            with suppress(OSError):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
 @contextmanager
 def appending(path: Path) -> Iterator[IO[str]]:
     """Open a text file (UTF-8) for further lines; what the system refuses is a `WriteError` that names it."""

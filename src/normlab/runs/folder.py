@@ -22,7 +22,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,7 +34,7 @@ from pydantic import BaseModel
 from normlab.config import Config, read_yaml
 from normlab.errors import UserError
 from normlab.json_file import read_json, read_json_lines
-from normlab.runs.atomic import appending, make_folder, write_json, write_text
+from normlab.runs.atomic import appending, make_folder, remove_unfinished, write_json, write_text
 from normlab.runs.environment import describe_environment
 from normlab.runs.lock import FolderLock
 from normlab.runs.result import RESULT_SCHEMA
@@ -107,6 +107,7 @@ class RunFolder:
 
     def __enter__(self) -> Self:
         self._lock.acquire(self.path)
+        remove_unfinished(self.path, self.checkpoints, self.predictions)  # a checkpoint is large
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -180,7 +181,7 @@ class RunFolder:
         """True once there is an epoch from which the run can go on."""
         return (self.checkpoints / "last.safetensors").is_file() and (self.path / "metrics.jsonl").is_file()
 
-    def metrics(self) -> list[dict[str, Any]]:
+    def metrics(self) -> Sequence[dict[str, Any]]:
         """Return the epochs' records in order."""
         return _records(self.path / "metrics.jsonl", EpochRecord)
 

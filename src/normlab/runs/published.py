@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 
 from normlab.errors import UserError, did_you_mean
 from normlab.metrics import is_fraction, title_of
-from normlab.runs.atomic import write_text
+from normlab.runs.atomic import atomic_folder, write_text
 from normlab.runs.folder import RunFolder
 from normlab.runs.hub import PREFIX, fetch_model
 from normlab.runs.model_file import ModelFile, save_model
@@ -57,7 +58,7 @@ def published_models() -> list[PublishedModel]:
     models: dict[str, PublishedModel] = {}
     for folder, where in _folders():
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-            if (path / MODEL).is_file():
+            if (path / MODEL).is_file() and not path.name.startswith("."):  # such a one is still being written
                 models.setdefault(path.name, PublishedModel(path.name, path, where))
     return sorted(models.values(), key=lambda model: model.name)
 
@@ -87,7 +88,7 @@ def find_model(path_or_name: Path | str) -> Path:
 
 
 def publish_model(folder: RunFolder, out: Path, *, notes: str = "") -> None:
-    """Write a finished run's model, weights in half precision, and its card into a new folder.
+    """Write a finished run's model, weights in half precision, and its card into a new folder, which appears whole.
 
     Paths of this machine are left out of its settings.
 
@@ -97,8 +98,14 @@ def publish_model(folder: RunFolder, out: Path, *, notes: str = "") -> None:
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out}: exists and is not an empty folder: choose another --out")
-    save_model(folder, out / MODEL, half=True)
-    write_text(out / CARD, _card(ModelFile.open(out / MODEL), out.name, notes))
+    place = out.resolve()  # a link stays
+    with atomic_folder(place) as new:
+        save_model(folder, new / MODEL, half=True)
+        write_text(new / CARD, _card(ModelFile.open(new / MODEL), out.name, notes))
+        with suppress(OSError):  # an empty one gives way
+            place.rmdir()
+    if not (place / MODEL).is_file():
+        raise UserError(f"{out}: cannot be replaced: choose another --out, one that does not exist")
 
 
 def _folders() -> Iterator[tuple[Path, str]]:

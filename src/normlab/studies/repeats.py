@@ -6,9 +6,10 @@ written in steps of g, about n (n - 1) g / (4 s sqrt(pi)) pairs agree if they ar
 
 from __future__ import annotations
 
+import hashlib
 import math
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from normlab.runs import RunState
 from normlab.studies.study import Study, StudyCell
@@ -30,7 +31,7 @@ def repeated_runs(study: Study) -> list[str]:
         repeated = [
             sorted(cell.seed for cell in equal)
             for alike in _grouped(finished, lambda cell: _numbers((cell.result or {})["metrics"]))
-            for equal in _grouped(alike, lambda cell: [_numbers(record) for record in cell.folder.metrics()])
+            for equal in _grouped(alike, lambda cell: _digest(cell.folder.metrics()))
         ]
         chance = _pairs_by_chance(finished) if repeated else 0.0
         pairs = sum(math.comb(len(seeds), 2) for seeds in repeated)
@@ -70,6 +71,14 @@ def _grouped(cells: Sequence[StudyCell], content: Callable[[StudyCell], object])
     for cell in cells:
         groups.setdefault(repr(content(cell)), []).append(cell)
     return [group for group in groups.values() if len(group) > 1]
+
+
+def _digest(records: Iterable[Mapping[str, float]]) -> str:
+    """Return what is the same for equal records alone; their text may be large."""
+    digest = hashlib.sha256()
+    for record in records:
+        digest.update(repr(_numbers(record)).encode())
+    return digest.hexdigest()
 
 
 def _numbers(record: Mapping[str, float]) -> dict[str, float]:

@@ -17,7 +17,7 @@ from normlab.config import TrainConfig, affects_result
 from normlab.errors import UserError
 from normlab.runs import RunState
 from normlab.runs.archive import is_archive, unpack_study
-from normlab.runs.atomic import write_json, write_text
+from normlab.runs.atomic import is_unfinished, write_json, write_text
 from normlab.studies.budget import cells_in_budget
 from normlab.studies.cluster import ClusterOptions, run_on_ray
 from normlab.studies.local import run_local, threads_per_cell
@@ -194,7 +194,7 @@ def lay_out(plan: Plan, folder: Path, source: Path, *, planned_seeds: int | None
     if (folder / "study.json").exists():
         _refuse_other_plan(plan, Study.open(folder))
         planned_seeds = looks_as_begun(Study.open(folder), planned_seeds)
-    elif folder.exists() and any(folder.iterdir()):
+    elif folder.exists() and not _only_begun(folder, source):
         raise UserError(f"{folder}: not empty and not a study: choose another --out")
     write_text(folder / "study.yaml", source.read_text(encoding="utf-8"))
     write_json(
@@ -217,6 +217,13 @@ def lay_out(plan: Plan, folder: Path, source: Path, *, planned_seeds: int | None
             ],
         },
     )
+
+
+def _only_begun(folder: Path, source: Path) -> bool:
+    """Say whether a folder holds nothing but what `lay_out` leaves if it is killed before `study.json` stands."""
+    left = [path for path in folder.iterdir() if not is_unfinished(path)]
+    copied = source.read_text(encoding="utf-8")
+    return all(path.name == "study.yaml" and path.read_text(encoding="utf-8") == copied for path in left)
 
 
 def _refuse_other_plan(plan: Plan, study: Study) -> None:

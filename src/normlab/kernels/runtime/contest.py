@@ -20,6 +20,7 @@ import functools
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -37,8 +38,21 @@ POLICIES = ("auto", OWN, TORCH, "off")
 _CLEARLY_SLOWER = 1.03
 _MOST_KEYS = 4096  # of shapes that are remembered without asking the file again
 
-_used: dict[str, str] = {}  # operation and family -> OWN or TORCH, of this process
-_kept: dict[str, str] = {}  # those that a resumed run began with
+
+@dataclass
+class RunChoices:
+    """Operation and family -> OWN or TORCH, of one run; before a process begins one, of the process.
+
+    Attributes:
+        used: of all its calls so far in this process.
+        kept: those that its card records, if it is resumed.
+    """
+
+    used: dict[str, str] = field(default_factory=dict)
+    kept: dict[str, str] = field(default_factory=dict)
+
+
+_runs = [RunChoices()]  # that of the run that computes now
 
 
 @functools.cache
@@ -67,16 +81,29 @@ def is_clearly_slower(ratio: float) -> bool:
 
 
 def used() -> dict[str, str]:
-    """Return operation and family -> "own" or "torch", of all calls of this process so far."""
-    return dict(sorted(_used.items()))
+    """Return operation and family -> "own" or "torch", of all calls of this run so far."""
+    return dict(sorted(_runs[0].used.items()))
 
 
-def keep(recorded: Mapping[str, str]) -> None:
-    """Let a resumed run go on with the choices that its card recorded; fixed choices know of no other run's."""
-    if are_fixed():
-        _kept.clear()
-    _kept.update({key: value for key, value in recorded.items() if value in (OWN, TORCH)})
-    forget_choices()
+def begin_run(recorded: Mapping[str, str]) -> None:
+    """Begin a run, which knows of no other run's choices.
+
+    Args:
+        recorded: the choices that its card records if it is resumed: it goes on with them.
+    """
+    go_on_with(RunChoices(kept={key: value for key, value in recorded.items() if value in (OWN, TORCH)}))
+
+
+def of_this_run() -> RunChoices:
+    """Return the choices of the run that computes now, for `go_on_with`."""
+    return _runs[0]
+
+
+def go_on_with(choices: RunChoices) -> None:
+    """Let another run of this process compute from now on."""
+    if choices is not _runs[0]:
+        _runs[0] = choices
+        forget_choices()
 
 
 def forget_choices() -> None:
@@ -150,7 +177,7 @@ class ContestedKernel(Kernel):
 
     def _choose(self, chosen: str, key: tuple[Any, ...], arguments: tuple[Any, ...]) -> bool:
         name = f"{self.library} {self.family(*arguments)}"
-        answer = _kept.get(name)
+        answer = _runs[0].kept.get(name)
         if answer is None and (chosen == TORCH or self.reason_against_cpu()):
             answer = TORCH
         elif answer is None and are_fixed():
@@ -161,7 +188,7 @@ class ContestedKernel(Kernel):
         if len(self._prefers_torch) >= _MOST_KEYS:
             self._prefers_torch.clear()
         self._prefers_torch[key] = answer == TORCH
-        _used[name] = answer
+        _runs[0].used[name] = answer
         return answer == TORCH
 
     def _trials(self, arguments: tuple[Any, ...]) -> tuple[Work, Work]:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from normlab import metrics
 from normlab.errors import UserError, did_you_mean, shortened
 from normlab.runs import RunState
@@ -98,11 +100,11 @@ def _as_fractions(path: Path, trainings: Sequence[Training]) -> list[str]:
     """Divide by 100 what is a fraction for us and was written in percent; return a line for each such metric."""
     largest: dict[str, float] = {}
     for training in trainings:
-        for record in (training.finals, *training.records):
-            for name, value in record.items():
-                if value is not None and metrics.is_fraction(name) and math.isfinite(value):
-                    bare = name.rpartition("/")[2]
-                    largest[bare] = max(largest.get(bare, 0.0), abs(value))
+        for name in training.measured():
+            values = np.abs(training.numbers(name))
+            if metrics.is_fraction(name) and (finite := values[np.isfinite(values)]).size:
+                bare = name.rpartition("/")[2]
+                largest[bare] = max(largest.get(bare, 0.0), float(finite.max()))
     in_percent = {bare for bare, value in largest.items() if value > 1}
     for bare in in_percent:
         if largest[bare] > 100:
@@ -111,10 +113,9 @@ def _as_fractions(path: Path, trainings: Sequence[Training]) -> list[str]:
                 "the column another name"
             )
     for training in trainings if in_percent else ():
-        for record in (training.finals, *training.records):
-            for name, value in record.items():
-                if value is not None and name.rpartition("/")[2] in in_percent:
-                    record[name] = value / 100
+        for name in training.measured():
+            if name.rpartition("/")[2] in in_percent:
+                training.divide(name, 100)
     return [f"{bare} is in percent (up to {largest[bare]:g}) and was divided by 100" for bare in sorted(in_percent)]
 
 

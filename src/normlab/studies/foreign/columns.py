@@ -10,10 +10,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 
+import numpy as np
+
 from normlab.errors import UserError, did_you_mean
 from normlab.studies.foreign import names
 from normlab.studies.foreign.asked import Asked
 from normlab.studies.foreign.table_file import BLANKS, Table, as_number
+from normlab.studies.foreign.text_column import combined
 from normlab.tasks import TASKS, task_settings
 
 
@@ -68,7 +71,7 @@ def roles_of(table: Table, asked: Asked) -> Roles:
 
 def distinct(table: Table, column: str) -> set[str]:
     """Return the different texts of a column."""
-    return set(table.columns[column])
+    return {text for text, _ in table.columns[column].counts()}
 
 
 def _choose(table: Table, roles: Roles, candidates: list[str], asked: Asked) -> Roles:
@@ -115,30 +118,29 @@ def _is_label(table: Table, roles: Roles, name: str) -> bool:
     """Say whether each of many texts stands with one seed only, though there are several seeds: a run's own name."""
     if not roles.seed or len(distinct(table, roles.seed)) < 2:
         return False
-    seeds: dict[str, set[str]] = {}
-    for value, seed in zip(table.columns[name], table.columns[roles.seed], strict=True):
-        seeds.setdefault(value, set()).add(seed)
-    return len(seeds) > 2 and all(len(each) == 1 for each in seeds.values())
+    size = len(distinct(table, name))
+    return size > 2 and _combinations(table, [name, roles.seed]) == size
 
 
 def _without_copies(table: Table, columns: Iterable[str]) -> list[str]:
     """Leave out columns that say the same as one before them in other words."""
     kept: list[str] = []
     for name in columns:
-        cells = table.columns[name]
-        size = len(set(cells))
-        if not any(
-            len(set(table.columns[other])) == size == len(set(zip(cells, table.columns[other], strict=True)))
-            for other in kept
-        ):
+        size = len(distinct(table, name))
+        if not any(len(distinct(table, other)) == size == _combinations(table, [name, other]) for other in kept):
             kept.append(name)
     return kept
 
 
 def _ambiguous(table: Table, roles: Roles, variant: Sequence[str]) -> bool:
     keys = [name for name in (*variant, roles.seed, roles.step, roles.long[0] if roles.long else "") if name]
-    rows = list(zip(*(table.columns[name] for name in keys), strict=True))
-    return len(set(rows)) < len(rows)
+    return _combinations(table, keys) < len(table.lines)
+
+
+def _combinations(table: Table, columns: Iterable[str]) -> int:
+    """Return how many different rows there are if only these columns count."""
+    coded = (table.columns[name].codes() for name in columns)
+    return len(np.unique(combined(((codes, len(texts)) for codes, texts in coded), len(table.lines))))
 
 
 def _repeats(table: Table, name: str) -> bool:
@@ -186,9 +188,12 @@ def _task_settings() -> frozenset[str]:
 
 def _is_text(table: Table, name: str) -> bool:
     """Say whether most of a column's cells are text; a single one in a column of numbers is a mistake in it."""
-    cells = [cell for cell in table.columns[name] if cell.strip().lower() not in BLANKS]
-    numbers = sum(as_number(cell, decimal_comma=table.decimal_comma) is not None for cell in cells)
-    return 2 * numbers < len(cells) or not cells
+    cells = numbers = 0
+    for cell, count in table.columns[name].counts():
+        if cell.strip().lower() not in BLANKS:
+            cells += count
+            numbers += count * (as_number(cell, decimal_comma=table.decimal_comma) is not None)
+    return 2 * numbers < cells or not cells
 
 
 def _is_numeric(table: Table, name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,9 +67,9 @@ def _mark_failed(table: Table, trainings: list[Training]) -> None:
     column = names.first_of(table.columns, ("state", "status"))
     if column is None:
         return
-    row_of = {f"{table.path}:{line}": row for row, line in enumerate(table.lines)}
     for training in trainings:
-        if table.columns[column][row_of[training.where]].strip().lower() in _FAILED:
+        row = bisect_left(table.lines, int(training.where.rpartition(":")[2]))
+        if table.columns[column][row].strip().lower() in _FAILED:
             training.state = RunState.FAILED
 
 

@@ -6,8 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from normlab.errors import UserError
 from normlab.runs import RunFolder, RunState
+from normlab.studies.foreign.curves import Curves, no_curves
 
 
 @dataclass
@@ -19,7 +22,7 @@ class Training:
         name: its own name, if it has one.
         values: settings by name: those in which trainings differ make the variants.
         seed: None where only the name may tell it.
-        records: what was measured over time, each {"epoch": when, metric: value}; empty without curves.
+        records: what was measured over time, each {"epoch": when, metric: value} (`curves.py`); empty without curves.
         finals: metric -> value at the end.
         state: finished, diverged, or failed.
     """
@@ -28,9 +31,23 @@ class Training:
     name: str = ""
     values: dict[str, Any] = field(default_factory=dict)
     seed: int | None = None
-    records: list[dict[str, Any]] = field(default_factory=list)
+    records: Curves = field(default_factory=no_curves)
     finals: dict[str, float] = field(default_factory=dict)
     state: RunState = RunState.FINISHED
+
+    def measured(self) -> list[str]:
+        """Return the metrics that it has anywhere."""
+        return list(dict.fromkeys([*self.finals, *self.records.names]))
+
+    def numbers(self, metric: str) -> np.ndarray:
+        """Return all that is known of a metric: its values over time, and at the end."""
+        return np.append(self.records.of_metric(metric), self.finals.get(metric, np.nan))
+
+    def divide(self, metric: str, by: float) -> None:
+        """Divide all that is known of a metric."""
+        self.records.divide(metric, by)
+        if metric in self.finals:
+            self.finals[metric] /= by
 
 
 class ReadRun(RunFolder):
@@ -67,7 +84,7 @@ class ReadRun(RunFolder):
         """Return {"state": ...}."""
         return {"state": self._training.state}
 
-    def metrics(self) -> list[dict[str, Any]]:
+    def metrics(self) -> Curves:
         """Return the records of its curves."""
         return self._training.records
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +23,7 @@ class Reached:
     median: float | None
 
 
-def time_to_target(curves: Sequence[Mapping[float, float]], target: float, *, higher: bool = True) -> Reached:
+def time_to_target(curves: Iterable[Mapping[float, float]], target: float, *, higher: bool = True) -> Reached:
     """Return when each curve, time -> value, first reaches a target.
 
     Args:

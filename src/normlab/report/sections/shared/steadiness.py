@@ -94,14 +94,15 @@ def common_level(view: StudyView) -> Target | None:
         (name for name in (f"val/{view.headline.rpartition('/')[2]}", view.headline) if view.has_curve(name)), ""
     )
     best = min if metric and lower_is_better(metric) else max
-    tops = [best(curve.values()) for cell in view.cells if metric and len(curve := cell.curve(metric)) > 1]
+    curves = ([value for _, value in cell.points(metric)] for cell in view.cells if metric)
+    tops = [best(curve) for curve in curves if len(curve) > 1]
     return Target(metric, statistics.median(tops)) if len(tops) > 1 else None
 
 
 def reached_by(variant: Variant, target: Target) -> tuple[Reached, list[float]]:
     """Return when a variant's runs reach the level, and how many seconds of training those took that do."""
     higher = not lower_is_better(target.metric)
-    curves = [_curve(cell, target.metric) for cell in variant.cells if cell.epochs]
+    curves = (_curve(cell, target.metric) for cell in variant.cells if cell.epochs)
     reached = time_to_target(curves, target.level, higher=higher)
     return reached, [
         seconds for cell in variant.cells if (seconds := _seconds(cell, target, higher=higher)) is not None
@@ -113,9 +114,9 @@ def _curve(cell: CellView, metric: str) -> dict[float, float]:
 
 
 def _seconds(cell: CellView, target: Target, *, higher: bool) -> float | None:
-    times = [finite(record.get("seconds")) for record in cell.epochs]
-    if any(time is None for time in times):
+    if any(finite(record.get("seconds")) is None for record in cell.epochs):
         return None
+    times = [finite(record.get("seconds")) for record in cell.epochs]
     total = dict(
         zip((record["epoch"] for record in cell.epochs), accumulate(time or 0.0 for time in times), strict=True)
     )
