@@ -152,9 +152,9 @@ def layout_rows(settings: Settings) -> Iterator[Row]:
     """
     dtype = choose_placement(ImageConfig(device="cpu", threads=settings.threads)).dtype
     for norm in SCHEMES:
-        layouts = (_pass(norm, dtype, layout) for layout in (torch.contiguous_format, torch.channels_last))
+        usual, channels_last = (_pass(norm, dtype, layout) for layout in (torch.contiguous_format, torch.channels_last))
         what = f"ResNet-14 channels-last, {norm}, batch 128, {str(dtype).removeprefix('torch.')}"
-        yield faster(what, "the same in NCHW", compare(*layouts, settings))
+        yield faster(what, "the same in NCHW", compare(usual, channels_last, settings))
 
 
 def _pass(norm: str, dtype: torch.dtype, layout: torch.memory_format) -> Any:

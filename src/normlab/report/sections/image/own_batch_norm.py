@@ -23,7 +23,7 @@ class Gap(NamedTuple):
     """The largest distance between two curves of one seed."""
 
     size: float
-    epoch: int
+    epoch: float
     seed: int
 
 
