@@ -27,14 +27,19 @@ using namespace normlab;
 
 constexpr int64_t WINDOW = 9, MOST_VECTORS = 2;
 constexpr int64_t WORTH_A_THREAD = 1 << 21;  // products
-constexpr int64_t IN_FIRST_CACHE = 5000;      // numbers of a few rows of both maps
+constexpr int64_t WORTH_A_PART = 1 << 23, MOST_PARTS = 8;
+constexpr int64_t IN_FIRST_CACHE = 5000;  // numbers of a few rows of both maps
 
 struct Shape {
     int64_t N, C, K, height, width, stride, H, W;  // height, width: of the input
 
+    int64_t products() const { return N * H * W * C * K * WINDOW; }
     int threads() const {
-        const int64_t products = N * H * W * C * K * WINDOW;
-        return int(std::max<int64_t>(1, std::min({(int64_t)omp_get_max_threads(), products / WORTH_A_THREAD, N})));
+        return int(std::max<int64_t>(1, std::min({(int64_t)omp_get_max_threads(), products() / WORTH_A_THREAD, N})));
+    }
+    // Of the samples, in sums of weights' gradients: the same whatever the number of threads, so that the result is.
+    int64_t parts() const {
+        return std::max<int64_t>(1, std::min({MOST_PARTS, products() / WORTH_A_PART, N}));
     }
 };
 
@@ -227,14 +232,14 @@ inline void backward_weights(const Shape& s, const float* x, const float* grad, 
 }
 
 inline void backward_weights(const Shape& s, const float* x, const float* grad, float* dweight) {
-    const int64_t size = WINDOW * s.C * s.K, threads = s.threads();
-    float* totals = kept(SUMS, threads * size);
-    std::fill(totals, totals + threads * size, 0.0f);
-#pragma omp parallel for num_threads(threads) schedule(static, 1)
-    for (int64_t t = 0; t < threads; ++t)
-        backward_weights(s, x, grad, s.N * t / threads, s.N * (t + 1) / threads, totals + t * size);
-    for (int64_t t = 1; t < threads; ++t)
-        for (int64_t i = 0; i < size; ++i) totals[i] += totals[t * size + i];
+    const int64_t size = WINDOW * s.C * s.K, parts = s.parts();
+    float* totals = kept(SUMS, parts * size);
+    std::fill(totals, totals + parts * size, 0.0f);
+#pragma omp parallel for num_threads(std::min<int>(s.threads(), parts)) schedule(static, 1)
+    for (int64_t part = 0; part < parts; ++part)
+        backward_weights(s, x, grad, s.N * part / parts, s.N * (part + 1) / parts, totals + part * size);
+    for (int64_t part = 1; part < parts; ++part)
+        for (int64_t i = 0; i < size; ++i) totals[i] += totals[part * size + i];
     for (int64_t k = 0; k < s.K; ++k)
         for (int64_t c = 0; c < s.C; ++c)
             for (int64_t tap = 0; tap < WINDOW; ++tap)
