@@ -38,10 +38,11 @@ from normlab.yaml_file import dump_yaml
 HERE = Path(__file__).resolve().parent
 ENDED = 0  # exit code of a job that has come to its end
 _IMPORTED = "SOAK_IMPORTED"  # a variable: the file to which processes write what they have imported
+_MUCH = 100  # modules that a process imports for about a second
 SAID = "said.txt"  # beside a job's folder: what its processes print
 
 TASKS_RUN: dict[str, dict[str, Any]] = {
-    "image": {"epochs": 2, "limit_train": 128, "distributions": "off"},
+    "image": {"epochs": 2, "limit_train": 64, "validation": 64, "train_metrics": "end", "distributions": "off"},
     "ner": {"epochs": 2},
     "text2sql": {"epochs": 2},
 }
@@ -49,7 +50,7 @@ STUDY = """
 title: Stopped at random
 question: Does it end with the same bits?
 task: image
-base: {n: 1, epochs: 2, limit_train: 128, threads: 1, distributions: "off"}
+base: {n: 1, epochs: 2, limit_train: 64, validation: 64, train_metrics: end, threads: 1, distributions: "off"}
 axes: {norm: [batch, group, none]}
 scales: {smoke: {preset: smoke, seeds: 1}}
 """
@@ -57,7 +58,7 @@ SEARCH = """
 title: A search stopped at random
 question: Does it draw the same trials?
 task: image
-base: {n: 1, epochs: 2, limit_train: 64, threads: 1, distributions: "off"}
+base: {n: 1, epochs: 2, limit_train: 64, validation: 64, train_metrics: end, threads: 1, distributions: "off"}
 axes: {norm: [batch, none]}
 search:
   objective: val/accuracy
@@ -147,7 +148,7 @@ def _tell_imports() -> None:
 
 
 def import_as_jobs_did(folder: Path) -> bool:
-    """Import what the processes of a run imported while they ran, so that the next ones start with it; say if any was.
+    """Import what the processes of a run imported while they ran, so that the next start with it; say if it was much.
 
     A process may be forked only as long as it has one thread.
     """
@@ -158,7 +159,7 @@ def import_as_jobs_did(folder: Path) -> bool:
         with suppress(Exception):  # what only a program finds, such as a compiled kernel
             import_module(name)
     assert threading.active_count() == 1, threading.enumerate()
-    return bool(new)
+    return len(new) > _MUCH
 
 
 def wait(pid: int, seconds: float | None) -> int | None:
@@ -370,6 +371,9 @@ def warm_up() -> None:
     """Import what jobs import: a fork then starts at once."""
     for task in TASKS:
         TASKS.get(task)
+    for name in ("torch._dynamo", "torch.utils.tensorboard", "plotly.graph_objects", "plotly.subplots", "PIL.Image"):
+        with suppress(ImportError):
+            import_module(name)
     import normlab.apps.ask.learning
     import normlab.data.image.images
     import normlab.engine.evaluation
