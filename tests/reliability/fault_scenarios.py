@@ -12,8 +12,7 @@ from pathlib import Path
 import soak
 import synthetic
 from power_workloads import build_kernels, look_at_kernels
-from soak_jobs import look_at_published
-from soak_jobs import trained as trained_for
+from soak_jobs import look_at_published, shipped
 
 from normlab.engine.checkpoint import _read
 from normlab.runs import RunFolder
@@ -124,9 +123,9 @@ def read_predictions(folder: Path) -> object:
     return lines
 
 
-def trained_run(folder: Path) -> None:
-    """Train a model to publish, and make the folder that will hold it."""
-    trained_for("image", folder)
+def run_to_publish(folder: Path) -> None:
+    """Make a run to publish, and the folder that will hold its model."""
+    shipped(folder)
     (folder / "out").mkdir()
 
 
@@ -186,7 +185,7 @@ SCENARIOS = {
             read_predictions,
             read_predictions,
         ),
-        Scenario("publish", trained_run, publish, "out", read_published, read_published),
+        Scenario("publish", run_to_publish, publish, "out", read_published, read_published),
         Scenario("kernels", nothing, lambda folder: keep_libraries, "cache", read_kernels, read_kernels),
     )
 }

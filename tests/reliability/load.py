@@ -44,11 +44,11 @@ CREATE TABLE orders (
     id INTEGER PRIMARY KEY, customer_id INTEGER REFERENCES customer, product TEXT, note TEXT, price REAL, day TEXT
 );
 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {customers})
-INSERT INTO customer SELECT i, 'Name' || i || ' Family' || i % 5003, 'Town ' || i % 997, 18 + i % 70 FROM n;
+INSERT INTO customer SELECT i, 'Name' || i || ' Family' || (i % 5003), 'Town ' || (i % 997), 18 + i % 70 FROM n;
 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {orders})
-INSERT INTO orders SELECT i, 1 + i * 7919 % {customers}, 'Product ' || i % 4999,
-    'left at the door of house ' || i % 1009 || ', order number ' || i, i % 9973 / 100.0,
-    date('2020-01-01', '+' || i % 2000 || ' days') FROM n;
+INSERT INTO orders SELECT i, 1 + i * 7919 % {customers}, 'Product ' || (i % 4999),
+    'left at the door of house ' || (i % 1009) || ', order number ' || i, i % 9973 / 100.0,
+    date('2020-01-01', '+' || (i % 2000) || ' days') FROM n;
 """
 
 

@@ -114,13 +114,13 @@ class Soak:
         met: how often each kind of stop met a running process.
         runs: that have ended with the bits of one never stopped.
         good: none ended otherwise.
-        seconds: that all this took.
+        seconds: that all this took, of the clock and of the processor.
     """
 
     def __init__(self, job: Job, kills: int, draw: random.Random, out: Path) -> None:
         self.job, self.kills, self._draw, self._out = job, kills, draw, out
         self.met = dict.fromkeys(STOPS, 0)
-        self.runs, self.seconds = 0, 0.0
+        self.runs, self.seconds = 0, (0.0, 0.0)
         self.good = True
         self._expected: dict[str, str] = {}
         self._longest = 0.0  # seconds of a run
@@ -132,7 +132,7 @@ class Soak:
 
     def begin(self) -> None:
         """Make what the job needs, and the run that nobody stops."""
-        begun = time.monotonic()
+        begun = _now()
         (self._out / "needs").mkdir(parents=True)
         self.job.prepare(self._out / "needs")
         folder = self._new_folder()
@@ -145,26 +145,29 @@ class Soak:
         if imported:
             self._longest = self._finish(self._new_folder())
             self._compare(folder)
-        self.seconds += time.monotonic() - begun
+        self._took(begun)
 
     def one_run(self) -> None:
         """Stop one run again and again until it ends, and compare what it leaves.
 
         Raises: SoakError for one that does not go on, makes something twice, or ends with other bits.
         """
-        begun = time.monotonic()
+        begun = _now()
         folder = self._new_folder()
         made: dict[str, int] = {}
         ended = False
-        for _ in range(_MOST_STOPS_IN_A_ROW):
+        for attempt in range(_MOST_STOPS_IN_A_ROW):
             if self.stops >= self.kills or ended:
                 break
+            since = time.monotonic()
             pid = self.job.begin(folder)
             code, how = wait(pid, self._draw.uniform(0, self._longest)), "no stop"
             if code is None:
                 how = self._draw.choice(STOPS)
                 code = stop(pid, how)
                 self.met[how] += 1
+            elif attempt == 0 and code == ENDED:
+                self._longest = time.monotonic() - since  # the first run was slower: its imports, or other load
             if code != ENDED and (how == "no stop" or code not in (1, -signal.SIGKILL, -signal.SIGTERM)):
                 raise SoakError(self._failed(folder, f"exit code {code} after {how}"))
             made = self._refuse_made_again(folder, made)
@@ -175,7 +178,11 @@ class Soak:
         self._refuse_made_again(folder, made)
         self._compare(folder)
         self.runs += 1
-        self.seconds += time.monotonic() - begun
+        self._took(begun)
+
+    def _took(self, begun: tuple[float, float]) -> None:
+        elapsed, processor = _now()
+        self.seconds = self.seconds[0] + elapsed - begun[0], self.seconds[1] + processor - begun[1]
 
     def _new_folder(self) -> Path:
         """Return the job's folder, empty: always the same, since settings and their digest hold paths."""
@@ -217,7 +224,13 @@ class Soak:
         kinds = ", ".join(f"{count} x {how}" for how, count in self.met.items())
         stops = f"{self.stops} of {self.kills} stops ({kinds})"
         runs = f"{self.runs} runs{', all' if self.good else ' FAILED after those'} with the bits of one never stopped"
-        return f"{self.job.name}: {stops} in {runs}, {self.seconds:.0f} s"
+        elapsed, processor = self.seconds
+        return f"{self.job.name}: {stops} in {runs}; {elapsed:.0f} s, {processor:.0f} s of processor"
+
+
+def _now() -> tuple[float, float]:
+    """Return the clock, and the processor seconds of this process and of those it has waited for."""
+    return time.monotonic(), sum(os.times()[:4])
 
 
 def compare(name: str, expected: dict[str, str], found: dict[str, str], folder: Path) -> None:

@@ -27,19 +27,22 @@ from typing import Any
 from normlab.cli import _termination_interrupts, main
 from normlab.engine import api
 from normlab.runs import RunFolder
+from normlab.runs.atomic import write_bytes, write_json, write_text
 from normlab.runs.lock import FolderBusyError
 from normlab.runs.model_file import ModelFile
-from normlab.runs.published import CARD, MODEL
+from normlab.runs.published import CARD, MODEL, find_model
 from normlab.studies import workers
 from normlab.tasks import TASKS, task_settings
+from normlab.yaml_file import dump_yaml
 
 HERE = Path(__file__).resolve().parent
 ENDED = 0  # exit code of a job that has come to its end
 _IMPORTED = "SOAK_IMPORTED"  # a variable: the file to which processes write what they have imported
+_MUCH = 100  # modules that a process imports for about a second
 SAID = "said.txt"  # beside a job's folder: what its processes print
 
 TASKS_RUN: dict[str, dict[str, Any]] = {
-    "image": {"epochs": 2, "limit_train": 128, "distributions": "off"},
+    "image": {"epochs": 2, "limit_train": 64, "validation": 64, "train_metrics": "end", "distributions": "off"},
     "ner": {"epochs": 2},
     "text2sql": {"epochs": 2},
 }
@@ -47,7 +50,7 @@ STUDY = """
 title: Stopped at random
 question: Does it end with the same bits?
 task: image
-base: {n: 1, epochs: 2, limit_train: 128, threads: 1, distributions: "off"}
+base: {n: 1, epochs: 2, limit_train: 64, validation: 64, train_metrics: end, threads: 1, distributions: "off"}
 axes: {norm: [batch, group, none]}
 scales: {smoke: {preset: smoke, seeds: 1}}
 """
@@ -55,7 +58,7 @@ SEARCH = """
 title: A search stopped at random
 question: Does it draw the same trials?
 task: image
-base: {n: 1, epochs: 2, limit_train: 64, threads: 1, distributions: "off"}
+base: {n: 1, epochs: 2, limit_train: 64, validation: 64, train_metrics: end, threads: 1, distributions: "off"}
 axes: {norm: [batch, none]}
 search:
   objective: val/accuracy
@@ -145,7 +148,7 @@ def _tell_imports() -> None:
 
 
 def import_as_jobs_did(folder: Path) -> bool:
-    """Import what the processes of a run imported while they ran, so that the next ones start with it; say if any was.
+    """Import what the processes of a run imported while they ran, so that the next start with it; say if it was much.
 
     A process may be forked only as long as it has one thread.
     """
@@ -156,7 +159,7 @@ def import_as_jobs_did(folder: Path) -> bool:
         with suppress(Exception):  # what only a program finds, such as a compiled kernel
             import_module(name)
     assert threading.active_count() == 1, threading.enumerate()
-    return bool(new)
+    return len(new) > _MUCH
 
 
 def wait(pid: int, seconds: float | None) -> int | None:
@@ -263,10 +266,13 @@ def _training(task: str) -> Callable[[Path], int]:
     return lambda folder: fork(lambda: _train(task, folder), _said(folder))
 
 
-def trained(task: str, needs: Path) -> None:
-    """Train a model for other jobs, in needs/run."""
-    if wait(fork(lambda: _train(task, needs / "run")), None) != ENDED:
-        raise SoakError(f"no model of {task} to begin with")
+def shipped(folder: Path) -> None:
+    """Make a finished run of a shipped model, in folder/run."""
+    model, run = ModelFile.open(find_model("cifar10-none")), RunFolder(folder / "run")
+    write_text(run.path / "config.yaml", dump_yaml(model.config()))
+    write_json(run.path / "card.json", model.card())
+    write_bytes(run.weights, model.path.read_bytes())
+    run.finish(model.result())
 
 
 def _study_words(folder: Path) -> list[str | Path]:
@@ -284,7 +290,8 @@ def _tune(folder: Path) -> int:
 
 
 def _something_to_learn(needs: Path) -> None:
-    trained("text2sql", needs)
+    if wait(fork(lambda: _train("text2sql", needs / "run")), None) != ENDED:
+        raise SoakError("no model to learn from")
     database, pairs = runpy.run_path(str(HERE.parents[1] / "examples/learning/library.py"))["write"](needs / "all")
     shutil.copyfile(database, needs / "library.sqlite")
     rows = Path(pairs).read_text(encoding="utf-8").splitlines(keepends=True)
@@ -342,18 +349,18 @@ def _ray(folder: Path) -> int:
 JOBS = {
     job.name: job
     for job in (
-        *(Job(task, _training(task), weight) for task, weight in (("image", 20), ("ner", 20), ("text2sql", 15))),
+        *(Job(task, _training(task), weight) for task, weight in (("image", 18), ("ner", 18), ("text2sql", 14))),
         Job(
             "publish",
             _publish,
-            20,
-            lambda needs: trained("image", needs),
+            25,
+            shipped,
             look_at_published,
             over=lambda folder: folder.exists(),
         ),
         Job("learn", _learn, 8, _something_to_learn),
         Job("study", _study, 8),
-        Job("tune", _tune, 6),
+        Job("tune", _tune, 5),
         Job("program", _program, 1),
         Job("ray", _ray, 0.5, around=_two_raylets),
     )
@@ -364,6 +371,9 @@ def warm_up() -> None:
     """Import what jobs import: a fork then starts at once."""
     for task in TASKS:
         TASKS.get(task)
+    for name in ("torch._dynamo", "torch.utils.tensorboard", "plotly.graph_objects", "plotly.subplots", "PIL.Image"):
+        with suppress(ImportError):
+            import_module(name)
     import normlab.apps.ask.learning
     import normlab.data.image.images
     import normlab.engine.evaluation

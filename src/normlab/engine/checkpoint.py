@@ -8,9 +8,12 @@ travel as JSON in the file's metadata.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from types import MappingProxyType
+from types import FrameType, MappingProxyType
 from typing import Any
 
 import torch
@@ -26,7 +29,7 @@ from normlab.runs.atomic import write_bytes
 
 def save_weights(path: Path, model: nn.Module) -> None:
     """Write a model's state dict."""
-    write_bytes(path, save(_plain_tensors(model.state_dict())))
+    write_bytes(path, _as_bytes(_plain_tensors(model.state_dict())))
 
 
 def load_weights(path: Path, model: nn.Module) -> None:
@@ -62,7 +65,7 @@ def save_training(
             else:
                 plain.setdefault(str(index), {})[name] = value
     metadata = {"counters": json.dumps(counters), "optimizer": json.dumps(plain)}
-    write_bytes(path, save(tensors, metadata=metadata))
+    write_bytes(path, _as_bytes(tensors, metadata))
 
 
 def load_training(
@@ -107,10 +110,15 @@ def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tens
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
+def _as_bytes(tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> bytes:
+    with _interrupts_later():
+        return save(tensors, metadata=metadata)
+
+
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         refuse_special(path, path.stat().st_mode)
-        with safe_open(path, framework="pt") as file:
+        with _interrupts_later(), safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except FileNotFoundError:
         raise UserError(f"{path}: no such checkpoint: train first, or give another run") from None
@@ -122,6 +130,26 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise UserError(
             f"{path}: not a readable safetensors file ({error}): delete it and resume, or train again"
         ) from None
+
+
+@contextmanager
+def _interrupts_later() -> Iterator[None]:
+    """Keep what handlers of signals raise until the block has ended: safetensors takes it for a damaged file."""
+    came: list[tuple[int, FrameType | None]] = []
+    handlers: dict[int, Callable[[int, FrameType | None], Any]] = {}
+    if threading.current_thread() is threading.main_thread():  # Python's handlers run nowhere else
+        for number in (signal.SIGINT, signal.SIGTERM):
+            handler = signal.getsignal(number)
+            if callable(handler):
+                handlers[number] = handler
+                signal.signal(number, lambda number, frame: came.append((number, frame)))
+    try:
+        yield
+    finally:
+        for kind, handler in handlers.items():
+            signal.signal(kind, handler)
+        for kind, frame in came:
+            handlers[kind](kind, frame)
 
 
 def _laid_out_like(parameter: nn.Parameter, value: Tensor) -> Tensor:
