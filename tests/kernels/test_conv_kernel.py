@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from normlab.kernels.conv import CONV
+from normlab.kernels.runtime import contest
 from normlab.nn.resnet import HeConv2d, ResNet
 
 needs_kernel = pytest.mark.skipif(bool(CONV.reason_against_cpu()), reason="no AVX2 here, or no compiler")
@@ -157,6 +158,16 @@ def test_without_autocast_types_are_not_mixed() -> None:
 )
 def test_what_it_does_not_take_in_float32_is_left_to_torch(x: Tensor, weight: Tensor, stride: int) -> None:
     assert CONV.try_call(x, weight, None, stride) is None
+
+
+@needs_kernel
+def test_a_layout_that_it_does_not_take_decides_for_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contest, "policy", lambda: "auto")
+    x, weight = maps(2, 16, 8, 8, dtype=torch.float32), torch.randn(16, 16, 3, 3)
+    others = (x.contiguous(), weight), (x, weight.contiguous(memory_format=torch.channels_last))
+    assert [CONV.key(*given, None, 1) for given in others] == [None, None]
+    assert all(CONV.try_call(*given, None, 1) is None for given in others)
+    assert CONV.key(x, weight, None, 1) is not None
 
 
 @pytest.mark.parametrize(("dtype", "rounding"), [(torch.bfloat16, 0.1), (torch.float32, 1e-4)])

@@ -70,10 +70,7 @@ def normalize(
     if result is not None:
         y, mean, var = result
         return (y, mean.view(-1), var.view(-1)) if index_set == "layer" else result
-    if needs_plain_operations():
-        y, mean, var = normalize_reference(x_nchw, index_set, groups, weight, bias, eps)
-    else:
-        y, mean, var = _Normalize.apply(x_nchw, weight, bias, index_set, groups, eps)
+    y, mean, var = _by_formula(x_nchw, index_set, groups, weight, bias, eps)
     return finish(y, residual, relu), mean, var
 
 
@@ -88,22 +85,14 @@ def normalized(
     residual: Tensor | None = None,
     relu: bool = False,
 ) -> Tensor:
-    """Return y of `normalize` alone: what a scheme that keeps no statistics asks for."""
-    if index_set != "channel":
-        kind, count = _planes_of(index_set, groups, x_nchw)
-        y = NORM.try_output(x_nchw, weight, bias, None, residual, None, None, kind, count, False, eps, relu)
-        if y is not None:
-            return y
-    return normalize(
-        x_nchw,
-        index_set=index_set,
-        groups=groups,
-        weight=weight,
-        bias=bias,
-        eps=eps,
-        residual=residual,
-        relu=relu,
-    )[0]
+    """Return y of `normalize`, by the same arguments, alone: what a scheme that keeps no statistics asks for."""
+    if index_set == "channel":
+        return finish(_normalize_each_position(x_nchw, weight, bias, eps)[0], residual, relu)
+    kind, count = _planes_of(index_set, groups, x_nchw)
+    y = NORM.try_output(x_nchw, weight, bias, None, residual, None, None, kind, count, False, eps, relu)
+    if y is not None:
+        return y
+    return finish(_by_formula(x_nchw, index_set, groups, weight, bias, eps)[0], residual, relu)
 
 
 def normalize_mixed(
@@ -173,6 +162,16 @@ def _planes_of(index_set: IndexSet, groups: int, x_nchw: Tensor) -> tuple[int, i
     if index_set == "batch":
         return BATCH, 1
     return GROUPS, x_nchw.shape[1] if index_set == "instance" else 1 if index_set == "layer" else groups
+
+
+def _by_formula(
+    x_nchw: Tensor, index_set: IndexSet, groups: int, weight: Tensor | None, bias: Tensor | None, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return y, mean and variance as `normalize` does, without a kernel."""
+    if needs_plain_operations():
+        return normalize_reference(x_nchw, index_set, groups, weight, bias, eps)
+    result: tuple[Tensor, Tensor, Tensor] = _Normalize.apply(x_nchw, weight, bias, index_set, groups, eps)
+    return result
 
 
 def _mixed_with_given(

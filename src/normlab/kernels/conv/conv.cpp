@@ -662,8 +662,8 @@ extern "C" void conv_backward(int64_t N, int64_t C, int64_t K, int64_t height, i
 extern "C" void conv_float_forward(int64_t N, int64_t C, int64_t K, int64_t height, int64_t width, int64_t stride,
                                    const void* x, const float* weight, const float* bias, void* y) {
 #ifdef NORMLAB_PRODUCTS
-    float_maps::forward({N, C, K, height, width, stride, (height - 1) / stride + 1, (width - 1) / stride + 1},
-                        static_cast<const float*>(x), weight, bias, static_cast<float*>(y));
+    float_maps::forward(float_maps::shape_of(N, C, K, height, width, stride), static_cast<const float*>(x), weight, bias,
+                        static_cast<float*>(y));
 #endif
 }
 
@@ -671,7 +671,7 @@ extern "C" void conv_float_backward(int64_t N, int64_t C, int64_t K, int64_t hei
                                     const void* x, const float* weight, const void* grad, void* dx, float* dweight,
                                     float* dbias) {
 #ifdef NORMLAB_PRODUCTS
-    const float_maps::Shape shape{N, C, K, height, width, stride, (height - 1) / stride + 1, (width - 1) / stride + 1};
+    const float_maps::Shape shape = float_maps::shape_of(N, C, K, height, width, stride);
     const float* g = static_cast<const float*>(grad);
     if (dx && stride == 1) float_maps::backward_input_by_one(shape, g, weight, static_cast<float*>(dx));
     if (dx && stride == 2) float_maps::backward_input_by_two(shape, g, weight, static_cast<float*>(dx));

@@ -43,6 +43,10 @@ struct Shape {
     }
 };
 
+inline Shape shape_of(int64_t N, int64_t C, int64_t K, int64_t height, int64_t width, int64_t stride) {
+    return {N, C, K, height, width, stride, (height - 1) / stride + 1, (width - 1) / stride + 1};
+}
+
 enum Kept { WEIGHTS, BORDERED, SUMS, KEPT };
 
 inline float* kept(Kept which, int64_t size) { return kept_memory<float, KEPT>(which, size); }

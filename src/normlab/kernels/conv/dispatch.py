@@ -50,6 +50,9 @@ class ConvKernel(ContestedKernel):
             return None
         if self.reason_against_cpu() or x.dtype not in self.types:
             return None
+        # A family names no layout: what the kernel refuses for its layout must not decide for what it takes.
+        if not (x.is_contiguous(memory_format=torch.channels_last) and weight.is_contiguous()):
+            return None
         with_gradient = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
         shapes = x.shape, x.stride(), x.dtype, weight.shape, bias is None, stride
         return shapes, x.requires_grad, with_gradient, torch.get_num_threads()

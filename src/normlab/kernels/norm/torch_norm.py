@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -37,25 +39,12 @@ def norm_by_torch(
     return _finish(y, residual, relu), mean, var
 
 
-def norm_output_by_torch(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    gate: Tensor | None,
-    residual: Tensor | None,
-    mean: Tensor | None,
-    var: Tensor | None,
-    kind: int,
-    groups: int,
-    given: bool,
-    eps: float,
-    relu: bool,
-) -> Tensor:
-    """Return y of `norm_by_torch` alone."""
+def norm_output_by_torch(*arguments: Any) -> Tensor:
+    """Return y of `norm_by_torch` alone, which takes the same arguments."""
+    x, weight, bias, _, residual, _, _, kind, groups, _, eps, relu = arguments
     if kind == BATCH:
-        return norm_by_torch(x, weight, bias, gate, residual, mean, var, kind, groups, given, eps, relu)[0]
-    y = torch.group_norm(x, groups, weight, bias, eps)
-    return _finish(y, residual, relu)
+        return norm_by_torch(*arguments)[0]
+    return _finish(torch.group_norm(x, groups, weight, bias, eps), residual, relu)
 
 
 def _finish(y: Tensor, residual: Tensor | None, relu: bool) -> Tensor:
