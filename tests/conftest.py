@@ -10,6 +10,8 @@ import pytest
 import torch
 from hypothesis import settings
 
+from normlab.runs.cache_folders import cache_root
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = REPOSITORY.parent / "shared"
 
@@ -41,6 +43,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         own = getattr(function, "_hypothesis_internal_use_settings", None)
         if own is not None and own.max_examples < most:
             function._hypothesis_internal_use_settings = settings(own, max_examples=most)
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of the test's own; only the compiled kernels are everybody's: they take half a minute, and are the same."""
+    kernels = cache_root() / "kernels"
+    kernels.mkdir(parents=True, exist_ok=True)
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    (folder / "kernels").symlink_to(kernels)
+    monkeypatch.setenv("NORMLAB_CACHE", str(folder))
+    return folder
 
 
 @pytest.fixture(scope="session")

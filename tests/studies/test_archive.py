@@ -19,9 +19,7 @@ from normlab.studies.study import Study
 AXES = {"norm": ["batch", "group"]}
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NORMLAB_CACHE", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def accuracy(values: dict[str, Any], seed: int) -> float:

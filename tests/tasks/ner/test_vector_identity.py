@@ -24,9 +24,7 @@ GLOVE = "the 1 2\nParis 3 4\n"
 SMALL = {"embeddings": "glove", "data": "generated", "layer_norm": "none", "hidden": 4, "epochs": 1, "threads": 1}
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NORMLAB_CACHE", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def glove(folder: Path, name: str = "g.txt", text: str = GLOVE) -> str:

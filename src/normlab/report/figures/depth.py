@@ -6,8 +6,16 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from normlab.report.figures.grid import axes_of, axis_suffix, escaped, panel_figure
-from normlab.report.figures.percentiles import LEVELS, add_level_labels, band_traces, beyond, common_top, panel_label
+from normlab.report.figures.grid import annotate, axes_of, axis_suffix, escaped, panel_figure
+from normlab.report.figures.percentiles import (
+    LABEL_MARGIN,
+    LEVELS,
+    band_traces,
+    beyond,
+    common_top,
+    level_labels,
+    panel_label,
+)
 from normlab.report.layers import layer_metric, layer_title
 from normlab.report.view import Variant
 
@@ -23,21 +31,28 @@ def depth_figure(variants: Sequence[Variant], layers: Sequence[str]) -> go.Figur
         max_width=560,
         x_axis={"dtick": 2 if len(layers) <= 16 else 5, "range": [0.5, len(layers) + 0.5]},
     )
+    figure.update_layout(margin={"r": LABEL_MARGIN})
     positions = list(range(1, len(layers) + 1))
     profiles = [last_percentiles(variant, layers) for variant in variants]
     top = 1.05 * common_top([max(profile["p99"], default=0.0) for profile in profiles])
     bottom = min([0.0, *(value for profile in profiles for value in profile["p01"] if value > -top)])
     hints = [escaped(layer_title(layer)) for layer in layers]
+    traces: list[go.Scatter] = []
+    notes: list[dict[str, object]] = []
     for panel, (variant, profile) in enumerate(zip(variants, profiles, strict=True)):
         curves = {level: (positions, values) for level, values in profile.items()}
-        for trace in band_traces(curves, variant.style, panel, "%{text}"):
-            figure.add_trace(trace.update(text=hints, **axes_of(panel)))
+        traces += [
+            trace.update(text=hints, **axes_of(panel))
+            for trace in band_traces(curves, variant.style, panel, "%{text}")
+        ]
         highest = max(profile["p99"], default=0.0)
         if highest > top:
-            figure.add_annotation(beyond(highest, panel))
+            notes.append(beyond(highest, panel))
         ends = {level: values[-1] for level, values in profile.items() if values}
-        add_level_labels(figure, ends, 1.05 * bottom, top, panel)
+        notes += level_labels(ends, 1.05 * bottom, top, panel)
         figure.layout[f"yaxis{axis_suffix(panel)}"].range = [1.05 * bottom, top]
+    figure.add_traces(traces)
+    annotate(figure, notes)
     return figure
 
 

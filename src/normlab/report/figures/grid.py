@@ -7,6 +7,7 @@ it has and how they may stand; `page.js` computes the axes' domains from it for 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import plotly.graph_objects as go
@@ -42,6 +43,7 @@ def panel_figure(
     columns = min(columns, len(titles))
     rows = -(-len(titles) // columns)
     figure = go.Figure(layout={"template": go.layout.Template()})
+    headings = []
     for index, title in enumerate(titles):
         row, column = divmod(index, columns)
         suffix = axis_suffix(index)
@@ -61,7 +63,8 @@ def panel_figure(
             "showticklabels": column == 0 or not share_y,
             **(y_axis or {}),
         }
-        figure.add_annotation(panel_title(title, suffix))
+        headings.append(panel_title(title, suffix))
+    annotate(figure, headings)
     top = 30 if any(titles) else 10
     grid = {
         "panels": len(titles),
@@ -84,6 +87,11 @@ def panel_figure(
         hovermode="closest",
     )
     return figure
+
+
+def annotate(figure: go.Figure, notes: Sequence[dict[str, Any]]) -> None:
+    """Add texts to a figure, all at once: plotly's `add_annotation` checks all that there are again for each."""
+    figure.layout.annotations = (*figure.layout.annotations, *notes)
 
 
 def axis_suffix(index: int) -> str:

@@ -9,13 +9,14 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 
 from normlab.report.figures.curves import epoch_axis, rounded
-from normlab.report.figures.grid import TEXT_SIZE, axes_of, axis_suffix, panel_figure
+from normlab.report.figures.grid import TEXT_SIZE, annotate, axes_of, axis_suffix, panel_figure
 from normlab.report.palette import Style, faded
 from normlab.report.view import Variant
 
 LEVELS = ("p01", "p20", "p80", "p99")
 _ROW_HEIGHT = 190  # pixels of a panel
 _LABEL_HEIGHT, _LABEL_SIZE = 17, 11  # pixels
+LABEL_MARGIN = 24  # pixels
 _OUTLIER = 4.0  # a variant whose 99th percentile is so many times the upper quartile's does not set the range
 
 
@@ -33,45 +34,51 @@ def percentiles_figure(variants: Sequence[Variant], prefix: str = "features") ->
         max_width=560,
         x_axis=epoch_axis(variants),
     )
+    figure.update_layout(margin={"r": LABEL_MARGIN})
     top, bottom = shared_range(variants, prefix)
+    notes: list[dict[str, object]] = []
     for index, variant in enumerate(variants):
         figure.add_traces(_bands(variant, prefix, index))
         highest = _extreme(variant, prefix)
         if highest > top:
-            figure.add_annotation(beyond(highest, index))
+            notes.append(beyond(highest, index))
         if said := _divergence(variant):
-            figure.add_annotation({**beyond(highest, index), "text": said, "y": 0.8})
+            notes.append({**beyond(highest, index), "text": said, "y": 0.8})
         ends = {level: means[-1] for level in LEVELS if (means := variant.mean_curve(f"{prefix}/{level}")[1])}
-        add_level_labels(figure, ends, bottom, top, index)
+        notes += level_labels(ends, bottom, top, index)
+    annotate(figure, notes)
     for index in range(len(variants)):
         figure.layout[f"yaxis{axis_suffix(index)}"].range = [bottom, top]
     return figure
 
 
-def add_level_labels(figure: go.Figure, ends: Mapping[str, float], bottom: float, top: float, panel: int) -> None:
-    """Write "1", "20", "80", "99" beside the right ends of a panel's lines, moved apart where they would overlap.
+def level_labels(ends: Mapping[str, float], bottom: float, top: float, panel: int) -> list[dict[str, object]]:
+    """Return "1", "20", "80", "99" beside the right ends of a panel's lines, moved apart where they would overlap.
+
+    They stand in the right margin, which takes LABEL_MARGIN pixels.
 
     Args:
         ends: level -> value of its line at the right end; a value above the panel has no label.
         bottom, top: the range of the panel's y axis.
     """
-    figure.update_layout(margin={"r": 24})
     shown = sorted(((value, level) for level, value in ends.items() if value <= top))
     heights = spread([value for value, _ in shown], bottom, top, _LABEL_HEIGHT / _ROW_HEIGHT * (top - bottom))
     suffix = axis_suffix(panel)
-    for (_, level), height in zip(shown, heights, strict=True):
-        figure.add_annotation(
-            text=str(int(level[1:])),
-            xref=f"x{suffix} domain",
-            yref=f"y{suffix}",
-            x=1,
-            y=height,
-            xanchor="left",
-            yanchor="middle",
-            xshift=3,
-            showarrow=False,
-            font={"size": _LABEL_SIZE},
-        )
+    return [
+        {
+            "text": str(int(level[1:])),
+            "xref": f"x{suffix} domain",
+            "yref": f"y{suffix}",
+            "x": 1,
+            "y": height,
+            "xanchor": "left",
+            "yanchor": "middle",
+            "xshift": 3,
+            "showarrow": False,
+            "font": {"size": _LABEL_SIZE},
+        }
+        for (_, level), height in zip(shown, heights, strict=True)
+    ]
 
 
 def spread(values: Sequence[float], bottom: float, top: float, distance: float) -> list[float]:
