@@ -47,7 +47,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache of the test's own; only the compiled kernels are everybody's: they take half a minute, and are the same."""
+    """A cache of the test's own, but for the compiled kernels, which take half a minute: those are everybody's."""
     kernels = cache_root() / "kernels"
     kernels.mkdir(parents=True, exist_ok=True)
     folder = tmp_path / "cache"
