@@ -426,12 +426,12 @@ def shell(command: str, **environment: str) -> tuple[str, int]:
 @pytest.mark.parametrize(
     "command",
     [
-        "normlab list norms | head -1",
-        "normlab list norms | true",
+        "normlab list studies | head -1",
+        "normlab list studies | true",
         "normlab train image --help | head -1",
-        "normlab list norms >&-",
-        "normlab list norms <&-",
-        "normlab list norms 2>&-",
+        "normlab list studies >&-",
+        "normlab list studies <&-",
+        "normlab list studies 2>&-",
         "normlab list norms > /dev/null",
     ],
 )
@@ -454,7 +454,7 @@ def test_pipes_and_closed_streams_are_no_traceback(command: str) -> None:
     ids=lambda environment: next(iter(environment)),
 )
 def test_any_environment_lists_and_explains(environment: dict[str, str]) -> None:
-    stderr, code = shell("normlab list studies && normlab train image --help && normlab list norms", **environment)
+    stderr, code = shell("normlab list studies && normlab train image --help && normlab list presets", **environment)
     assert stderr == ""
     assert code == 0
 

@@ -72,37 +72,61 @@ def loaded(sources: Path, **environment: str) -> str:
     return err
 
 
+@pytest.fixture
+def library(sources: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The probe's library, built in this process, in a cache of its own."""
+    monkeypatch.setenv("NORMLAB_CACHE", str(sources.parent / "cache"))
+    monkeypatch.delenv("NORMLAB_KERNELS", raising=False)
+    monkeypatch.setattr(build, "SOURCES", sources)
+    assert loaded_here()
+    (path,) = (sources.parent / "cache" / "kernels").glob("*.so")
+    return path
+
+
+def loaded_here() -> bool:
+    """Load the probe as a process does that starts now, and return whether it works."""
+    probe = build.load.__wrapped__("probe")
+    return probe is not None and probe.threads_seen(2) == 2
+
+
 @needs_compiler
 @pytest.mark.parametrize("damage", ["truncated", "changed", "no record", "half a record"])
-def test_a_damaged_library_is_built_again_before_it_is_loaded(sources: Path, damage: str) -> None:
-    loaded(sources)
-    (library,) = (sources.parent / "cache" / "kernels").glob("*.so")
+def test_a_damaged_library_is_built_again_before_it_is_loaded(
+    library: Path, damage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     content, record = library.read_bytes(), library.with_suffix(".json")
+    library.unlink()  # what is mapped into this process may not change under it
     if damage == "truncated":
         library.write_bytes(content[: len(content) // 3])
     elif damage == "changed":
         library.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    elif damage == "no record":
-        record.unlink()
     else:
+        library.write_bytes(content)
         record.write_text(record.read_text()[:20])
-    assert "compiled" in loaded(sources)
+        if damage == "no record":
+            record.unlink()
+    built: list[Path] = []
+    real = build._build
+    monkeypatch.setattr(
+        build, "_build", lambda source, path, compiler: built.append(path) or real(source, path, compiler)
+    )
+    assert loaded_here()
+    assert len(built) == 1
     assert library_cache.is_whole(library)
-    assert "compiled" not in loaded(sources)
+    assert loaded_here()
+    assert len(built) == 1, "a whole library was built again"
 
 
 @needs_compiler
-def test_what_a_killed_build_left_behind_is_removed_by_the_next(sources: Path) -> None:
-    loaded(sources)
-    folder = sources.parent / "cache" / "kernels"
-    (library,) = folder.glob("*.so")
+def test_what_a_killed_build_left_behind_is_removed_by_the_next(library: Path) -> None:
+    folder = library.parent
     library.unlink()
     half, elsewhere, old = (folder / f".{name}.x1.tmp" for name in (library.stem, "other-0", "another-0"))
     for left in (half, elsewhere, old):
         left.mkdir()
         (left / "kernel.o").write_bytes(b"half")
     os.utime(old, (0, 0))
-    loaded(sources)
+    assert loaded_here()
     assert [left.exists() for left in (half, elsewhere, old)] == [False, True, False]
 
 
@@ -118,16 +142,19 @@ def test_a_cache_that_cannot_be_written_costs_one_line_and_not_the_kernel(source
 
 
 @needs_compiler
-def test_a_read_only_cache_is_used_for_what_it_holds(sources: Path, tmp_path: Path) -> None:
-    loaded(sources)
-    folder = tmp_path / "cache" / "kernels"
+def test_a_read_only_cache_is_used_for_what_it_holds(library: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = library.parent
     for path in (*folder.iterdir(), folder, folder.parent):
         path.chmod(0o555 if path.is_dir() else 0o444)
+    capsys.readouterr()
+    before = sorted(folder.iterdir())
     try:
-        assert not loaded(sources)
+        assert loaded_here()
     finally:
         for path in (folder.parent, folder):
             path.chmod(0o755)
+    assert capsys.readouterr().err == ""
+    assert sorted(folder.iterdir()) == before
 
 
 @pytest.mark.parametrize(
@@ -147,12 +174,14 @@ def test_an_unavailable_kernel_costs_one_line(sources: Path, environment: dict[s
 
 
 @needs_compiler
-def test_a_source_that_does_not_compile_names_the_compilers_error(sources: Path) -> None:
+def test_a_source_that_does_not_compile_names_the_compilers_error(
+    library: Path, sources: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (sources / "probe.cpp").write_text("int broken( {")
-    out, err = start_probe(sources).communicate(timeout=600)
-    assert out.strip() == "None"
-    assert "probe.cpp" in err.splitlines()[-1]
-    assert "error" in err.splitlines()[-1]
+    assert not loaded_here()
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "probe.cpp" in said
+    assert "error" in said
 
 
 @needs_compiler

@@ -17,7 +17,7 @@ STUDY = """
 title: Long enough to be stopped
 question: none
 task: image
-base: {n: 1, epochs: 500, distributions: "off", monitor: val/accuracy}
+base: {n: 1, epochs: 500, limit_train: 64, validation: 32, distributions: "off", monitor: val/accuracy}
 axes: {norm: [batch, none]}
 seeds: 1
 scales: {smoke: {preset: smoke}}
@@ -56,6 +56,7 @@ def test_a_study_that_is_killed_leaves_no_cell_training(tmp_path: Path, engine: 
 
 def test_a_run_that_is_terminated_says_how_to_go_on(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "normlab.cli", "train", "image", "--preset", "smoke", "--epochs", "500"]
+    command += ["--limit-train", "64", "--validation", "32"]
     with subprocess.Popen([*command, "--out", str(tmp_path / "run")], stderr=subprocess.PIPE, text=True) as run:
         wait_until(lambda: bool(metrics_of(tmp_path / "run")))
         run.terminate()
