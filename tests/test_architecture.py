@@ -31,6 +31,7 @@ FOUNDATION = (
     "metrics",
     "acting",
     "config",
+    "train_config",
 )
 # Packages of normlab that a part may import, beside itself and the foundation. `cli` may import everything.
 ALLOWED: dict[str, set[str]] = {

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from normlab.config import config_hash, parse_yaml, read_yaml
+from normlab.config import config_hash
 from normlab.errors import UserError
 from normlab.tasks.image.config import PRESETS, ImageConfig
+from normlab.yaml_file import parse_yaml, read_yaml
 
 
 def test_unknown_key_is_refused_with_the_nearest_name() -> None:

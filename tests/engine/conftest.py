@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from normlab.config import TrainConfig
 from normlab.engine.rng import derive
 from normlab.runs.atomic import write_text
 from normlab.tasks.base import Evaluation, Placement, StepOutput, Task
+from normlab.train_config import TrainConfig
 
 
 @dataclass

@@ -12,13 +12,14 @@ from torch import nn
 
 import normlab
 from normlab import config
-from normlab.config import TrainConfig, config_hash
+from normlab.config import config_hash
 from normlab.engine import loop
 from normlab.engine.averaging import WeightAverage, decay_at
 from normlab.engine.loop import train_run
 from normlab.errors import UserError
 from normlab.norms.precise import reestimate_statistics
 from normlab.runs import RunFolder
+from normlab.train_config import TrainConfig
 
 Toy = Any
 BASE = TrainConfig(epochs=6, batch_size=16, lr=0.1, schedule="cosine", threads=1, precision="float32", average="ema")

@@ -11,7 +11,6 @@ from safetensors.torch import load
 from torch import Tensor, nn
 
 from normlab.cli import main
-from normlab.config import TrainConfig
 from normlab.engine.clipping import clip_units, gradient_clipping, units_to_clip
 from normlab.engine.loop import train_run
 from normlab.engine.optim import build_optimizer
@@ -19,6 +18,7 @@ from normlab.errors import UserError
 from normlab.nn.classifier import OutputLayer
 from normlab.runs import RunFolder
 from normlab.tasks.text2sql.config import Text2SqlConfig
+from normlab.train_config import TrainConfig
 
 Toy = Any
 BASE = TrainConfig(epochs=3, batch_size=16, lr=0.1, schedule="cosine", threads=1, precision="float32")

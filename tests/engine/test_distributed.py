@@ -134,7 +134,7 @@ def test_the_shares_of_a_batch_are_the_batch(size: int) -> None:
     ],
 )
 def test_what_cannot_be_shared_is_refused(examples: int, changes: dict[str, Any], message: str) -> None:
-    from normlab.config import TrainConfig
+    from normlab.train_config import TrainConfig
 
     config = TrainConfig(batch_size=32, device="cpu").with_values("test", **changes)
     group = ProcessGroup(0, 2)
@@ -143,8 +143,8 @@ def test_what_cannot_be_shared_is_refused(examples: int, changes: dict[str, Any]
 
 
 def test_a_task_that_does_not_share_its_batches_is_refused(toy: Task, tmp_path: Path) -> None:
-    from normlab.config import TrainConfig
     from normlab.engine.follower import broadcast_run
+    from normlab.train_config import TrainConfig
 
     with pytest.raises(UserError, match="toy: trains in one process only"):
         broadcast_run(ProcessGroup(0, 2), toy, TrainConfig(), RunFolder(tmp_path))

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from torch import nn
 
-from normlab.config import TrainConfig
 from normlab.engine.counters import Counters
 from normlab.engine.loop import train_run
 from normlab.errors import UserError
 from normlab.runs import RunFolder
 from normlab.tasks.base import Evaluation
+from normlab.train_config import TrainConfig
 
 BASE = TrainConfig(epochs=50, batch_size=25, lr=0.1, threads=1, precision="float32")
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from normlab.config import TrainConfig
 from normlab.engine.graphs import GraphedStep, make_capturable, reason_against
 from normlab.engine.optim import set_learning_rate
 from normlab.errors import UserError
 from normlab.tasks.base import Placement
+from normlab.train_config import TrainConfig
 
 
 class Batch(NamedTuple):

@@ -9,12 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from normlab.config import TrainConfig
 from normlab.engine.checkpoint import load_training, save_training
 from normlab.engine.clipping import clip_gradients
 from normlab.engine.lazy_adam import LazyAdam
 from normlab.engine.optim import build_optimizer
 from normlab.errors import UserError
+from normlab.train_config import TrainConfig
 
 
 class Table(nn.Module):

@@ -9,11 +9,11 @@ import pytest
 import torch
 from safetensors.torch import load
 
-from normlab.config import TrainConfig
 from normlab.engine import loop
 from normlab.engine.loop import train_run
 from normlab.errors import UserError
 from normlab.runs import RunFolder
+from normlab.train_config import TrainConfig
 
 Toy = Any
 BASE = TrainConfig(epochs=6, batch_size=16, lr=0.1, schedule="cosine", threads=1, precision="float32")

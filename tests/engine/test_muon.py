@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from normlab.config import TrainConfig
 from normlab.engine.muon import Muon, orthogonal
 from normlab.engine.optim import build_optimizer, learning_rate, set_learning_rate
 from normlab.nn import ResNet
 from normlab.nn.classifier import OutputLayer
+from normlab.train_config import TrainConfig
 
 MUON = TrainConfig(optimizer="muon", lr=0.1, lr_rest=0.02, momentum=0.8, weight_decay=0.0)
 

@@ -12,7 +12,6 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from normlab.config import TrainConfig
 from normlab.engine import loop
 from normlab.engine.distributed import ProcessGroup
 from normlab.engine.loop import Training
@@ -22,6 +21,7 @@ from normlab.norms import NORMS
 from normlab.runs import RunFolder
 from normlab.tasks.image.config import ImageConfig
 from normlab.tasks.image.task import TASK
+from normlab.train_config import TrainConfig
 
 META = torch.device("meta")
 WAITING = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "unique", "is_nonzero", "item")

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from normlab.config import TrainConfig
 from normlab.engine.optim import QuickSGD, build_optimizer, learning_rate, parameter_groups, set_learning_rate
 from normlab.norms import NORMS
+from normlab.train_config import TrainConfig
 
 
 def rates(steps_per_epoch: int = 10, **changes: object) -> list[float]:

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import normlab
-from normlab.config import TrainConfig
 from normlab.engine import device, precision
 from normlab.engine.device import choose_placement
+from normlab.train_config import TrainConfig
 
 CPU = torch.device("cpu")
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from normlab.config import TrainConfig
 from normlab.engine.loop import train_run
 from normlab.runs import RunFolder
+from normlab.train_config import TrainConfig
 
 BASE = TrainConfig(epochs=4, batch_size=25, lr=0.1, threads=1, precision="float32")
 

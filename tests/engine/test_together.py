@@ -9,10 +9,10 @@ import pytest
 import torch
 from safetensors.torch import load
 
-from normlab.config import TrainConfig
 from normlab.engine.loop import running, train_run
 from normlab.engine.together import train_together
 from normlab.runs import RunFolder
+from normlab.train_config import TrainConfig
 
 Toy = Any
 BASE = TrainConfig(epochs=3, batch_size=16, lr=0.1, schedule="cosine", threads=1, precision="float32")

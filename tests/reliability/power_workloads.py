@@ -19,7 +19,6 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "report")]
 import soak  # noqa: E402
 import synthetic  # noqa: E402
 
-from normlab.config import TrainConfig  # noqa: E402
 from normlab.engine import api  # noqa: E402
 from normlab.engine.checkpoint import _read  # noqa: E402
 from normlab.json_file import parse_json  # noqa: E402
@@ -27,6 +26,7 @@ from normlab.kernels.runtime.library_cache import is_whole, stored_library  # no
 from normlab.runs import RunFolder  # noqa: E402
 from normlab.runs.archive import finished_cells, pack_study, read_archive  # noqa: E402
 from normlab.tasks import task_settings  # noqa: E402
+from normlab.train_config import TrainConfig  # noqa: E402
 
 EPOCHS = 3
 LIBRARY = b"machine code " * 5000

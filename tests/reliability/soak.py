@@ -42,7 +42,7 @@ from soak_jobs import (  # noqa: E402
     warm_up,
 )
 
-from normlab.config import read_yaml  # noqa: E402
+from normlab.yaml_file import read_yaml  # noqa: E402
 
 STOPS = ("kill", "terminate", "pause", "pause and kill")
 _MOST_STOPS_IN_A_ROW = 50

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from normlab.config import TrainConfig, config_hash, option
+from normlab.config import config_hash, option
 from normlab.runs import RunFolder
 from normlab.runs.atomic import write_json
 from normlab.studies.study import Study
+from normlab.train_config import TrainConfig
 
 NORMS = ["torch_batch", "batch", "instance", "batch_instance", "layer", "group", "none"]
 FORTY = {"norm": ["batch", "group", "layer", "none"], "batch_size": [2, 8, 16, 32, 128], "lr": [0.03, 0.1]}

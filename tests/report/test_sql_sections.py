@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from normlab.config import TrainConfig, config_hash, option
+from normlab.config import config_hash, option
 from normlab.report.blocks import Bullets, Figure, Folded, Queries, Table, Text
 from normlab.report.build import render
 from normlab.report.sections.text2sql import breakdown as sql_breakdown
@@ -23,6 +23,7 @@ from normlab.runs import RunFolder
 from normlab.runs.atomic import write_json
 from normlab.studies.published import load_published
 from normlab.studies.study import Study
+from normlab.train_config import TrainConfig
 
 VARIANTS = {"lstm": 0.3, "lstm_attention": 0.4}
 COMPONENTS = ("select", "where", "group")

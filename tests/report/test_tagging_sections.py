@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from normlab.config import TrainConfig, config_hash, option
+from normlab.config import config_hash, option
 from normlab.report.blocks import Figure, Folded, MarkedSentences, Table
 from normlab.report.build import render
 from normlab.report.figures.reliability import pooled
@@ -29,6 +29,7 @@ from normlab.runs import RunFolder
 from normlab.runs.atomic import write_json
 from normlab.studies.published import load_published
 from normlab.studies.study import Study
+from normlab.train_config import TrainConfig
 
 TAGS = ["O", "B-geo", "I-geo", "B-per", "I-per"]
 VARIANTS = {

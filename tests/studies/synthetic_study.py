@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from normlab.config import TrainConfig
 from normlab.runs import RunFolder
 from normlab.studies.study import Study
 from normlab.tasks.image.config import ImageConfig
+from normlab.train_config import TrainConfig
 
 DIVERGED = "diverged"
 WAITING = "waiting"

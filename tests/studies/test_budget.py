@@ -12,7 +12,6 @@ import pytest
 
 from normlab.cli import main
 from normlab.cli.study_costs import seconds_of
-from normlab.config import TrainConfig
 from normlab.engine.probe import probe_task
 from normlab.errors import UserError
 from normlab.runs import RunFolder
@@ -21,6 +20,7 @@ from normlab.studies.budget import estimate_plan
 from normlab.studies.costs import Cost, cells_within, duration_text, wall_seconds
 from normlab.studies.plan import Cell, in_pairs, make_plan
 from normlab.tasks import TASKS, task_settings
+from normlab.train_config import TrainConfig
 
 TINY = """
 title: A tiny comparison

@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 from normlab.cli import main
-from normlab.config import TrainConfig
 from normlab.errors import UserError
 from normlab.runs import RunFolder
 from normlab.runs.atomic import write_text
@@ -26,6 +25,7 @@ from normlab.studies.plan import make_plan, shipped_studies
 from normlab.studies.runner import lay_out
 from normlab.studies.text_table import as_text
 from normlab.studies.threads import with_threads
+from normlab.train_config import TrainConfig
 
 TINY = """
 title: A tiny comparison

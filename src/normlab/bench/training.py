@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from normlab.config import TrainConfig
 from normlab.engine.device import choose_placement
 from normlab.engine.optim import build_optimizer
 from normlab.engine.rng import initialise
+from normlab.train_config import TrainConfig
 
 
 class OwnTraining:

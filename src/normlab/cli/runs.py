@@ -63,8 +63,8 @@ def _train(options: argparse.Namespace) -> int:
 
 def _from_file(path: Path, task: str, preset: str | None) -> Any:
     """Return the settings of a file, over those of a preset if one is asked for."""
-    from normlab.config import read_yaml
     from normlab.tasks import task_settings
+    from normlab.yaml_file import read_yaml
 
     values = read_yaml(path)
     named = values.pop("task", task)

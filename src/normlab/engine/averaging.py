@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from normlab.config import TrainConfig
+from normlab.train_config import TrainConfig
 
 
 class WeightAverage:

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from normlab.config import TrainConfig
 from normlab.errors import UserError
+from normlab.train_config import TrainConfig
 
 UNIT_EPS = 1e-3  # lets a unit that starts at zero move at all
 

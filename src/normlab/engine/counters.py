@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from normlab.config import TrainConfig
 from normlab.errors import UserError, did_you_mean
 from normlab.metrics import sign
+from normlab.train_config import TrainConfig
 
 
 @dataclass

@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 
-from normlab.config import TrainConfig
 from normlab.kernels.runtime import contest
 from normlab.kernels.runtime.choice import fix_choices
 from normlab.runs import RunFolder
+from normlab.train_config import TrainConfig
 
 # Whether this module has switched it on, and what the program itself had asked torch for before.
 _state = {"on": False, "before": False}

@@ -6,12 +6,12 @@ import os
 
 import torch
 
-from normlab.config import TrainConfig
 from normlab.engine.determinism import compute_alike
 from normlab.engine.precision import automatic_precision, has_fast_bfloat16
 from normlab.errors import UserError
 from normlab.runs.memory import keep_freed_memory, return_freed_memory
 from normlab.tasks.base import Placement
+from normlab.train_config import TrainConfig
 
 
 def choose_placement(config: TrainConfig, recorded: str | None = None, *, trains: bool = True) -> Placement:

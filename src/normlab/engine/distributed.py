@@ -21,9 +21,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from normlab.config import TrainConfig
 from normlab.errors import UserError
 from normlab.tasks.base import Placement
+from normlab.train_config import TrainConfig
 
 if dist.is_available():
     # A default argument of that module is the process group that exists when it is imported. DDP imports it with the

@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from normlab.config import TrainConfig
 from normlab.engine.splits import columns_as_csv
 from normlab.errors import UserError, did_you_mean
 from normlab.metrics import SPLITS
 from normlab.runs import RunFolder, RunState
 from normlab.runs.atomic import write_json, write_text
 from normlab.tasks.base import Task, TaskData
+from normlab.train_config import TrainConfig
 
 _NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)  # the last: a model file has no inside
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from normlab.config import TrainConfig
 from normlab.engine.optim import learning_rate
 from normlab.errors import UserError
 from normlab.runs import RunFolder, RunState
 from normlab.runs.atomic import write_text
 from normlab.tasks import task_settings
+from normlab.train_config import TrainConfig
 
 
 def extend_run(folder: RunFolder, epochs: int) -> str:

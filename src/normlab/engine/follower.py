@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from normlab.config import TrainConfig
 from normlab.engine.distributed import ProcessGroup
 from normlab.engine.divergence import DivergedError
 from normlab.engine.loop import Training
@@ -23,6 +22,7 @@ from normlab.runs import RunFolder
 from normlab.runs.atomic import write_bytes
 from normlab.tasks import TASKS, task_settings
 from normlab.tasks.base import Task
+from normlab.train_config import TrainConfig
 
 _CHECKPOINT = "last.safetensors"
 

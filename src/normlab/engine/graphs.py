@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from normlab.config import TrainConfig
 from normlab.errors import UserError
 from normlab.tasks.base import Placement
+from normlab.train_config import TrainConfig
 
 T = TypeVar("T")
 Say = Callable[[str], None]

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from normlab.config import TrainConfig, config_hash
+from normlab.config import config_hash
 from normlab.engine.averaging import weight_average
 from normlab.engine.checkpoint import load_training, load_weights, save_training, save_weights
 from normlab.engine.clipping import gradient_clipping
@@ -46,6 +46,7 @@ from normlab.metrics import refuse_as_monitor
 from normlab.runs import RunFolder, RunState
 from normlab.runs.result import Divergence, RunResult
 from normlab.tasks.base import Task
+from normlab.train_config import TrainConfig
 
 Prune = Callable[[Mapping[str, Any]], bool]  # asked with an epoch's record; True ends the run as "pruned"
 

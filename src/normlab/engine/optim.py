@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from normlab.config import TrainConfig
 from normlab.engine.lazy_adam import LazyAdam
 from normlab.engine.muon import Muon, takes
 from normlab.errors import UserError
+from normlab.train_config import TrainConfig
 
 
 def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import torch
 
-from normlab.config import TrainConfig
 from normlab.engine.distributed import ProcessGroup
 from normlab.engine.loop import Training
 from normlab.engine.progress import Progress
 from normlab.engine.splits import measure
 from normlab.runs import RunFolder
 from normlab.tasks.base import Task
+from normlab.train_config import TrainConfig
 
 _WARM_UP = 3  # steps that also compile kernels, fill caches and let the processor reach its speed
 

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from normlab.config import TrainConfig
 from normlab.runs import RunFolder
 from normlab.runs.atomic import write_json, write_text
 from normlab.tasks.base import Evaluation, Placement, Task
+from normlab.train_config import TrainConfig
 
 
 def measure(

@@ -1,10 +1,10 @@
 """Normalization schemes, one file each, behind one registry. Importing this imports no torch.
 
 Read in this order: `base.py` (what a scheme is), a scheme such as `group.py`, `core.py` (the arithmetic that schemes
-share), `reference.py` (the same in plain PyTorch operations), `check.py` (the contract). `running.py`, `synced.py` and
-`precise.py` are about the statistics of batch norm. `swap.py` replaces the norms of any model; `known_layers.py` and
-`examined_layers.py` recognise them. `own.py` and
-`own_check.py` are for norms that others bring.
+share), `formula.py` (without a kernel), `reference.py` (in plain PyTorch operations), `check.py` (the contract).
+`running.py`, `synced.py` and `precise.py` are about the statistics of batch norm. `swap.py` replaces the norms of any
+model; `known_layers.py` and `examined_layers.py` recognise them. `own.py` and `own_check.py` are for norms that others
+bring.
 """
 
 from typing import Any

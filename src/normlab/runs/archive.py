@@ -18,13 +18,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from normlab.config import read_yaml
 from normlab.errors import UserError
 from normlab.json_file import parse_json, read_json
 from normlab.reading import refuse_special
 from normlab.runs.atomic import atomic_folder, write_bytes
 from normlab.runs.own_paths import last_part, without_own_paths
-from normlab.yaml_file import dump_yaml
+from normlab.yaml_file import dump_yaml, read_yaml
 
 STUDY_FILES = ("study.json", "study.yaml")
 CELL_FILES = (

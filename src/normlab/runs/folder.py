@@ -31,7 +31,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel
 
-from normlab.config import Config, read_yaml
+from normlab.config import Config
 from normlab.errors import UserError
 from normlab.json_file import read_json, read_json_lines
 from normlab.runs.atomic import appending, make_folder, remove_unfinished, write_json, write_text
@@ -49,6 +49,7 @@ from normlab.runs.schema import (
     checked,
 )
 from normlab.runs.states import RunState
+from normlab.yaml_file import read_yaml
 
 _FIRST_FILES = (
     "config.yaml",

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from normlab.config import TrainConfig
 from normlab.errors import UserError
 from normlab.studies.plan import Cell
 from normlab.studies.supervisor import Died, Job, run_jobs
+from normlab.train_config import TrainConfig
 
 
 @dataclass(frozen=True)

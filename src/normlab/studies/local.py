@@ -14,12 +14,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from normlab.config import TrainConfig
 from normlab.errors import UserError
 from normlab.runs import RunFolder, RunState
 from normlab.runs.lock import FolderBusyError
 from normlab.studies.plan import Cell
 from normlab.studies.supervisor import Died, Job, run_jobs
+from normlab.train_config import TrainConfig
 
 
 class NotTrained(StrEnum):

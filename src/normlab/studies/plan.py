@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from normlab.acting import refuse_ignored
-from normlab.config import Config, TaskSettings, TrainConfig, config_hash, option
+from normlab.config import Config, config_hash, option
 from normlab.errors import UserError, did_you_mean
 from normlab.studies.axes import MOST_CELLS, VARIANT, cell_name, combinations, read_axes, refuse_seed, refuse_undone
 from normlab.studies.published import published_tables
 from normlab.studies.search_settings import TRIAL, Search, read_search
 from normlab.tasks import task_settings
+from normlab.train_config import TaskSettings, TrainConfig
 
 
 class Scale(Config):

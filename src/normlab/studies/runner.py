@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from normlab.config import TrainConfig, affects_result
+from normlab.config import affects_result
 from normlab.errors import UserError
 from normlab.runs import RunState
 from normlab.runs.archive import is_archive, unpack_study
@@ -25,6 +25,7 @@ from normlab.studies.plan import Cell, Plan, find_study, in_pairs, make_plan
 from normlab.studies.study import Study
 from normlab.studies.threads import counted, with_threads
 from normlab.studies.until_decided import looks_as_begun, refuse_no_looks, run_until_decided, seeds_of
+from normlab.train_config import TrainConfig
 from normlab.version import __version__
 
 Say = Callable[[str], None]

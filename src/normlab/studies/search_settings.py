@@ -18,9 +18,10 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
-from normlab.config import Config, TrainConfig, affects_result, field_kinds, option
+from normlab.config import Config, affects_result, field_kinds, option
 from normlab.errors import UserError, did_you_mean
 from normlab.metrics import higher_is_better
+from normlab.train_config import TrainConfig
 
 TRIAL = "trial"  # the axis that a space's trials make
 

@@ -4,8 +4,8 @@ A task's folder offers two names by convention: `config.SETTINGS` (its configura
 import, enough to parse a command line or to plan a study) and `task.TASK` (the task itself).
 """
 
-from normlab.config import TaskSettings
 from normlab.registry import Registry
+from normlab.train_config import TaskSettings
 
 _NAMES = ("image", "ner", "text2sql")
 

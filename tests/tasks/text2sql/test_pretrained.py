@@ -13,7 +13,6 @@ import torch
 from text2sql_school import ENTRY
 from torch import nn
 
-from normlab.config import TrainConfig
 from normlab.data.sql.schema import Schema
 from normlab.engine.checkpoint import load_weights, save_weights
 from normlab.engine.optim import build_optimizer, parameter_groups
@@ -23,6 +22,7 @@ from normlab.nn.pretrained import WordPieces, build_encoder, encoder_card, encod
 from normlab.tasks.text2sql.inputs.serialize import Serialized, serialize
 from normlab.tasks.text2sql.linking.linker import Linker
 from normlab.tasks.text2sql.model.pretrained import PretrainedEncoder
+from normlab.train_config import TrainConfig
 
 transformers = pytest.importorskip("transformers", reason="the extra bert is not installed")
 SCHOOL = Schema.from_entry(ENTRY)

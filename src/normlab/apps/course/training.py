@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from normlab.config import TrainConfig
 from normlab.errors import UserError
 from normlab.runs import RunFolder
+from normlab.train_config import TrainConfig
 
 
 def settings_of(task: str, scale: str | None, published: Mapping[str, Any], further: Mapping[str, Any]) -> TrainConfig:

@@ -42,8 +42,7 @@ def depth_figure(variants: Sequence[Variant], layers: Sequence[str]) -> go.Figur
     for panel, (variant, profile) in enumerate(zip(variants, profiles, strict=True)):
         curves = {level: (positions, values) for level, values in profile.items()}
         traces += [
-            trace.update(text=hints, **axes_of(panel))
-            for trace in band_traces(curves, variant.style, panel, "%{text}")
+            trace.update(text=hints, **axes_of(panel)) for trace in band_traces(curves, variant.style, panel, "%{text}")
         ]
         highest = max(profile["p99"], default=0.0)
         if highest > top:

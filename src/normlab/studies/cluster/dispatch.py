@@ -17,7 +17,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from normlab.config import TrainConfig
 from normlab.errors import UserError
 from normlab.runs import RunFolder, RunState
 from normlab.runs.atomic import write_text
@@ -27,6 +26,7 @@ from normlab.studies.cluster.node import TOKEN_FILE, Order
 from normlab.studies.cluster.pieces import entry, new_mailbox
 from normlab.studies.local import NotTrained, Outcome
 from normlab.studies.plan import Cell
+from normlab.train_config import TrainConfig
 from normlab.version import __version__
 
 RETRIES = 3  # times that a cell may lose its process or machine

@@ -18,7 +18,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from normlab.config import TrainConfig
 from normlab.errors import UserError
 from normlab.metrics import higher_is_better
 from normlab.runs import RunFolder, RunState
@@ -26,6 +25,7 @@ from normlab.studies.local import train_cell
 from normlab.studies.plan import Plan
 from normlab.studies.search_settings import TRIAL, Range, Search
 from normlab.studies.tables import label_of
+from normlab.train_config import TrainConfig
 
 
 def require_optuna(where: str) -> None:

@@ -11,11 +11,12 @@ from pydantic import ValidationInfo, field_validator, model_validator
 
 from normlab import metrics
 from normlab.acting import Unless, When
-from normlab.config import TaskSettings, TrainConfig, option
+from normlab.config import option
 from normlab.data.image.source import AUTO, COLOURS, is_colour
 from normlab.nn.networks import NETWORKS
 from normlab.norms import NORMS
 from normlab.own_code import is_reference, place_of, source_of
+from normlab.train_config import TaskSettings, TrainConfig
 
 FILTERS = 16  # of the network's first stage; the later ones have 32 and 64
 GROUPED = ("group", "evonorm_s0")  # schemes that cut the channels into groups

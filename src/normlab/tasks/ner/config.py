@@ -9,8 +9,9 @@ from pydantic import ValidationInfo, field_validator
 
 from normlab import metrics
 from normlab.acting import Unless, When
-from normlab.config import Schedule, TaskSettings, TrainConfig, UpdateRule, option
+from normlab.config import option
 from normlab.data.tagging.scheme import PLAIN, Scheme
+from normlab.train_config import Schedule, TaskSettings, TrainConfig, UpdateRule
 
 # Where a setting acts, see `normlab.acting`.
 _FILES = Unless("data", "generated")

@@ -9,7 +9,8 @@ from pydantic import ValidationInfo, field_validator
 
 from normlab import metrics
 from normlab.acting import Unless, When
-from normlab.config import Schedule, TaskSettings, TrainConfig, UpdateRule, option
+from normlab.config import option
+from normlab.train_config import Schedule, TaskSettings, TrainConfig, UpdateRule
 
 # Where a setting acts, see `normlab.acting`.
 _NEW_WORDS = When("start", "")

@@ -8,6 +8,7 @@ columns that cannot be read stand in `left_out` by database.
 from __future__ import annotations
 
 import warnings
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +31,7 @@ from normlab.tasks.text2sql.grammar.masks import Automaton
 from normlab.tasks.text2sql.inputs.encoding import Item, Names, SchemaCodes
 from normlab.tasks.text2sql.inputs.gold import OutsideGrammarError, gold_of
 from normlab.tasks.text2sql.inputs.items import item_of
+from normlab.tasks.text2sql.inputs.schemas_of_card import SchemasOfCard
 from normlab.tasks.text2sql.inputs.serialize import LIMIT, PieceCoder, Serialized, serialize
 from normlab.tasks.text2sql.linking.choosing import TableChooser, is_large, linked_within
 from normlab.tasks.text2sql.linking.linker import Linked, Linker
@@ -67,7 +69,7 @@ class Questions:
         self._linking = linking
         self._coder, self._limit = coder, limit
         self._everyday = everyday
-        self._schemas = dict(schemas)
+        self._schemas = ChainMap({}, schemas)  # type: ignore[arg-type]  # written to is the first alone
         self._files: dict[str, Path] = {}
         self._closed: set[str] = set()
         self._further: dict[str, FurtherNames] = {}
@@ -281,9 +283,4 @@ def questions_of(card: Mapping[str, Any], databases: Path, linking: str, *, ever
     encoder = card.get("encoder")
     coder = None if encoder is None else WordPieces(encoder)
     limit = LIMIT if encoder is None else int(encoder["limit"])
-    return Questions(card["words"], parse_schemas(card), databases, linking, coder, limit, everyday=everyday)
-
-
-def parse_schemas(card: Mapping[str, Any]) -> dict[str, Schema]:
-    """Return the schemas of a run's card."""
-    return {entry["db_id"]: Schema.from_entry(entry) for entry in card["schemas"]}
+    return Questions(card["words"], SchemasOfCard(card), databases, linking, coder, limit, everyday=everyday)
