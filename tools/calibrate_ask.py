@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from normlab.apps.ask import Database
 from normlab.apps.ask.agreement import COMPARED_ROWS, agreement_of
 from normlab.apps.ask.confidence import FILE, MIN_CONFIDENCE
+from normlab.apps.ask.database import Database
 from normlab.data.sql.spider import DEV_DATABASES, SpiderFolder
 from normlab.data.sql.sqlite import QueryResult
 from normlab.engine.api import load_run

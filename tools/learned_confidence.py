@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from normlab.apps.ask import Database
 from normlab.apps.ask.confidence import MIN_CONFIDENCE, Calibration, calibration_of
+from normlab.apps.ask.database import Database
 from normlab.apps.ask.learning import learn
 from normlab.data.sql.pairs import Pair
 from normlab.data.sql.schema import Schema

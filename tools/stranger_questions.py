@@ -15,7 +15,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from normlab.apps.ask import Answer, Database
+from normlab.apps.ask.answer import Answer
+from normlab.apps.ask.database import Database
 from normlab.data.sql.schema import Schema
 from normlab.engine.api import Run, load_run
 from normlab.errors import UserError

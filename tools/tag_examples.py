@@ -9,7 +9,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from normlab.apps.tag import FORMATS, tagged
+from normlab.apps.tag.formats import FORMATS
+from normlab.apps.tag.passages import tagged
 from normlab.apps.tag.sources import Line
 from normlab.engine.api import load_run
 

@@ -20,7 +20,7 @@ _PUBLIC = {
     "study": "normlab.studies.sources:open_study",
     "run_study": "normlab.studies:run_study",
     "run_search": "normlab.studies.search.runner:run_search",
-    "ask": "normlab.apps.ask:ask",
+    "ask": "normlab.apps.ask.database:ask",
     "UserError": "normlab.errors:UserError",
     "nn": "normlab.nn",
     "tasks": "normlab.tasks",
@@ -30,7 +30,7 @@ __all__ = [*sorted(_PUBLIC), "__version__"]
 
 if TYPE_CHECKING:  # for type checkers and editors only
     from normlab import nn, tasks
-    from normlab.apps.ask import ask
+    from normlab.apps.ask.database import ask
     from normlab.engine.api import load_run, train
     from normlab.errors import UserError
     from normlab.norms import NORMS

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from normlab.apps.ask import Database
 from normlab.apps.ask.agreement import agreement_of
 from normlab.apps.ask.answer import Reading
 from normlab.apps.ask.confidence import FILE, Calibration, Curve, calibration_of
+from normlab.apps.ask.database import Database
 from normlab.data.sql.sqlite import QueryError, QueryLimit, QueryResult
 from normlab.engine.api import load_run
 

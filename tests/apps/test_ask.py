@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 import normlab
-from normlab.apps.ask import Database, Reading
+from normlab.apps.ask.answer import Reading
+from normlab.apps.ask.database import Database
 from normlab.apps.ask.refusals import MOST_WORDS, refuse_no_question
 from normlab.cli import main
 from normlab.data.sql.sqlite import QueryTimeout

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from normlab.apps.ask import Database, copying, postgresql
+from normlab.apps.ask import copying, postgresql
+from normlab.apps.ask.database import Database
 from normlab.apps.ask.files import as_database
 from normlab.cli import main
 from normlab.data.sql.schema import Schema

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from normlab.apps.ask import Database
+from normlab.apps.ask.database import Database
 from normlab.cli import main
 from normlab.errors import UserError
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from normlab.apps.ask import Database
+from normlab.apps.ask.database import Database
 from normlab.apps.ask.plain_names import make_names_plain, with_plain_names
 from normlab.cli import main
 from normlab.data.sql.pairs import read_pairs, wrong_queries

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from normlab.apps.ask import Database
 from normlab.apps.ask.confidence import FILE, NOT_CALIBRATED, Calibration, calibration_of
+from normlab.apps.ask.database import Database
 from normlab.cli import main
 from normlab.engine.api import load_run
 from normlab.errors import UserError

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from normlab.apps.ask import Answer, Database
+from normlab.apps.ask.answer import Answer
+from normlab.apps.ask.database import Database
 from normlab.data.sql.schema import Schema
 from normlab.engine.api import load_run
 from normlab.errors import UserError

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from rich.text import Text as RichText
 
-from normlab.apps.tag import FORMATS, tagged
-from normlab.apps.tag.passages import LONGEST
+from normlab.apps.tag.formats import FORMATS
+from normlab.apps.tag.passages import LONGEST, tagged
 from normlab.apps.tag.sources import Line
 from normlab.cli import main
 from normlab.engine.api import Run, load_run

@@ -131,7 +131,7 @@ def read_sentences(path: Path) -> None:
 
 
 def read_running_text(path: Path) -> None:
-    from normlab.apps.tag import source_of
+    from normlab.apps.tag.sources import source_of
     from normlab.data.tagging.plain_text import sentences_of
 
     for line in source_of(str(path)).lines():

@@ -85,7 +85,12 @@ def _ask(options: argparse.Namespace) -> int:
         raise UserError("--out is for --describe and --learn: give both, or redirect what is printed")
     if options.sql is not None:
         return _run_sql(options)
-    from normlab.apps.ask import Database
+    from normlab.apps.ask.files import refuse_missing
+    from normlab.cli.before_torch import refuse_missing_model
+
+    refuse_missing_model(options.model)
+    refuse_missing(options.database)
+    from normlab.apps.ask.database import Database
 
     chosen = {
         "beam_size": options.beam_size,

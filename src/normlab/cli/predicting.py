@@ -51,18 +51,22 @@ def _add_predict(verbs: Any, arguments: list[str]) -> None:
 
 
 def _predict(options: argparse.Namespace) -> int:
+    from normlab.cli.before_torch import refuse_missing_model
     from normlab.data.text.standard_input import path_of
-    from normlab.engine.api import load_run
-    from normlab.engine.evaluation import state_notes
 
     given = {name: getattr(options, name) for name in ("input_columns", "input_encoding", "input_case")}
     changes = {name: value for name, value in given.items() if value is not None} | sql_scores.search_options(options)
     is_onnx = options.run_folder.suffix.lower() == ".onnx" and not options.run_folder.is_dir()
+    if not is_onnx:
+        refuse_missing_model(options.run_folder)
+    options.input = path_of(options.input)
+    _refuse_unreadable(options.input)
+    from normlab.engine.api import load_run
+    from normlab.engine.evaluation import state_notes
+
     run: Any = (
         _onnx_model(options, changes) if is_onnx else load_run(options.run_folder, device=options.device, **changes)
     )
-    options.input = path_of(options.input)
-    _refuse_unreadable(options.input)
     for note in [] if is_onnx else state_notes(run.folder):
         print(f"normlab: {run.path}: {note}", file=sys.stderr)
     read_as = run.read_as(options.input)  # before the output is written: it may replace the input

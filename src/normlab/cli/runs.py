@@ -44,7 +44,6 @@ def _preset(preset: str | None, scale: str | None) -> str:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from normlab.engine.api import train_new
     from normlab.tasks import task_settings
 
     settings = task_settings(options.task)
@@ -57,6 +56,8 @@ def _train(options: argparse.Namespace) -> int:
         config = _from_file(options.config, options.task, options.preset or options.scale)
         config = config.with_values("command line", **values) if values else config
     refuse_ignored([config], values)
+    from normlab.engine.api import train_new  # imports torch, which what is wrong above need not wait for
+
     folder = train_new(options.task, config, options.out, quiet=options.json)
     return show_on_rank0(folder, as_json=options.json)
 
@@ -86,10 +87,11 @@ def _add_resume(verbs: Any, arguments: list[str]) -> None:
 
 
 def _resume(options: argparse.Namespace) -> int:
-    from normlab.engine.api import train_folder
     from normlab.runs import RunFolder
 
     folder = RunFolder.open(options.run_folder)
+    from normlab.engine.api import train_folder
+
     if options.epochs is not None:
         at_least(1, epochs=options.epochs)
         from normlab.engine.distributed import is_rank0
@@ -152,6 +154,9 @@ def _evaluate(options: argparse.Namespace) -> int:
         return sql_scores.score_files(options)
     if options.run_folder is None:
         raise UserError("nothing to evaluate: give a run folder, or --gold, --predicted and --tables")
+    from normlab.cli.before_torch import refuse_missing_model
+
+    refuse_missing_model(options.run_folder)
     from normlab.engine.api import load_run
 
     changes = sql_scores.search_options(options)

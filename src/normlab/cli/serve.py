@@ -37,7 +37,12 @@ def _serve(options: argparse.Namespace) -> int:
             raise UserError(f"--{name.replace('_', '-')} {getattr(options, name):g}: give more than 0")
     if not _has_gradio():
         raise UserError("the playground needs Gradio: pip install 'normlab[playground]'")
+    from normlab.cli.before_torch import refuse_missing_model
     from normlab.runs.memory import share_one_heap
+
+    studies, models = _sorted_out(options.given)
+    for model in models:
+        refuse_missing_model(model)
 
     share_one_heap()  # before libraries start their threads
     from normlab.apps.serve.app import build_app
@@ -45,7 +50,6 @@ def _serve(options: argparse.Namespace) -> int:
     from normlab.apps.serve.models import open_models
     from normlab.apps.serve.server import address_of, allowed_hosts, listen, serve
 
-    studies, models = _sorted_out(options.given)
     limits = Limits(upload=int(options.max_upload * MEGABYTE), seconds=options.timeout)
     with ExitStack() as resources, suppress(KeyboardInterrupt):  # Ctrl-C is how a server ends
         opened = resources.enter_context(listen(options.host, options.port))

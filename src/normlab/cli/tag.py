@@ -12,7 +12,7 @@ from normlab.cli.parser import add_verb
 from normlab.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
-    from normlab.apps.tag import Passage
+    from normlab.apps.tag.passages import Passage
 
 _FORMATS = ("text", "jsonl", "spacy", "conll", "csv")
 _WRAPPED = ("auto", "yes", "no")
@@ -63,10 +63,15 @@ def _tag(options: argparse.Namespace) -> int:
         raise UserError(f"{options.out}: is a folder, where a file is wanted: give a file in it")
     if options.source is None and sys.stdin.isatty():
         raise UserError('nothing to tag: give a text file, a "text in quotes", or text through a pipe')
-    from normlab.apps.tag import paragraphs, source_of, tagged
-    from normlab.apps.tag.formats import format_for
+    from normlab.apps.tag.sources import source_of
+    from normlab.cli.before_torch import refuse_missing_model
 
     source = source_of("-" if options.source is None else options.source)
+    refuse_missing_model(options.model)
+    from normlab.apps.tag.formats import format_for
+    from normlab.apps.tag.passages import tagged
+    from normlab.apps.tag.wrapped_lines import paragraphs
+
     run = _run(options)
     passages = tagged(run, paragraphs(source.lines(options.encoding or "utf-8"), options.wrapped))
     form = options.format or format_for(options.out, terminal=sys.stdout.isatty())
@@ -75,7 +80,7 @@ def _tag(options: argparse.Namespace) -> int:
     if form == "text" and sys.stdout.isatty():
         _show(passages, run.folder.card()["classes"])
         return 0
-    from normlab.apps.tag import FORMATS
+    from normlab.apps.tag.formats import FORMATS
 
     for line in FORMATS[form](passages, source.name):
         print(line)
@@ -105,7 +110,7 @@ def _run(options: argparse.Namespace) -> Any:
 
 
 def _write(passages: Iterable[Passage], form: str, name: str, out: Path) -> int:
-    from normlab.apps.tag import FORMATS
+    from normlab.apps.tag.formats import FORMATS
     from normlab.runs.atomic import atomic_text
 
     counted = _Counted(passages)

@@ -6,6 +6,7 @@ Databases of other kinds are copied (`copying.py`).
 from __future__ import annotations
 
 import csv
+import os
 import re
 import sqlite3
 import tempfile
@@ -19,6 +20,7 @@ from urllib.parse import urlsplit
 from normlab.apps.ask.copying import Source, copy_database
 from normlab.apps.ask.duckdb_file import DuckDBFile
 from normlab.apps.ask.postgresql import SCHEMES, PostgreSQL, shown_url
+from normlab.data.sql.sqlite import check_file
 from normlab.data.sql.sqlite_schema import quoted
 from normlab.data.text.csv_rows import decoded_lines
 from normlab.errors import UserError
@@ -63,6 +65,12 @@ def as_database(path: Path | str, resources: ExitStack, tables: Sequence[str] = 
 def is_url(path: Path | str) -> bool:
     """Tell a URL from a path."""
     return isinstance(path, str) and bool(_URL.match(path))
+
+
+def refuse_missing(path: Path | str) -> None:
+    """Raise `UserError` for a path that leads nowhere; a URL is not looked at."""
+    if not is_url(path) and not os.path.exists(path):
+        check_file(Path(path))
 
 
 def shown(path: Path | str) -> str:

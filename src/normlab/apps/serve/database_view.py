@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from normlab.apps.ask import Answer, Database
+from normlab.apps.ask.answer import Answer
+from normlab.apps.ask.database import Database
 from normlab.apps.serve import markup
 from normlab.apps.serve.limits import Limits
 from normlab.apps.serve.mistakes import said

@@ -70,7 +70,7 @@ def run_query(
     if not _FIRST_WORD.match(sql):
         raise QueryRefused("only one statement that starts with SELECT, WITH or VALUES is run")
     path = Path(database)
-    _check_file(path)
+    check_file(path)
     request = {
         "uri": _uri(path),
         "sql": sql,
@@ -97,7 +97,7 @@ def open_readonly(database: Path | str) -> sqlite3.Connection:
     Raises: `UserError` if the file is missing or is no SQLite database.
     """
     path = Path(database)
-    _check_file(path)
+    check_file(path)
     connection: sqlite3.Connection | None = None
     try:
         connection = sqlite3.connect(_uri(path), uri=True, isolation_level=None)
@@ -126,7 +126,7 @@ def unreadable(path: Path, error: sqlite3.Error | str) -> UserError:
     return UserError(f"cannot read {path} as an SQLite database ({reason}): check the file")
 
 
-def _check_file(path: Path) -> None:
+def check_file(path: Path) -> None:
     """Raise `UserError` for what SQLite would take for an empty database, or say little about."""
     if os.path.isdir(path):
         raise UserError(f"{path} is a folder: give the SQLite file in it")
