@@ -63,14 +63,19 @@ def excerpt(text: str, limit: int = 60) -> str:
     return one_line(text if len(text) <= limit else f"{text[:limit]}...")
 
 
-def did_you_mean(wrong: str, known: Iterable[str]) -> str:
+def did_you_mean(wrong: str, known: Iterable[str], *, listed_by: str = "") -> str:
     """Return the fix for a wrong name: the nearest known one, and all of them if they are few.
+
+    Args:
+        listed_by: the command that lists them, named in place of a long list.
 
     >>> did_you_mean("grop", ["group", "layer"])
     "did you mean 'group'? Known: group, layer"
     """
     names = list(known)
     near = difflib.get_close_matches(wrong[:_LONGEST_NAME], names, n=1, cutoff=0.6)
+    if not near and listed_by and len(names) > _SHORT_LIST:
+        return f"see `{listed_by}`"
     if not near:
         return f"known: {', '.join(names)}"
     listing = f" Known: {', '.join(names)}" if len(names) <= _SHORT_LIST else ""

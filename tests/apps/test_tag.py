@@ -200,6 +200,11 @@ def test_what_is_no_running_text_is_refused(tmp_path: Path, capsys: pytest.Captu
     assert "Caf" in output(capsys, tmp_path / "latin.txt", "--encoding", "cp1252")
     (tmp_path / "words.jsonl").write_text('{"tokens": ["a"]}\n')
     assert "normlab predict" in refusal(capsys, tmp_path / "words.jsonl")
+    for name, rows in (("conll.txt", "Ann NNP O\nleft VBD O\n. . O\n"), ("conllu.txt", "1\tAnn\n2\tleft\n3\t.\n")):
+        (tmp_path / name).write_text(rows)
+        assert "columns, not running text: `normlab predict`" in refusal(capsys, tmp_path / name)
+    (tmp_path / "list.txt").write_text("1. Ann left\n2. Bob came\n3. Eve stayed\n")
+    assert "Bob" in output(capsys, tmp_path / "list.txt")
     assert "is a folder" in refusal(capsys, tmp_path)
     assert "no such file" in refusal(capsys, tmp_path / "missing.txt")
     assert "no such file" in refusal(capsys, "missing.txt")

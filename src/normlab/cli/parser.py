@@ -42,7 +42,9 @@ class Parser(argparse.ArgumentParser):
         if not word.startswith("--"):
             raise UserError(f"unexpected argument '{word}'; see `{self.prog} --help`")
         flag = word.partition("=")[0]
-        raise UserError(f"unknown flag '{flag}': {did_you_mean(flag, self.known_flags())}")
+        raise UserError(
+            f"unknown flag '{flag}': {did_you_mean(flag, self.known_flags(), listed_by=f'{self.prog} --help')}"
+        )
 
     def known_flags(self) -> list[str]:
         """Return the flags that this parser takes."""

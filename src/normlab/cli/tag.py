@@ -63,10 +63,11 @@ def _tag(options: argparse.Namespace) -> int:
         raise UserError(f"{options.out}: is a folder, where a file is wanted: give a file in it")
     if options.source is None and sys.stdin.isatty():
         raise UserError('nothing to tag: give a text file, a "text in quotes", or text through a pipe')
-    from normlab.apps.tag.sources import source_of
+    from normlab.apps.tag.sources import refuse_columns, source_of
     from normlab.cli.before_torch import refuse_missing_model
 
     source = source_of("-" if options.source is None else options.source)
+    refuse_columns(source, options.encoding or "utf-8")
     refuse_missing_model(options.model)
     from normlab.apps.tag.formats import format_for
     from normlab.apps.tag.passages import tagged

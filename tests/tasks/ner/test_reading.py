@@ -30,6 +30,21 @@ def test_the_last_column_may_hold_dummies(tmp_path: Path) -> None:
     assert read(tmp_path, "paris NNP Paris _\n" * 3, COURSE)[0] == "columns"
 
 
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("EU NNP B-NP B-ORG\nrejects VBZ B-VP O\n\nPeter NNP B-NP B-PER\n", "columns"),  # CoNLL-2003
+        ("# sent_id = 1\nEU NNP x _\nleft VBD x _\n\n# sent_id = 2\nPeter NNP x _\nand CC x _\nI PRP x _\n", "columns"),
+        ("EU _ O B-ORG\t\t\nran _ O O\n\nPeter _ O B-PER\n", "columns"),
+        ("EU NNP x\nleft VBD x\n\nPeter NNP x\nand CC x\nI PRP x\n", "columns without tags"),
+    ],
+    ids=["chunks", "dummies", "tags", "three columns"],
+)
+def test_words_of_four_columns_that_are_not_the_courses_are_the_first(text: str, kind: str, tmp_path: Path) -> None:
+    """A model of the course's files would read chunks for words otherwise."""
+    assert read(tmp_path, text, COURSE) == (kind, [("EU", "EU"), ("Peter", "Peter")])
+
+
 def test_the_tag_column_may_be_missing(tmp_path: Path) -> None:
     assert read(tmp_path, "paris NNP Paris\n" * 6, COURSE) == ("columns without tags", [("Paris", "paris")])
     assert read(tmp_path, "Paris\n" * 6, COURSE)[0] == "columns without tags"

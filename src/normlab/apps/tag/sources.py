@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from normlab.data.tagging.conll import ColumnFile
+from normlab.data.tagging.column_layout import rows_of, signs_of_columns
+from normlab.data.tagging.conll import ColumnFile, sample_lines
 from normlab.data.tagging.corpus import format_of
 from normlab.data.text.lines import text_lines
 from normlab.data.text.standard_input import STANDARD_INPUT, path_of
@@ -99,4 +100,16 @@ def _refuse_no_text(path: Path) -> None:
     if format_of(path) is not ColumnFile:
         raise UserError(
             f"{path}: is a table: `normlab predict` tags its words; for running text give the text in a file of lines"
+        )
+
+
+def refuse_columns(source: Source, encoding: str) -> None:
+    """Raise `UserError` for the words of a column file, which are no running text."""
+    if source.path is None:
+        return
+    _, rows, width = rows_of(sample_lines(source.path, encoding))
+    alike = [row for row in rows if len(row) == width]
+    if width > 1 and len(alike) > 2 and any(signs_of_columns(alike)):
+        raise UserError(
+            f"{source.name}: holds {width} columns, not running text: `normlab predict` tags the words of such a file"
         )

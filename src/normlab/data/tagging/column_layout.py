@@ -117,6 +117,15 @@ def rows_of(lines: Sequence[str]) -> tuple[Layout, list[list[str]], int]:
     return bare, rows, width if count >= _NEARLY_ALL * len(rows) else 0
 
 
+def signs_of_columns(rows: Sequence[Sequence[str]]) -> tuple[bool, bool]:
+    """Tell whether rows of equal length, two fields or more, end in tags, and whether they begin with token numbers.
+
+    Lines of running text do neither.
+    """
+    tagged = sum(is_tag_or_dummy(row[-1]) for row in rows) >= _NEARLY_ALL * len(rows)
+    return tagged, has_token_numbers(rows)
+
+
 def guess_layout(lines: Sequence[str], where: str, *, plain: bool = False) -> Layout:
     """Return the layout that most of the sample lines have; `plain`: its tags are labels without prefixes.
 
@@ -168,7 +177,7 @@ def _guess_columns(rows: list[list[str]], width: int, where: str, *, plain: bool
     numbered = has_token_numbers(rows)
     if numbered:
         names[0] = NUMBER
-    if width == 4 and not numbered and _repeats(rows):
+    if width == 4 and not numbered and third_repeats_first(rows):
         return COURSE_COLUMNS
     if numbered and width == _CONLL_U and plain:
         tag = _CONLL_U_LABEL
@@ -187,7 +196,7 @@ def _guess_columns(rows: list[list[str]], width: int, where: str, *, plain: bool
     return tuple(names)
 
 
-def _repeats(rows: list[list[str]]) -> bool:
+def third_repeats_first(rows: Sequence[Sequence[str]]) -> bool:
     """Return whether the third column repeats the first; a half is enough, since the first may hold lemmas."""
     return sum(row[0].lower() == row[2].lower() for row in rows) * 2 >= len(rows)
 

@@ -11,7 +11,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from normlab.data.tagging.column_layout import NUMBER, guess_layout, has_token_numbers, is_tag_or_dummy, rows_of
+from normlab.data.tagging.column_layout import (
+    COURSE_COLUMNS,
+    NUMBER,
+    guess_layout,
+    is_tag_or_dummy,
+    rows_of,
+    signs_of_columns,
+    third_repeats_first,
+)
 from normlab.data.tagging.conll import ColumnFile, sample_lines
 from normlab.data.tagging.corpus import format_of
 from normlab.data.tagging.plain_text import PlainText, sentences_of
@@ -22,7 +30,7 @@ from normlab.errors import UserError
 Kind = Literal["columns", "columns without tags", "text", "other"]
 TEXT = "text"  # given instead of columns: running text
 _SENTENCES_TO_CHECK = 200
-_NEARLY_ALL = 0.8
+_FEW = 5  # lines, of which nothing can be concluded
 
 
 class Input(NamedTuple):
@@ -92,17 +100,29 @@ def _columns_of(path: Path, trained: list[str], encoding: str) -> list[str] | No
     if not width:
         return None
     alike = [row for row in rows if len(row) == width]
-    tagged = width > 1 and sum(is_tag_or_dummy(row[-1]) for row in alike) >= _NEARLY_ALL * len(alike)
-    numbered = width > 1 and has_token_numbers(alike)
+    tagged, numbered = signs_of_columns(alike) if width > 1 else (False, False)
     if tagged or numbered:
         fits = width == len(trained) and trained[-1] == "tag" and numbered == (NUMBER in trained)
+        fits = fits and _may_be_as_trained(alike, trained)
         names = trained if fits and tagged else _guessed(lines, path)
         return names if tagged else [name if name != "tag" else f"column{width}" for name in names]
-    if len(rows) < 5:
+    if len(rows) < _FEW:
         return None
+    if width == len(trained) - 1 and not _may_be_as_trained(alike, trained):
+        return ["word", *(f"column{number}" for number in range(2, width + 1))]
     if trained[-1] != "tag":  # the tags of the training file are further left, and stay there
         return [name if name != "tag" else "old_tag" for name in trained] if width == len(trained) else None
     return {len(trained): trained, len(trained) - 1: trained[:-1], 1: ["word"]}.get(width)
+
+
+def _may_be_as_trained(rows: Sequence[Sequence[str]], trained: Sequence[str]) -> bool:
+    """Tell whether columns of the training file's number are in its order.
+
+    The course's files have the word third, after a form of it; others of four columns, as CoNLL-2003's, have it first.
+    """
+    if tuple(trained) != COURSE_COLUMNS or third_repeats_first(rows):
+        return True
+    return len(rows) < _FEW and not any(is_tag_or_dummy(row[2]) for row in rows)
 
 
 def _guessed(lines: Sequence[str], path: Path) -> list[str]:
