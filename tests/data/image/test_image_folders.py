@@ -157,7 +157,7 @@ def test_test_folder_without_train_says_what_is_missing(given):
 def test_images_without_class_folders_are_refused_with_a_hint(tmp_path):
     for split in ("train", "test"):
         _save(tmp_path / "kaggle" / split / "0.png", 1)
-    (tmp_path / "kaggle" / "trainLabels.csv").write_text("id,label\n0,cat\n")
+    (tmp_path / "kaggle" / "trainLabels.csv").write_text("number,kind\n0,cat\n")  # no table of images
     with pytest.raises(UserError, match=r"no folder for each class.*trainLabels\.csv.*train/<class>/"):
         load_images(tmp_path / "kaggle")
 

@@ -79,9 +79,7 @@ def test_a_folder_with_one_folder_of_images_and_their_table_names_the_table(fold
         (folder / f"{number}.png").rename(folder / f"img/{number}.png")
     (folder / "empty.csv").write_text("")
     (folder / "labels.csv").write_text("path,label\n" + "".join(f"img/{n}.png,{n % 2}\n" for n in range(12)))
-    with pytest.raises(
-        UserError, match=r"its images lie in one folder, and labels.csv names their classes: give .*csv"
-    ):
+    with pytest.raises(UserError, match=r"its images lie together, and labels.csv names their classes: give .*csv"):
         load_images(folder, cache_dir=folder / "cache")
 
 
@@ -165,3 +163,38 @@ def test_a_folder_of_images_skips_its_broken_ones(folder):
     dataset = load_images(folder / "pets", cache_dir=folder / "cache", skip_broken=True)
     assert sum(map(len, dataset.labels.values())) == 11
     assert any(note.startswith("left out 1 broken image: ") for note in dataset.notes)
+
+
+@pytest.fixture
+def kaggle(tmp_path: Path) -> Path:
+    """Numbered images in train/ and others of the same numbers in test/, classes of the former in a table."""
+    for split, blue in (("train", 0), ("test", 200)):
+        (tmp_path / split).mkdir()
+        for number in range(1, 13):
+            Image.new("RGB", (32, 32), (20 * number, 0, blue)).save(tmp_path / split / f"{number}.png")
+    rows = "".join(f"{number},{'ab'[number % 2]}\n" for number in range(1, 13))
+    (tmp_path / "trainLabels.csv").write_text(f"id,label\n{rows}")
+    return tmp_path
+
+
+def test_numbers_of_images_mean_those_in_the_folder_of_training_images(kaggle):
+    dataset = load_images(kaggle / "trainLabels.csv", cache_dir=kaggle / "cache")
+    assert dataset.name == kaggle.name
+    reds = {
+        int(pixel[0]): int(label)
+        for split, images in dataset.images.items()
+        for pixel, label in zip(images[:, :, 0, 0], dataset.labels[split], strict=True)
+    }
+    assert reds == {20 * number: number % 2 for number in range(1, 13)}
+    assert not any(images[:, 2].any() for images in dataset.images.values()), "images of test/ are no one's"
+
+
+def test_the_folder_of_such_a_table_names_it(kaggle):
+    with pytest.raises(UserError, match=r"trainLabels\.csv names their classes: give .*trainLabels\.csv"):
+        load_images(kaggle, cache_dir=kaggle / "cache")
+
+
+def test_a_table_with_ids_of_something_else_is_no_table_of_images(folder):
+    (folder / "sales.csv").write_text("id,label\nx1,a\nx2,b\n")
+    with pytest.raises(UserError, match="a CSV holds images without labels"):
+        load_images(folder / "sales.csv", cache_dir=folder / "cache")

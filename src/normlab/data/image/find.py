@@ -11,7 +11,7 @@ from pathlib import Path
 
 from normlab.data.image.arrays import find_arrays
 from normlab.data.image.cifar import find_cifar
-from normlab.data.image.folder import FOLDER_KIND, find_image_folder
+from normlab.data.image.folder import FOLDER_KIND, NoClassFoldersError, find_image_folder
 from normlab.data.image.folder_scan import scan_images
 from normlab.data.image.manifest import find_manifest, names_images
 from normlab.data.image.parquet import find_parquet
@@ -49,6 +49,9 @@ def find_source(path: Path, reading: Reading) -> ImageSource:
     try:
         found = (find(path, reading) for find in FINDERS)
         source = next((source for source in found if source is not None), None)
+    except NoClassFoldersError:
+        _refuse_table_beside(path)
+        raise
     except OSError as error:
         unreadable = error.filename or path
         raise UserError(f"{unreadable}: cannot be read ({error.strerror}); check it and its permissions") from error
@@ -60,14 +63,14 @@ def find_source(path: Path, reading: Reading) -> ImageSource:
 
 
 def _refuse_table_beside(folder: Path) -> None:
-    """Raise UserError if a folder has a table with the classes of its images, which lie in one folder."""
+    """Raise UserError if a folder has a table with the classes of its images, which lie together."""
     for file in sorted(folder.iterdir()):
         try:
             is_table = names_images(file)
         except UserError:  # a table that cannot be read names nothing
             continue
         if is_table:
-            raise UserError(f"{folder}: its images lie in one folder, and {file.name} names their classes: give {file}")
+            raise UserError(f"{folder}: its images lie together, and {file.name} names their classes: give {file}")
 
 
 def _nothing(path: Path) -> str:

@@ -41,6 +41,10 @@ class _Splits(NamedTuple):
     own: tuple[str, ...]  # the splits that have a folder
 
 
+class NoClassFoldersError(UserError):
+    """The folders hold images of several classes, and do not say which."""
+
+
 def find_image_folder(path: Path, reading: Reading) -> ImageSource | None:
     """Describe the images by class under `path`; None if there are none.
 
@@ -140,7 +144,7 @@ def _drawn(path: Path, reading: Reading) -> _Splits | None:
     split_names = {name for names in SPLIT_NAMES.values() for name in names}
     named_as_splits = [name for name in by_class if name.lower() in split_names]
     if len(named_as_splits) == len(by_class):
-        raise UserError(
+        raise NoClassFoldersError(
             f"{path}: {', '.join(f'{name}/' for name in by_class)} hold images but no folder for each class, and class "
             f"names are read from nothing else{_ignored(left_out)}: sort the images into train/<class>/"
         )

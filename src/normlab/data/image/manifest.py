@@ -1,7 +1,8 @@
 """A table that names images and their classes: CSV, TSV or parquet with columns `path`, `label` and perhaps `split`.
 
-Paths are relative to the table's own folder. Without a column `split` a sixth of every class is drawn for testing. An
-image may stand in one split only, with one label: otherwise it would be trained on and tested.
+Paths are relative to the table's own folder; a column `id` names images without folder and suffix. Without a column
+`split` a sixth of every class is drawn for testing. An image may stand in one split only, with one label: otherwise it
+would be trained on and tested.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from __future__ import annotations
 import csv
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from normlab.data.image.drawn_test import with_test
 from normlab.data.image.folder import DEFAULT_SIZE, SPLIT_OF, chunks_of_files
+from normlab.data.image.named_images import images_by_name
 from normlab.data.image.pixels import require
 from normlab.data.image.source import SPLITS, ImageSource, Reading, file_identity
 from normlab.data.image.table_file import most_rows, open_table, reading_table
@@ -23,9 +25,20 @@ from normlab.data.text.csv_rows import csv_header, decoded_lines
 from normlab.errors import UserError
 
 PATH_COLUMNS = ("path", "file", "filename", "file_name", "filepath", "file_path", "image", "image_path", "img")
+ID_COLUMNS = ("id", "image_id", "img_id")  # taken for names of images where there are images of these names
 LABEL_COLUMNS = ("label", "labels", "class", "class_name", "category", "target", "y")
 SPLIT_COLUMNS = ("split", "set", "subset", "partition")
-_GENERIC = ("manifest", "metadata", "labels", "data", "index", "train", "images")  # names that say nothing
+_GENERIC = (
+    "manifest",
+    "metadata",
+    "labels",
+    "data",
+    "index",
+    "train",
+    "images",
+    "trainlabels",
+    "train_labels",
+)  # names that say nothing
 _DELIMITERS = (",", ";", "\t", "|")
 
 
@@ -42,6 +55,11 @@ class _Columns(NamedTuple):
     split: str | None
     delimiter: str = ","
 
+    @property
+    def holds_ids(self) -> bool:
+        """Whether images are named without folder and suffix."""
+        return self.path.strip().lower() in ID_COLUMNS
+
 
 def find_manifest(path: Path, reading: Reading) -> ImageSource | None:
     """Describe the images that a table names; None if the path is no table with columns of paths and labels.
@@ -55,11 +73,14 @@ def find_manifest(path: Path, reading: Reading) -> ImageSource | None:
     rows, notes = _distinct(_rows(path, columns))
     if not rows:
         raise UserError(f"{path}: no rows below the header; list an image in each")
+    by_name = images_by_name(path.parent, rows[0].path) if columns.holds_ids else {}
     classes, numeric = _classes(rows)
     number_of = {name: number for number, name in enumerate(classes)}
     examples: dict[str, list[tuple[Path, int]]] = {}
     for split in SPLITS:
-        if part := [(_file(path.parent, row.path), number_of[row.label]) for row in rows if row.split == split]:
+        if part := [
+            (_file(path.parent, row.path, by_name), number_of[row.label]) for row in rows if row.split == split
+        ]:
             examples[split] = part
     _refuse_if_none_exists(path, examples)
     if "train" not in examples:
@@ -95,8 +116,10 @@ def find_manifest(path: Path, reading: Reading) -> ImageSource | None:
     )
 
 
-def _file(folder: Path, name: str) -> Path:
+def _file(folder: Path, name: str, by_name: Mapping[str, Path]) -> Path:
     """Return a row's file; a path with backslashes, as Windows writes it, is read so where no file is called that."""
+    if name in by_name:
+        return by_name[name]
     file = folder / name
     return folder / name.replace("\\", "/") if "\\" in name and not file.exists() else file
 
@@ -116,7 +139,18 @@ def names_images(path: Path) -> bool:
 
 
 def _columns(path: Path) -> _Columns | None:
-    """Return the table's columns of paths, labels and splits; None if it is no such table."""
+    """Return the table's columns of paths, labels and splits; None if it is no such table.
+
+    Other tables have a column `id`, too: it counts only where its first value names an image.
+    """
+    columns = _columns_by_header(path)
+    if columns is None or not columns.holds_ids:
+        return columns
+    first = next(_cells(path, columns), None)
+    return columns if first is not None and images_by_name(path.parent, first[1]) else None
+
+
+def _columns_by_header(path: Path) -> _Columns | None:
     suffix = path.suffix.lower()
     if not path.is_file() or suffix not in (".csv", ".tsv", ".parquet"):
         return None
@@ -126,7 +160,7 @@ def _columns(path: Path) -> _Columns | None:
             texts = {field.name for field in schema if str(field.type) in ("string", "large_string", "string_view")}
             names = list(schema.names)
         chosen = _chosen(names)
-        return chosen if chosen is not None and chosen.path in texts else None
+        return chosen if chosen is not None and (chosen.path in texts or chosen.holds_ids) else None
     header = csv_header(path)
     for delimiter in _DELIMITERS:
         names = next(csv.reader([",".join(header)], delimiter=delimiter), []) if delimiter != "," else header
@@ -141,14 +175,13 @@ def _chosen(names: Sequence[str]) -> _Columns | None:
     def first(wanted: Sequence[str]) -> str | None:
         return next((spelled[name] for name in wanted if name in spelled), None)
 
-    path, label = first(PATH_COLUMNS), first(LABEL_COLUMNS)
+    path, label = first(PATH_COLUMNS) or first(ID_COLUMNS), first(LABEL_COLUMNS)
     return _Columns(path, label, first(SPLIT_COLUMNS)) if path and label else None
 
 
 def _rows(path: Path, columns: _Columns) -> Iterator[_Row]:
     """Yield the rows, checked one by one."""
-    cells = _parquet_cells(path, columns) if path.suffix.lower() == ".parquet" else _csv_cells(path, columns)
-    for place, file, label, split in cells:
+    for place, file, label, split in _cells(path, columns):
         if not file:
             raise UserError(f"{place}: no path in column '{columns.path}': name an image, or remove the row")
         if not label:
@@ -157,6 +190,11 @@ def _rows(path: Path, columns: _Columns) -> Iterator[_Row]:
         if known is None:
             raise UserError(f"{place}: {columns.split} '{split[:40]}' is not one of {', '.join(SPLITS)}")
         yield _Row(place, file, label, known)
+
+
+def _cells(path: Path, columns: _Columns) -> Iterator[tuple[str, str, str, str]]:
+    """Yield each row's place, path, label and split as they stand."""
+    return _parquet_cells(path, columns) if path.suffix.lower() == ".parquet" else _csv_cells(path, columns)
 
 
 def _csv_cells(path: Path, columns: _Columns) -> Iterator[tuple[str, str, str, str]]:
