@@ -69,7 +69,7 @@ class Questions:
         self._linking = linking
         self._coder, self._limit = coder, limit
         self._everyday = everyday
-        self._schemas = ChainMap({}, schemas)  # type: ignore[arg-type]  # written to is the first alone
+        self._schemas: ChainMap[str, Schema] = ChainMap({}, schemas)  # type: ignore[arg-type]  # the first is written
         self._files: dict[str, Path] = {}
         self._closed: set[str] = set()
         self._further: dict[str, FurtherNames] = {}
