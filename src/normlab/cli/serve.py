@@ -43,7 +43,7 @@ def _serve(options: argparse.Namespace) -> int:
     studies, models = _sorted_out(options.given)
     for model in models:
         refuse_missing_model(model)
-
+    print("normlab: starting, some seconds ...", file=sys.stderr, flush=True)
     share_one_heap()  # before libraries start their threads
     from normlab.apps.serve.app import build_app
     from normlab.apps.serve.limits import MEGABYTE, Limits
