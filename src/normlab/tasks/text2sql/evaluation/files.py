@@ -23,6 +23,7 @@ from normlab.tasks.text2sql.evaluation.match import Hardness, PartialScore, comp
 from normlab.tasks.text2sql.evaluation.normal import ForeignKeys, foreign_key_classes, normalise
 from normlab.tasks.text2sql.evaluation.parser import Names, parse
 from normlab.tasks.text2sql.evaluation.scores import RowScore, Scores, summarise
+from normlab.tasks.text2sql.evaluation.test_suite import lines, on_copies
 from normlab.tasks.text2sql.evaluation.tree import OfficialAbortError, ParseError, Query
 
 MAX_ROWS = 1_000_000
@@ -35,6 +36,8 @@ def evaluate_files(
     tables: Path | str,
     databases: Path | str | None = None,
     seconds: float = 10.0,
+    copies: int = 0,
+    seed: int = 0,
 ) -> Scores:
     """Score a file of predictions against a file of gold queries.
 
@@ -46,8 +49,12 @@ def evaluate_files(
         tables: Spider's `tables.json`.
         databases: folder of `<db_id>/<db_id>.sqlite`; None leaves execution out.
         seconds: deadline of each query.
-    Raises: `UserError` if a file or the folder is missing.
+        copies: mutated copies of each database on which results must agree, too (`test_suite`); 20 or more tell much.
+        seed: of these copies.
+    Raises: `UserError` if a file or the folder is missing, or copies are asked for without databases.
     """
+    if copies and databases is None:
+        raise UserError("--copies needs --databases: the copies are made from the SQLite files")
     if databases is not None and not Path(databases).is_dir():
         raise UserError(f"no folder at {databases}: give --databases the folder of DB/DB.sqlite")
     if Path(gold).suffix.lower() in (".json", ".csv"):
@@ -58,7 +65,9 @@ def evaluate_files(
     evaluator = Evaluator(read_tables(tables), databases, seconds=seconds)
     pairs = zip(rows, predicted_lines, strict=False)
     scored = [evaluator.score(where, fields, answer[0]) for (where, fields), (_, answer) in pairs]
-    return summarise(scored, notes=_line_up(gold, predicted, len(rows), len(predicted_lines)))
+    suite = evaluator.on_copies(scored, copies, seed) if copies else None
+    notes = _line_up(gold, predicted, len(rows), len(predicted_lines))
+    return summarise(scored, [*notes, *(lines(suite) if suite else ())], suite)
 
 
 def evaluate_rows(
@@ -68,16 +77,18 @@ def evaluate_rows(
     schemas: Mapping[str, Schema],
     databases: Path | str | None = None,
     seconds: float = 10.0,
+    copies: int = 0,
+    seed: int = 0,
 ) -> Scores:
     """Score predictions held in memory: gold as (SQL, db_id), predictions in the same order.
 
-    Raises: ValueError if the two differ in number.
+    The other arguments are those of `evaluate_files`. Raises: ValueError if the two differ in number.
     """
     evaluator = Evaluator(schemas, databases, seconds=seconds)
     pairs = zip(gold, predicted, strict=True)
-    return summarise(
-        [evaluator.score(f"row {number}", row, answer) for number, (row, answer) in enumerate(pairs, start=1)]
-    )
+    rows = [evaluator.score(f"row {number}", row, answer) for number, (row, answer) in enumerate(pairs, start=1)]
+    suite = evaluator.on_copies(rows, copies, seed) if copies else None
+    return summarise(rows, lines(suite) if suite else (), suite)
 
 
 @dataclass
@@ -109,6 +120,11 @@ class Evaluator:
             return RowScore(where, db_id, sql, answer, skipped=str(error))
         self._match(row, target, names, keys, database)
         return row
+
+    def on_copies(self, rows: Sequence[RowScore], copies: int, seed: int) -> dict[str, Any]:
+        """Judge scored rows on mutated copies as well; see `test_suite.on_copies`."""
+        files = {db_id: path for db_id, (_, _, path) in self._known.items() if path is not None}
+        return on_copies(rows, files, self.schemas, copies=copies, seed=seed, seconds=self.seconds)
 
     def _only_executed(self, row: RowScore, database: Path | None, why: str) -> RowScore:
         """Score the execution of a row whose gold the official parser cannot read, if SQLite can run it."""
