@@ -122,11 +122,11 @@ def official_of_run(
 
     Its files stay in `out`, if given.
     """
-    from normlab.tasks.text2sql.inputs.rows import database_folder
+    from normlab.tasks.text2sql.inputs.rows import data_folder, database_folder
 
     config, _, gold, predicted = _measured(run, options, columns)
     databases = database_folder(config)
-    options.tables = options.tables or databases.parent / "tables.json"
+    options.tables = options.tables or data_folder(config).schema_files()[-1]
     options.databases = options.databases or databases
     with tempfile.TemporaryDirectory(prefix="normlab-official-") as scratch:
         return _official(options, gold, predicted, Path(scratch if out is None else out))

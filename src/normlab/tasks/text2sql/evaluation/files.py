@@ -16,12 +16,12 @@ from typing import Any
 from normlab.data.sql.schema import Schema, read_tables
 from normlab.data.sql.spider import find_database, read_examples
 from normlab.data.sql.sqlite import QueryError, QueryResult, QueryTimeout, run_query
-from normlab.data.text.csv_rows import decoded_lines
 from normlab.errors import UserError, did_you_mean
 from normlab.tasks.text2sql.evaluation.execution import is_ordered, official_match, order_insensitive_match, sorts
 from normlab.tasks.text2sql.evaluation.match import Hardness, PartialScore, compare, query_hardness
 from normlab.tasks.text2sql.evaluation.normal import ForeignKeys, foreign_key_classes, normalise
 from normlab.tasks.text2sql.evaluation.parser import Names, parse
+from normlab.tasks.text2sql.evaluation.reading import line_up, read_lines, read_predictions
 from normlab.tasks.text2sql.evaluation.scores import RowScore, Scores, summarise
 from normlab.tasks.text2sql.evaluation.test_suite import lines, on_copies
 from normlab.tasks.text2sql.evaluation.tree import OfficialAbortError, ParseError, Query
@@ -45,7 +45,8 @@ def evaluate_files(
         gold: lines `SQL<TAB>db_id`. Blank lines are dropped, as the official script drops them. Or a .json or .csv file
             of questions, Spider's or BIRD's.
         predicted: one SQL query a line; what follows a tab is ignored. Blank lines are dropped too, so a
-            missing prediction must be some text: `scores.notes` says when the two files do not line up.
+            missing prediction must be some text: `scores.notes` says when the two files do not line up. Or
+            BIRD's .json.
         tables: Spider's `tables.json`.
         databases: folder of `<db_id>/<db_id>.sqlite`; None leaves execution out.
         seconds: deadline of each query.
@@ -60,13 +61,13 @@ def evaluate_files(
     if Path(gold).suffix.lower() in (".json", ".csv"):
         rows = [(example.source, [example.query, example.db_id]) for example in read_examples(gold)]
     else:
-        rows = [(f"{gold}:{number}", fields) for number, fields in _read_lines(gold)]
-    predicted_lines = _read_lines(predicted)
+        rows = [(f"{gold}:{number}", fields) for number, fields in read_lines(gold)]
+    answers = read_predictions(predicted)
     evaluator = Evaluator(read_tables(tables), databases, seconds=seconds)
-    pairs = zip(rows, predicted_lines, strict=False)
-    scored = [evaluator.score(where, fields, answer[0]) for (where, fields), (_, answer) in pairs]
+    pairs = zip(rows, answers, strict=False)
+    scored = [evaluator.score(where, fields, answer) for (where, fields), answer in pairs]
     suite = evaluator.on_copies(scored, copies, seed) if copies else None
-    notes = _line_up(gold, predicted, len(rows), len(predicted_lines))
+    notes = line_up(gold, predicted, len(rows), len(answers))
     return summarise(scored, [*notes, *(lines(suite) if suite else ())], suite)
 
 
@@ -271,27 +272,6 @@ def hardness(sql: str, schema: Schema | Mapping[str, Any]) -> Hardness:
 
 def _as_schema(schema: Schema | Mapping[str, Any]) -> Schema:
     return schema if isinstance(schema, Schema) else Schema.from_entry(schema)
-
-
-def _read_lines(path: Path | str) -> list[tuple[int, list[str]]]:
-    """Non-blank lines, stripped and split at tabs, with their numbers."""
-    file = Path(path)
-    if not file.exists():
-        raise UserError(f"no file at {file}: check the path")
-    pieces = (piece for line in decoded_lines(file) for piece in line.rstrip("\r\n").split("\r"))
-    lines = [(number, line.strip().split("\t")) for number, line in enumerate(pieces, start=1) if line.strip()]
-    if not lines:
-        raise UserError(f"{file} holds no queries: write one a line")
-    return lines
-
-
-def _line_up(gold: Path | str, predicted: Path | str, golds: int, predictions: int) -> list[str]:
-    if golds == predictions:
-        return []
-    return [
-        f"{predicted} has {predictions} queries for {golds} in {gold}: the first {min(golds, predictions)} "
-        "are paired, as the official script does; write some text for an empty prediction"
-    ]
 
 
 def _no_agreement(gold: Query) -> dict[str, PartialScore]:
