@@ -82,6 +82,9 @@ _KNOWN: dict[str, Metric] = {
         Metric("exact_match", "exact match"),
         Metric("execution", "official execution accuracy", short="official execution"),
         Metric("execution_sound", "order-insensitive execution accuracy", short="order-insensitive execution"),
+        Metric("test_suite", "test-suite execution accuracy", short="test suite"),
+        Metric("test_suite_keep_distinct", "test-suite execution accuracy, DISTINCT kept", short="DISTINCT kept"),
+        Metric("test_suite_lost", "share of answers right on one database that are wrong on a copy", "lower"),
         Metric("valid", "share that the official parser accepts", short="parses officially"),
         Metric("questions_per_second", "questions per second", "higher", "per_second"),
     )

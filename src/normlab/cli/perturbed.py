@@ -21,16 +21,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="synonyms, typos, order, values or names: measure the questions that this rule changes, as they stand "
         "and changed",
     )
-    group.add_argument("--seed", type=int, help="of the rule's choices [0]")
+    group.add_argument("--seed", type=int, help="of the rule's choices, or of --copies [0]")
     group.add_argument("--every", type=int, metavar="N", help="look at every Nth question only [1]")
 
 
 def refuse_without_kind(options: argparse.Namespace) -> None:
     """Raise `UserError` for flags that do nothing without --perturb, and for values that no rule takes."""
     if options.perturb is None:
-        for name in _DEFAULTS:
-            if getattr(options, name) is not None:
-                raise UserError(f"--{name}: does nothing without --perturb: an evaluation has nothing random")
+        if options.every is not None:
+            raise UserError("--every: does nothing without --perturb: all questions are measured")
+        if options.seed is not None and not options.copies:
+            raise UserError("--seed: does nothing without --perturb or --copies: an evaluation has nothing random")
         return
     from normlab.tasks.text2sql.perturbing.rules import check_kind
 
@@ -40,6 +41,8 @@ def refuse_without_kind(options: argparse.Namespace) -> None:
     for name in ("official", "gold", "predicted"):
         if getattr(options, name) is not None:
             raise UserError(f"--{name} and --perturb exclude each other: give one")
+    if options.copies:
+        raise UserError("--copies and --perturb exclude each other: give one")
 
 
 def measure(run: Any, options: argparse.Namespace) -> tuple[Any, str]:

@@ -167,7 +167,10 @@ def _evaluate(options: argparse.Namespace) -> int:
         measured, text = perturbed.measure(run, options)
     else:
         measured = run.measure(options.split, data=options.data, unfinished=options.unfinished)
-        text = metric_table(measured.metrics)
+        lines = ""
+        if options.copies:
+            measured, lines = sql_scores.suite_of_run(run, options, measured)
+        text = f"{metric_table(measured.metrics)}\n{lines}".rstrip()
     written = run.keep(measured, data=options.data, out=options.out)
     answer: dict[str, Any] = {"metrics": measured.metrics, "tables": measured.tables, **written}
     if options.official:

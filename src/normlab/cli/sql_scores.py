@@ -8,6 +8,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--python", default=sys.executable, help="the interpreter for that script [this one]")
     group.add_argument("--seconds", type=float, default=3600.0, help="deadline of that script [3600]")
+    group.add_argument(
+        "--copies",
+        type=int,
+        default=0,
+        metavar="N",
+        help="execution must agree on N mutated copies of each database as well: 20 or more [0]",
+    )
 
 
 def add_search_options(parser: argparse.ArgumentParser) -> None:
@@ -55,12 +63,20 @@ def refuse_of_other_task(run: Any, options: argparse.Namespace) -> None:
     Raises: UserError naming the flag.
     """
     at_least(1, seconds=options.seconds)
+    refuse_copies(options)
+    if options.copies and run.task.name != "text2sql":
+        raise UserError(f"--copies: {run.path} is a run of {run.task.name}; copies of databases are for text2sql")
     if options.official is None:
         for name in ("tables", "databases"):
             if getattr(options, name) is not None:
                 raise UserError(f"--{name}: does nothing for a run without --official: its data name their own")
     elif run.task.name != "text2sql":
         raise UserError(f"--official: {run.path} is a run of {run.task.name}; the script is for text2sql")
+
+
+def refuse_copies(options: argparse.Namespace) -> None:
+    """Raise `UserError` for numbers of copies and seeds that are none."""
+    at_least(0, copies=options.copies, seed=options.seed or 0)
 
 
 def score_files(options: argparse.Namespace) -> int:
@@ -75,7 +91,15 @@ def score_files(options: argparse.Namespace) -> int:
             raise UserError(f"--{name} is missing: to score a file give --gold, --predicted and --tables")
     if options.run_folder is not None:
         raise UserError(f"{options.run_folder} and --gold: score either a run or a file")
-    scores = evaluate_files(options.gold, options.predicted, tables=options.tables, databases=options.databases)
+    refuse_copies(options)
+    scores = evaluate_files(
+        options.gold,
+        options.predicted,
+        tables=options.tables,
+        databases=options.databases,
+        copies=options.copies,
+        seed=options.seed or 0,
+    )
     answer = scores.as_dict()
     text = as_text(scores)
     if options.official and scores.count:
@@ -98,16 +122,51 @@ def official_of_run(
 
     Its files stay in `out`, if given.
     """
-    from normlab.tasks.text2sql.inputs.rows import database_folder, read_rows
+    from normlab.tasks.text2sql.inputs.rows import data_folder, database_folder
 
-    config = run.config if options.data is None else run.config.with_values("data", data=options.data)
-    gold = [(row.query, row.db_id) for row in read_rows(config).splits[options.split]]
-    predicted = [next(csv.reader([cell]))[0] for cell in columns["prediction"].tolist()]
+    config, _, gold, predicted = _measured(run, options, columns)
     databases = database_folder(config)
-    options.tables = options.tables or databases.parent / "tables.json"
+    options.tables = options.tables or data_folder(config).schema_files()[-1]
     options.databases = options.databases or databases
     with tempfile.TemporaryDirectory(prefix="normlab-official-") as scratch:
         return _official(options, gold, predicted, Path(scratch if out is None else out))
+
+
+def suite_of_run(run: Any, options: argparse.Namespace, measured: Any) -> tuple[Any, str]:
+    """Return what `run.measure` of a text2sql run measured with the test suite's scores, and lines about these."""
+    from normlab.tasks.text2sql.evaluation import evaluate_rows
+    from normlab.tasks.text2sql.evaluation.test_suite import lines
+
+    _, rows, gold, predicted = _measured(run, options, measured.predictions)
+    if not rows.databases.is_dir():
+        raise UserError(f"--copies: no folder at {rows.databases}: the copies are made from the databases")
+    scores = evaluate_rows(
+        gold,
+        predicted,
+        schemas=rows.schemas,
+        databases=rows.databases,
+        copies=options.copies,
+        seed=options.seed or 0,
+    )
+    assert scores.copies is not None
+    found = {
+        "test_suite": scores.test_suite,
+        "test_suite_keep_distinct": scores.test_suite_keep_distinct,
+        "test_suite_lost": scores.copies["keep_distinct"]["share"],
+    }
+    metrics = {f"{options.split}/{name}": value for name, value in found.items() if value is not None}
+    tables = measured.tables | {"copies": scores.copies}
+    return replace(measured, metrics=measured.metrics | metrics, tables=tables), "\n".join(lines(scores.copies))
+
+
+def _measured(run: Any, options: argparse.Namespace, columns: Mapping[str, Any]) -> tuple[Any, Any, Any, list[str]]:
+    """Return a run's configuration, rows, gold as (SQL, db_id) and predictions of the split that was measured."""
+    from normlab.tasks.text2sql.inputs.rows import read_rows
+
+    config = run.config if options.data is None else run.config.with_values("data", data=options.data)
+    rows = read_rows(config)
+    gold = [(row.query, row.db_id) for row in rows.splits[options.split]]
+    return config, rows, gold, [next(csv.reader([cell]))[0] for cell in columns["prediction"].tolist()]
 
 
 def _official(

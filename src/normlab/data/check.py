@@ -14,18 +14,22 @@ from normlab.data.image.images import load_images, open_source
 from normlab.data.image.known import PUBLISHED_MD5
 from normlab.data.image.manifest import names_images
 from normlab.data.image.source import Reading
+from normlab.data.sql.check import check_questions
 
 
 def check(path: str | os.PathLike[str], *, cache_dir: str | os.PathLike[str] | None = None) -> dict[str, Any]:
     """Read everything at `path` (or of that name), check published sums, and report; JSON-able.
 
-    Folders and files of sentences, and word vectors, are reported by `check_text`.
+    Folders and files of sentences, and word vectors, are reported by `check_text`; questions to databases by
+    `check_questions`.
 
     Returns: kind, name, image_size, classes, counts by split, per_class counts by split and class, sums (the files
         whose MD5 equals the published one), fingerprint, notes (what was left out or changed).
         For a CSV: kind and rows.
     Raises: UserError for what is wrong; all images that cannot be read at once.
     """
+    if (questions := check_questions(Path(path))) is not None:
+        return questions
     is_table = names_images(Path(path))
     if not is_table and (text := check_text(Path(path))) is not None:
         return text

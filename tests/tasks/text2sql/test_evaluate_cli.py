@@ -168,6 +168,7 @@ def test_what_is_missing_is_said_in_one_line(
 
 def options(**changes: Any) -> argparse.Namespace:
     base = {"data": None, "split": "test", "tables": None, "databases": None, "python": "python3", "seconds": 60.0}
+    base |= {"copies": 0, "seed": None}
     return argparse.Namespace(**{**base, **changes})
 
 

@@ -231,6 +231,22 @@ def test_the_search_can_be_chosen_anew_and_nothing_that_was_trained(path: Path, 
         load_run(path, hidden=3)
 
 
+def test_a_run_is_measured_on_mutated_copies_too(
+    path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NORMLAB_CACHE", str(tmp_path / "cache"))
+    out = tmp_path / "measured"
+    assert main(["evaluate", str(path), "--copies", "3", "--out", str(out), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    metrics, copies = found["metrics"], found["tables"]["copies"]
+    assert metrics["test/test_suite_keep_distinct"] <= metrics["test/execution_sound"]
+    part = copies["keep_distinct"]
+    assert metrics["test/test_suite_lost"] == part["wrong_on_a_copy"] / max(part["right_on_one_database"], 1)
+    assert (copies["number"], copies["problems"]) == (3, {})
+    assert json.loads((out / "evaluation.json").read_text())["metrics"]["test/test_suite"] == metrics["test/test_suite"]
+    assert (tmp_path / "cache" / "copies").is_dir()
+
+
 def test_a_wrong_search_is_one_line(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", str(path), "--beam-size", "0"]) == 2
     assert capsys.readouterr().err.strip().count("\n") == 0

@@ -132,7 +132,7 @@ class Database:
             readings = _with_example([self._reading(one) for one in answers], example)
         doubt = self._doubt(readings[0], linked)
         if correction.doubt:
-            doubt = f"not run: {correction.doubt}: choose a reading, or ask without the date"
+            doubt = f"not run: {correction.doubt}: {correction.advice}"
         chosen, result, notes = (readings[0], None, [doubt] if doubt else [])
         if run and not doubt:
             chosen, result, notes = self._first_that_runs(readings, max(limit, COMPARED_ROWS), seconds)
@@ -224,7 +224,7 @@ class Database:
         best = own[0]
         by_keys = [replace(best, sql=sql, confidence=None, by_rule=True) for sql, _ in correction.others]
         if correction.sql != best.sql:
-            confidence = None if correction.dated else best.confidence
+            confidence = None if correction.dated or correction.whole else best.confidence
             best = replace(best, sql=correction.sql, confidence=confidence, by_rule=True)
             own = [best, *own]
         first = 1 + best.by_rule

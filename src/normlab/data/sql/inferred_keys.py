@@ -2,7 +2,8 @@
 
 A column is taken to refer to another when its name says so (`customer_id`, `customerId` or `customer` for
 `customers.id`, or the same telling name for a unique column), the types agree, and every value looked at is found
-there. Names alone are no evidence: a column without values refers to nothing.
+there. A column may refer to its own table where its name says a role (`manager_id`, `parent`, `spouse`; `ROLES`).
+Names alone are no evidence: a column without values refers to nothing.
 """
 
 from __future__ import annotations
@@ -23,6 +24,19 @@ _MOST_STEPS = 50_000
 """Of SQLite's machine, in thousands, for one pair of columns: a pair that needs more is not inferred."""
 _GENERAL = frozenset(("id", "key", "code", "no", "number", "uid", "uuid", "pk"))
 """Names that say what a column is, not of which table."""
+ROLES = (
+    ("manager", "boss", "supervisor", "superior", "mgr", "report", "reports", "reportsto"),
+    ("parent",),
+    ("mother", "mom", "mum"),
+    ("father", "dad"),
+    ("spouse", "husband", "wife", "partner"),
+    ("mentor",),
+    ("predecessor", "previous"),
+    ("successor",),
+    ("leader",),
+)
+"""Words for what a row is to another row of its own table; those of one line say the same."""
+_ROLE_OF = {word: words[0] for words in ROLES for word in words}
 
 
 def infer_keys(path: Path | str, schema: Schema) -> Schema:
@@ -51,6 +65,21 @@ def _candidates(schema: Schema) -> Iterator[tuple[int, int]]:
             other = schema.columns[parent]
             if other.table != column.table and other.type == column.type:
                 yield child, parent
+        keys = [key for key in schema.primary_keys if schema.columns[key].table == column.table]
+        if len(keys) == 1 and child not in keys and schema.columns[keys[0]].type == column.type and _is_role(column):
+            yield child, keys[0]
+
+
+def role_of(word: str) -> str:
+    """Return the role that a word says ("boss": "manager"), "" for no role."""
+    one = word if word in _ROLE_OF else word.removesuffix("s")
+    return _ROLE_OF.get(one, "")
+
+
+def _is_role(column: Column) -> bool:
+    """Whether a name says a role and nothing else: `manager_id`, `reports to`, `mother`, not `manager_salary`."""
+    words = [word for word in split_words(column.name).split() if word not in _GENERAL and word != "to"]
+    return len(words) == 1 and bool(role_of(words[0]))
 
 
 def _identifying(schema: Schema) -> Iterator[int]:

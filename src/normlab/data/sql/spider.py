@@ -1,4 +1,4 @@
-"""Readers of text-to-SQL questions: the course's CSV files, Spider's JSON, and folders of SQLite databases.
+"""Readers of text-to-SQL questions: the course's CSV files, Spider's and BIRD's JSON, and folders of databases.
 
 The course's `train.csv` and `val.csv` are Spider's train and dev sets shuffled together, so every database
 stands on both sides; `normlab.data.sql.views` cuts the same rows so that a score says something about
@@ -60,18 +60,33 @@ class Example:
 
 @dataclass(frozen=True)
 class SpiderFolder:
-    """A folder with `tables.json`, question files and `database/<db_id>/<db_id>.sqlite`.
+    """A folder with `tables.json`, question files and `database/<db_id>/<db_id>.sqlite`, or with BIRD's names of these.
 
     `train` and `val` are the course's files (`train.csv`, `val.csv`), Spider's (`train_spider.json` with
-    `train_others.json`, `dev.json`) or BIRD's (`train.json`, `dev.json`), whichever stand there.
+    `train_others.json`, `dev.json`) or BIRD's (`train.json`, `dev.json`), whichever stand there. BIRD's schemas are
+    `train_tables.json` and `dev_tables.json`, its databases stand in `train_databases` and `dev_databases`.
     """
 
     root: Path
 
     @cached_property
     def schemas(self) -> dict[str, Schema]:
-        """db_id -> schema, from `tables.json`."""
-        return read_tables(self.root / "tables.json")
+        """db_id -> schema, from `tables.json` or BIRD's files of both parts; of two for a database the first counts."""
+        files = self.schema_files()
+        return {name: schema for file in reversed(files) for name, schema in read_tables(file).items()}
+
+    def schema_files(self) -> list[Path]:
+        """Return the files of schemas: `tables.json`, which may be missing, unless those of BIRD stand there alone."""
+        own = self.root / "tables.json"
+        parts = [self.root / f"{part}_tables.json" for part in _PARTS]
+        return [own] if own.is_file() else [path for path in parts if path.is_file()] or [own]
+
+    @property
+    def databases(self) -> Path:
+        """The folder for `find_database`: `database`, or where it is missing the folder that holds BIRD's."""
+        own = self.root / "database"
+        theirs = any((self.root / f"{part}_databases").is_dir() for part in _PARTS)
+        return self.root if theirs and not own.is_dir() else own
 
     @cached_property
     def train(self) -> list[Example]:
@@ -93,20 +108,22 @@ class SpiderFolder:
 
     def ignored(self) -> list[str]:
         """Return the names of further files in the folder that look as if they held questions."""
-        read = {"tables.json", *(file.name for part in _FILES for file in self.files(part))}
+        files = [*self.schema_files(), *(file for part in _FILES for file in self.files(part))]
+        read = {"tables.json", *(file.name for file in files)}
         return sorted(file.name for file in self.root.iterdir() if file.suffix in _LIKELY and file.name not in read)
 
     def schema(self, db_id: str) -> Schema:
         """Return a database's schema; raise `UserError` with the nearest name if there is none."""
         if db_id not in self.schemas:
             raise UserError(
-                f"no database '{db_id}' in {self.root / 'tables.json'}: {did_you_mean(db_id, self.schemas)}"
+                f"no database '{db_id}' in {' or '.join(map(str, self.schema_files()))}: "
+                f"{did_you_mean(db_id, self.schemas)}"
             )
         return self.schemas[db_id]
 
     def database(self, db_id: str) -> Path | None:
         """Return the path of a database's file, or None where its contents are not at hand."""
-        return find_database(self.root / "database", db_id)
+        return find_database(self.databases, db_id)
 
     def _read(self, part: str) -> list[Example]:
         files = self.files(part)
@@ -121,6 +138,7 @@ _FILES = {
     "train": (("train.csv",), ("train_spider.json", "train_others.json"), ("train.json",)),
     "val": (("val.csv",), ("dev.json",)),
 }
+_PARTS = ("train", "dev")  # of BIRD
 _LIKELY = {".csv", ".json", ".jsonl", ".tsv", ".parquet"}
 
 
@@ -137,9 +155,19 @@ def read_examples(path: Path | str) -> list[Example]:
 
 
 def find_database(folder: Path | str, db_id: str) -> Path | None:
-    """Return `folder/<db_id>/<db_id>.sqlite` if it is there."""
-    path = Path(folder) / db_id / f"{db_id}.sqlite"
-    return path if os.path.isfile(path) else None  # False, not an error, for a name that no file can have
+    """Return `folder/<db_id>/<db_id>.sqlite` if it is there, or that of `train_databases` or `dev_databases` in it."""
+    for inside in ("", *(f"{part}_databases" for part in _PARTS)):
+        path = Path(folder) / inside / db_id / f"{db_id}.sqlite"
+        if os.path.isfile(path):  # False, not an error, for a name that no file can have
+            return path
+    return None
+
+
+def unread_keys(path: Path) -> list[str]:
+    """Return what BIRD's rows hold beside the question, its database and SQL, and nobody here reads: `evidence`, ..."""
+    rows = read_json(path)
+    first = rows[0] if isinstance(rows, list) and rows and isinstance(rows[0], dict) else {}
+    return [str(key) for key in first if key not in ("question_id", "SQL", *COLUMNS)] if "SQL" in first else []
 
 
 def one_line(sql: str) -> str:

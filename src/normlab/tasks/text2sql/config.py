@@ -24,7 +24,8 @@ class Text2SqlConfig(TrainConfig):
 
     data: str = option(
         "generated",
-        "generated (three made-up databases), or a folder with train.csv, val.csv, tables.json and database/",
+        "generated (three made-up databases), or a folder with train.csv, val.csv, tables.json and database/, or of "
+        "Spider's or BIRD's files",
         affects_result=False,
     )
     databases: str = option(

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from normlab.data.sql.spider import one_line
+from normlab.data.sql.spider import SpiderFolder, find_database, one_line
 from normlab.data.text.csv_rows import csv_rows, decoded_lines
 from normlab.errors import UserError, did_you_mean
+from normlab.json_file import read_json
 from normlab.runs.atomic import atomic_text
 from normlab.tasks.base import Placement
 from normlab.tasks.text2sql.config import Text2SqlConfig
@@ -30,11 +31,12 @@ _CHUNK = 512
 
 @dataclass(frozen=True)
 class Asked:
-    """A question and its database: a name that training knows, or an SQLite file."""
+    """A question and its database: a name that training knows, or an SQLite file; `file`: that of an unknown name."""
 
     question: str
     database: str
     place: str
+    file: Path | None = None
 
 
 def records(
@@ -67,8 +69,9 @@ def read_questions(source: Any) -> Iterator[Asked]:
     """Yield questions.
 
     Args:
-        source: a .csv with columns question and db_id, a .jsonl with these keys or `database` (a file), any other
-            file with lines `question TAB db_id`; or Python values: mappings with such keys, or pairs.
+        source: a .csv with columns question and db_id, a .jsonl with these keys or `database` (a file), a .json of
+            Spider's or BIRD's form, whose databases stand in the same folder or are known; any other file with lines
+            `question TAB db_id`; or Python values: mappings with such keys, or pairs.
     Raises: UserError naming the place and what is missing.
     """
     if isinstance(source, str | Path):
@@ -103,7 +106,7 @@ def write_predictions(records: Iterator[Record], out: Path, form: str, source: A
 
 
 def _from_file(path: Path) -> Iterator[Asked]:
-    readers = {".csv": _from_csv, ".jsonl": _from_jsonl}
+    readers = {".csv": _from_csv, ".jsonl": _from_jsonl, ".json": _from_json}
     return readers.get(path.suffix.lower(), _from_lines)(path)
 
 
@@ -122,6 +125,16 @@ def _from_jsonl(path: Path) -> Iterator[Asked]:
             except ValueError as error:
                 raise UserError(f"{path}:{number} is no JSON ({error}): one object a line") from None
             yield _asked(row if isinstance(row, dict) else {}, f"{path}:{number}")
+
+
+def _from_json(path: Path) -> Iterator[Asked]:
+    rows = read_json(path)
+    if not isinstance(rows, list):
+        raise UserError(f"{path} holds no list of questions: is this Spider's or BIRD's dev.json?")
+    databases = SpiderFolder(path.parent).databases
+    for number, row in enumerate(rows, start=1):
+        asked = _asked(row if isinstance(row, dict) else {}, f"{path}:{number}")
+        yield replace(asked, file=find_database(databases, asked.database))
 
 
 def _from_lines(path: Path) -> Iterator[Asked]:
@@ -147,10 +160,11 @@ def _asked(row: Mapping[str, Any], where: str) -> Asked:
 
 def _database(asked: Asked, questions: Questions) -> str:
     """A known name, or a file that becomes known."""
-    if asked.database in questions.schemas or not os.path.isfile(asked.database):
+    file = Path(asked.database) if os.path.isfile(asked.database) else asked.file
+    if asked.database in questions.schemas or file is None:
         return asked.database
     try:
-        return questions.add_database(Path(asked.database))
+        return questions.add_database(file)
     except UserError as error:
         raise UserError(f"{asked.place}: {error}") from None
 

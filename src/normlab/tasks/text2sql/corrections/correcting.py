@@ -16,12 +16,14 @@ from normlab.tasks.text2sql.corrections.clauses import read_clauses
 from normlab.tasks.text2sql.corrections.contents import Contents
 from normlab.tasks.text2sql.corrections.dates import compared_by_their_days, not_comparable
 from normlab.tasks.text2sql.corrections.evidence import Evidence
+from normlab.tasks.text2sql.corrections.joined_with_itself import joined_with_itself
 from normlab.tasks.text2sql.corrections.rules import Corrected, corrected
 from normlab.tasks.text2sql.grammar.automaton import Action
 from normlab.tasks.text2sql.grammar.linearize import joined_without_key, to_sql
 from normlab.tasks.text2sql.linking.linker import Linked
 from normlab.tasks.text2sql.periods.rule import PeriodRule
 
+_OTHERWISE = "ask in other words, or give the query by --sql"
 _CHOSEN = 100  # more than any question names a column
 
 
@@ -34,7 +36,8 @@ class Correction:
         notes: a line for each thing that a reader should know of it.
         others: the same query by another key between its tables, each with a line that says which.
         dated: the period of the question became a condition on dates.
-        doubt: why the query would give wrong rows and must not be run, "" for nothing.
+        doubt: why the query would give wrong rows and must not be run, "" for nothing; `advice`: what to do then.
+        whole: a rule wrote all of the query, so that the model's confidence says nothing of it.
     """
 
     sql: str
@@ -42,6 +45,8 @@ class Correction:
     others: tuple[tuple[str, str], ...] = ()
     dated: bool = False
     doubt: str = ""
+    advice: str = "choose a reading, or ask without the date"
+    whole: bool = False
 
 
 class Corrector:
@@ -81,6 +86,11 @@ class Corrector:
         self, sql: str, actions: Sequence[Action], linked: Linked, schema: Schema, today: datetime.date | None
     ) -> Correction:
         evidence = Evidence(linked, schema, self._contents.of(schema))
+        if (twice := joined_with_itself(evidence)) is not None:
+            if twice.doubt:
+                return Correction(sql, doubt=twice.doubt, advice=_OTHERWISE)
+            about = f"by rules about a table joined with itself, not by the model, which wrote: {sql}"
+            return Correction(twice.sql, (about, *twice.notes), whole=True)
         after = corrected(actions, evidence) if actions else Corrected([])
         if after.changed and joined_without_key(after.actions, schema):
             after = Corrected(list(actions))

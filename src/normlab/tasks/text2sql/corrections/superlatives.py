@@ -15,11 +15,11 @@ from normlab.tasks.text2sql.corrections.evidence import Evidence
 from normlab.tasks.text2sql.grammar.automaton import word
 from normlab.tasks.text2sql.linking.linker import PARTIAL, STEM
 
-_MONEY = "price cost fee fare rate charge amount rent unitprice"
-_PAY = "salary wage pay income earnings"
+MONEY = "price cost fee fare rate charge amount rent unitprice"
+PAY = "salary wage pay income earnings"
 _QUALITIES: dict[str, tuple[str, bool]] = {
-    **dict.fromkeys(("cheapest",), (_MONEY, False)),
-    **dict.fromkeys(("priciest", "dearest", "costliest", "expensive"), (_MONEY, True)),
+    **dict.fromkeys(("cheapest",), (MONEY, False)),
+    **dict.fromkeys(("priciest", "dearest", "costliest", "expensive"), (MONEY, True)),
     **dict.fromkeys(("heaviest",), ("weight mass kg weightkg tonnage", True)),
     **dict.fromkeys(("lightest",), ("weight mass kg weightkg tonnage", False)),
     **dict.fromkeys(("tallest",), ("height elevation", True)),
@@ -44,7 +44,7 @@ _GENERAL = {
     **dict.fromkeys(("highest", "largest", "greatest", "biggest", "most", "maximum", "longest", "top"), True),
     **dict.fromkeys(("lowest", "smallest", "least", "fewest", "minimum", "minimal", "shortest"), False),
 }
-_BIRTH = {"birth", "born", "birthday", "birthdate", "dob", "birthyear"}
+BIRTH = {"birth", "born", "birthday", "birthdate", "dob", "birthyear"}
 _START = {
     "founded",
     "built",
@@ -153,7 +153,7 @@ def _at(evidence: Evidence, place: int, tables: Sequence[int]) -> Superlative | 
     elif said in _QUALITIES and (said != "expensive" or previous in ("most", "least")):
         lexicon, downward = _QUALITIES[said]
         downward = downward != (previous == "least")
-        picked = _one(_named_after(evidence, place, tables) or _measuring(evidence, tables, lexicon), downward)
+        picked = _one(_named_after(evidence, place, tables) or measuring(evidence, tables, lexicon), downward)
     elif said in ("paid", "earning", "earner") and previous in (
         "best",
         "highest",
@@ -163,7 +163,7 @@ def _at(evidence: Evidence, place: int, tables: Sequence[int]) -> Superlative | 
         "least",
         "top",
     ):
-        picked = _one(_measuring(evidence, tables, _PAY), previous not in ("lowest", "worst", "least"))
+        picked = _one(measuring(evidence, tables, PAY), previous not in ("lowest", "worst", "least"))
     if picked is None and said in _GENERAL and following not in ("recent", "expensive", "common", "of", "number"):
         picked = _one(_named_after(evidence, place, tables), _GENERAL[said])
     return Superlative(place, *picked, rows=_rows(evidence, place)) if picked else None
@@ -186,24 +186,25 @@ def _named_after(evidence: Evidence, place: int, tables: Sequence[int]) -> list[
                 columns = [
                     c
                     for c in evidence.columns_at([at], kind)
-                    if evidence.schema.columns[c].table in tables and _is_number(evidence, c)
+                    if evidence.schema.columns[c].table in tables and is_number(evidence, c)
                 ]
                 if len(columns) == 1:
                     return columns
     return []
 
 
-def _is_number(evidence: Evidence, column: int) -> bool:
+def is_number(evidence: Evidence, column: int) -> bool:
+    """Tell whether a column measures: a number or a date, no key, code or yes and no."""
     last = words_of(evidence.schema.columns[column].natural)[-1:]
     if evidence.is_key(column) or evidence.contents.flags(column) or last in (["id"], ["code"], ["number"]):
         return False
     return evidence.schema.columns[column].type == "number" or evidence.contents.is_date(column)
 
 
-def _measuring(evidence: Evidence, tables: Sequence[int], lexicon: str) -> list[int]:
-    """Number columns of some tables with a word of a lexicon in their names."""
+def measuring(evidence: Evidence, tables: Sequence[int], lexicon: str) -> list[int]:
+    """Return number columns of some tables with a word of a lexicon in their names."""
     words = set(lexicon.split())
-    columns = [c for table in tables for c in evidence.schema.columns_of(table) if _is_number(evidence, c)]
+    columns = [c for table in tables for c in evidence.schema.columns_of(table) if is_number(evidence, c)]
     found = [c for c in columns if set(words_of(evidence.schema.columns[c].natural)) & words]
     subject = [c for c in found if evidence.schema.columns[c].table in _subject_tables(evidence)]
     return subject if len(found) > 1 else found
@@ -216,23 +217,23 @@ def _subject_tables(evidence: Evidence) -> tuple[int, ...]:
 def _by_time(evidence: Evidence, place: int, tables: Sequence[int]) -> tuple[int, bool] | None:
     """Age, or a day or year: of birth or foundation for who is old, any for what is recent."""
     said = evidence.words[place]
-    named = [c for c in _named_after(evidence, place, tables) if _is_time(evidence, c) or _is_age(evidence, c)]
+    named = [c for c in _named_after(evidence, place, tables) if is_time(evidence, c) or is_age(evidence, c)]
     subject = [t for t in evidence.tables_at(range(place, min(place + 3, len(evidence.words)))) if t in tables]
     among = [c for table in (subject or tables) for c in evidence.schema.columns_of(table)]
     later = _TIMES[said]
     if said in ("oldest", "youngest", "eldest"):
-        ages = [c for c in among if _is_age(evidence, c)]
+        ages = [c for c in among if is_age(evidence, c)]
         if ages:
             return _one(ages, said != "youngest")
-        births = [c for c in among if _is_time(evidence, c) and _words(evidence, c) & _BIRTH]
+        births = [c for c in among if is_time(evidence, c) and _words(evidence, c) & BIRTH]
         if births:
             return _one(births, later)
-        starts = [c for c in among if _is_time(evidence, c) and _words(evidence, c) & (_START | {"year"})]
+        starts = [c for c in among if is_time(evidence, c) and _words(evidence, c) & (_START | {"year"})]
         return _one(starts, later)
     times = named or [
         c
         for c in among
-        if _is_time(evidence, c) and not _words(evidence, c) & (_BIRTH | {"end", "due", "until", "ended"})
+        if is_time(evidence, c) and not _words(evidence, c) & (BIRTH | {"end", "due", "until", "ended"})
     ]
     if len(times) > 1:
         starts = [c for c in times if _words(evidence, c) & (_START | {"start", "begin"})]
@@ -246,7 +247,7 @@ def _by_verb(evidence: Evidence, place: int, tables: Sequence[int], *, downward:
     times = [
         c
         for c in evidence.columns_at(near, PARTIAL)
-        if evidence.schema.columns[c].table in tables and _is_time(evidence, c)
+        if evidence.schema.columns[c].table in tables and is_time(evidence, c)
     ]
     return _one(times, downward)
 
@@ -255,11 +256,13 @@ def _words(evidence: Evidence, column: int) -> set[str]:
     return set(words_of(evidence.schema.columns[column].natural))
 
 
-def _is_age(evidence: Evidence, column: int) -> bool:
+def is_age(evidence: Evidence, column: int) -> bool:
+    """Tell whether a column holds ages."""
     return evidence.schema.columns[column].type == "number" and "age" in _words(evidence, column)
 
 
-def _is_time(evidence: Evidence, column: int) -> bool:
+def is_time(evidence: Evidence, column: int) -> bool:
+    """Tell whether a column holds days or years."""
     one = evidence.schema.columns[column]
     if one.type == "number" and not evidence.is_key(column) and evidence.contents.is_year(column):
         return True

@@ -8,12 +8,12 @@ Order-insensitive: equal bags of rows under some order of the columns; row order
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
+from normlab.data.sql.pieces import is_code, pieces
 from normlab.tasks.text2sql.evaluation.tree import OfficialAbortError, Query
 
 Rows = Sequence[tuple[Any, ...]]
@@ -56,14 +56,11 @@ def is_ordered(query: Query) -> bool:
 def sorts(sql: str) -> bool:
     """Tell whether a query that the official parser cannot read sorts its result: ORDER BY outside all parentheses."""
     outside, deep = [], 0
-    for piece in _PIECES.findall(sql):
+    for piece in filter(is_code, pieces(sql)):
         deep += (piece == "(") - (piece == ")")
         if deep == 0 and piece[0] not in "'\"`[)":
             outside.append(piece.lower())
     return any(pair == ("order", "by") for pair in pairwise(outside))
-
-
-_PIECES = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|\[[^\]]*\]|\w+|[^\w\s]")
 
 
 def _columns_by_item(rows: Rows, query: Query) -> dict[Hashable, list[Any]]:

@@ -16,13 +16,14 @@ from typing import Any
 from normlab.data.sql.schema import Schema, read_tables
 from normlab.data.sql.spider import find_database, read_examples
 from normlab.data.sql.sqlite import QueryError, QueryResult, QueryTimeout, run_query
-from normlab.data.text.csv_rows import decoded_lines
 from normlab.errors import UserError, did_you_mean
 from normlab.tasks.text2sql.evaluation.execution import is_ordered, official_match, order_insensitive_match, sorts
 from normlab.tasks.text2sql.evaluation.match import Hardness, PartialScore, compare, query_hardness
 from normlab.tasks.text2sql.evaluation.normal import ForeignKeys, foreign_key_classes, normalise
 from normlab.tasks.text2sql.evaluation.parser import Names, parse
+from normlab.tasks.text2sql.evaluation.reading import line_up, read_lines, read_predictions
 from normlab.tasks.text2sql.evaluation.scores import RowScore, Scores, summarise
+from normlab.tasks.text2sql.evaluation.test_suite import lines, on_copies
 from normlab.tasks.text2sql.evaluation.tree import OfficialAbortError, ParseError, Query
 
 MAX_ROWS = 1_000_000
@@ -35,6 +36,8 @@ def evaluate_files(
     tables: Path | str,
     databases: Path | str | None = None,
     seconds: float = 10.0,
+    copies: int = 0,
+    seed: int = 0,
 ) -> Scores:
     """Score a file of predictions against a file of gold queries.
 
@@ -42,23 +45,30 @@ def evaluate_files(
         gold: lines `SQL<TAB>db_id`. Blank lines are dropped, as the official script drops them. Or a .json or .csv file
             of questions, Spider's or BIRD's.
         predicted: one SQL query a line; what follows a tab is ignored. Blank lines are dropped too, so a
-            missing prediction must be some text: `scores.notes` says when the two files do not line up.
+            missing prediction must be some text: `scores.notes` says when the two files do not line up. Or
+            BIRD's .json.
         tables: Spider's `tables.json`.
         databases: folder of `<db_id>/<db_id>.sqlite`; None leaves execution out.
         seconds: deadline of each query.
-    Raises: `UserError` if a file or the folder is missing.
+        copies: mutated copies of each database on which results must agree, too (`test_suite`); 20 or more tell much.
+        seed: of these copies.
+    Raises: `UserError` if a file or the folder is missing, or copies are asked for without databases.
     """
+    if copies and databases is None:
+        raise UserError("--copies needs --databases: the copies are made from the SQLite files")
     if databases is not None and not Path(databases).is_dir():
         raise UserError(f"no folder at {databases}: give --databases the folder of DB/DB.sqlite")
     if Path(gold).suffix.lower() in (".json", ".csv"):
         rows = [(example.source, [example.query, example.db_id]) for example in read_examples(gold)]
     else:
-        rows = [(f"{gold}:{number}", fields) for number, fields in _read_lines(gold)]
-    predicted_lines = _read_lines(predicted)
+        rows = [(f"{gold}:{number}", fields) for number, fields in read_lines(gold)]
+    answers = read_predictions(predicted)
     evaluator = Evaluator(read_tables(tables), databases, seconds=seconds)
-    pairs = zip(rows, predicted_lines, strict=False)
-    scored = [evaluator.score(where, fields, answer[0]) for (where, fields), (_, answer) in pairs]
-    return summarise(scored, notes=_line_up(gold, predicted, len(rows), len(predicted_lines)))
+    pairs = zip(rows, answers, strict=False)
+    scored = [evaluator.score(where, fields, answer) for (where, fields), answer in pairs]
+    suite = evaluator.on_copies(scored, copies, seed) if copies else None
+    notes = line_up(gold, predicted, len(rows), len(answers))
+    return summarise(scored, [*notes, *(lines(suite) if suite else ())], suite)
 
 
 def evaluate_rows(
@@ -68,16 +78,18 @@ def evaluate_rows(
     schemas: Mapping[str, Schema],
     databases: Path | str | None = None,
     seconds: float = 10.0,
+    copies: int = 0,
+    seed: int = 0,
 ) -> Scores:
     """Score predictions held in memory: gold as (SQL, db_id), predictions in the same order.
 
-    Raises: ValueError if the two differ in number.
+    The other arguments are those of `evaluate_files`. Raises: ValueError if the two differ in number.
     """
     evaluator = Evaluator(schemas, databases, seconds=seconds)
     pairs = zip(gold, predicted, strict=True)
-    return summarise(
-        [evaluator.score(f"row {number}", row, answer) for number, (row, answer) in enumerate(pairs, start=1)]
-    )
+    rows = [evaluator.score(f"row {number}", row, answer) for number, (row, answer) in enumerate(pairs, start=1)]
+    suite = evaluator.on_copies(rows, copies, seed) if copies else None
+    return summarise(rows, lines(suite) if suite else (), suite)
 
 
 @dataclass
@@ -109,6 +121,11 @@ class Evaluator:
             return RowScore(where, db_id, sql, answer, skipped=str(error))
         self._match(row, target, names, keys, database)
         return row
+
+    def on_copies(self, rows: Sequence[RowScore], copies: int, seed: int) -> dict[str, Any]:
+        """Judge scored rows on mutated copies as well; see `test_suite.on_copies`."""
+        files = {db_id: path for db_id, (_, _, path) in self._known.items() if path is not None}
+        return on_copies(rows, files, self.schemas, copies=copies, seed=seed, seconds=self.seconds)
 
     def _only_executed(self, row: RowScore, database: Path | None, why: str) -> RowScore:
         """Score the execution of a row whose gold the official parser cannot read, if SQLite can run it."""
@@ -255,27 +272,6 @@ def hardness(sql: str, schema: Schema | Mapping[str, Any]) -> Hardness:
 
 def _as_schema(schema: Schema | Mapping[str, Any]) -> Schema:
     return schema if isinstance(schema, Schema) else Schema.from_entry(schema)
-
-
-def _read_lines(path: Path | str) -> list[tuple[int, list[str]]]:
-    """Non-blank lines, stripped and split at tabs, with their numbers."""
-    file = Path(path)
-    if not file.exists():
-        raise UserError(f"no file at {file}: check the path")
-    pieces = (piece for line in decoded_lines(file) for piece in line.rstrip("\r\n").split("\r"))
-    lines = [(number, line.strip().split("\t")) for number, line in enumerate(pieces, start=1) if line.strip()]
-    if not lines:
-        raise UserError(f"{file} holds no queries: write one a line")
-    return lines
-
-
-def _line_up(gold: Path | str, predicted: Path | str, golds: int, predictions: int) -> list[str]:
-    if golds == predictions:
-        return []
-    return [
-        f"{predicted} has {predictions} queries for {golds} in {gold}: the first {min(golds, predictions)} "
-        "are paired, as the official script does; write some text for an empty prediction"
-    ]
 
 
 def _no_agreement(gold: Query) -> dict[str, PartialScore]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -24,6 +24,9 @@ class RowScore:
         exact: exact match; `partial` by component.
         executed, executed_sound: same result, by the official rules and order-insensitive; None where it is unknown.
         not_executed: why no query could be run on a database that was asked for, or "".
+        suite, suite_kept: same result on the database and on all its mutated copies, DISTINCT dropped from both queries
+            and kept; None where no copies were asked for. `without_distinct`: on the database alone, DISTINCT dropped.
+        copies, copies_left_out: copies on which gold was run, and those of them that could not judge.
         empty: both results are empty, so that agreeing says little.
         timed_out: the prediction missed its deadline.
         aborted: why the official script would stop at this row, or ""; what it never judged counts as wrong.
@@ -43,6 +46,11 @@ class RowScore:
     executed: bool | None = None
     executed_sound: bool | None = None
     not_executed: str = ""
+    suite: bool | None = None
+    suite_kept: bool | None = None
+    without_distinct: bool | None = None
+    copies: int = 0
+    copies_left_out: int = 0
     empty: bool = False
     timed_out: bool = False
     aborted: str = ""
@@ -65,7 +73,8 @@ class ComponentScore:
 class LevelScore:
     """Fractions over the rows of one level; execution is None where no row was executed.
 
-    `empty_matches` are rows that match order-insensitively because both results are empty.
+    `empty_matches` are rows that match order-insensitively because both results are empty; the test suite's two are
+    None where no copies were asked for.
     """
 
     count: int
@@ -74,6 +83,8 @@ class LevelScore:
     execution_sound: float | None
     empty_matches: int
     partial: dict[str, ComponentScore]
+    test_suite: float | None = None
+    test_suite_keep_distinct: float | None = None
 
 
 @dataclass(frozen=True)
@@ -88,12 +99,14 @@ class Scores:
         skipped: rows that could not be scored; `aborts`: rows at which the official script would stop;
             both count as nothing and as wrong respectively.
         notes: what a reader should know, one line each.
+        copies: what was seen on mutated copies (`test_suite.on_copies`), plain JSON; None where none were asked for.
     """
 
     levels: dict[str, LevelScore]
     databases: dict[str, LevelScore]
     rows: list[RowScore]
     notes: list[str]
+    copies: Mapping[str, Any] | None = None
 
     def __getitem__(self, name: str) -> Any:
         try:
@@ -120,6 +133,16 @@ class Scores:
     def execution_sound(self) -> float | None:
         """Execution accuracy by bags of rows."""
         return self.levels["all"].execution_sound
+
+    @property
+    def test_suite(self) -> float | None:
+        """Execution accuracy on the databases and all their mutated copies, DISTINCT dropped from both queries."""
+        return self.levels["all"].test_suite
+
+    @property
+    def test_suite_keep_distinct(self) -> float | None:
+        """The same, of the queries as they stand."""
+        return self.levels["all"].test_suite_keep_distinct
 
     @property
     def empty_matches(self) -> int:
@@ -154,6 +177,9 @@ class Scores:
             "exact_match": self.exact_match,
             "execution": self.execution,
             "execution_sound": self.execution_sound,
+            "test_suite": self.test_suite,
+            "test_suite_keep_distinct": self.test_suite_keep_distinct,
+            "copies": self.copies,
             "empty_matches": self.empty_matches,
             "valid": self.valid,
             "timeouts": sum(row.timed_out for row in self.rows),
@@ -167,13 +193,13 @@ class Scores:
         }
 
 
-def summarise(rows: Sequence[RowScore], notes: Iterable[str] = ()) -> Scores:
-    """Aggregate rows into the official table and its relatives."""
+def summarise(rows: Sequence[RowScore], notes: Iterable[str] = (), copies: Mapping[str, Any] | None = None) -> Scores:
+    """Aggregate rows into the official table and its relatives; `copies` and `notes` as in `Scores`."""
     scored = [row for row in rows if not row.skipped]
     levels = {level: _level([row for row in scored if level in (row.hardness, "all")]) for level in LEVELS}
     names = sorted({row.db_id for row in scored})
     databases = {name: _level([row for row in scored if row.db_id == name]) for name in names}
-    return Scores(levels, databases, list(rows), [*notes, *_notes(rows)])
+    return Scores(levels, databases, list(rows), [*notes, *_notes(rows)], copies)
 
 
 def as_text(scores: Scores) -> str:
@@ -184,6 +210,10 @@ def as_text(scores: Scores) -> str:
         lines.append(_line("execution", [level.execution or 0.0 for level in level_scores]))
     if scores.execution_sound is not None:
         lines.append(_line("order-insensitive", [level.execution_sound or 0.0 for level in level_scores]))
+    if scores.test_suite is not None:
+        lines.append(_line("test suite", [level.test_suite or 0.0 for level in level_scores]))
+        kept = [level.test_suite_keep_distinct or 0.0 for level in level_scores]
+        lines.append(_line("  keep distinct", kept))
     if scores.count or not scores.unread:
         lines.append(_line("exact match", [level.exact_match for level in level_scores]))
     for measure in ("accuracy", "recall", "f1") if scores.count or not scores.unread else ():
@@ -219,6 +249,8 @@ def _level(rows: Sequence[RowScore]) -> LevelScore:
         execution_sound=_mean_if_any([row.executed_sound for row in rows]),
         empty_matches=sum(row.empty and bool(row.executed_sound) for row in rows),
         partial={name: _component([row.partial[name] for row in read]) for name in COMPONENTS},
+        test_suite=_mean_if_any([row.suite for row in rows]),
+        test_suite_keep_distinct=_mean_if_any([row.suite_kept for row in rows]),
     )
 
 

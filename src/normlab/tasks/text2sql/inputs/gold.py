@@ -11,6 +11,7 @@ from normlab.tasks.text2sql.grammar.automaton import State
 from normlab.tasks.text2sql.grammar.linearize import to_actions
 from normlab.tasks.text2sql.grammar.masks import Automaton, value_kind
 from normlab.tasks.text2sql.inputs.encoding import Gold
+from normlab.tasks.text2sql.inputs.plain_spelling import plainly_spelled
 from normlab.tasks.text2sql.linking.linker import Linked, gold_value
 
 _UNLIMITED = 1_000_000
@@ -33,7 +34,7 @@ def gold_of(sql: str, automaton: Automaton, values: Sequence[str], linked: Linke
     state, kinds = State(), tuple(map(value_kind, values))
     size = automaton.size + len(values)
     numbers, masks = [], []
-    for action in to_actions(sql, automaton.schema):
+    for action in to_actions(plainly_spelled(sql), automaton.schema):
         allowed = automaton.allowed(state, kinds, _UNLIMITED)
         if action[0] == "value":
             index = gold_value(str(action[1]), linked.values)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from normlab.data.sql.schema import Schema
-from normlab.data.sql.spider import COLUMNS, SpiderFolder, find_database
+from normlab.data.sql.spider import COLUMNS, SpiderFolder, find_database, unread_keys
 from normlab.data.sql.sqlite_schema import folded, one_line_name
 from normlab.data.text.csv_rows import csv_header
 from normlab.errors import UserError
@@ -52,6 +52,8 @@ def _question_files(folder: SpiderFolder, rows: Rows) -> list[str]:
     lines = [f"questions: {read}, used as {cut}{rest}"]
     for path in [path for paths in files.values() for path in paths if path.suffix == ".csv"]:
         lines += _listed(f"{path.name}: columns not read", [name for name in csv_header(path) if name not in COLUMNS])
+    for path in [path for paths in files.values() for path in paths if path.suffix == ".json"]:
+        lines += _listed(f"{path.name}: keys not read", unread_keys(path))
     return lines
 
 

@@ -94,7 +94,7 @@ def _generated() -> Path:
 
 def database_folder(config: Text2SqlConfig) -> Path:
     """Return where the SQLite files lie, or would."""
-    return Path(config.databases).expanduser() if config.databases else data_folder(config).root / "database"
+    return Path(config.databases).expanduser() if config.databases else data_folder(config).databases
 
 
 def _unknown(folder: SpiderFolder, db_id: str) -> str:
