@@ -32,6 +32,7 @@ _FORMAT = 1  # part of every key: raised when a rule changes
 _STEPS_BETWEEN_LOOKS = 100_000
 _MOST_LOOKS = 5_000  # of one copy: its statements and rows are few
 _LARGEST = 64 << 20  # bytes of a copy
+_LONGEST = 1 << 20  # bytes of a text or a statement in it
 
 
 class Copy(NamedTuple):
@@ -75,6 +76,7 @@ def _file(contents: Contents, tables: dict[str, Table], *, backwards: bool) -> b
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         # Statements of a stranger's file: they may create, and no more.
         connection.execute("PRAGMA trusted_schema=OFF")
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)  # a CHECK may ask for any text
         connection.execute("PRAGMA page_size=1024")
         connection.execute(f"PRAGMA max_page_count={_LARGEST // 1024}")
         connection.execute("PRAGMA foreign_keys=OFF")
