@@ -59,6 +59,7 @@ class ModelFile(RunFolder):
     def __init__(self, path: Path | str) -> None:
         super().__init__(path)
         self._texts = _read_parts(self.path)
+        self._sound: set[str] = set()  # parts that were checked: a large card is asked for several times
 
     @classmethod
     def open(cls, path: Path | str) -> Self:
@@ -93,7 +94,8 @@ class ModelFile(RunFolder):
 
     def _part(self, name: str) -> dict[str, Any]:
         where = f"{self.path} ({name})"
-        value = parse_json(self._texts[name], where)
+        value = json.loads(self._texts[name]) if name in self._sound else parse_json(self._texts[name], where)
+        self._sound.add(name)
         if not isinstance(value, dict):
             raise UserError(f"{where}: expected an object, found {shortened(value)}: {_COPY_AGAIN}")
         return value

@@ -223,3 +223,29 @@ def test_other_cells_behind_the_same_time_and_size_are_seen(tmp_path: Path):
     os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
     index = index_cells(path, schema, tmp_path / "cache")
     assert (find(index, "pen"), find(index, "ink")) == ([], [Cell(1, "ink")])
+
+
+def test_a_short_table_read_at_once_gives_the_cells_that_its_columns_give(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "mixed.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(
+            "CREATE TABLE t (id INTEGER PRIMARY KEY, a, b TEXT); CREATE TABLE empty (c);"
+            "INSERT INTO t (a, b) VALUES ('Oslo', 'x'), (1, 'x'), (1.0, NULL), (X'00', 'y z'), (2.5, '');"
+            "INSERT INTO t (a, b) VALUES ('Bergen', 'x');"
+        )
+        connection.execute("INSERT INTO t (a, b) VALUES (?, 'w')", ("long " * 100,))
+        connection.commit()
+    schema = Schema.from_sqlite(path)
+
+    def rows(folder: str) -> list[tuple[object, ...]]:
+        cells.index_cells(path, schema, tmp_path / folder)
+        [file] = (tmp_path / folder / "cells").iterdir()
+        with closing(sqlite3.connect(file)) as index:
+            return index.execute('SELECT key, "column", text, number FROM cells').fetchall()
+
+    at_once = rows("at_once")
+    monkeypatch.setattr(cells, "_SHORT", 1)
+    assert rows("by_column") == at_once
+    assert {text for _, _, text, _ in at_once} == {"Oslo", "1", "2.5", "Bergen", "x", "y z", "w"}

@@ -126,6 +126,8 @@ def index_cells(
 _FORMAT = 2  # part of every key: raised when the tables or the stems change
 _ANY = "SELECT 1 FROM cells LIMIT 1"
 _LOOKUP = 'SELECT key, "column", text, number FROM cells WHERE key IN (SELECT value FROM json_each(?)) ORDER BY rowid'
+_SHORT = 1_000  # rows
+_LOOKS_AT_SHORT = 200
 _STEPS_BETWEEN_LOOKS = 10_000
 _LONGEST_CELL = 2**31 - 1  # SQLite's own limit is lower
 _MOST_ENDLESS = 2
@@ -183,14 +185,22 @@ def _build(path: Path, schema: Schema, stamp: str) -> sqlite3.Connection:
 def _rows(source: sqlite3.Connection, schema: Schema, left_out: list[str]) -> Iterator[tuple[str, int, str, bool]]:
     """The rows of the index; columns that cannot be read (a missing table, a broken view) are added to `left_out`."""
     keys = {*schema.primary_keys, *(column for pair in schema.foreign_keys for column in pair)}
+    together: dict[str, list[str | int | float]] | None = None  # of the columns of one table, if read at once
+    last = -1
+    names: dict[int, list[str]] = {}
+    for column in schema.columns:
+        names.setdefault(column.table, []).append(column.name)
     endless = 0  # columns that took all of their looks: a file of a hundred such views would take hours
     for number, column in enumerate(schema.columns):
         if column.table < 0:
             continue
         table = schema.tables[column.table].name
+        if column.table != last:
+            last = column.table
+            together = _short_table(source, table, names[last])
         try:
             looks = _MAX_LOOKS if endless < _MOST_ENDLESS else _MAX_LOOKS // 100
-            for cell in _cells(source, table, column.name, looks):
+            for cell in _cells(source, table, column.name, looks) if together is None else together[column.name]:
                 if isinstance(cell, int | float):
                     if number not in keys:  # every key column holds 1, 2, 3
                         yield f"{cell:.15g}", number, f"{cell:.15g}", True
@@ -202,6 +212,28 @@ def _rows(source: sqlite3.Connection, schema: Schema, left_out: list[str]) -> It
             left_out.append(f"{one_line_name(f'{table}.{column.name}')}: {reason}")
 
 
+def _short_table(
+    source: sqlite3.Connection, table: str, columns: list[str]
+) -> dict[str, list[str | int | float]] | None:
+    """The distinct cells of each column of a table with few rows, by one query; None for other and broken tables.
+
+    To prepare a query takes longer than to read a short table, and a database may have thousands of these.
+    """
+    looks = iter(range(_LOOKS_AT_SHORT))
+    source.set_progress_handler(lambda: int(next(looks, None) is None), _STEPS_BETWEEN_LOOKS)
+    cells = ", ".join(f"CASE WHEN {_wanted(f't.{quoted(name)}')} THEN t.{quoted(name)} END" for name in columns)
+    try:
+        rows = source.execute(f"SELECT {cells} FROM {quoted(table)} AS t LIMIT {_SHORT + 1}").fetchall()
+    except (sqlite3.Error, MemoryError):
+        return None
+    if len(rows) > _SHORT:
+        return None
+    return {
+        name: [cell for cell in dict.fromkeys(row[number] for row in rows) if cell is not None][:MAX_CELLS]
+        for number, name in enumerate(columns)
+    }
+
+
 def _cells(source: sqlite3.Connection, table: str, column: str, most_looks: int) -> Iterator[str | int | float]:
     """The distinct cells of a column.
 
@@ -211,8 +243,14 @@ def _cells(source: sqlite3.Connection, table: str, column: str, most_looks: int)
     source.set_progress_handler(lambda: int(next(looks, None) is None), _STEPS_BETWEEN_LOOKS)
     name = f"t.{quoted(column)}"  # qualified: SQLite takes an unknown name in double quotes for a text
     first = f"SELECT {name} AS c FROM {quoted(table)} AS t LIMIT {MAX_ROWS}"
-    wanted = f"typeof(c) IN ('integer', 'real') OR typeof(c) = 'text' AND length(c) <= {MAX_CHARACTERS}"
-    yield from (c for (c,) in source.execute(f"SELECT DISTINCT c FROM ({first}) WHERE {wanted} LIMIT {MAX_CELLS}"))
+    sql = f"SELECT DISTINCT c FROM ({first}) WHERE {_wanted('c')} LIMIT {MAX_CELLS}"
+    yield from (c for (c,) in source.execute(sql))
+
+
+def _wanted(cell: str) -> str:
+    """SQL's condition on a cell that a question could give."""
+    text = f"typeof({cell}) = 'text' AND length({cell}) <= {MAX_CHARACTERS}"
+    return f"(typeof({cell}) IN ('integer', 'real') OR {text})"
 
 
 def _key_of_text(cell: str) -> str:

@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -102,10 +102,8 @@ class Schema:
             why = f" ({'; '.join(described.left_out[:3])})" if described.left_out else ""
             raise UserError(f"{path} holds no table that can be read{why}: nothing can be asked of it")
         columns = [Column(-1, "*", "*", "text")]
-        columns += [
-            Column(table, name, in_whole_words(_words("", name)), type_category(kind))
-            for table, name, kind in described.columns
-        ]
+        said = {name: in_whole_words(_words("", name)) for name in {name for _, name, _ in described.columns}}
+        columns += [Column(table, name, said[name], type_category(kind)) for table, name, kind in described.columns]
         return Schema(
             db_id or Path(path).stem,
             tuple(Table(name, in_whole_words(_words("", name), table=True)) for name in described.tables),
@@ -170,6 +168,7 @@ def quote(name: str) -> str:
     return name if plain else quoted(name)
 
 
+@lru_cache(maxsize=65536)
 def split_words(name: str) -> str:
     """Return a database name as lower-case words: `Stu_ID` and `stuId` -> "stu id"."""
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)

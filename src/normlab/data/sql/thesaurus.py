@@ -218,12 +218,16 @@ def further_names(schema: Schema) -> FurtherNames:
     """
     tables = [(table.natural, split_words(table.name)) for table in schema.tables]
     columns = [(c.natural, split_words(c.name)) if c.table >= 0 else () for c in schema.columns]
-    own = {stem(word) for names in (*tables, *columns) for name in names for word in words_of(name)}
+    # Large schemas have the same few names of columns in thousands of tables.
+    different = dict.fromkeys((*tables, *columns))
+    own = {stem(word) for name in {name for names in different for name in names} for word in words_of(name)}
+    whole = {names: tuple(_of_names(names, own)) for names in different}
+    parts = {names: " ".join(_of_parts(names, own)) for names in different}
     return FurtherNames(
-        tuple(tuple(_of_names(names, own)) for names in tables),
-        tuple(tuple(_of_names(names, own)) for names in columns),
-        tuple(" ".join(_of_parts(names, own)) for names in tables),
-        tuple(" ".join(_of_parts(names, own)) for names in columns),
+        tuple(whole[names] for names in tables),
+        tuple(whole[names] for names in columns),
+        tuple(parts[names] for names in tables),
+        tuple(parts[names] for names in columns),
         (),
     )
 

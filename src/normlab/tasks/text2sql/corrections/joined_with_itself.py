@@ -188,7 +188,8 @@ def _measured(evidence: Evidence, table: int, place: int, than: int) -> int | No
     if words[place] in ("older", "younger"):
         ages = [c for c in columns if is_age(evidence, c)]
         births = [c for c in columns if is_time(evidence, c) and set(words_of(_natural(evidence, c))) & BIRTH]
-        return (ages or births or [None])[0] if len(ages or births) == 1 else None
+        fitting = ages or births
+        return fitting[0] if len(fitting) == 1 else None
     if words[place] in ("earlier", "later", "before", "after"):
         times = [c for c in columns if is_time(evidence, c) and not set(words_of(_natural(evidence, c))) & BIRTH]
         return times[0] if len(times) == 1 else None

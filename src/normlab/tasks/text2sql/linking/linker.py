@@ -11,6 +11,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -201,11 +202,12 @@ class _Names:
         self._whole: defaultdict[str, list[tuple[int, tuple[str, ...]]]] = defaultdict(list)
         self._parts: defaultdict[str, set[int]] = defaultdict(set)
         self._longest = 1
+        words_in = cache(lambda text: tuple(words_of(text)))  # many tables have columns of the same names
         for item, texts in enumerate(names):
-            for words in {tuple(words_of(text)) for text in texts} - {()}:
+            for words in {words_in(text) for text in texts} - {()}:
                 self._add(item, words)
         for item, text in enumerate(parts):
-            for word in words_of(text):
+            for word in words_in(text):
                 if word not in STOP_WORDS:
                     self._parts[stem(word)].add(item)
 
