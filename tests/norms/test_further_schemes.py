@@ -72,7 +72,7 @@ def test_switchable_mixes_the_means_and_variances_of_three_sets(x: Tensor, train
     assert layer.mixtures()["variance"]["batch"] == pytest.approx(v[2].item())
 
 
-@pytest.mark.parametrize("index, name", enumerate(["instance", "layer", "batch"]))
+@pytest.mark.parametrize("index, name", list(enumerate(["instance", "layer", "batch"])))
 def test_switchable_with_one_set_is_that_scheme(x: Tensor, index: int, name: str) -> None:
     layer, alone = NORMS.create("switchable", 8).double(), NORMS.create(name, 8).double()
     with torch.no_grad():

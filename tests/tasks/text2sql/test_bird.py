@@ -13,6 +13,8 @@ import pytest
 from normlab.cli import main
 from normlab.data.sql.schema import Schema
 from normlab.data.sql.spider import SpiderFolder, find_database
+from normlab.errors import UserError
+from normlab.tasks.text2sql.evaluation.reading import read_predictions
 from normlab.tasks.text2sql.inputs.plain_spelling import plainly_spelled
 
 SCRIPT = """
@@ -157,3 +159,18 @@ def test_predict_finds_databases_beside_the_questions(
 )
 def test_gold_is_spelled_plainly_before_it_is_learned(sql: str, plain: str) -> None:
     assert plainly_spelled(sql).split() == plain.split()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('{"99999999999": "SELECT 1"}', "number the questions from 0"),
+        ('{"0": 3}', "query 0 is no text"),
+        ('{"a": "SELECT 1"}', "holds no queries"),
+        ("[]", "holds no queries"),
+    ],
+)
+def test_predictions_that_are_none_are_refused(content: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "p.json").write_text(content)
+    with pytest.raises(UserError, match=said):
+        read_predictions(tmp_path / "p.json")

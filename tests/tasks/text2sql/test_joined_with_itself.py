@@ -52,7 +52,11 @@ ANSWERED = [
     ("employees", "Show all employees and their managers", BOSSES),
     ("employees", "List each employee with their manager's name", BOSSES),
     ("employees", "Who is the manager of each employee?", BOSSES),
-    ("employees", "Show the name and salary of each employee and his boss", {("Ann", 90.0, None), ("Bo", 95.0, "Ann")}),
+    (
+        "employees",
+        "Show the name and salary of each employee and his boss",
+        {("Ann", 90.0, None), ("Bo", 95.0, "Ann"), ("Cy", 50.0, "Bo"), ("Di", 99.0, "Bo")},
+    ),
     ("employees", "Which employees have Ann as their manager?", {("Bo",)}),
     ("employees", "Show the employees whose manager is Ann", {("Bo",)}),
     ("employees", "Find pairs of employees from the same city", {("Ann", "Bo"), ("Cy", "Di")}),
@@ -61,8 +65,16 @@ ANSWERED = [
     ("categories", "Which categories' parent is Food?", {("Fruit",)}),
     ("persons", "Which persons are taller than their mother?", {("Ida", "Ek")}),
     ("persons", "Which persons are older than their spouse?", {("Al", "Ek")}),
-    ("persons", "List the first name of each person and of her mother", {("Ida", "Eva", "Ek"), ("Eva", None, None)}),
-    ("persons", "Show every person with their husband", {("Eva", "Ek", "Al", "Ek"), ("Ida", "Ek", None, None)}),
+    (
+        "persons",
+        "List the first name of each person and of her mother",
+        {("Ida", "Eva", "Ek"), ("Eva", None, None), ("Al", None, None)},
+    ),
+    (
+        "persons",
+        "Show every person with their husband",
+        {("Eva", "Ek", "Al", "Ek"), ("Al", "Ek", "Eva", "Ek"), ("Ida", "Ek", None, None)},
+    ),
 ]
 UNCLEAR = [
     ("employees", "Which employees in Oslo earn more than their manager?"),
@@ -96,11 +108,11 @@ def answers(
     return answer
 
 
-@pytest.mark.parametrize(("name", "question", "rows"), ANSWERED, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("name", "question", "rows"), ANSWERED, ids=[question for _, question, _ in ANSWERED])
 def test_a_plain_form_is_answered(answers, name: str, question: str, rows: set[tuple[object, ...]]) -> None:
     after, found = answers(name, question)
     assert not after.doubt
-    assert found >= rows
+    assert found == rows
     assert len(rows) in (2, len(found))  # of the long answers two rows stand above
     assert "not by the model" in after.notes[0]
 

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from normlab.data.sql.spider import one_line
 from normlab.data.text.csv_rows import decoded_lines
-from normlab.errors import UserError
+from normlab.errors import UserError, shortened
 from normlab.json_file import read_json
+
+_MOST = 1_000_000  # questions: each number up to the largest is a prediction, if a missing one
 
 
 def read_predictions(path: Path | str) -> list[str]:
@@ -30,6 +32,8 @@ def read_predictions(path: Path | str) -> list[str]:
         raise UserError(f"{file}: holds no queries: write a list of texts, or an object of numbers and texts as BIRD's")
     if not numbered:
         raise UserError(f"{file} holds no queries: write a list of texts")
+    if max(numbered) >= _MOST:
+        raise UserError(f"{file}: query {shortened(max(numbered))}: number the questions from 0, below {_MOST:,}")
     for number, value in numbered.items():
         if not isinstance(value, str):
             raise UserError(f"{file}: query {number} is no text: write it in quotes")
