@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,4 +30,5 @@ def images_by_name(folder: Path, name: str) -> dict[str, Path]:
 def _places(folder: Path) -> Iterator[Path]:
     yield folder
     inner = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    inner = [entry for entry in inner if os.access(entry, os.R_OK | os.X_OK)]  # another's folder holds none of these
     yield from sorted(inner, key=lambda entry: SPLIT_OF.get(entry.name.lower()) != "train")
