@@ -16,6 +16,9 @@ from normlab.studies.search_settings import TRIAL
 
 VARIANT = "variant"  # the axis that a study's `variants` make
 MOST_CELLS = 10_000
+
+ByValue = dict[str, dict[str, dict[str, Any]]]  # axis -> value -> settings of the cells with that value
+
 _LONGEST_NAME = 200  # bytes; file systems take 255
 
 
@@ -57,6 +60,35 @@ def _refuse_value(value: Any, where: str) -> None:
     if not all(part is None or isinstance(part, bool | int | float | str) for part in inner):
         hint = "settings that belong together are `variants`: name -> settings"
         raise UserError(f"{where}: {shortened(value)} is no plain value: {hint}")
+
+
+def refuse_wrong_values(by_value: ByValue, axes: Sequence[Mapping[str, list[Any]]], where: str) -> None:
+    """Raise `UserError` for settings of an axis or a value that the study lacks, or that an axis would undo.
+
+    Args:
+        axes: those of the file, of the study and of its scale; which of their values a command chooses changes nothing.
+    """
+    names = {name for block in axes for name, values in block.items() if values}
+    for axis, of in by_value.items():
+        if axis not in names:
+            raise UserError(f"{where}: by_value: unknown axis '{axis}': {did_you_mean(axis, names)}")
+        known = {str(value) for block in axes for value in block.get(axis, [])}
+        for value, settings in of.items():
+            place = f"{where}: by_value: {axis}"
+            if value not in known:
+                raise UserError(f"{place}: no cell has '{value}': {did_you_mean(value, known)}")
+            if undone := sorted(set(settings) & names):
+                raise UserError(
+                    f"{place}: {value}: {undone[0]} is an axis, which sets it in every cell: drop one of the two"
+                )
+
+
+def settings_of(values: Mapping[str, Any], by_value: ByValue) -> dict[str, Any]:
+    """Return the settings that come with the values of a cell, those of a later axis last."""
+    own: dict[str, Any] = {}
+    for axis, of in by_value.items():
+        own |= of.get(str(values.get(axis)), {})
+    return own
 
 
 def refuse_seed(settings: Mapping[str, Any], where: str) -> None:

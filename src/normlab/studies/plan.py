@@ -1,9 +1,9 @@
 """A study: one question, asked of every combination of some settings under the same seeds.
 
 A study file is YAML: `title`, `question`, `task`, `base` (settings of every cell), `axes` (setting -> values),
-`variants` (name -> settings, one more axis), `seeds`, `scales` (name -> preset, seeds, further settings), `published`
-and `claims`; with `search`, the cells are the trials of a search. A plan is that file resolved for one scale: a list
-of cells, each a full configuration with a hash.
+`variants` (name -> settings, one more axis), `by_value` (settings that come with a value of an axis), `seeds`, `scales`
+(name -> preset, seeds, further settings), `published` and `claims`; with `search`, the cells are the trials of a
+search. A plan is that file resolved for one scale: a list of cells, each a full configuration with a hash.
 """
 
 from __future__ import annotations
@@ -17,7 +17,18 @@ from typing import Any
 from normlab.acting import refuse_ignored
 from normlab.config import Config, config_hash, option
 from normlab.errors import UserError, did_you_mean
-from normlab.studies.axes import MOST_CELLS, VARIANT, cell_name, combinations, read_axes, refuse_seed, refuse_undone
+from normlab.studies.axes import (
+    MOST_CELLS,
+    VARIANT,
+    ByValue,
+    cell_name,
+    combinations,
+    read_axes,
+    refuse_seed,
+    refuse_undone,
+    refuse_wrong_values,
+    settings_of,
+)
 from normlab.studies.published import published_tables
 from normlab.studies.search_settings import TRIAL, Search, read_search
 from normlab.tasks import task_settings
@@ -31,6 +42,7 @@ class Scale(Config):
     seeds: int | None = option(None, "number of paired seeds, instead of the study's", ge=1)
     base: dict[str, Any] = option({}, "settings of every cell at this scale")
     axes: dict[str, list[Any]] = option({}, "axes that replace the study's at this scale")
+    by_value: ByValue = option({}, "replaces the study's at this scale, axis by axis")
     search: dict[str, Any] = option({}, "changes to the study's search at this scale")
 
 
@@ -43,6 +55,9 @@ class StudyFile(Config):
     base: dict[str, Any] = option({}, "settings of every cell")
     axes: dict[str, list[Any]] = option({}, "setting -> the values to compare; their product makes the cells")
     variants: dict[str, dict[str, Any]] = option({}, "name -> settings: an axis for what is no product of settings")
+    by_value: ByValue = option(
+        {}, "axis -> value -> settings of the cells with that value, as a rate of each norm's own"
+    )
     seeds: int = option(1, "number of paired seeds: 0, 1, ...", ge=1)
     scales: dict[str, Scale] = option({}, "smoke, demo, full: how big")
     published: list[str] = option([], "tables of published results to print beside ours")
@@ -120,11 +135,14 @@ def make_plan(
     settings = _settings(study, path)
     asked = axes or {}
     axes = read_axes({**study.axes, **chosen.axes}, study.variants, asked, str(path))
+    by_value = {**study.by_value, **chosen.by_value}
+    refuse_wrong_values(by_value, [study.axes, chosen.axes, {VARIANT: list(study.variants)}], str(path))
     refuse_undone(changes, axes, str(path))
     blocks = {
         "base": study.base,
         f"scales: {scale}: base": chosen.base,
         **{f"variants: {name}": values for name, values in study.variants.items()},
+        **{f"by_value: {axis}: {value}": own for axis, of in by_value.items() for value, own in of.items()},
     }
     for key, block in blocks.items():
         refuse_seed(block, f"{path}: {key}")
@@ -148,12 +166,15 @@ def make_plan(
         for name in set(changes) & set(search.settings):
             raise UserError(f"--{name.replace('_', '-')}: {path} searches for {name}: change its grid or space instead")
         axes, base = {**axes, **search.axes()}, {**base, **search.fixed()}
-    cells = [
-        _make_cell(
-            settings.config_class, {**base, **study.variants.get(str(values.get(VARIANT)), {})}, values, seed, str(path)
-        )
-        for values, seed in combinations(axes, count, str(path))
-    ]
+    cells = []
+    for values, seed in combinations(axes, count, str(path)):
+        of_cell = {**base, **study.variants.get(str(values.get(VARIANT)), {})}
+        cell = _make_cell(settings.config_class, of_cell, values, seed, str(path))
+        if own := settings_of(
+            cell.values, by_value
+        ):  # by the cell's canonical values: an axis may say `bn` for `batch`
+            cell = _make_cell(settings.config_class, {**of_cell, **own, **changes}, values, seed, str(path))
+        cells.append(cell)
     refuse_ignored([cell.config for cell in cells], [*changes, *(name for name in asked if name != VARIANT)])
     _refuse_duplicates(cells, path)
     return Plan(path.stem, study, scale, axes, cells, search)
