@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import copy
 import math
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from normlab.engine.optim import QuickSGD, build_optimizer, learning_rate, parameter_groups, set_learning_rate
+from normlab.engine.optim import build_optimizer, learning_rate, parameter_groups, set_learning_rate
+from normlab.engine.quick_optimizers import QuickAdam, QuickSGD
 from normlab.norms import NORMS
 from normlab.train_config import TrainConfig
 
@@ -161,3 +164,64 @@ def test_quick_sgd_resumes_with_the_momenta_that_it_is_given() -> None:
     assert not torch.equal(next(other[0].parameters()), next(pair[0].parameters()))
     for own, torchs in zip(other[0].parameters(), other[2].parameters(), strict=True):
         assert torch.equal(own, torchs)
+
+
+@pytest.mark.parametrize("decoupled", [False, True], ids=["adam", "adamw"])
+@pytest.mark.parametrize("amsgrad", [False, True])
+def test_quick_adam_moves_weights_as_torchs_own(decoupled: bool, amsgrad: bool) -> None:
+    torch.manual_seed(0)
+    model = nn.ModuleList([nn.Linear(5, 4), nn.Linear(4, 3).double()])
+    twin = copy.deepcopy(model)
+    settings: dict[str, Any] = {"weight_decay": 0.1, "fused": True, "amsgrad": amsgrad}
+    own = QuickAdam(model.parameters(), decoupled_weight_decay=decoupled, **settings)
+    torchs = (torch.optim.AdamW if decoupled else torch.optim.Adam)(twin.parameters(), **settings)
+    start = [parameter.clone() for parameter in model.parameters()]
+    for step in range(4):
+        x = torch.randn(6, 5)
+        for layers, optimizer in ((model, own), (twin, torchs)):
+            optimizer.param_groups[0]["lr"] = 0.1 / (step + 1)
+            optimizer.zero_grad()
+            hidden = layers[0](x)
+            if step != 2:  # a step in which some parameters have no gradient
+                hidden = layers[1](hidden.double())
+            hidden.square().sum().backward()
+            optimizer.step()
+    assert not any(torch.equal(was, now) for was, now in zip(start, model.parameters(), strict=True))
+    for mine, other in zip(model.parameters(), twin.parameters(), strict=True):
+        assert torch.equal(mine, other)
+    for mine, other in zip(own.state_dict()["state"].values(), torchs.state_dict()["state"].values(), strict=True):
+        assert all(torch.equal(mine[name], other[name]) for name in other)
+
+
+_WITHOUT_COMPILER = """
+import sys
+import torch
+from normlab.engine.lazy_adam import LazyAdam
+from normlab.engine.muon import Muon
+from normlab.engine.quick_optimizers import QuickAdam, QuickSGD
+from normlab.nn.crf import LinearChainCRF
+
+rules = [lambda p: QuickSGD(p, lr=0.1, momentum=0.9, fused=True), lambda p: QuickSGD(p, lr=0.1),
+         lambda p: QuickAdam(p, fused=True), lambda p: LazyAdam(p, fused=True),
+         lambda p: Muon([{"params": [next(p)], "orthogonal": True}, {"params": [*p]}],
+                        lr=0.1, weight_decay=0.0, momentum=0.9)]
+for rule in rules:
+    layer = torch.nn.Linear(3, 2)
+    optimizer = rule(layer.parameters())
+    for _ in range(2):
+        optimizer.zero_grad()
+        layer(torch.ones(1, 3)).sum().backward()
+        optimizer.step()
+    optimizer.load_state_dict(optimizer.state_dict())
+crf, emissions = LinearChainCRF(3), torch.zeros(2, 4, 3)
+crf.nll(emissions, torch.zeros(2, 4, dtype=torch.int64)).backward()
+with torch.no_grad():
+    crf.marginals(emissions), crf.viterbi(emissions)
+assert "torch._dynamo" not in sys.modules
+"""
+
+
+def test_neither_a_step_nor_a_crf_imports_torchs_compiler() -> None:
+    """That import takes two seconds and more."""
+    done = subprocess.run([sys.executable, "-c", _WITHOUT_COMPILER], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

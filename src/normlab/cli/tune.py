@@ -16,7 +16,9 @@ from normlab.runs import RunState
 
 def _add_tune(verbs: Any, arguments: list[str]) -> None:
     parser = add_verb(verbs, "tune", "search for the best settings of each scheme, judged on validation", _tune)
-    parser.add_argument("study", metavar="STUDY", help="a .yaml file with a `search` block, or a shipped one: lr_grid, all_norms_lr")
+    parser.add_argument(
+        "study", metavar="STUDY", help="a .yaml file with a `search` block, or a shipped one: lr_grid, all_norms_lr"
+    )
     parser.add_argument("--plan", action="store_true", help="list the trials, without training")
     parser.add_argument("--scale", default="demo", help="smoke, demo, full, or another scale of the study [demo]")
     parser.add_argument("--seeds", type=int, help="number of seeds of each trial of a grid")

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from normlab.engine.own_steps import loss_of, without_gradients
+from normlab.engine.quick_optimizers import QuickAdam
 
 
-class LazyAdam(torch.optim.Adam):
+class LazyAdam(QuickAdam):
     """Adam (Kingma & Ba 2015, algorithm 1) in which a parameter with a sparse gradient is updated row by row.
 
     Of such a parameter, weight and both moments change only in the rows that the gradient holds; bias correction goes

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from normlab.engine.own_steps import loss_of, without_gradients
+from normlab.engine.quick_optimizers import QuickAdam
 
 # One iteration maps a singular value s to a s + b s^3 + c s^5. These (Jordan's) raise small ones fastest and leave all
 # between 0.7 and 1.2 after a few iterations: nearly orthogonal is enough.
@@ -24,7 +25,7 @@ _ITERATIONS = 4
 _HIDDEN = (nn.Linear, nn.modules.conv._ConvNd)
 
 
-class Muon(torch.optim.AdamW):
+class Muon(QuickAdam):
     """Muon on the groups with `orthogonal: True`, AdamW on the others.
 
     For a matrix W of m rows (a convolution's filters, each flattened) and n columns, with gradient G:
@@ -42,7 +43,9 @@ class Muon(torch.optim.AdamW):
 
     def __init__(self, groups: list[dict[str, Any]], *, lr: float, weight_decay: float, momentum: float) -> None:
         groups = [{"orthogonal": False, "on_sphere": False, **group, "momentum": momentum} for group in groups]
-        super().__init__(groups, lr=lr, weight_decay=weight_decay, betas=(0.9, 0.95), fused=True)
+        super().__init__(
+            groups, lr=lr, weight_decay=weight_decay, betas=(0.9, 0.95), decoupled_weight_decay=True, fused=True
+        )
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:

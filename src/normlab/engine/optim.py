@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from normlab.engine.lazy_adam import LazyAdam
 from normlab.engine.muon import Muon, takes
+from normlab.engine.quick_optimizers import QuickAdam, QuickSGD
 from normlab.errors import UserError
 from normlab.train_config import TrainConfig
 
@@ -23,16 +24,14 @@ def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimi
     groups = parameter_groups(model, config)
     shared: dict[str, Any] = {"lr": config.lr, "weight_decay": config.weight_decay}
     if any(group["sparse"] for group in groups):
-        return _sparse_optimizer(groups, config)
+        return _sparse_optimizer(groups, config, shared)
     match config.optimizer:
         case "sgd":
-            rule = QuickSGD if config.momentum and _is_on_cpu(groups) else torch.optim.SGD
+            rule = QuickSGD if _is_on_cpu(groups) else torch.optim.SGD
             nesterov = config.nesterov and config.momentum > 0  # a form of momentum: none without
             return rule(groups, **shared, momentum=config.momentum, nesterov=nesterov, fused=True)
-        case "adam":
-            return torch.optim.Adam(groups, **shared, fused=True)
-        case "adamw":
-            return torch.optim.AdamW(groups, **shared, fused=True)
+        case "adam" | "adamw":
+            return QuickAdam(groups, **shared, decoupled_weight_decay=config.optimizer == "adamw", fused=True)
         case "muon":
             return Muon(groups, **shared, momentum=config.momentum)
         case "adadelta":
@@ -43,86 +42,18 @@ def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimi
             return torch.optim.RMSprop(groups, **shared, momentum=config.momentum)
 
 
-def _sparse_optimizer(groups: list[dict[str, Any]], config: TrainConfig) -> torch.optim.Optimizer:
+def _sparse_optimizer(
+    groups: list[dict[str, Any]], config: TrainConfig, shared: dict[str, Any]
+) -> torch.optim.Optimizer:
     if any(group["sparse"] and group["weight_decay"] for group in groups):
         raise UserError("weight_decay: changes every row at every step, so rows cannot be updated lazily: set it to 0")
     if config.optimizer in {"adam", "adamw"}:
         decoupled = config.optimizer == "adamw"
-        return LazyAdam(groups, lr=config.lr, weight_decay=config.weight_decay, decoupled_weight_decay=decoupled)
+        return LazyAdam(groups, **shared, decoupled_weight_decay=decoupled, fused=True)
     if config.optimizer == "sgd" and config.momentum == 0:
-        return torch.optim.SGD(groups, lr=config.lr, weight_decay=config.weight_decay)
+        return QuickSGD(groups, **shared)
     rule = "sgd with momentum" if config.optimizer == "sgd" else config.optimizer
     raise UserError(f"optimizer: {rule} cannot update rows lazily: use adam, adamw, or sgd with --momentum 0")
-
-
-class QuickSGD(torch.optim.SGD):
-    """torch's fused SGD with momentum on a CPU, without the Python work of its step.
-
-    Sorting forty tensors into lists took longer than updating 170,000 weights. Here the lists of parameters and momenta
-    are built once. The first step is torch's own, which creates the momenta; so is a step in which a parameter has no
-    gradient.
-    """
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._grouped: list[tuple[dict[str, Any], list[Tensor], list[Tensor]]] | None = None
-
-    @torch.no_grad()
-    def step(self, closure: Any = None) -> Any:
-        """Move the parameters by their gradients."""
-        groups = self._lists() if closure is None else None
-        gradients: list[Any] = [[parameter.grad for parameter in parameters] for _, parameters, _ in groups or ()]
-        if groups is None or any(gradient is None for of_group in gradients for gradient in of_group):
-            return super().step(closure)
-        for (group, parameters, momenta), of_group in zip(groups, gradients, strict=True):
-            torch._fused_sgd_(
-                parameters,
-                of_group,
-                momenta,
-                weight_decay=group["weight_decay"],
-                momentum=group["momentum"],
-                lr=group["lr"],
-                dampening=group["dampening"],
-                nesterov=group["nesterov"],
-                maximize=group["maximize"],
-                is_first_step=False,
-                grad_scale=None,
-                found_inf=None,
-            )
-        return None
-
-    step.hooked = True  # type: ignore[attr-defined]  # torch would wrap it in a profiler's record, 0.2 ms a step
-
-    def zero_grad(self, set_to_none: bool = True) -> None:
-        """Drop the gradients."""
-        if not set_to_none:
-            super().zero_grad(set_to_none=False)
-            return
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                parameter.grad = None
-
-    def load_state_dict(self, state_dict: Any) -> None:
-        """Load momenta."""
-        super().load_state_dict(state_dict)
-        self._grouped = None
-
-    def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Add parameters."""
-        super().add_param_group(param_group)
-        self._grouped = None
-
-    def _lists(self) -> list[tuple[dict[str, Any], list[Tensor], list[Tensor]]] | None:
-        """Return each group with its parameters and their momenta; None before there are any."""
-        if self._grouped is None:
-            grouped = []
-            for group in self.param_groups:
-                momenta = [self.state.get(parameter, {}).get("momentum_buffer") for parameter in group["params"]]
-                if any(momentum is None for momentum in momenta):
-                    return None
-                grouped.append((group, group["params"], momenta))
-            self._grouped = grouped
-        return self._grouped
 
 
 def _is_on_cpu(groups: list[dict[str, Any]]) -> bool:

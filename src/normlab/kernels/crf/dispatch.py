@@ -96,8 +96,11 @@ class MarginalsKernel(Kernel):
             why = "gradients are recorded" if torch.is_grad_enabled() else ""
             return None if torch.compiler.is_compiling() else self.refuse(emissions, why)
         mask, limited = full_mask(emissions, mask), constrained(scores, legal)
-        losses, tape = operators.crf_loss(emissions, None, mask, *limited)
-        return operators.crf_loss_backward(torch.ones_like(losses), None, mask, *limited, tape)[0]
+        if torch.compiler.is_compiling():
+            losses, tape = operators.crf_loss(emissions, None, mask, *limited)
+            return operators.crf_loss_backward(torch.ones_like(losses), None, mask, *limited, tape)[0]
+        losses, tape = operators.loss(emissions, None, mask, limited)
+        return operators.loss_backward(torch.ones_like(losses), None, mask, limited, tape)[0]
 
     def example(self) -> tuple[Any, ...]:
         """See `Kernel.example`."""

@@ -59,7 +59,7 @@ def crf_loss(
 
     Raises: ValueError if a real tag is outside 0..K-1.
     """
-    return _loss(emissions, tags, mask, (start, transitions, end))
+    return loss(emissions, tags, mask, (start, transitions, end))
 
 
 @crf_loss.register_fake
@@ -78,7 +78,7 @@ def crf_loss_backward(
     tape: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return the gradients of emissions, start, transitions and end."""
-    return _loss_backward(grad, tags, mask, (start, transitions, end), tape)
+    return loss_backward(grad, tags, mask, (start, transitions, end), tape)
 
 
 @crf_loss_backward.register_fake
@@ -124,7 +124,8 @@ def _best_path(emissions: Tensor, mask: Tensor, scores: tuple[Tensor, ...]) -> T
     return path
 
 
-def _loss(emissions: Tensor, tags: Tensor | None, mask: Tensor, scores: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+def loss(emissions: Tensor, tags: Tensor | None, mask: Tensor, scores: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+    """`crf_loss` as a plain function. The first call of the operator imports torch's compiler, which takes seconds."""
     if emissions.is_cuda:
         return gpu.triton_module("crf").loss(emissions, tags, mask, scores)
     losses, tape = _loss_outputs(emissions)
@@ -135,9 +136,10 @@ def _loss(emissions: Tensor, tags: Tensor | None, mask: Tensor, scores: tuple[Te
     return losses, tape
 
 
-def _loss_backward(
+def loss_backward(
     grad: Tensor, tags: Tensor | None, mask: Tensor, scores: tuple[Tensor, ...], tape: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """`crf_loss_backward` as a plain function."""
     if tape.is_cuda:
         return gpu.triton_module("crf").loss_backward(grad, tags, mask, scores, tape)
     gradients = _gradients(mask, scores)
