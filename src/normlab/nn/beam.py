@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,6 +24,8 @@ from normlab.nn.beam_candidates import best_candidates
 
 State = TypeVar("State")
 Step = Callable[[Tensor, Any], tuple[Tensor, Any]]
+MayFollow = Sequence[int] | np.ndarray | Tensor
+_NONE = np.empty(0, dtype=np.int64)
 
 
 class Constraint(Protocol):
@@ -34,7 +37,7 @@ class Constraint(Protocol):
     def start(self, sentence: int) -> Any:
         """Return the state of an empty hypothesis of that sentence (its number in the batch)."""
 
-    def allowed(self, state: Any, budget: int) -> Sequence[int] | Tensor:
+    def allowed(self, state: Any, budget: int) -> MayFollow:
         """Return token numbers, or a mask of shape (V,), that may come next.
 
         `budget` is how many tokens are left, the end token included: with 1 only the end token fits, and what
@@ -255,19 +258,19 @@ def _mask(
     return masked
 
 
-def _banned(allowed: list[Sequence[int] | Tensor], size: int) -> Tensor:
+def _banned(allowed: list[MayFollow], size: int) -> Tensor:
     """Return (R, V), True for what may not follow, from each row's numbers or mask; numbers are set all at once."""
-    banned = torch.ones(len(allowed), size, dtype=torch.bool)
-    numbers = [torch.empty(0, dtype=torch.long)] * len(allowed)
+    banned = np.ones((len(allowed), size), dtype=np.bool_)
+    numbers = [_NONE] * len(allowed)
     for row, may_follow in enumerate(allowed):
-        if isinstance(may_follow, Tensor) and may_follow.dtype == torch.bool:
-            banned[row] = ~may_follow.cpu()
-        else:
-            numbers[row] = torch.as_tensor(may_follow, dtype=torch.long, device="cpu")
-    lengths = torch.tensor([each.shape[0] for each in numbers])
-    rows = torch.arange(len(allowed)).repeat_interleave(lengths)
-    banned[rows, torch.cat(numbers)] = False
-    return banned
+        values = may_follow.cpu().numpy() if isinstance(may_follow, Tensor) else np.asarray(may_follow)
+        if values.dtype == np.bool_:
+            banned[row] = ~values
+        elif len(values):  # of nothing numpy would make floating-point numbers
+            numbers[row] = values
+    rows = np.repeat(np.arange(len(allowed)), [len(each) for each in numbers])
+    banned[rows, np.concatenate(numbers)] = False
+    return torch.from_numpy(banned)
 
 
 def _expand(table: Tensor, live: list[_Search], beam_size: int, eos: int, length: int) -> list[list[int]]:

@@ -115,7 +115,7 @@ def test_a_search_scores_gold_as_training_does(make: Make, data: Text2SqlData, m
             if step < item.steps:
                 own = scores[row]
                 if mask_training:
-                    allowed = constraint.allowed(states[row], 1000)
+                    allowed = torch.from_numpy(constraint.allowed(states[row], 1000))
                     own = torch.full_like(own, -math.inf).index_copy(0, allowed, own[allowed])
                 token = int(targets[row, step])
                 total[row] -= own.log_softmax(0)[token].detach()
@@ -171,7 +171,7 @@ def test_greedy_search_takes_the_best_allowed_action_at_every_step(make: Make, d
         last, tokens = torch.tensor([-1]), []
         for left in range(30, 0, -1):
             scores, state = model.step(last, torch.tensor([row]), encoded, state)  # type: ignore[arg-type]
-            allowed = constraint.allowed(memory, left)
+            allowed = torch.from_numpy(constraint.allowed(memory, left))
             token = int(allowed[scores[0, allowed].argmax()])
             if token == 0:
                 break

@@ -10,8 +10,7 @@ no aggregate in WHERE. The rules stand in `phase_table`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from normlab.data.sql.schema import Schema
 from normlab.tasks.text2sql.grammar.moves import after, around, closing
@@ -30,8 +29,7 @@ def word(text: str) -> Action:
 END, OPEN, CLOSE = word("end"), word("("), word(")")
 
 
-@dataclass(frozen=True)
-class State:
+class State(NamedTuple):
     """The open scopes, outermost first; empty once the query is complete."""
 
     scopes: tuple[Scope, ...] = (Scope(),)

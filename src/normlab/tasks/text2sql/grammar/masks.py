@@ -12,8 +12,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from normlab.data.sql.schema import Schema
 from normlab.tasks.text2sql.grammar.actions import WORDS, action_of, number_of
@@ -147,44 +145,41 @@ class BatchConstraint:
         self._values = values
         self._kinds = [tuple(map(value_kind, candidates)) for candidates in values]
         self._first_value = len(WORDS) + items
-        self._known: dict[tuple[int, Scope, bool], Tensor] = {}
+        self._places: dict[tuple[int, frozenset[str]], np.ndarray] = {}
 
     def start(self, sentence: int) -> tuple[int, State]:
         """Return the state of an empty query."""
         return sentence, State()
 
-    def allowed(self, state: tuple[int, State], budget: int) -> Tensor:
+    def allowed(self, state: tuple[int, State], budget: int) -> np.ndarray:
         """Return what may follow, in the batch's numbers."""
         row, inner = state
         automaton = self._automata[row]
         if inner.complete or not automaton.is_roomy(inner, budget):
-            return self._moved(automaton.allowed(inner, self._kinds[row], budget), automaton)
-        key = (row, inner.scopes[-1], automaton.grammar.may_nest(inner))
-        known = self._known.get(key)
-        if known is None:
             numbers = automaton.allowed(inner, self._kinds[row], budget)
-            known = self._known[key] = self._moved(numbers, automaton)
-        return known
-
-    def _moved(self, numbers: np.ndarray, automaton: Automaton) -> Tensor:
-        """Put the values behind the batch's places for items."""
-        by = self._first_value - automaton.size
-        with torch.inference_mode(False):  # what is kept serves callers that train, too
-            return torch.from_numpy(np.where(numbers >= automaton.size, numbers + by, numbers))
+            return np.where(numbers >= automaton.size, numbers + self._first_value - automaton.size, numbers)
+        following = automaton.following(inner)
+        if not following.values:
+            return following.numbers
+        key = (row, following.values)
+        if key not in self._places:  # the values stand behind the batch's places for items
+            fitting = [index for index, kind in enumerate(self._kinds[row]) if kind in following.values]
+            self._places[key] = self._first_value + np.array(fitting, dtype=np.int64)
+        return np.concatenate([following.numbers, self._places[key]])
 
     def advance(self, state: tuple[int, State], token: int) -> tuple[int, State]:
         """Return the state after a number of the batch."""
         row, inner = state
         return row, self._automata[row].advance(inner, self.own_number(row, token), self._values[row])
 
-    def sql(self, row: int, tokens: tuple[int, ...], named: Sequence[int] = ()) -> str:
-        """Return the text of a complete sequence, given without its end. `named`: as in `to_sql`."""
-        return to_sql(self.actions(row, tokens), self._automata[row].schema, named)
+    def sql(self, row: int, actions: tuple[Action, ...], named: Sequence[int] = ()) -> str:
+        """Return the text of a complete sequence, as `actions` gives it. `named`: as in `to_sql`."""
+        return to_sql(actions, self._automata[row].schema, named)
 
-    def joined_without_key(self, row: int, tokens: tuple[int, ...]) -> tuple[str, ...]:
+    def joined_without_key(self, row: int, actions: tuple[Action, ...]) -> tuple[str, ...]:
         """Return the tables of a complete sequence that no key joins, if keys were looked for in its database."""
         schema = self._automata[row].schema
-        return () if schema.inferred_keys is None else joined_without_key(self.actions(row, tokens), schema)
+        return () if schema.inferred_keys is None else joined_without_key(actions, schema)
 
     def actions(self, row: int, tokens: tuple[int, ...]) -> tuple[Action, ...]:
         """Return a complete sequence, given without its end, as actions in the question's own schema, END last."""

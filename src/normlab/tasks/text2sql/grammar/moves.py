@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from normlab.tasks.text2sql.grammar.phase_table import PHASES
 from normlab.tasks.text2sql.grammar.phases import ARITHMETIC, SET_OPERATIONS, Phase, Scope
 
@@ -15,17 +13,17 @@ def closing(scope: Scope) -> int:
 
 def after(scope: Scope, kind: str, text: int | str) -> Scope:
     """Return the scope after an action that does not open or close one; see `automaton.Action`."""
-    moved = replace(scope, phase=_NEXT[scope.phase][_key(kind, text)])
+    moved = scope._replace(phase=_NEXT[scope.phase][_key(kind, text)])
     if kind == "table":
-        return replace(moved, tables=(*scope.tables, int(text)))
+        return moved._replace(tables=(*scope.tables, int(text)))
     if kind == "column" and scope.phase in _ITEMS:
-        return replace(moved, items=scope.items + 1)
+        return moved._replace(items=scope.items + 1)
     return _after_keyword(moved, scope, str(text)) if kind == "word" else moved
 
 
 def around(scope: Scope) -> Scope:
     """Return a scope while a sub-query in it is open: it stands where it goes on afterwards."""
-    return replace(scope, phase=_NEXT[scope.phase]["("], derived=scope.phase is Phase.FROM or scope.derived)
+    return scope._replace(phase=_NEXT[scope.phase]["("], derived=scope.phase is Phase.FROM or scope.derived)
 
 
 def _after_keyword(moved: Scope, before: Scope, text: str) -> Scope:
@@ -33,10 +31,10 @@ def _after_keyword(moved: Scope, before: Scope, text: str) -> Scope:
     if text in SET_OPERATIONS:
         return Scope(width=before.items, inner=before.inner, compound=True)
     if text in ARITHMETIC and before.phase in _ITEMS:  # the item goes on
-        return replace(moved, items=before.items - 1)
+        return moved._replace(items=before.items - 1)
     if text in ("where", "having"):
-        return replace(moved, having=text == "having")
-    return replace(moved, grouped=True) if text == "group" else moved
+        return moved._replace(having=text == "having")
+    return moved._replace(grouped=True) if text == "group" else moved
 
 
 _NEXT = {

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum, auto
+from typing import NamedTuple
 
 AGGREGATES = ("max", "min", "count", "sum", "avg")
 ARITHMETIC = ("-", "+", "*", "/")
@@ -53,9 +53,8 @@ class Phase(IntEnum):
     LIMITED = auto()
 
 
-@dataclass(frozen=True)
-class Scope:
-    """One query being written.
+class Scope(NamedTuple):
+    """One query being written. A tuple, since a search makes, compares and hashes thousands of them a question.
 
     Attributes:
         phase: what comes next.

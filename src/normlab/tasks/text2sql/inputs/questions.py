@@ -77,6 +77,7 @@ class Questions:
         self._codes: list[SchemaCodes] = []
         self._automata: list[Automaton] = []
         self._linkers: dict[str, Linker] = {}
+        self._links: dict[tuple[str, str], Linked] = {}  # of the latest questions, which the rules ask for again
         self._choosers: dict[str, TableChooser] = {}
         self._parts: dict[tuple[str, tuple[int, ...]], tuple[int, np.ndarray]] = {}
         self._read: dict[int, tuple[tuple[int, ...], np.ndarray]] = {}  # of a part's number, its tables and columns
@@ -150,10 +151,16 @@ class Questions:
 
         Raises: UserError for an unknown database, or a question without words.
         """
-        linked = self._linker(db_id).link(question)
-        if self._linking == "none":
-            arrays = {name: np.zeros_like(getattr(linked, name)) for name in _LINK_ARRAYS}
-            linked = replace(linked, **arrays)
+        linked = self._links.get((question, db_id))
+        if linked is None:
+            linked = self._linker(db_id).link(question)
+            if self._linking == "none":
+                arrays = {name: np.zeros_like(getattr(linked, name)) for name in _LINK_ARRAYS}
+                linked = replace(linked, **arrays)
+            if not is_large(self._schemas[db_id]):
+                while len(self._links) >= _MOST_LINKS:
+                    del self._links[next(iter(self._links))]
+                self._links[question, db_id] = linked
         return linked
 
     def encode(self, question: str, db_id: str, gold: str | None = None) -> tuple[Item, str]:
@@ -275,6 +282,7 @@ def _table_number(schema: Schema, name: str, path: Path) -> int:
     return names.index(name.lower())
 
 
+_MOST_LINKS = 1024
 _LINK_ARRAYS = ("table_links", "column_links", "cell_links")
 
 

@@ -137,10 +137,11 @@ def hypotheses_of(
 
 
 def _answer(hypothesis: Hypothesis, row: int, constraint: BatchConstraint, named: list[int]) -> Answer:
-    tables = constraint.joined_without_key(row, hypothesis.tokens)
+    actions = constraint.actions(row, hypothesis.tokens)
+    tables = constraint.joined_without_key(row, actions)
     refusal = f"no declared or inferred key joins {', '.join(tables)}" if tables else ""
-    sql = constraint.sql(row, hypothesis.tokens, named)
-    return Answer(sql, hypothesis.score, hypothesis.log_prob, refusal, constraint.actions(row, hypothesis.tokens))
+    sql = constraint.sql(row, actions, named)
+    return Answer(sql, hypothesis.score, hypothesis.log_prob, refusal, actions)
 
 
 def _running_first(answers: list[Answer], database: Path | None) -> list[Answer]:
