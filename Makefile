@@ -1,10 +1,10 @@
-# make setup | demo | test | test-offline | bench | docs | soak | faults | fuzz | load | clean
+# make setup | demo | test | test-offline | bench | docs | soak | faults | statements | fuzz | load | clean
 VENV   ?= .venv
 PYTHON ?= python3
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: setup demo docs bench lint test test-offline soak faults fuzz load clean
+.PHONY: setup demo docs bench lint test test-offline soak faults statements fuzz load clean
 
 setup: $(STAMP)
 
@@ -58,6 +58,11 @@ CASES ?=
 faults: setup
 	$(BIN)/python tests/reliability/faults.py $(if $(CASES),--cases $(CASES))
 	$(BIN)/python tests/reliability/power_cut.py $(if $(CASES),--most $(CASES))
+
+# Hostile SQL statements by the thousand: bounds hold and no file changes.
+STATEMENTS ?= 100000
+statements: setup
+	$(BIN)/python tests/reliability/sql_statements.py --statements $(STATEMENTS)
 
 # Many users at the playground, and large inputs to the commands: time, memory, wrong answers.
 MINUTES ?= 10

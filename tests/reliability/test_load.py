@@ -5,8 +5,11 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import sqlite3
 import subprocess
 import sys
+from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -99,3 +102,36 @@ def test_the_answer_of_another_user_or_none_is_seen(load: Any, answer: str, wron
 def test_the_99th_percentile_is_not_exceeded_by_99_of_100(load: Any) -> None:
     assert load.percentile([float(n) for n in range(1, 101)], 0.99) == 99.0
     assert load.percentile([2.0, 1.0], 0.5) == 1.0
+
+
+def test_hostile_statements_change_nothing_and_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.syspath_prepend(str(HERE))
+    monkeypatch.chdir(tmp_path)  # the program changes the folder that relative names belong to
+    import sql_statements
+
+    counted: Counter[str] = Counter()
+    files = sql_statements.databases(tmp_path)
+    before = sql_statements.contents(tmp_path)
+    statements = sql_statements.Statements(0, tmp_path)
+    for number in range(250):
+        sql = statements.one()
+        assert sql_statements.wrong(files[number % 3], sql, counted, slack=100.0) == "", sql
+    assert sql_statements.contents(tmp_path) == before
+    assert counted["rows"] > 5
+    assert counted["refused"] > 5
+
+
+def test_a_statement_that_changes_a_file_or_leaves_an_undeclared_error_would_be_seen(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.syspath_prepend(str(HERE))
+    import sql_statements
+
+    files = sql_statements.databases(tmp_path)
+    before = sql_statements.contents(tmp_path)
+    with closing(sqlite3.connect(files[2])) as connection:
+        connection.execute("DELETE FROM sale")
+        connection.commit()
+    assert sql_statements.contents(tmp_path) != before
+    monkeypatch.setattr(sql_statements, "run_query", lambda *_, **__: 1 / 0)
+    assert "ZeroDivisionError" in sql_statements.wrong(files[0], "SELECT 1", Counter())
