@@ -70,9 +70,12 @@ load: setup
 	$(BIN)/python tests/reliability/playground_load.py --users 50 --minutes $(MINUTES)
 	$(BIN)/python tests/reliability/load.py
 
-# The readers' property tests with many more examples each.
+# Files that a fuzzer writes for each reader, guided by coverage; then the property tests with many more examples each.
+SECONDS_EACH ?= 60
 EXAMPLES ?= 5000
 fuzz: setup
+	$(BIN)/pip install --quiet atheris==3.0.0
+	$(BIN)/python tests/reliability/guided_fuzz.py --seconds $(SECONDS_EACH)
 	HYPOTHESIS_PROFILE=fuzz NORMLAB_FUZZ=$(EXAMPLES) $(BIN)/python -m pytest -n 2 -k "any or damage or read or bytes" \
 		$$(grep -rl "^@given" tests/data tests/runs tests/studies tests/tasks tests/test_yaml_file.py)
 

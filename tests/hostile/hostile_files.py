@@ -413,6 +413,16 @@ def tensor(shape: list[int], begin: int, end: int) -> dict[str, Any]:
     return {"dtype": "F32", "shape": shape, "data_offsets": [begin, end]}
 
 
+def damaged_database(folder: Path) -> Path:
+    """A byte that begins no character, in the text that made the table, which the message cites."""
+    path = folder / "a.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE t (a TEXT)")
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"t (a TEXT)", b"t \xe0a TEXT "))
+    return path
+
+
 def database(*statements: str, schema: Iterable[tuple[str, str, str]] = ()) -> Make:
     """An SQLite file; `schema` are rows of its schema table that no statement would write."""
 
@@ -700,6 +710,7 @@ CASES: dict[str, Case] = {
     "text of half a million at signs": Case("running text", of("a.txt", "a@" * 250_000), ""),
     "text with escapes of a terminal": Case("running text", of("a.txt", "\x1b]0;x\x07\x1b[2J Paris\n"), ""),
     # databases
+    "a database whose damage SQLite names in no UTF-8": Case("database", damaged_database, "utf-8"),
     "a database with an endless view": Case("database", database(_TABLE, _ROW, f"CREATE VIEW v AS {_ENDLESS}"), "time"),
     "a database with views of views": Case("database", database(_TABLE, _ROW, *nested_views()), "64 tables"),
     "a view that loads a library": Case(

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from normlab.data.sql.schema import Schema
-from normlab.data.sql.sqlite import open_readonly
+from normlab.data.sql.sqlite import SQLITE_ERRORS, open_readonly
 from normlab.data.sql.sqlite_content import file_state
 from normlab.data.sql.sqlite_schema import one_line_name, quoted
 from normlab.data.text.word_forms import fold, is_word, stem, tokens_of
@@ -157,7 +157,7 @@ def _open(entry: Path, stamp: str) -> sqlite3.Connection | None:
                 connection.execute(_ANY)
                 return connection
         connection.close()
-    except sqlite3.Error:
+    except SQLITE_ERRORS:
         pass
     return None
 
@@ -206,7 +206,7 @@ def _rows(source: sqlite3.Connection, schema: Schema, left_out: list[str]) -> It
                         yield f"{cell:.15g}", number, f"{cell:.15g}", True
                 elif key := _key_of_text(cell):
                     yield key, number, cell, False
-        except (sqlite3.Error, MemoryError) as error:
+        except (*SQLITE_ERRORS, MemoryError) as error:
             reason = " ".join(str(error).split()) or "it does not fit into memory"
             endless += reason == "interrupted"
             left_out.append(f"{one_line_name(f'{table}.{column.name}')}: {reason}")
@@ -224,7 +224,7 @@ def _short_table(
     cells = ", ".join(f"CASE WHEN {_wanted(f't.{quoted(name)}')} THEN t.{quoted(name)} END" for name in columns)
     try:
         rows = source.execute(f"SELECT {cells} FROM {quoted(table)} AS t LIMIT {_SHORT + 1}").fetchall()
-    except (sqlite3.Error, MemoryError):
+    except (*SQLITE_ERRORS, MemoryError):
         return None
     if len(rows) > _SHORT:
         return None

@@ -15,6 +15,7 @@ from pathlib import Path
 from normlab.data.sql.date_forms import ISO, NUMBERS, TEXTS, DateForm
 from normlab.data.sql.kept_open import reading
 from normlab.data.sql.schema import Schema
+from normlab.data.sql.sqlite import SQLITE_ERRORS
 from normlab.data.sql.sqlite_schema import quoted
 from normlab.data.text.word_forms import words_of
 
@@ -83,7 +84,7 @@ def _rows(connection: sqlite3.Connection, query: str) -> list[tuple[object, ...]
     connection.set_progress_handler(lambda: next(steps, None) is None, 1000)
     try:
         return connection.execute(query).fetchall()
-    except sqlite3.Error:
+    except SQLITE_ERRORS:
         return None
     finally:
         connection.set_progress_handler(None, 0)

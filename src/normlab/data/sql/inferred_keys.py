@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from normlab.data.sql.schema import Column, Schema, Table, split_words
-from normlab.data.sql.sqlite import open_readonly
+from normlab.data.sql.sqlite import SQLITE_ERRORS, open_readonly
 from normlab.data.sql.sqlite_schema import quoted
 
 VALUES_LOOKED_AT = 1000
@@ -154,7 +154,7 @@ def _included(connection: sqlite3.Connection, schema: Schema, child: int, parent
         if not values or strange:
             return False
         return parent in schema.primary_keys or connection.execute(twice).fetchone()[0] == 0
-    except sqlite3.Error:  # too long, damaged or a broken view: no evidence
+    except SQLITE_ERRORS:  # too long, damaged or a broken view: no evidence
         return False
     finally:
         connection.set_progress_handler(None, 0)

@@ -107,13 +107,13 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     guard = Guard(time.monotonic() + request["seconds"])
     try:
         connection = sqlite3.connect(request["uri"], uri=True, isolation_level=None, timeout=request["seconds"])
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeError) as error:
         return {"kind": "database", "message": str(error)}
     with closing(connection):
         try:
             _prepare(connection)
             connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, request["length"])
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeError) as error:
             return {"kind": "database", "message": str(error)}
         connection.set_authorizer(guard.authorize)
         connection.set_progress_handler(guard.expired, _STEPS_BETWEEN_LOOKS)

@@ -8,7 +8,6 @@ agree.
 from __future__ import annotations
 
 import re
-import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from typing import Any
 from normlab.data.sql.abbreviations import in_whole_words
 from normlab.data.sql.column_types import CATEGORIES, type_category
 from normlab.data.sql.schema_entry import check_entry
-from normlab.data.sql.sqlite import open_readonly, unreadable
+from normlab.data.sql.sqlite import SQLITE_ERRORS, open_readonly, unreadable
 from normlab.data.sql.sqlite_schema import describe, one_line_name, quoted
 from normlab.errors import UserError
 from normlab.json_file import read_json
@@ -96,7 +95,7 @@ class Schema:
         with closing(open_readonly(path)) as connection:
             try:
                 described = describe(connection, official=official)
-            except sqlite3.Error as error:
+            except SQLITE_ERRORS as error:
                 raise unreadable(Path(path), error) from None
         if not described.tables and not official:
             why = f" ({'; '.join(described.left_out[:3])})" if described.left_out else ""

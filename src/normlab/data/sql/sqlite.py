@@ -20,6 +20,9 @@ from normlab.data.sql import sandbox
 from normlab.data.sql.query_process import LIMITS, PRAGMAS, decode
 from normlab.errors import UserError
 
+# A damaged file's own names may stand in SQLite's message, which then is no UTF-8: Python raises the decoder's error.
+SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
+
 
 class QueryError(Exception):
     """The query gave no result. The message is SQLite's own, or says which rule it broke."""
@@ -105,7 +108,7 @@ def open_readonly(database: Path | str) -> sqlite3.Connection:
         for pragma in PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
         connection.execute("SELECT count(*) FROM sqlite_master")
-    except sqlite3.Error as error:
+    except SQLITE_ERRORS as error:
         if connection is not None:
             connection.close()
         raise unreadable(path, error) from None
@@ -114,7 +117,7 @@ def open_readonly(database: Path | str) -> sqlite3.Connection:
     return connection
 
 
-def unreadable(path: Path, error: sqlite3.Error | str) -> UserError:
+def unreadable(path: Path, error: Exception | str) -> UserError:
     """Return the error that says why SQLite cannot read a database file, and what helps."""
     reason = " ".join(str(error).split())
     if "locked" in reason or "busy" in reason:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from normlab.data.sql.sqlite import open_readonly
+from normlab.data.sql.sqlite import SQLITE_ERRORS, open_readonly
 from normlab.errors import UserError
 
 
@@ -64,7 +63,7 @@ def _chunks(path: Path) -> Iterator[bytes]:
             with closing(open_readonly(path)) as connection:
                 yield connection.serialize()  # what the pages will be once the log is taken in
             return
-        except (UserError, sqlite3.Error, MemoryError):
+        except (UserError, *SQLITE_ERRORS, MemoryError):
             pass
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):

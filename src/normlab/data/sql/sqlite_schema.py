@@ -10,6 +10,8 @@ import re
 import sqlite3
 from dataclasses import dataclass, field
 
+from normlab.data.sql.sqlite import SQLITE_ERRORS
+
 
 @dataclass
 class Described:
@@ -50,7 +52,7 @@ def describe(connection: sqlite3.Connection, *, official: bool = False) -> Descr
             continue
         try:
             rows = connection.execute(f"PRAGMA table_xinfo({quoted(name)})").fetchall()
-        except sqlite3.Error as error:
+        except SQLITE_ERRORS as error:
             described.left_out.append(f"{kind} {one_line_name(name)}: {error}")
             continue
         # Last field: 0 a plain column, 1 a virtual table's hidden one, 2 and 3 a generated one.
@@ -167,7 +169,7 @@ def _add_foreign_keys(connection: sqlite3.Connection, described: Described, keys
     for table, name in enumerate(described.tables):
         try:
             rows = connection.execute(f"PRAGMA foreign_key_list({quoted(name)})").fetchall()
-        except sqlite3.Error as error:
+        except SQLITE_ERRORS as error:
             described.left_out.append(f"keys of table {one_line_name(name)}: {error}")
             continue
         for _, position, target_name, column, target_column, *_ in rows:

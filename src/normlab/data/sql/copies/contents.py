@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from normlab.data.sql.pieces import pieces
-from normlab.data.sql.sqlite import open_readonly, unreadable
+from normlab.data.sql.sqlite import SQLITE_ERRORS, open_readonly, unreadable
 from normlab.data.sql.sqlite_schema import quoted
 
 Value = Any  # None, int, float, str, bytes: what SQLite stores
@@ -98,14 +98,14 @@ def read_contents(path: Path, further_keys: Iterable[Key] = (), *, seed: int = 0
     with closing(open_readonly(path)) as connection:
         try:
             objects = connection.execute(_OBJECTS).fetchall()
-        except sqlite3.Error as error:
+        except SQLITE_ERRORS as error:
             raise unreadable(path, error) from None
         names = [name for kind, name, _ in objects if kind == "table"]
         most = max(5, min(MAX_ROWS, MAX_ALL_ROWS // max(len(names), 1)))
         tables = {}
         for name in names:
             rng = random.Random(f"{seed}:{name}")
-            with suppress(sqlite3.Error, MemoryError):  # a table that cannot be read stays empty in the copies
+            with suppress(*SQLITE_ERRORS, MemoryError):  # a table that cannot be read stays empty in the copies
                 tables[name.lower()] = _table(connection, name, most, rng)
         keys = [key for name in names if name.lower() in tables for key in _declared(connection, name, tables)]
         keys += [key for key in further_keys if key not in keys and _known(key, tables) and _holds(connection, key)]
@@ -147,7 +147,7 @@ def _table(connection: sqlite3.Connection, name: str, most: int, rng: random.Ran
                 kept.append(list(map(_cut, row)))
             elif (place := rng.randrange(seen + 1)) < most:
                 kept[place] = list(map(_cut, row))
-    except (sqlite3.Error, MemoryError):
+    except (*SQLITE_ERRORS, MemoryError):
         pass  # damaged, or out of steps: what was read so far is enough
     finally:
         connection.set_progress_handler(None, 0)
@@ -209,7 +209,7 @@ def _holds(connection: sqlite3.Connection, key: Key) -> bool:
     try:
         found = connection.execute(f"SELECT 1 FROM {quoted(key.table)} AS c WHERE {dangling(key)} LIMIT 1").fetchone()
         return found is None
-    except sqlite3.Error:
+    except SQLITE_ERRORS:
         return False
     finally:
         connection.set_progress_handler(None, 0)

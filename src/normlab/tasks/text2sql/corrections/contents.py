@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 
 from normlab.data.sql.date_columns import DateColumns, sample
 from normlab.data.sql.date_forms import DateForm
 from normlab.data.sql.kept_open import reading
 from normlab.data.sql.schema import Schema
+from normlab.data.sql.sqlite import SQLITE_ERRORS
 
 _YES_NO = (("yes", "no"), ("y", "n"), ("true", "false"), ("t", "f"), ("1", "0"))
 
@@ -90,7 +90,7 @@ class Contents:
             with reading(self._path) as connection:
                 try:
                     self._samples[name] = sample(connection, self.schema, column)
-                except sqlite3.Error:
+                except SQLITE_ERRORS:
                     self._samples[name] = []
         return self._samples[name]
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 from pathlib import Path
 
 from normlab.data.sql.date_columns import DateColumns, sample
 from normlab.data.sql.kept_open import reading
 from normlab.data.sql.schema import Schema
+from normlab.data.sql.sqlite import SQLITE_ERRORS
 from normlab.data.sql.sqlite_schema import quoted
 from normlab.tasks.text2sql.periods.period import Period
 
@@ -40,7 +40,7 @@ class PeriodCells:
         with reading(self._path) as connection:
             try:
                 return str(connection.execute(f"SELECT max({form.day_of(name)}) FROM {table}").fetchone()[0] or "")
-            except sqlite3.Error:
+            except SQLITE_ERRORS:
                 return ""
 
     def is_never(self, column: int, condition: str) -> bool:
@@ -50,7 +50,7 @@ class PeriodCells:
         with reading(self._path) as connection:
             try:
                 return connection.execute(query).fetchone() is None
-            except sqlite3.Error:
+            except SQLITE_ERRORS:
                 return False
 
     def holds_years(self, column: int) -> bool:
@@ -72,7 +72,7 @@ class PeriodCells:
         with reading(self._path) as connection:
             try:
                 return any(connection.execute(query, (word,)).fetchone() for word in sorted(period.words))
-            except sqlite3.Error:
+            except SQLITE_ERRORS:
                 return True
 
     def keys(self) -> frozenset[int]:
