@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -96,3 +98,31 @@ def test_a_finished_cell_is_not_trained_again(order: Order) -> None:
     before = (Path(order.folder) / "cell" / "result.json").stat().st_mtime_ns
     assert train_order(order, {}, nothing)["state"] == "finished"
     assert (Path(order.folder) / "cell" / "result.json").stat().st_mtime_ns == before
+
+
+def test_a_cell_whose_result_shows_late_is_not_trained_again(order: Order, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a network's file system a look may show an old state; the look after the lock was taken counts."""
+    train_order(order, {}, nothing)
+    path = Path(order.folder) / "cell"
+    before = {file.name: file.read_bytes() for file in path.iterdir() if file.is_file() and file.name != "log.txt"}
+    real, old_looks = RunFolder.done.fget, iter([False])
+    assert real is not None
+    monkeypatch.setattr(RunFolder, "done", property(lambda self: next(old_looks, True) and real(self)))
+    assert train_order(order, {}, nothing)["state"] == "finished"
+    assert next(old_looks, "all shown") == "all shown"
+    now = {file.name: file.read_bytes() for file in path.iterdir() if file.is_file() and file.name != "log.txt"}
+    assert now == before
+
+
+def test_a_clock_that_jumps_back_changes_no_result(order: Order, monkeypatch: pytest.MonkeyPatch) -> None:
+    train_order(order, {}, nothing)
+    straight = RunFolder(Path(order.folder) / "cell")
+    hours = itertools.count(1_700_000_000, -3600)
+    monkeypatch.setattr(time, "time", lambda: float(next(hours)))
+    train_order(replace(order, cell="other"), {}, nothing)
+    assert next(hours) < 1_700_000_000 - 3600  # it was asked
+    other = RunFolder(Path(order.folder) / "other")
+    assert other.result()["state"] == "finished"
+    assert other.result()["seconds"] > 0
+    assert [record["val/loss"] for record in other.metrics()] == [record["val/loss"] for record in straight.metrics()]
+    assert train_order(replace(order, cell="other"), {}, nothing)["line"] == "was finished already"
