@@ -102,7 +102,12 @@ def test_requests_of_other_pages_are_refused(gate: Gate, origin: str) -> None:
         "/monitoring",
         "/docs",
         "/reports/",
+        "/svelte/" + "a" * 256,
+        "/assets/" + "ä" * 128,
+        "/assets/" + "a/" * 2000,
+        "/static/\0",
     ],
+    ids=lambda path: path[:40],
 )
 def test_paths_that_the_playground_does_not_use_are_closed(gate: Gate, path: str) -> None:
     assert ask(gate, path)[0] == 404

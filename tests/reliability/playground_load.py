@@ -4,7 +4,8 @@
 
 The program starts `normlab serve` on this machine and talks to it as the page does. Most users send a text that nobody
 else sends and look for it, and for nobody else's, in the marked answer. Of ten users, one reads the answer slowly, one
-goes away while he waits, and one breaks off an upload. Where too many wait, the server says so and the user comes back.
+goes away while he waits, one breaks off an upload, and one sends requests that no page would send. Where too many wait,
+the server says so and the user comes back.
 """
 
 from __future__ import annotations
@@ -27,10 +28,11 @@ from typing import Any
 
 import httpx
 
-KINDS = ("plain", "slow", "gone", "broken upload", *("plain",) * 6)
+KINDS = ("plain", "slow", "gone", "broken upload", "strange", *("plain",) * 5)
 _OWN = re.compile(r"Visitor\d+x\d+")
 _PATIENCE = 600.0  # seconds that a user waits for an answer; a busy machine is slow
 _PAUSE = 1.0
+_STRANGE_SECONDS = 3.0
 _TRIES = 60
 
 
@@ -108,6 +110,86 @@ def _text_function(config: dict[str, Any]) -> tuple[int, list[Any]]:
     raise WrongAnswerError("the page has no function that tags a text")
 
 
+_METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE", "BREW")
+_PATHS = (
+    *("/", "/config", "/gradio_api/info", "/gradio_api/queue/join", "/gradio_api/queue/data?session_hash=x"),
+    *("/gradio_api/file=/etc/passwd", "/gradio_api/file=../../etc/passwd", "/gradio_api/file=%2fetc%2fpasswd"),
+    *("/assets/../../../etc/passwd", "/static/%2e%2e/%2e%2e/etc/passwd", "/reports/../../etc/passwd", "/reports/x"),
+    *("/gradio_api/upload", "/gradio_api/upload_progress?upload_id=x", "/gradio_api/reset", "/gradio_api/cancel"),
+    *(
+        "/gradio_api/call/tag",
+        "/gradio_api/run/predict",
+        "/docs",
+        "/openapi.json",
+        "/login",
+        "/monitoring",
+        "//",
+        "/%00",
+    ),
+    *(
+        "/gradio_api/heartbeat/x",
+        "/gradio_api/queue/status",
+        "/svelte/" + "a" * 5000,
+        "/static/%00",
+        "/assets/" + "%C3%A4" * 200,
+        "/assets/" + "a/" * 3000,
+        "/gradio_api/proxy=http://x/",
+    ),
+)
+_VALUES = (
+    None,
+    True,
+    -1,
+    10**30,
+    1e308,
+    "",
+    "x" * 10_000,
+    "\0",
+    "../../etc/passwd",
+    [],
+    {},
+    [[[[[]]]]],
+    {"path": "/etc/passwd"},
+)
+
+
+def strange_request(draw: random.Random, function: int) -> tuple[str, str, dict[str, str], bytes]:
+    """Return method, path, headers and body of a request that no page would send."""
+
+    def value(depth: int = 3) -> Any:
+        if depth == 0 or draw.random() < 0.5:
+            return draw.choice(_VALUES)
+        if draw.random() < 0.5:
+            return [value(depth - 1) for _ in range(draw.randrange(4))]
+        keys = ("data", "fn_index", "session_hash", "event_id", "path", "url", "meta", "batched", "trigger_id", "x")
+        return {draw.choice(keys): value(depth - 1) for _ in range(draw.randrange(4))}
+
+    headers = {}
+    for name, values in {
+        "Origin": ("null", "http://evil.example", "http://localhost"),
+        "Host": ("evil.example", "localhost:1", "127.0.0.1\t", "[::1]", ""),
+        "Content-Type": ("application/json", "text/plain", "multipart/form-data; boundary=x", "multipart/form-data"),
+        "Content-Length": ("0", "-1", "5", "99999999999", "x"),
+        "Range": ("bytes=-1", "bytes=0-99999999999", "x"),
+        "Cookie": ("a" * 4000, "session=../../x"),
+        "X-Forwarded-Host": ("evil.example",),
+        "X-Forwarded-Prefix": ("//evil.example",),
+    }.items():
+        if draw.random() < 0.15:
+            headers[name] = draw.choice(values)
+    body: Any = {
+        "data": [value()],
+        "fn_index": draw.choice((function, 0, 10**6, -1, None, "x")),
+        "session_hash": value(1),
+    }
+    text = json.dumps(draw.choice((body, body, value()))).encode()
+    if draw.random() < 0.2:
+        text = draw.choice(
+            (b"", b"{", b"\xff\xfe", b"[" * 5000, b'{"a":1,"a":2}', b"--x\r\n\r\n--x--", text[: len(text) // 2])
+        )
+    return draw.choice(_METHODS), draw.choice(_PATHS), headers, text
+
+
 class Users:
     """What the users have seen."""
 
@@ -138,6 +220,9 @@ class Users:
         if kind == "broken upload":
             await self._break_upload()
             self.seen["uploads broken off"] += 1
+            return
+        if kind == "strange":
+            await self._send_strange()
             return
         begun = time.monotonic()
         session = f"{name}{self.draw.getrandbits(40):x}"
@@ -173,6 +258,28 @@ class Users:
                     if event["msg"] == "process_completed":
                         return json.dumps(event["output"])
         raise WrongAnswerError(f"{session}: the server closed the stream without an answer")
+
+    async def _send_strange(self) -> None:
+        url = httpx.URL(self.playground.address)
+        method, path, headers, content = strange_request(self.draw, self.playground.function)
+        lines = {"Host": f"{url.host}:{url.port}", "Content-Length": str(len(content)), "Connection": "close"} | headers
+        head = f"{method} {path} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        answer = b""
+        try:
+            writer.write(head.encode() + b"\r\n" + content)
+            async with asyncio.timeout(_STRANGE_SECONDS):  # streams of events end when their reader goes
+                while len(answer) < 1_000_000 and (part := await reader.read(65_536)):
+                    answer += part
+        except (TimeoutError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+        status = answer[9:12].decode(errors="replace")
+        self.seen[f"strange requests answered {status[:1]}xx" if status else "strange requests left waiting"] += 1
+        for secret in (b"root:x:", b"Traceback"):
+            if secret in answer:
+                raise WrongAnswerError(f"{method} {path} {headers} {content[:200]!r} shows {secret!r}")
 
     async def _break_upload(self) -> None:
         url = httpx.URL(self.playground.address)
@@ -236,7 +343,7 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"memory in MiB, at each tenth of the time: {curve}; {growth:.0f} more than in the first third")
     print(f"files that broken uploads have left: {uploads}")
     for line in [*seen.wrong[:5], *errors.splitlines()[-20:]]:
-        print(f"FAILED: {line}" if line in seen.wrong else f"server: {line}")
+        print(f"FAILED: {line[:300]}" if line in seen.wrong else f"server: {line[:300]}")
     bad = seen.wrong or not seen.seconds or "Traceback" in errors or uploads or growth > options.growth
     return int(bool(bad))
 

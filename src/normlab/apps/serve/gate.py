@@ -40,6 +40,7 @@ _HEADERS = (
     (b"referrer-policy", b"no-referrer"),
 )
 _UPLOAD = "/gradio_api/upload"
+_LONGEST_NAME, _LONGEST_PATH = 255, 4000  # bytes; a file system takes no more, and says so by an error
 _PART_HEADERS = 10_000  # bytes of an upload that are not the file
 # What the page asks for. Closed with all else: proxying, runs kept elsewhere, editing by chat, monitoring, logins.
 _OPEN = re.compile(
@@ -49,6 +50,12 @@ _OPEN = re.compile(
     r"|/gradio_api/(queue/(join|data|status)|heartbeat/[^/]+)"
     r"|/gradio_api/file=(?!https?:).+"
 )
+
+
+def _names_a_file(path: str) -> bool:
+    """Say whether a file may have this path: Gradio asks the file system without looking."""
+    parts = [len(part.encode(errors="replace")) for part in path.split("/")]
+    return "\0" not in path and max(parts) <= _LONGEST_NAME and sum(parts) + len(parts) <= _LONGEST_PATH
 
 
 @dataclass(frozen=True)
@@ -103,7 +110,7 @@ class Gate:
         origin = headers.get("origin")
         if origin is not None and origin.lower().partition("://")[2] != host:
             return 403, f"requests from the page {origin!r} are refused: open the playground itself"
-        if not _OPEN.fullmatch(scope["path"]):
+        if not _OPEN.fullmatch(scope["path"]) or not _names_a_file(scope["path"]):
             return 404, "there is nothing here: the playground is at /"
         return self._too_large(scope, headers)
 
