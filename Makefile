@@ -77,7 +77,7 @@ fuzz: setup
 	$(BIN)/pip install --quiet atheris==3.0.0
 	$(BIN)/python tests/reliability/guided_fuzz.py --seconds $(SECONDS_EACH)
 	HYPOTHESIS_PROFILE=fuzz NORMLAB_FUZZ=$(EXAMPLES) $(BIN)/python -m pytest -n 2 -k "any or damage or read or bytes" \
-		$$(grep -rl "^@given" tests/data tests/runs tests/studies tests/tasks tests/test_yaml_file.py)
+		$$(grep -rl "^@given" tests/cli tests/data tests/runs tests/studies tests/tasks tests/test_yaml_file.py)
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
