@@ -710,6 +710,8 @@ CASES: dict[str, Case] = {
     "text of half a million at signs": Case("running text", of("a.txt", "a@" * 250_000), ""),
     "text with escapes of a terminal": Case("running text", of("a.txt", "\x1b]0;x\x07\x1b[2J Paris\n"), ""),
     # databases
+    "a table with a return within a name": Case("table", of("a.csv", b"x\r0,y\n1,2\n"), "a.csv:1: cannot be read"),
+    "a table of images with a return within a name": Case("images", of("a.csv", b'"x\r0",label\n1.png,cat\n'), "a.csv"),
     "a database whose damage SQLite names in no UTF-8": Case("database", damaged_database, "utf-8"),
     "a database with an endless view": Case("database", database(_TABLE, _ROW, f"CREATE VIEW v AS {_ENDLESS}"), "time"),
     "a database with views of views": Case("database", database(_TABLE, _ROW, *nested_views()), "64 tables"),

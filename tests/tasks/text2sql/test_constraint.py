@@ -56,7 +56,7 @@ def test_a_batch_moves_pointers_and_finds_its_way_back() -> None:
         tokens.append(token)
         state = constraint.advance(state, token)
     actions = [automaton.action(constraint.own_number(0, token), VALUES) for token in tokens]
-    assert constraint.sql(0, constraint.actions(0, tuple(tokens))) == to_sql([*actions, END], SCHOOL)
+    assert constraint.written(0, constraint.actions(0, tuple(tokens)))[0] == to_sql([*actions, END], SCHOOL)
 
 
 QUERIES = [

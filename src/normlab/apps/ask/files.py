@@ -11,7 +11,7 @@ import re
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -118,10 +118,10 @@ def _text(path: Path) -> tuple[list[str], Iterator[Sequence[Any]]]:
     lines = decoded_lines(path)
     first = next(lines, "")
     reader = csv.reader(chain([first], lines), delimiter=_delimiter(first, path))
-    try:
-        header = next(reader)
-    except StopIteration:
-        raise UserError(f"{path} is empty: its first line must name the columns") from None
+    with _reading(reader, path):
+        header = next(reader, None)
+    if header is None:
+        raise UserError(f"{path} is empty: its first line must name the columns")
     names = [name.strip() or f"column_{number}" for number, name in enumerate(header, start=1)]
     _refuse_twice(names, path)
     return names, _checked(reader, len(names), path)
@@ -133,13 +133,19 @@ def _delimiter(header: str, path: Path) -> str:
 
 
 def _checked(reader: Any, width: int, path: Path) -> Iterator[Sequence[Any]]:
-    try:
+    with _reading(reader, path):
         for row in reader:
             if not row:
                 continue
             if len(row) != width:
                 raise UserError(f"{path}:{reader.line_num}: {len(row)} cells for {width} columns: fix the line")
             yield [cell if cell != "" else None for cell in row]
+
+
+@contextmanager
+def _reading(reader: Any, path: Path) -> Iterator[None]:
+    try:
+        yield
     except csv.Error as error:
         raise UserError(f"{path}:{reader.line_num}: cannot be read ({error}): check the file") from None
 

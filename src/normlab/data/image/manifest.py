@@ -11,6 +11,7 @@ import csv
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -163,9 +164,10 @@ def _columns_by_header(path: Path) -> _Columns | None:
         return chosen if chosen is not None and (chosen.path in texts or chosen.holds_ids) else None
     header = csv_header(path)
     for delimiter in _DELIMITERS:
-        names = next(csv.reader([",".join(header)], delimiter=delimiter), []) if delimiter != "," else header
-        if (chosen := _chosen(names)) is not None:
-            return chosen._replace(delimiter=delimiter)
+        with suppress(csv.Error):  # a line's end within a name: no table of images by this delimiter
+            names = next(csv.reader([",".join(header)], delimiter=delimiter), []) if delimiter != "," else header
+            if (chosen := _chosen(names)) is not None:
+                return chosen._replace(delimiter=delimiter)
     return None
 
 

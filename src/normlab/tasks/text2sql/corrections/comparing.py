@@ -54,6 +54,8 @@ def _turned(condition: Condition, evidence: Evidence) -> Condition:
 
 def year_in_its_column(clauses: Clauses, evidence: Evidence) -> Clauses | None:
     """Compare a year of the question ("before 2000") with the one column of years, not with another number."""
+    if not any(_YEAR.fullmatch(constant.strip("'")) for one in clauses.where for constant in one.constants):
+        return None  # before any cell is read
     tables = clauses.tables
     years = [c for t in tables for c in evidence.schema.columns_of(t) if evidence.contents.is_year(c)]
     years = [column for column in years if not evidence.is_key(column)]

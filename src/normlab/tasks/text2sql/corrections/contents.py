@@ -25,12 +25,13 @@ class Contents:
         self._path = path
         self._dates = dates or DateColumns(path)
         self._samples: dict[tuple[str, str], list[object]] = {}
+        self._flags: dict[tuple[str, str], tuple[str, str] | None] = {}
         self._schema: Schema | None = None
 
     def of(self, schema: Schema) -> Contents:
         """Return it for a schema of this database, or a part of one: columns are known by names, numbered as there."""
         view = Contents(self._path, self._dates)
-        view._samples, view._schema = self._samples, schema
+        view._samples, view._flags, view._schema = self._samples, self._flags, schema
         return view
 
     def is_date(self, column: int) -> bool:
@@ -52,13 +53,10 @@ class Contents:
 
     def flags(self, column: int) -> tuple[str, str] | None:
         """Return the SQL texts of yes and no, of a column whose cells are nothing else; None for any other."""
-        cells = self._cells(column)
-        texts = {str(cell).lower() for cell in cells}
-        for yes, no in _YES_NO:
-            if texts and texts <= {yes, no} and (len(texts) == 2 or self.schema.columns[column].type == "boolean"):
-                spelled = {str(cell).lower(): cell for cell in cells}
-                return tuple(_constant(spelled.get(text, text), cells[0]) for text in (yes, no))  # type: ignore[return-value]
-        return None
+        name = self._name(column)
+        if name not in self._flags:
+            self._flags[name] = self._flags_of(column)
+        return self._flags[name]
 
     def texts(self, column: int) -> list[str]:
         """Return the different texts of the cells looked at."""
@@ -83,6 +81,15 @@ class Contents:
         """The schema whose columns are asked about."""
         assert self._schema is not None, "see `of`"
         return self._schema
+
+    def _flags_of(self, column: int) -> tuple[str, str] | None:
+        cells = self._cells(column)
+        texts = {str(cell).lower() for cell in cells}
+        for yes, no in _YES_NO:
+            if texts and texts <= {yes, no} and (len(texts) == 2 or self.schema.columns[column].type == "boolean"):
+                spelled = {str(cell).lower(): cell for cell in cells}
+                return tuple(_constant(spelled.get(text, text), cells[0]) for text in (yes, no))  # type: ignore[return-value]
+        return None
 
     def _cells(self, column: int) -> list[object]:
         name = self._name(column)

@@ -54,6 +54,12 @@ def joined_without_key(actions: Sequence[Action], schema: Schema) -> tuple[str, 
     return tuple(_written(actions, schema, ()).without_key)
 
 
+def written(actions: Sequence[Action], schema: Schema, named: Sequence[int]) -> tuple[str, tuple[str, ...]]:
+    """Return what `to_sql` and `joined_without_key` do, at the cost of one."""
+    writer = _written(actions, schema, named)
+    return writer.text, tuple(writer.without_key)
+
+
 def _written(actions: Sequence[Action], schema: Schema, named: Sequence[int]) -> _Writer:
     writer = _Writer(actions, schema, named)
     writer.text = writer.query()

@@ -16,7 +16,7 @@ import numpy as np
 from normlab.data.sql.schema import Schema
 from normlab.tasks.text2sql.grammar.actions import WORDS, action_of, number_of
 from normlab.tasks.text2sql.grammar.automaton import END, Action, Grammar, State
-from normlab.tasks.text2sql.grammar.linearize import joined_without_key, to_sql
+from normlab.tasks.text2sql.grammar.linearize import written
 from normlab.tasks.text2sql.grammar.phases import Scope
 
 _KINDS = ("text", "digits", "other")
@@ -172,14 +172,14 @@ class BatchConstraint:
         row, inner = state
         return row, self._automata[row].advance(inner, self.own_number(row, token), self._values[row])
 
-    def sql(self, row: int, actions: tuple[Action, ...], named: Sequence[int] = ()) -> str:
-        """Return the text of a complete sequence, as `actions` gives it. `named`: as in `to_sql`."""
-        return to_sql(actions, self._automata[row].schema, named)
+    def written(self, row: int, actions: tuple[Action, ...], named: Sequence[int] = ()) -> tuple[str, tuple[str, ...]]:
+        """Return the text of a complete sequence, as `actions` gives it, and which of its tables no key joins.
 
-    def joined_without_key(self, row: int, actions: tuple[Action, ...]) -> tuple[str, ...]:
-        """Return the tables of a complete sequence that no key joins, if keys were looked for in its database."""
+        Of a database in which no keys were looked for the latter is empty. `named`: as in `to_sql`.
+        """
         schema = self._automata[row].schema
-        return () if schema.inferred_keys is None else joined_without_key(actions, schema)
+        text, without_key = written(actions, schema, named)
+        return text, () if schema.inferred_keys is None else without_key
 
     def actions(self, row: int, tokens: tuple[int, ...]) -> tuple[Action, ...]:
         """Return a complete sequence, given without its end, as actions in the question's own schema, END last."""

@@ -138,9 +138,8 @@ def hypotheses_of(
 
 def _answer(hypothesis: Hypothesis, row: int, constraint: BatchConstraint, named: list[int]) -> Answer:
     actions = constraint.actions(row, hypothesis.tokens)
-    tables = constraint.joined_without_key(row, actions)
+    sql, tables = constraint.written(row, actions, named)
     refusal = f"no declared or inferred key joins {', '.join(tables)}" if tables else ""
-    sql = constraint.sql(row, actions, named)
     return Answer(sql, hypothesis.score, hypothesis.log_prob, refusal, actions)
 
 
