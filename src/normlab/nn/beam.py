@@ -14,15 +14,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from normlab.nn.beam_candidates import best_candidates
+from normlab.nn.beam_state import count_rows, on_device_of, select_rows
 
-State = TypeVar("State")
 Step = Callable[[Tensor, Any], tuple[Tensor, Any]]
 MayFollow = Sequence[int] | np.ndarray | Tensor
 _NONE = np.empty(0, dtype=np.int64)
@@ -108,14 +108,14 @@ def beam_search(
     """
     if not 1 <= n_best <= beam_size or not 0 <= min_length < max_length:
         raise ValueError(f"need 1 <= {n_best=} <= {beam_size=} and 0 <= {min_length=} < {max_length=}")
-    count = _count_rows(state) if num_sentences is None else num_sentences
+    count = count_rows(state) if num_sentences is None else num_sentences
     searches = [_Search(i, n_best, length_penalty, max_length) for i in range(count)]
     if constraint is not None:
         for search in searches:
             search.live[0].memory = constraint.start(search.sentence)
     take = select_rows if select is None else select
     live = searches
-    tokens = _leaf_device(state, torch.full((count,), bos))
+    tokens = on_device_of(state, torch.full((count,), bos))
     for length in range(1, max_length + 1):
         if not live:
             break
@@ -131,19 +131,6 @@ def beam_search(
         state = take(state, torch.tensor(index, dtype=torch.long, device=tokens.device))
         tokens = torch.tensor([node.token for search in live for node in search.live], device=tokens.device)
     return [search.results() for search in searches]
-
-
-def select_rows(state: State, rows: Tensor) -> State:
-    """Return the same nest of tensors with these rows of axis 0."""
-    if isinstance(state, Tensor):
-        return state.index_select(0, rows)  # type: ignore[return-value]
-    if isinstance(state, dict):
-        return {key: select_rows(value, rows) for key, value in state.items()}  # type: ignore[return-value]
-    if isinstance(state, tuple) and hasattr(state, "_fields"):  # a named tuple
-        return type(state)(*(select_rows(value, rows) for value in state))
-    if isinstance(state, tuple | list):
-        return type(state)(select_rows(value, rows) for value in state)
-    return state
 
 
 @dataclass
@@ -294,22 +281,3 @@ def _expand(table: Tensor, live: list[_Search], beam_size: int, eos: int, length
         search.replace(nodes, length)
         chosen.append(rows)
     return chosen
-
-
-def _count_rows(state: Any) -> int:
-    leaf = _first_tensor(state)
-    if leaf is None:
-        raise ValueError("the state holds no tensor: give num_sentences")
-    return int(leaf.shape[0])
-
-
-def _leaf_device(state: Any, tokens: Tensor) -> Tensor:
-    leaf = _first_tensor(state)
-    return tokens if leaf is None else tokens.to(leaf.device)
-
-
-def _first_tensor(state: Any) -> Tensor | None:
-    if isinstance(state, Tensor):
-        return state
-    parts = state.values() if isinstance(state, dict) else state if isinstance(state, tuple | list) else ()
-    return next((leaf for leaf in map(_first_tensor, parts) if leaf is not None), None)
