@@ -60,3 +60,13 @@ def test_an_unknown_setting_in_a_variant_is_named(tmp_path: Path) -> None:
 def test_a_study_that_compares_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nothing to compare"):
         make_plan(study(tmp_path, STUDY.partition("variants:")[0]), scale="smoke")
+
+
+def test_a_flag_that_a_variant_sets_itself_is_refused_where_that_variant_is_trained(tmp_path: Path) -> None:
+    path = study(tmp_path, STUDY)
+    with pytest.raises(
+        UserError, match=r"--n: the variant deep of .* sets n itself: leave it out, --axis variant=plain"
+    ):
+        make_plan(path, scale="smoke", n=2)
+    plan = make_plan(path, scale="smoke", axes={"variant": ["plain"]}, n=2)
+    assert {cell.config.n for cell in plan.cells} == {2}  # type: ignore[attr-defined]

@@ -97,17 +97,27 @@ def refuse_seed(settings: Mapping[str, Any], where: str) -> None:
         raise UserError(f"{where}: seed: the seeds of a study are 0, 1, 2, ...: give their number as `seeds`")
 
 
-def refuse_undone(changes: Mapping[str, Any], axes: Mapping[str, list[Any]], where: str) -> None:
-    """Raise `UserError` for a flag that would do nothing: an axis sets its setting in every cell, and so do the seeds.
+def refuse_undone(
+    changes: Mapping[str, Any], axes: Mapping[str, list[Any]], variants: Mapping[str, Mapping[str, Any]], where: str
+) -> None:
+    """Raise `UserError` for a flag that would do nothing in a cell: an axis, a variant or the seeds set its setting.
 
     Args:
         changes: settings given for all cells.
+        variants: the study's, name -> settings; those that are compared count.
     """
     if "seed" in changes:
         raise UserError("--seed: the seeds of a study are 0, 1, 2, ...: give their number with --seeds")
-    for name in set(changes) & set(axes):
-        flag, values = name.replace("_", "-"), ",".join(map(str, axes[name]))
-        raise UserError(f"--{flag}: {where} compares values of {name}: give all of them, --axis {name}={values}")
+    for name in changes:
+        flag = f"--{name.replace('_', '-')}"
+        if name in axes:
+            values = ",".join(map(str, axes[name]))
+            raise UserError(f"{flag}: {where} compares values of {name}: give all of them, --axis {name}={values}")
+        setting = [variant for variant in axes.get(VARIANT, []) if name in variants[variant]]
+        if setting:
+            others = ",".join(variant for variant in axes[VARIANT] if variant not in setting)
+            hint = f"leave it out, --axis {VARIANT}={others}, or drop the flag" if others else "drop the flag"
+            raise UserError(f"{flag}: the variant {setting[0]} of {where} sets {name} itself: {hint}")
 
 
 def combinations(axes: Mapping[str, Sequence[Any]], seeds: int, where: str) -> list[tuple[dict[str, Any], int]]:

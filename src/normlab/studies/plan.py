@@ -137,7 +137,7 @@ def make_plan(
     axes = read_axes({**study.axes, **chosen.axes}, study.variants, asked, str(path))
     by_value = {**study.by_value, **chosen.by_value}
     refuse_wrong_values(by_value, [study.axes, chosen.axes, {VARIANT: list(study.variants)}], str(path))
-    refuse_undone(changes, axes, str(path))
+    refuse_undone(changes, axes, study.variants, str(path))
     blocks = {
         "base": study.base,
         f"scales: {scale}: base": chosen.base,
@@ -170,9 +170,8 @@ def make_plan(
     for values, seed in combinations(axes, count, str(path)):
         of_cell = {**base, **study.variants.get(str(values.get(VARIANT)), {})}
         cell = _make_cell(settings.config_class, of_cell, values, seed, str(path))
-        if own := settings_of(
-            cell.values, by_value
-        ):  # by the cell's canonical values: an axis may say `bn` for `batch`
+        own = settings_of(cell.values, by_value)  # the cell's values, since an axis may say `bn` for `batch`
+        if own:
             cell = _make_cell(settings.config_class, {**of_cell, **own, **changes}, values, seed, str(path))
         cells.append(cell)
     refuse_ignored([cell.config for cell in cells], [*changes, *(name for name in asked if name != VARIANT)])
