@@ -23,6 +23,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--seed", type=int, help="of the rule's choices, or of --copies [0]")
     group.add_argument("--every", type=int, metavar="N", help="look at every Nth question only [1]")
+    group.add_argument(
+        "--corrected",
+        action="store_true",
+        help="answer as predict and ask do, who read the database's file and put rules after the model",
+    )
 
 
 def refuse_without_kind(options: argparse.Namespace) -> None:
@@ -30,6 +35,8 @@ def refuse_without_kind(options: argparse.Namespace) -> None:
     if options.perturb is None:
         if options.every is not None:
             raise UserError("--every: does nothing without --perturb: all questions are measured")
+        if options.corrected:
+            raise UserError("--corrected: does nothing without --perturb: score what predict wrote, --gold --predicted")
         if options.seed is not None and not options.copies:
             raise UserError("--seed: does nothing without --perturb or --copies: an evaluation has nothing random")
         return
@@ -58,9 +65,17 @@ def measure(run: Any, options: argparse.Namespace) -> tuple[Any, str]:
     data = read_questions_to_ask(config, run.folder.card())
     seed, every = _value(options, "seed"), _value(options, "every")
     found = measure_perturbed(
-        run.model, data, options.split, options.perturb, seed=seed, every=every, config=config, placement=run.placement
+        run.model,
+        data,
+        options.split,
+        options.perturb,
+        seed=seed,
+        every=every,
+        config=config,
+        placement=run.placement,
+        corrected=options.corrected,
     )
-    variant = f"{options.perturb}-{seed}" + (f"_every-{every}" if every > 1 else "")
+    variant = f"{options.perturb}-{seed}" + (f"_every-{every}" if every > 1 else "") + "_corrected" * options.corrected
     metrics = {f"{options.split}/{name}": value for name, value in found.metrics.items()}
     tables = {"perturbation": found.summary}
     measured = Measured(options.split, metrics, tables, found.columns, data.fingerprint, run.notes(), variant)

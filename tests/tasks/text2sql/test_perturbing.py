@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 import normlab
 from normlab.cli import main
 from normlab.data.sql.schema import Schema
+from normlab.data.sql.spider import find_database
 from normlab.data.sql.toy import write_toy
 from normlab.data.text.word_forms import stem, words_of
 from normlab.errors import UserError
@@ -199,6 +201,25 @@ def test_the_verb_measures_the_same_questions_twice_and_leaves_the_runs_predicti
     assert f"{found['changed']} of {found['questions']} questions changed" in capsys.readouterr().out
 
 
+def test_corrected_answers_are_those_that_predict_writes(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", str(run), "--perturb", "order", "--corrected", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    out = Path(answer["out"])
+    assert out.name == "test_order-0_corrected"
+    assert answer["tables"]["perturbation"]["corrected"]
+    with (out / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows
+    databases = run.parent / "toy" / "database"
+    asked = [{"question": row["question"], "database": str(find_database(databases, row["db_id"]))} for row in rows]
+    (tmp_path / "asked.jsonl").write_text("".join(json.dumps(one) + "\n" for one in asked))
+    assert main(["predict", str(run), str(tmp_path / "asked.jsonl"), "--out", str(tmp_path / "said.jsonl")]) == 0
+    said = [json.loads(line)["sql"] for line in (tmp_path / "said.jsonl").read_text().splitlines()]
+    assert [" ".join(sql.split()) for sql in said] == [row["prediction"] for row in rows]
+
+
 def test_other_data_than_the_runs_are_refused(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = write_toy(tmp_path / "toy", seed=1).root
     assert main(["evaluate", str(run), "--perturb", "typos", "--data", str(other)]) == 2
@@ -212,6 +233,7 @@ def test_other_data_than_the_runs_are_refused(run: Path, tmp_path: Path, capsys:
         (["--perturb", "typos", "--every", "0"], "--every 0: give 1 or more"),
         (["--perturb", "typos", "--seed", "-1"], "--seed -1: give 0 or more"),
         (["--seed", "3"], "--seed: does nothing without --perturb"),
+        (["--corrected"], "--corrected: does nothing without --perturb"),
         (["--perturb", "typos", "--official", "x.py"], "exclude each other"),
     ],
 )

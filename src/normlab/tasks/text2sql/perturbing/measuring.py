@@ -26,6 +26,7 @@ from normlab.tasks.text2sql.model.decoding import decode
 from normlab.tasks.text2sql.model.network import Text2Sql
 from normlab.tasks.text2sql.perturbing.rules import check_kind, perturb
 from normlab.tasks.text2sql.perturbing.sentence import sentence_of
+from normlab.tasks.text2sql.predictions import records
 
 _METRICS = ("exact_match", "execution", "execution_sound")
 
@@ -107,15 +108,19 @@ def measure_perturbed(
     every: int,
     config: Text2SqlConfig,
     placement: Placement,
+    corrected: bool = False,
 ) -> Perturbed:
     """Ask a split's questions as they stand and said differently.
 
     Args:
         kind, seed: see `perturb`.
         every: 8 looks at the rows 1, 9, 17, ... of the split.
-    Raises: UserError for an unknown rule or split, or where the rule changes no question.
+        corrected: answer as `predict` and `ask` do, who read the database's file and put rules after the model.
+    Raises: UserError for an unknown rule or split, where the rule changes no question, or without databases to read.
     """
     check_kind(kind)
+    if corrected and not data.rows.databases.is_dir():
+        raise UserError(f"--corrected: there are no databases at {data.rows.databases}, which the rules read")
     if split not in data.rows.splits:
         raise UserError(f"unknown split '{split}': {did_you_mean(split, data.rows.splits)}")
     changed = variants(data, split, kind, seed=seed, every=every)
@@ -123,13 +128,16 @@ def measure_perturbed(
     if not changed:
         raise UserError(f"'{kind}' changes none of {looked_at} questions of {split}: take another rule, or more rows")
     examples = [data.rows.splits[split][row] for row, _ in changed]
-    plain = _scores(model, data, examples, [example.question for example in examples], config, placement)
-    other = _scores(model, data, examples, [question for _, question in changed], config, placement)
+    plain, other = (
+        _scores(model, data, examples, questions, config, placement, corrected)
+        for questions in ([example.question for example in examples], [question for _, question in changed])
+    )
     before, after = _right(plain), _right(other)
     summary = {
         "kind": kind,
         "seed": seed,
         "every": every,
+        "corrected": corrected,
         "questions": looked_at,
         "changed": len(changed),
         "as_they_stand": _numbers(plain),
@@ -157,14 +165,19 @@ def _scores(
     questions: Sequence[str],
     config: Text2SqlConfig,
     placement: Placement,
+    corrected: bool,
 ) -> Scores:
-    pairs = zip(questions, examples, strict=True)
-    items = [data.questions.encode(question, example.db_id)[0] for question, example in pairs]
-    run, size = config.execution_filter, config.beam_size
-    answers = dict(decode(model, items, data.questions, config, placement, beam_size=size, run=run))
+    pairs = list(zip(questions, (example.db_id for example in examples), strict=True))
+    if corrected:
+        source = [(question, data.questions.file(db_id) or db_id) for question, db_id in pairs]
+        predicted = [record["sql"] for record in records(model, source, data.questions, config, placement)]
+    else:
+        items = [data.questions.encode(question, db_id)[0] for question, db_id in pairs]
+        run, size = config.execution_filter, config.beam_size
+        answers = dict(decode(model, items, data.questions, config, placement, beam_size=size, run=run))
+        predicted = [best(answers[index]) for index in range(len(items))]
     gold = [(example.query, example.db_id) for example in examples]
     databases = data.rows.databases if data.rows.databases.is_dir() else None
-    predicted = [best(answers[index]) for index in range(len(items))]
     return evaluate_rows(gold, predicted, schemas=data.rows.schemas, databases=databases)
 
 
