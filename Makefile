@@ -4,6 +4,9 @@ PYTHON ?= python3
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
+# Where it is set, each of the suite's thousand commands compiles every module of normlab anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: setup demo docs bench lint test test-offline soak faults statements fuzz load clean
 
 setup: $(STAMP)
