@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 import zipfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -331,3 +332,19 @@ def test_without_gradio_the_command_that_installs_it_is_printed(tmp_path: Path) 
     done = subprocess.run([sys.executable, "-c", hidden], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr == "normlab: the playground needs Gradio: pip install 'normlab[playground]'\n"
+
+
+def test_only_so_many_open_pages_are_remembered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Of each page Gradio keeps a tenth of a megabyte: ten minutes of visits had cost 170 MB."""
+    pytest.importorskip("gradio", reason="gradio is not installed: pip install 'normlab[playground]'")
+    from normlab.apps.serve.app import build_app
+
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))  # which the playground sets, and is set back
+    with ExitStack() as resources:
+        gate = build_app(
+            open_models([]), write_report=lambda study, out: [], resources=resources, limits=Limits(pages=3)
+        )
+        inner = next(route.app for route in gate.app.routes if hasattr(getattr(route, "app", None), "state_holder"))
+        for number in range(9):
+            inner.state_holder[f"page {number}"]
+        assert set(inner.state_holder.session_data) == {"page 6", "page 7", "page 8"}

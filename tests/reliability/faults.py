@@ -2,6 +2,7 @@
 
     python tests/reliability/faults.py                     every call of each command, with each error that fits it
     python tests/reliability/faults.py --cases 30 --seed 1 so many of them, drawn
+    python tests/reliability/faults.py --minutes 20        as many of each command as that time allows, drawn
     python tests/reliability/faults.py --stops             only the cases in which the process is killed
 
 A command runs once undisturbed, which counts its calls below the watched folder (a run, a cache, a report, an archive).
@@ -16,12 +17,14 @@ from __future__ import annotations
 import argparse
 import errno
 import importlib
+import math
 import os
 import random
 import shutil
 import signal
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -50,6 +53,7 @@ ERRORS: dict[str, tuple[int, ...]] = {
 }
 _LASTING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # a full disk stays full
 _KILL = -signal.SIGKILL
+_PROGRESS = 60.0  # seconds between two lines that tell how far it is
 _OWN_WORDS = {errno.EACCES: "you may not read it"}  # normlab's instead of the system's
 
 
@@ -194,15 +198,28 @@ class Bench:
 
 
 def try_scenario(
-    scenario: Scenario, out: Path, control: shim.Control, most: int | None, draw: random.Random, *, stops: bool = False
+    scenario: Scenario,
+    out: Path,
+    control: shim.Control,
+    most: int | None,
+    draw: random.Random,
+    *,
+    stops: bool = False,
+    seconds: float = math.inf,
 ) -> bool:
     """Try a scenario's cases, or only its stops; print what they came to, and return whether all were good."""
     bench = Bench(scenario, out, control)
     every = [case for case in cases(bench.counted) if case.error == _KILL or not stops]
-    chosen = every if most is None or most >= len(every) else draw.sample(every, most)
+    chosen = draw.sample(every, min(len(every), len(every) if most is None else most))
     verdicts: Counter[str] = Counter()
-    good = True
-    for case in chosen:
+    good, told_at, until = True, time.monotonic(), time.monotonic() + seconds
+    for number, case in enumerate(chosen):
+        if time.monotonic() > until:
+            chosen = chosen[:number]
+            break
+        if time.monotonic() > told_at + _PROGRESS:
+            told_at = time.monotonic()
+            print(f"{scenario.name}: {number} of {len(chosen)} cases so far", flush=True)
         try:
             verdicts[bench.attempt(case)] += 1
         except FaultError as failure:
@@ -218,6 +235,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, help="so many of each scenario, drawn; default: all")
     parser.add_argument("--scenarios", default=",".join(SCENARIOS), help="some of them, with commas")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="for each scenario at most")
     parser.add_argument("--stops", action="store_true", help="only those that kill the process at a call")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
@@ -231,7 +249,8 @@ def main(arguments: list[str] | None = None) -> int:
     for name in names:
         draw = random.Random(f"{options.seed} {name}")
         folder = Path(os.environ["SHIM_ROOT"]) / name
-        good &= try_scenario(SCENARIOS[name], folder, control, options.cases, draw, stops=options.stops)
+        limits = {"stops": options.stops, "seconds": 60 * options.minutes}
+        good &= try_scenario(SCENARIOS[name], folder, control, options.cases, draw, **limits)
     return int(not good)
 
 

@@ -67,9 +67,11 @@ def build_app(
             return fastapi.Response("normlab: no such report: open the study again\n", 404, media_type="text/plain")
         return fastapi.responses.FileResponse(file, media_type="text/html", headers=_REPORT_HEADERS)
 
+    page = _page(parts, reports, studies)
+    page.state_session_capacity = limits.pages
     mounted = gr.mount_gradio_app(
         server,
-        _page(parts, reports, studies),
+        page,
         path="/",
         footer_links=[],
         run_history=False,

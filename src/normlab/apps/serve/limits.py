@@ -19,6 +19,7 @@ class Limits:
         characters: of a text or a query.
         unpacked: bytes of a study's archive, unpacked.
         waiting: requests that may wait for their turn; models compute for one at a time.
+        pages: open pages that are remembered, about 0.1 MB each; Gradio would keep the last 10,000.
     """
 
     upload: int = 50 * MEGABYTE
@@ -28,6 +29,7 @@ class Limits:
     characters: int = 10_000
     unpacked: int = 500 * MEGABYTE
     waiting: int = 30
+    pages: int = 200
 
     @property
     def upload_text(self) -> str:
