@@ -7,6 +7,7 @@ import subprocess
 import sys
 import zipfile
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -116,11 +117,21 @@ def test_paths_that_the_playground_does_not_use_are_closed(gate: Gate, path: str
 
 def test_requests_that_are_too_large_or_do_not_say_how_large_are_refused(gate: Gate) -> None:
     join, upload = "/gradio_api/queue/join", "/gradio_api/upload"
-    assert ask(gate, join, "POST", content_length="1000")[0] == 200
-    assert ask(gate, join, "POST", content_length="1001")[0] == 413
+    json = {"content_type": "application/json; charset=utf-8"}
+    assert ask(gate, join, "POST", content_length="1000", **json)[0] == 200
+    assert ask(gate, join, "POST", content_length="1001", **json)[0] == 413
     assert ask(gate, upload, "POST", content_length="1000000")[0] == 200
     assert ask(gate, upload, "POST", content_length="1100000")[0] == 413
     assert ask(gate, join, "POST")[0] == 411
+
+
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded"]
+)
+def test_a_body_that_is_no_json_is_refused(gate: Gate, kind: str) -> None:
+    assert ask(gate, "/gradio_api/queue/join", "POST", content_length="3", content_type=kind)[0] == 415
+    assert ask(gate, "/gradio_api/upload", "POST", content_length="3", content_type=kind)[0] == 200
+    assert ask(gate, "/gradio_api/reset", "POST", content_length="0")[0] == 200
 
 
 def test_a_visitor_who_breaks_off_is_no_error_and_anything_else_is() -> None:
@@ -348,3 +359,15 @@ def test_only_so_many_open_pages_are_remembered(monkeypatch: pytest.MonkeyPatch,
         for number in range(9):
             inner.state_holder[f"page {number}"]
         assert set(inner.state_holder.session_data) == {"page 6", "page 7", "page 8"}
+
+
+def test_a_stream_that_finds_out_that_it_has_nothing_to_send_ends_and_is_no_error(gate: Gate) -> None:
+    pytest.importorskip("starlette", reason="starlette comes with gradio, which is not installed")
+    from starlette.exceptions import HTTPException
+
+    async def stream(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise RuntimeError("an answer has begun") from HTTPException(404)
+
+    status, body, _ = ask(replace(gate, app=stream), "/gradio_api/queue/data")
+    assert (status, body) == (200, "")

@@ -54,7 +54,10 @@ ERRORS: dict[str, tuple[int, ...]] = {
 _LASTING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # a full disk stays full
 _KILL = -signal.SIGKILL
 _PROGRESS = 60.0  # seconds between two lines that tell how far it is
-_OWN_WORDS = {errno.EACCES: "you may not read it"}  # normlab's instead of the system's
+_OWN_WORDS = {
+    errno.EACCES: "you may not read it",
+    errno.EIO: "the disk fails to read it",
+}  # normlab's instead of the system's
 
 
 class Case(NamedTuple):

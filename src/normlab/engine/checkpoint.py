@@ -17,8 +17,8 @@ from types import FrameType, MappingProxyType
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from normlab.errors import UserError, shortened
@@ -116,17 +116,21 @@ def _as_bytes(tensors: dict[str, Tensor], metadata: dict[str, str] | None = None
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return tensors and metadata. The file is opened once, by Python: safetensors opens it twice, calls whatever the
+    system says "not found", and torch, which maps it, raises what it likes."""
     try:
         refuse_special(path, path.stat().st_mode)
-        with _interrupts_later(), safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+        content = path.read_bytes()
     except FileNotFoundError:
         raise UserError(f"{path}: no such checkpoint: train first, or give another run") from None
-    except UserError:
-        raise
-    except PermissionError as error:
+    except OSError as error:
         raise unreadable(path, error) from None
-    except (SafetensorError, OSError, ValueError) as error:
+    try:
+        with _interrupts_later():
+            tensors = load(content)
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        return tensors, header.get("__metadata__") or {}
+    except (SafetensorError, ValueError, KeyError) as error:
         raise UserError(
             f"{path}: not a readable safetensors file ({error}): delete it and resume, or train again"
         ) from None

@@ -87,7 +87,11 @@ class Gate:
             await _refuse(send, status, reason)
             return
 
+        last: MutableMapping[str, Any] = {}
+
         async def send_with_headers(message: MutableMapping[str, Any]) -> None:
+            nonlocal last
+            last = message
             if message["type"] == "http.response.start":
                 given = list(message.get("headers", ()))
                 names = {name.lower() for name, _ in given}
@@ -97,6 +101,10 @@ class Gate:
         try:
             await self.app(scope, receive, send_with_headers)
         except Exception as error:
+            if last and _is_refusal(error):  # Gradio finds out within a stream that it has nothing to send
+                if last["type"] == "http.response.start" or last.get("more_body"):
+                    await send({"type": "http.response.body", "body": b""})
+                return
             if not _has_gone(error):
                 raise
             _remove_parts(error)
@@ -133,7 +141,17 @@ class Gate:
                 413,
                 f"too large: {int(length) / MEGABYTE:.1f} MB, at most {most / MEGABYTE:.1f} MB: give a smaller one",
             )
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if int(length) and not upload and kind != "application/json":  # FastAPI fails at citing other bytes
+            return 415, "the request is no JSON: the playground's page sends nothing else, but files"
         return 0, ""
+
+
+def _is_refusal(error: BaseException | None) -> bool:
+    """Return whether the web framework refuses a request, perhaps with the complaint that an answer had begun."""
+    from starlette.exceptions import HTTPException
+
+    return isinstance(error, HTTPException) or (error is not None and _is_refusal(error.__cause__))
 
 
 def _has_gone(error: Exception) -> bool:
