@@ -11,6 +11,7 @@ from safetensors.torch import load
 
 from normlab.engine import loop
 from normlab.engine.loop import train_run
+from normlab.engine.quick_optimizers import QuickSGD
 from normlab.errors import UserError
 from normlab.runs import RunFolder
 from normlab.train_config import TrainConfig
@@ -137,7 +138,7 @@ def test_an_epoch_that_was_recorded_but_not_saved_is_recorded_once(toy: Toy, tmp
 
 def test_the_smaller_last_batch_weighs_by_its_size(toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With frozen weights the online mean over 16+16+16+2 images equals the mean over all 50."""
-    monkeypatch.setattr(torch.optim.SGD, "step", lambda self, closure=None: None)
+    monkeypatch.setattr(QuickSGD, "step", lambda self, closure=None: None)
     plain = lambda config, card: torch.nn.Linear(4, 2)  # noqa: E731 - no dropout, no batch statistics
     monkeypatch.setattr(toy, "build", plain)
     run(toy, tmp_path / "run", epochs=1)

@@ -18,7 +18,9 @@ from normlab.engine.checkpoint import _read
 from normlab.runs import RunFolder
 from normlab.runs.archive import finished_cells, read_archive
 
-_SETTINGS = ["--preset", "smoke", "--epochs", "2", "--limit-train", "64", "--threads", "1", "--precision", "float32"]
+# Small images: what is tried is reading and writing.
+_SIZES = ["--epochs", "2", "--limit-train", "64", "--validation", "64", "--image-size", "8", "--pad", "1"]
+_SETTINGS = ["--preset", "smoke", *_SIZES, "--threads", "1", "--precision", "float32"]
 
 
 Command = list[str] | Callable[[], int]
