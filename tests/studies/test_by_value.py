@@ -68,3 +68,15 @@ def test_what_cannot_be_is_one_line(tmp_path: Path, wrong: str, said: str) -> No
     text = STUDY.replace("{norm: {layer: {lr: 0.3}, none: {lr: 0.03}}}", wrong)
     with pytest.raises(UserError, match=said):
         make_plan(study(tmp_path, text), scale="smoke")
+
+
+def test_a_value_may_be_an_alias_or_a_number(tmp_path: Path) -> None:
+    text = STUDY.replace("[batch, layer, none]", "[bn, none]").replace(
+        "{layer: {lr: 0.3}, none: {lr: 0.03}}", "{bn: {lr: 1}}"
+    )
+    assert rates(study(tmp_path, text)) == {"batch": 1.0, "none": 0.1}
+    sizes = STUDY.replace("norm: [batch, layer, none]", "batch_size: [8, 128]").replace(
+        "norm: {layer: {lr: 0.3}, none: {lr: 0.03}}", "batch_size: {8: {lr: 0.01}}"
+    )
+    cells = make_plan(study(tmp_path, sizes), scale="smoke", seeds=1).cells
+    assert [(cell.values["batch_size"], cell.config.lr) for cell in cells] == [(8, 0.01), (128, 0.1)]

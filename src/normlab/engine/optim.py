@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from normlab.engine.lazy_adam import LazyAdam
 from normlab.engine.muon import Muon, takes
-from normlab.engine.quick_optimizers import QuickAdam, QuickSGD
+from normlab.engine.quick_optimizers import QuickAdam, QuickSGD, is_on_cpu
 from normlab.errors import UserError
 from normlab.train_config import TrainConfig
 
@@ -27,7 +27,7 @@ def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimi
         return _sparse_optimizer(groups, config, shared)
     match config.optimizer:
         case "sgd":
-            rule = QuickSGD if _is_on_cpu(groups) else torch.optim.SGD
+            rule = QuickSGD if all(is_on_cpu(group["params"]) for group in groups) else torch.optim.SGD
             nesterov = config.nesterov and config.momentum > 0  # a form of momentum: none without
             return rule(groups, **shared, momentum=config.momentum, nesterov=nesterov, fused=True)
         case "adam" | "adamw":
@@ -54,10 +54,6 @@ def _sparse_optimizer(
         return QuickSGD(groups, **shared)
     rule = "sgd with momentum" if config.optimizer == "sgd" else config.optimizer
     raise UserError(f"optimizer: {rule} cannot update rows lazily: use adam, adamw, or sgd with --momentum 0")
-
-
-def _is_on_cpu(groups: list[dict[str, Any]]) -> bool:
-    return all(parameter.is_cpu for group in groups for parameter in group["params"])
 
 
 def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:

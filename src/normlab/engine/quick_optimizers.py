@@ -121,7 +121,7 @@ class QuickAdam(_WithoutCompiler, torch.optim.Adam):
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Make one step; `closure` reevaluates the model and returns the loss."""
         loss = loss_of(closure)
-        if not all(group["fused"] and _is_on_cpu(group["params"]) for group in self.param_groups):
+        if not all(group["fused"] and is_on_cpu(group["params"]) for group in self.param_groups):
             torch.optim.Adam.step(self)
             return loss
         for group in self.param_groups:
@@ -150,7 +150,8 @@ class QuickAdam(_WithoutCompiler, torch.optim.Adam):
     step.hooked = True  # type: ignore[attr-defined]  # see `QuickSGD.step`
 
 
-def _is_on_cpu(parameters: list[Tensor]) -> bool:
+def is_on_cpu(parameters: list[Tensor]) -> bool:
+    """Return whether all parameters are on a CPU."""
     return all(parameter.is_cpu for parameter in parameters)
 
 

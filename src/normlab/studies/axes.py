@@ -17,7 +17,7 @@ from normlab.studies.search_settings import TRIAL
 VARIANT = "variant"  # the axis that a study's `variants` make
 MOST_CELLS = 10_000
 
-ByValue = dict[str, dict[str, dict[str, Any]]]  # axis -> value -> settings of the cells with that value
+ByValue = dict[str, dict[Any, dict[str, Any]]]  # axis -> value -> settings of the cells with that value
 
 _LONGEST_NAME = 200  # bytes; file systems take 255
 
@@ -75,19 +75,26 @@ def refuse_wrong_values(by_value: ByValue, axes: Sequence[Mapping[str, list[Any]
         known = {str(value) for block in axes for value in block.get(axis, [])}
         for value, settings in of.items():
             place = f"{where}: by_value: {axis}"
-            if value not in known:
-                raise UserError(f"{place}: no cell has '{value}': {did_you_mean(value, known)}")
+            if str(value) not in known:
+                raise UserError(f"{place}: no cell has '{value}': {did_you_mean(str(value), known)}")
             if undone := sorted(set(settings) & names):
                 raise UserError(
                     f"{place}: {value}: {undone[0]} is an axis, which sets it in every cell: drop one of the two"
                 )
 
 
-def settings_of(values: Mapping[str, Any], by_value: ByValue) -> dict[str, Any]:
-    """Return the settings that come with the values of a cell, those of a later axis last."""
+def settings_of(written: Mapping[str, Any], canonical: Mapping[str, Any], by_value: ByValue) -> dict[str, Any]:
+    """Return the settings that come with the values of a cell, those of a later axis last.
+
+    Args:
+        written: axis -> value as a file or a flag spells it (`bn`).
+        canonical: axis -> value as the configuration has it (`batch`); either spelling is found.
+    """
     own: dict[str, Any] = {}
     for axis, of in by_value.items():
-        own |= of.get(str(values.get(axis)), {})
+        spelled = {str(values[axis]) for values in (written, canonical) if axis in values}
+        for value, settings in of.items():
+            own |= settings if str(value) in spelled else {}
     return own
 
 

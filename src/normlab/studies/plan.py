@@ -170,8 +170,7 @@ def make_plan(
     for values, seed in combinations(axes, count, str(path)):
         of_cell = {**base, **study.variants.get(str(values.get(VARIANT)), {})}
         cell = _make_cell(settings.config_class, of_cell, values, seed, str(path))
-        own = settings_of(cell.values, by_value)  # the cell's values, since an axis may say `bn` for `batch`
-        if own:
+        if own := settings_of(values, cell.values, by_value):
             cell = _make_cell(settings.config_class, {**of_cell, **own, **changes}, values, seed, str(path))
         cells.append(cell)
     refuse_ignored([cell.config for cell in cells], [*changes, *(name for name in asked if name != VARIANT)])
