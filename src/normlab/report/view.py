@@ -23,7 +23,11 @@ from normlab.studies.rankings import rank_combinations
 from normlab.studies.statistics import Interval, Ranking, mean_interval
 from normlab.studies.study import Study, StudyCell
 
+MeanCurve = tuple[list[int], list[float], list[float], list[float]]
+"""Epochs, then the mean, the smallest and the largest value over the seeds at each."""
+
 _BARE = {"run", "variant"}  # axes whose values name themselves
+_KEPT_POINTS = 1000  # a longer curve, of another program, is put together each time: memory is for the records
 _LOOKED_AT = 200  # records: other programs log some metrics at some steps only
 
 
@@ -80,6 +84,7 @@ class Variant:
     named: dict[str, Any] = field(default_factory=dict)
     overlap: float = 0.0
     _by_seed: dict[str, dict[int, float]] = field(default_factory=dict, repr=False, compare=False)
+    _mean_curves: dict[str, MeanCurve] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def norm(self) -> str | None:
@@ -114,8 +119,16 @@ class Variant:
         """Return how many of its cells are in a state."""
         return sum(cell.state == state for cell in self.cells)
 
-    def mean_curve(self, metric: str) -> tuple[list[int], list[float], list[float], list[float]]:
+    def mean_curve(self, metric: str) -> MeanCurve:
         """Return epochs, mean, smallest and largest value over the seeds that reached each epoch."""
+        if metric in self._mean_curves:  # a figure asks for its curves, their ranges and their ends
+            return self._mean_curves[metric]
+        curve = self._mean_curve(metric)
+        if len(curve[0]) <= _KEPT_POINTS:
+            self._mean_curves[metric] = curve
+        return curve
+
+    def _mean_curve(self, metric: str) -> MeanCurve:
         epochs: list[int] = []
         means: list[float] = []
         lows: list[float] = []

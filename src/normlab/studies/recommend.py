@@ -15,7 +15,7 @@ from typing import Any
 from normlab.errors import UserError, did_you_mean
 from normlab.studies.comparisons import SchemeComparison, comparisons
 from normlab.studies.study import Study
-from normlab.studies.tables import axis_values, known_metrics, study_table
+from normlab.studies.tables import axis_values, final_metrics, study_table
 
 TASKS = ("image", "ner", "text2sql")
 METRIC = "test/accuracy"
@@ -147,7 +147,7 @@ def _limits_of(scheme: str, device: str | None) -> list[str]:
 def _use_study(answer: Recommendation, study: Study, batch_size: int, wanted: str | None) -> bool:
     """Let a study confirm or replace the answer; return False if it says nothing about this setting."""
     axes = axis_values(study)
-    if "norm" not in axes or METRIC not in known_metrics(study)[0]:
+    if "norm" not in axes or METRIC not in final_metrics(study):
         return False
     data = next((_name_of(str(cell.folder.config().get("data", ""))) for cell in study.finished()), "")
     if wanted is not None and data != _name_of(wanted):

@@ -8,7 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from normlab.report.figures.axes import log_axis
-from normlab.report.figures.grid import axes_of, escaped, panel_figure
+from normlab.report.figures.grid import Trace, escaped, panel_figure, scatter
 from normlab.report.numbers import significant
 from normlab.report.palette import Style, faded
 from normlab.report.view import Variant
@@ -60,9 +60,14 @@ def curves_figure(
         x_axis=epoch_axis(variants) if clock == "epoch" else {},
         y_axis=log_axis(seen) if log_y else {"rangemode": "tozero"},
     )
-    for index, (_, metric, scale) in enumerate(panels):
-        for variant in variants:
-            figure.add_traces(variant_traces(variant, metric, scale, index, clock=clock))
+    figure.add_traces(
+        [
+            trace
+            for index, (_, metric, scale) in enumerate(panels)
+            for variant in variants
+            for trace in variant_traces(variant, metric, scale, index, clock=clock)
+        ]
+    )
     return figure
 
 
@@ -80,7 +85,7 @@ def variant_traces(
     *,
     band: bool = True,
     clock: str = "epoch",
-) -> list[go.Scatter]:
+) -> list[Trace]:
     """Return a variant's mean line, and with `band` below it the band of its seeds if there are several."""
     style = style or variant.style
     epochs, means, lows, highs = variant.mean_curve(metric)
@@ -90,7 +95,8 @@ def variant_traces(
     if band and len(variant.cells) > 1:
         around = rounded([*map(scale, lows), *reversed([*map(scale, highs)])])
         traces.append(
-            go.Scatter(
+            scatter(
+                panel,
                 x=[*epochs, *reversed(epochs)],
                 y=around,
                 fill="toself",
@@ -99,11 +105,11 @@ def variant_traces(
                 mode="lines",
                 hoverinfo="skip",
                 legendgroup=variant.label,
-                **axes_of(panel),
             )
         )
     traces.append(
-        go.Scatter(
+        scatter(
+            panel,
             x=epochs,
             y=rounded(map(scale, means)),
             mode="lines" if len(epochs) > 1 else "markers",
@@ -111,7 +117,6 @@ def variant_traces(
             legendgroup=variant.label,
             line={"color": style.color, "dash": style.dash, "width": 2},
             hovertemplate=f"%{{y:.4g}} at {clock} %{{x}}<extra>" + escaped(variant.label) + "</extra>",
-            **axes_of(panel),
         )
     )
     return traces

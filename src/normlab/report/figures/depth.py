@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from normlab.report.figures.grid import annotate, axes_of, axis_suffix, escaped, panel_figure
+from normlab.report.figures.grid import Trace, annotate, axis_suffix, escaped, panel_figure
 from normlab.report.figures.percentiles import (
     LABEL_MARGIN,
     LEVELS,
@@ -37,13 +37,11 @@ def depth_figure(variants: Sequence[Variant], layers: Sequence[str]) -> go.Figur
     top = 1.05 * common_top([max(profile["p99"], default=0.0) for profile in profiles])
     bottom = min([0.0, *(value for profile in profiles for value in profile["p01"] if value > -top)])
     hints = [escaped(layer_title(layer)) for layer in layers]
-    traces: list[go.Scatter] = []
+    traces: list[Trace] = []
     notes: list[dict[str, object]] = []
     for panel, (variant, profile) in enumerate(zip(variants, profiles, strict=True)):
         curves = {level: (positions, values) for level, values in profile.items()}
-        traces += [
-            trace.update(text=hints, **axes_of(panel)) for trace in band_traces(curves, variant.style, panel, "%{text}")
-        ]
+        traces += [{**trace, "text": hints} for trace in band_traces(curves, variant.style, panel, "%{text}")]
         highest = max(profile["p99"], default=0.0)
         if highest > top:
             notes.append(beyond(highest, panel))

@@ -12,6 +12,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+Trace = dict[str, Any]
+"""A trace as plotly's JSON has it: a figure checks it once, as it would check a `go.Scatter` again, copy included."""
+
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 TEXT_SIZE = 12
 _ROW_GAP = 54  # pixels between rows of panels: a title and tick labels
@@ -92,6 +95,11 @@ def panel_figure(
 def annotate(figure: go.Figure, notes: Sequence[dict[str, Any]]) -> None:
     """Add texts to a figure, all at once: plotly's `add_annotation` checks all that there are again for each."""
     figure.layout.annotations = (*figure.layout.annotations, *notes)
+
+
+def scatter(panel: int, **properties: Any) -> Trace:
+    """Return a trace of lines or markers in a panel; `properties` are those of plotly's `go.Scatter`."""
+    return {"type": "scatter", **properties, **axes_of(panel)}
 
 
 def axis_suffix(index: int) -> str:

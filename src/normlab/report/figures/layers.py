@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from normlab.report.figures.axes import log_axis
 from normlab.report.figures.curves import Scale, as_it_is, drawn_values, epoch_axis, rounded, variant_traces
-from normlab.report.figures.grid import axes_of, escaped, panel_figure
+from normlab.report.figures.grid import Trace, escaped, panel_figure, scatter
 from normlab.report.figures.multiples import MANY
 from normlab.report.layers import layer_metric, layer_title
 from normlab.report.palette import Style
@@ -42,18 +42,20 @@ def layers_figure(
         x_axis=epoch_axis(variants),
         y_axis=log_axis(seen) if log_y else {"rangemode": "tozero"},
     )
+    traces: list[Trace] = []
     for panel, layer in enumerate(layers):
         metric = layer_metric(layer, quantity)
         for variant in variants:
             style = styles[variant.label] if styles else variant.style
-            figure.add_traces(variant_traces(variant, metric, scale, panel, style, band=len(variants) <= MANY))
-            figure.add_traces(divergence_marks(variant, metric, scale, panel, style))
+            traces += variant_traces(variant, metric, scale, panel, style, band=len(variants) <= MANY)
+            traces += divergence_marks(variant, metric, scale, panel, style)
+    figure.add_traces(traces)
     return figure
 
 
 def divergence_marks(
     variant: Variant, metric: str, scale: Scale = as_it_is, panel: int = 0, style: Style | None = None
-) -> list[go.Scatter]:
+) -> list[Trace]:
     """Return a cross at the last value of each of a variant's runs that diverged."""
     ends = [
         max(curve.items())
@@ -63,13 +65,13 @@ def divergence_marks(
     if not ends:
         return []
     return [
-        go.Scatter(
+        scatter(
+            panel,
             x=[epoch for epoch, _ in ends],
             y=rounded(scale(value) for _, value in ends),
             mode="markers",
             marker={"symbol": "x", "size": 9, "color": (style or variant.style).color},
             legendgroup=variant.label,
             hovertemplate="diverged after epoch %{x}<extra>" + escaped(variant.label) + "</extra>",
-            **axes_of(panel),
         )
     ]

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from normlab.report.blocks import Key
 from normlab.report.figures.axes import log_axis
 from normlab.report.figures.curves import Scale, drawn_values, epoch_axis, variant_traces
-from normlab.report.figures.grid import panel_figure
+from normlab.report.figures.grid import Trace, panel_figure
 from normlab.report.palette import Style, faint_to_strong
 from normlab.report.view import Variant, variant_label
 
@@ -61,10 +61,12 @@ def multiples_figure(
         x_axis=epoch_axis(variants) if clock == "epoch" else {},
         y_axis=log_axis(drawn_values(variants, metric, scale)) if log_y else {"rangemode": "tozero"},
     )
+    traces: list[Trace] = []
     for index, (_, of_panel) in enumerate(lines.panels):
         for variant in of_panel:
             style = lines.styles[str(variant.values.get(lines.axis))]
-            figure.add_traces(variant_traces(variant, metric, scale, index, style, clock=clock))
+            traces += variant_traces(variant, metric, scale, index, style, clock=clock)
+    figure.add_traces(traces)
     return figure
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 
 from normlab.report.figures.curves import epoch_axis, rounded
-from normlab.report.figures.grid import TEXT_SIZE, annotate, axes_of, axis_suffix, panel_figure
+from normlab.report.figures.grid import TEXT_SIZE, Trace, annotate, axis_suffix, panel_figure, scatter
 from normlab.report.palette import Style, faded
 from normlab.report.view import Variant
 
@@ -36,9 +36,10 @@ def percentiles_figure(variants: Sequence[Variant], prefix: str = "features") ->
     )
     figure.update_layout(margin={"r": LABEL_MARGIN})
     top, bottom = shared_range(variants, prefix)
+    traces: list[Trace] = []
     notes: list[dict[str, object]] = []
     for index, variant in enumerate(variants):
-        figure.add_traces(_bands(variant, prefix, index))
+        traces += _bands(variant, prefix, index)
         highest = _extreme(variant, prefix)
         if highest > top:
             notes.append(beyond(highest, index))
@@ -46,6 +47,7 @@ def percentiles_figure(variants: Sequence[Variant], prefix: str = "features") ->
             notes.append({**beyond(highest, index), "text": said, "y": 0.8})
         ends = {level: means[-1] for level in LEVELS if (means := variant.mean_curve(f"{prefix}/{level}")[1])}
         notes += level_labels(ends, bottom, top, index)
+    figure.add_traces(traces)
     annotate(figure, notes)
     for index in range(len(variants)):
         figure.layout[f"yaxis{axis_suffix(index)}"].range = [bottom, top]
@@ -118,7 +120,7 @@ def common_top(tops: Sequence[float]) -> float:
 
 def band_traces(
     curves: Mapping[str, tuple[Sequence[int], Sequence[float]]], style: Style, panel: int, position: str
-) -> list[go.Scatter]:
+) -> list[Trace]:
     """Return the two bands of level -> (x, y), none if there are no points; `position` is how a hint names an x."""
     if not curves["p01"][0] or not curves["p01"][1]:
         return []
@@ -146,7 +148,7 @@ def beyond(highest: float, panel: int) -> dict[str, object]:
     }
 
 
-def _bands(variant: Variant, prefix: str, panel: int) -> list[go.Scatter]:
+def _bands(variant: Variant, prefix: str, panel: int) -> list[Trace]:
     curves = {level: variant.mean_curve(f"{prefix}/{level}")[:2] for level in LEVELS}
     return band_traces(curves, variant.style, panel, "epoch %{x}")
 
@@ -168,8 +170,9 @@ def _line(
     *,
     width: float,
     fill: float = 0.0,
-) -> go.Scatter:
-    return go.Scatter(
+) -> Trace:
+    return scatter(
+        panel,
         x=list(curve[0]),
         y=rounded(curve[1]),
         mode="lines" if len(curve[0]) > 1 else "markers",
@@ -177,7 +180,6 @@ def _line(
         fill="tonexty" if fill else None,
         fillcolor=faded(style.color, fill) if fill else None,
         hovertemplate=f"{hint}<extra></extra>",
-        **axes_of(panel),
     )
 
 

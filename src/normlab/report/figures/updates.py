@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from normlab.report.figures.curves import Scale, rounded
-from normlab.report.figures.grid import axes_of, escaped, panel_figure
+from normlab.report.figures.grid import Trace, escaped, panel_figure, scatter
 from normlab.report.view import Variant
 
 
@@ -25,10 +25,12 @@ def updates_figure(variants: Sequence[Variant], panels: Sequence[tuple[str, str,
         share_y=False,
         x_title="updates",
     )
+    traces: list[Trace] = []
     for index, (_, metric, scale) in enumerate(panels):
         for variant in variants:
             if points := mean_by_step(variant, metric):
-                figure.add_trace(_line(variant, points, scale, index))
+                traces.append(_line(variant, points, scale, index))
+    figure.add_traces(traces)
     return figure
 
 
@@ -43,8 +45,9 @@ def mean_by_step(variant: Variant, metric: str) -> dict[int, float]:
     return {step: sum(values) / len(values) for step, values in sorted(by_step.items())}
 
 
-def _line(variant: Variant, points: dict[int, float], scale: Scale, panel: int) -> go.Scatter:
-    return go.Scatter(
+def _line(variant: Variant, points: dict[int, float], scale: Scale, panel: int) -> Trace:
+    return scatter(
+        panel,
         x=list(points),
         y=rounded(map(scale, points.values())),
         mode="lines" if len(points) > 1 else "markers",
@@ -52,5 +55,4 @@ def _line(variant: Variant, points: dict[int, float], scale: Scale, panel: int) 
         legendgroup=variant.label,
         line={"color": variant.style.color, "dash": variant.style.dash, "width": 2},
         hovertemplate="%{y:.4g} after %{x} updates<extra>" + escaped(variant.label) + "</extra>",
-        **axes_of(panel),
     )

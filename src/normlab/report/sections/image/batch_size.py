@@ -10,7 +10,7 @@ from normlab.report.comparing import compare
 from normlab.report.families import Family, by_scheme
 from normlab.report.figures.comparison import Line, against_batch_size_figure
 from normlab.report.figures.curves import as_error, epoch_axis, variant_traces
-from normlab.report.figures.grid import panel_figure
+from normlab.report.figures.grid import Trace, panel_figure
 from normlab.report.numbers import DASH, count, difference_text
 from normlab.report.palette import Style, faint_to_strong
 from normlab.report.view import StudyView, Variant, variant_label
@@ -224,14 +224,15 @@ def _curves(families: list[Family]) -> list[Block]:
     )
     sizes = sorted({size for _, _, variants in families for variant in variants if (size := variant.batch_size)})
     shades = {str(size): Style(shade, "solid") for size, shade in zip(sizes, faint_to_strong(len(sizes)), strict=True)}
+    traces: list[Trace] = []
     for index, (_, _, variants) in enumerate(families):
         for variant in variants:
             size = variant.batch_size
-            for trace in variant_traces(variant, "val/accuracy", as_error, index, shades[str(size)]):
-                trace.legendgroup = f"batch size {size}"
-                figure.add_trace(trace)
-    if not figure.data:
+            drawn = variant_traces(variant, "val/accuracy", as_error, index, shades[str(size)])
+            traces += [{**trace, "legendgroup": f"batch size {size}"} for trace in drawn]
+    if not traces:
         return []
+    figure.add_traces(traces)
     keys = [Key(f"batch size {size}", style) for size, style in shades.items()]
     return [Figure("batch_size_curves", "Validation error by epoch (%), one panel per scheme", figure, keys)]
 
