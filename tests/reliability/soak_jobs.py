@@ -42,7 +42,15 @@ _MUCH = 100  # modules that a process imports for about a second
 SAID = "said.txt"  # beside a job's folder: what its processes print
 
 TASKS_RUN: dict[str, dict[str, Any]] = {
-    "image": {"epochs": 2, "limit_train": 64, "validation": 64, "train_metrics": "end", "distributions": "off"},
+    "image": {
+        "epochs": 2,
+        "limit_train": 64,
+        "validation": 64,
+        "image_size": 8,
+        "pad": 1,
+        "train_metrics": "end",
+        "distributions": "off",
+    },
     "ner": {"epochs": 2},
     "text2sql": {"epochs": 2},
 }
@@ -50,7 +58,7 @@ STUDY = """
 title: Stopped at random
 question: Does it end with the same bits?
 task: image
-base: {n: 1, epochs: 2, limit_train: 64, validation: 64, train_metrics: end, threads: 1, distributions: "off"}
+base: {n: 1, epochs: 2, limit_train: 64, validation: 64, train_metrics: end, threads: 1, distributions: "off", image_size: 8, pad: 1}
 axes: {norm: [batch, group, none]}
 scales: {smoke: {preset: smoke, seeds: 1}}
 """
@@ -58,7 +66,7 @@ SEARCH = """
 title: A search stopped at random
 question: Does it draw the same trials?
 task: image
-base: {n: 1, epochs: 2, limit_train: 64, validation: 64, train_metrics: end, threads: 1, distributions: "off"}
+base: {n: 1, epochs: 2, limit_train: 64, validation: 64, train_metrics: end, threads: 1, distributions: "off", image_size: 8, pad: 1}
 axes: {norm: [batch, none]}
 search:
   objective: val/accuracy
