@@ -88,6 +88,16 @@ def test_a_run_scores_and_predicts_as_its_files_spell(files: str, own: str, tmp_
     assert len(set(tags)) > 3
 
 
+def test_the_preset_conll_learns_bioes_and_answers_as_the_files_spell(tmp_path: Path) -> None:
+    data, out = corpus(tmp_path, "iob1"), tmp_path / "run"
+    flags = ["--scheme", "iob1", "--embeddings", "random", "--epochs", "2", "--hidden", "12", "--threads", "1"]
+    assert main(["train", "ner", "--preset", "conll", "--data", str(data), "--out", str(out), *flags]) == 0
+    run = load_run(out)
+    card = run.folder.card()
+    assert (card["scheme"], card["file_scheme"]) == ("bioes", "iob1")
+    assert (run.config.schedule, run.config.average, run.config.hidden) == ("cosine", "ema", 12)
+
+
 def test_the_files_own_scheme_named_outright_changes_nothing_in_the_card() -> None:
     plain, named = (prepare(NerConfig(data="generated", train_scheme=scheme)) for scheme in ("file", "bio"))
     assert plain.card == named.card
