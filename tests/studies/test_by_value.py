@@ -43,6 +43,11 @@ def test_other_values_of_the_axis_and_other_spellings_may_be_asked_for(tmp_path:
     assert rates(study(tmp_path), axes={"norm": ["ln", "group"]}) == {"layer": 0.3, "group": 0.1}
 
 
+def test_a_value_is_found_by_any_of_its_names(tmp_path: Path) -> None:
+    path = study(tmp_path, STUDY.replace("layer", "ln").replace("batch", "bn"))
+    assert rates(path.rename(tmp_path / "short.yaml"), axes={"norm": ["layer", "batch"]}) == {"batch": 0.1, "layer": 0.3}
+
+
 def test_an_axis_that_is_asked_for_wins(tmp_path: Path) -> None:
     plan = make_plan(study(tmp_path), scale="smoke", seeds=1, axes={"lr": [1.0]})
     assert {cell.config.lr for cell in plan.cells} == {1.0}  # type: ignore[attr-defined]

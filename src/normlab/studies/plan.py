@@ -9,6 +9,7 @@ search. A plan is that file resolved for one scale: a list of cells, each a full
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -166,6 +167,7 @@ def make_plan(
         for name in set(changes) & set(search.settings):
             raise UserError(f"--{name.replace('_', '-')}: {path} searches for {name}: change its grid or space instead")
         axes, base = {**axes, **search.axes()}, {**base, **search.fixed()}
+    by_value = _by_canonical_value(settings.config_class, base, by_value, str(path))
     cells = []
     for values, seed in combinations(axes, count, str(path)):
         of_cell = {**base, **study.variants.get(str(values.get(VARIANT)), {})}
@@ -202,6 +204,23 @@ def _choose_scale(study: StudyFile, scale: str, path: Path) -> Scale:
     if study.scales:
         raise UserError(f"{path}: unknown scale '{scale}': {did_you_mean(scale, study.scales)}")
     return Scale()
+
+
+def _by_canonical_value(
+    config_class: type[TrainConfig], base: Mapping[str, Any], by_value: ByValue, where: str
+) -> ByValue:
+    """Return `by_value` with its keys as configurations have them: `bn` of a file is `batch` after `--axis`."""
+    chosen: ByValue = {}
+    for axis, of in by_value.items():
+        for value, own in of.items():
+            key = value
+            if axis != VARIANT:
+                with suppress(UserError):  # a value that needs another setting beside it stays as it is written
+                    parsed = getattr(config_class.parse({**base, axis: value}, where), axis)
+                    key = value if isinstance(parsed, list | tuple) else parsed
+            named = chosen.setdefault(axis, {})
+            named[key] = {**named.get(key, {}), **own}
+    return chosen
 
 
 def _make_cell(
