@@ -58,7 +58,8 @@ STUDY = """
 title: Stopped at random
 question: Does it end with the same bits?
 task: image
-base: {n: 1, epochs: 2, limit_train: 64, validation: 64, train_metrics: end, threads: 1, distributions: "off", image_size: 8, pad: 1}
+base: {n: 1, epochs: 2, limit_train: 64, validation: 64, image_size: 8, pad: 1, train_metrics: end, threads: 1,
+  distributions: "off"}
 axes: {norm: [batch, group, none]}
 scales: {smoke: {preset: smoke, seeds: 1}}
 """
@@ -66,7 +67,8 @@ SEARCH = """
 title: A search stopped at random
 question: Does it draw the same trials?
 task: image
-base: {n: 1, epochs: 2, limit_train: 64, validation: 64, train_metrics: end, threads: 1, distributions: "off", image_size: 8, pad: 1}
+base: {n: 1, epochs: 2, limit_train: 64, validation: 64, image_size: 8, pad: 1, train_metrics: end, threads: 1,
+  distributions: "off"}
 axes: {norm: [batch, none]}
 search:
   objective: val/accuracy
