@@ -13,8 +13,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy import stats
-
 from normlab.metrics import has_direction, higher_is_better
 from normlab.studies.claims.claim import Claim
 from normlab.studies.claims.evidence import Evidence, collect
@@ -22,6 +20,7 @@ from normlab.studies.claims.kinds import Region
 from normlab.studies.claims.wording import say_claim, say_pair
 from normlab.studies.statistics import Interval, mean_interval, seeds_needed, standard_error
 from normlab.studies.statistics.paired import sign_flip_p_value, t_test_p_value
+from normlab.studies.statistics.probabilities import t_above
 from normlab.studies.statistics.sequential import FIRST_LOOK, look_level
 from normlab.studies.study import Study
 
@@ -182,4 +181,4 @@ def _p_value(claim: Claim, region: Region, pair: Evidence) -> float | None:
         return None
     error = standard_error(interval.std, interval.n, overlap)
     nearest = min(interval.mean - region.low, region.high - interval.mean)
-    return float(stats.t.sf(nearest / error, interval.n - 1))
+    return t_above(nearest / error, interval.n - 1)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
 
 from normlab.studies.statistics.intervals import Interval
 
@@ -27,6 +26,8 @@ def interquartile_mean(
         scores: (runs, tasks).
     Raises: ValueError for no scores, or one that is not finite.
     """
+    from scipy import stats  # not needed by most commands, and slow to import
+
     matrix = _matrix(scores)
     value = float(stats.trim_mean(matrix, 0.25, axis=None))
     n, tasks = matrix.shape

@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy import stats
-
 from normlab.studies.statistics.folds import standard_error
 from normlab.studies.statistics.intervals import finite_vector, mean_interval
+from normlab.studies.statistics.probabilities import t_above, t_below
 
 
 @dataclass(frozen=True)
@@ -67,9 +66,9 @@ def equivalence_p(differences: Sequence[float], margin: float, *, overlap: float
     if now.std is None or not now.has_spread:
         return None
     error = standard_error(now.std, now.n, overlap)
-    below = stats.t.sf((now.mean + margin) / error, now.n - 1)
-    above = stats.t.cdf((now.mean - margin) / error, now.n - 1)
-    return float(max(below, above))
+    below = t_above((now.mean + margin) / error, now.n - 1)
+    above = t_below((now.mean - margin) / error, now.n - 1)
+    return max(below, above)
 
 
 def rope(mean: float, error: float, degrees: float, margin: float, n: int) -> Rope:
@@ -77,6 +76,5 @@ def rope(mean: float, error: float, degrees: float, margin: float, n: int) -> Ro
     if error == 0:
         better, worse = float(mean > margin), float(mean < -margin)
     else:
-        posterior = stats.t(degrees, mean, error)
-        better, worse = float(posterior.sf(margin)), float(posterior.cdf(-margin))
+        better, worse = t_above((margin - mean) / error, degrees), t_below((-margin - mean) / error, degrees)
     return Rope(better, max(0.0, 1 - better - worse), worse, margin, n)

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from normlab.studies.statistics.folds import standard_error
+from normlab.studies.statistics.probabilities import t_quantile
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def mean_interval(values: Sequence[float], level: float = 0.95, *, overlap: floa
     if n == 1:
         return Interval(mean, None, None, 1, None, level)
     std = float(array.std(ddof=1))
-    half = float(stats.t.ppf((1 + level) / 2, n - 1)) * standard_error(std, n, overlap)
+    half = t_quantile((1 + level) / 2, n - 1) * standard_error(std, n, overlap)
     return Interval(mean, mean - half, mean + half, n, std, level)
 
 

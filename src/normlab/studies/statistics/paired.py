@@ -17,10 +17,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from normlab.studies.statistics.folds import CORRECTED, standard_error
 from normlab.studies.statistics.intervals import Interval, finite_vector, mean_interval
+from normlab.studies.statistics.probabilities import t_above
 
 _ENUMERATED = 16  # up to so many pairs all 2^n sign patterns are counted
 _SAMPLED = 100_000  # beyond, so many are drawn
@@ -69,7 +69,7 @@ def t_test_p_value(difference: Interval, overlap: float = 0.0) -> float | None:
     if difference.std is None or not difference.has_spread:
         return None
     error = standard_error(difference.std, difference.n, overlap)
-    return float(2 * stats.t.sf(abs(difference.mean) / error, difference.n - 1))
+    return 2 * t_above(abs(difference.mean) / error, difference.n - 1)
 
 
 def bootstrap_interval(differences: Sequence[float], level: float = 0.95, seed: int = 0) -> Interval:
@@ -79,6 +79,8 @@ def bootstrap_interval(differences: Sequence[float], level: float = 0.95, seed: 
     it.
     Raises: ValueError for fewer than three differences.
     """
+    from scipy import stats  # not needed by most commands, and slow to import
+
     values = finite_vector(differences)
     if len(values) < 3:
         raise ValueError(f"a bootstrap needs at least three differences, got {len(values)}")

@@ -5,10 +5,9 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 
-from scipy import stats
-
 from normlab.studies.statistics.folds import standard_error
 from normlab.studies.statistics.intervals import finite_vector, mean_interval
+from normlab.studies.statistics.probabilities import t_quantile
 
 _MOST_PLANNED = 1 << 17
 MOST_SEEDS = 1000  # an answer beyond this is "not by more seeds"
@@ -36,7 +35,7 @@ def seeds_needed(
     std = now.std
 
     def decides(n: int) -> bool:
-        return float(stats.t.ppf((1 + level) / 2, n - 1)) * standard_error(std, n, overlap) < distance
+        return t_quantile((1 + level) / 2, n - 1) * standard_error(std, n, overlap) < distance
 
     numbers = range(now.n, MOST_SEEDS + 1)
     more = bisect_left(numbers, True, key=decides)  # the interval's width falls with n
@@ -53,7 +52,9 @@ def paired_power(margin: float, sd: float, n: int, alpha: float = 0.05, *, overl
         sd: standard deviation of the paired differences, not of either side.
         overlap: of folds, see `folds`.
     """
-    critical = float(stats.t.ppf(1 - alpha / 2, n - 1))
+    from scipy import stats  # not needed by most commands, and slow to import
+
+    critical = t_quantile(1 - alpha / 2, n - 1)
     shift = abs(margin) / standard_error(sd, n, overlap)
     return float(stats.nct.sf(critical, n - 1, shift) + stats.nct.cdf(-critical, n - 1, shift))
 

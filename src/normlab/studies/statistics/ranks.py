@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from scipy import stats
-from scipy.optimize import brentq
 
 from normlab.studies.statistics.intervals import Interval
+from normlab.studies.statistics.probabilities import normal_quantile
 from normlab.studies.statistics.significance import holm
 
 
@@ -44,6 +43,8 @@ def friedman(matrix: Sequence[Sequence[float]], alpha: float = 0.05) -> Ranking:
         matrix: a row per seed, a column per scheme, higher is better; -inf for a diverged run.
     Raises: ValueError for fewer than three schemes or two seeds, or a NaN.
     """
+    from scipy import stats  # not needed by most commands, and slow to import
+
     values = np.asarray(matrix, dtype=np.float64)
     if values.ndim != 2 or values.shape[0] < 2 or values.shape[1] < 3 or np.isnan(values).any():
         raise ValueError(f"expected numbers of at least 2 seeds by 3 schemes, got shape {values.shape}")
@@ -68,6 +69,8 @@ def wilcoxon_holm(matrix: Sequence[Sequence[float]]) -> dict[tuple[int, int], fl
         matrix: as of `friedman`; two runs of a seed that both diverged are a tie.
     Raises: ValueError as `friedman` does.
     """
+    from scipy import stats
+
     values = np.asarray(matrix, dtype=np.float64)
     if values.ndim != 2 or values.shape[0] < 2 or values.shape[1] < 2 or np.isnan(values).any():
         raise ValueError(f"expected numbers of at least 2 seeds by 2 schemes, got shape {values.shape}")
@@ -91,13 +94,15 @@ def probability_of_improvement(a: Sequence[float], b: Sequence[float], level: fl
     wins every pair: a bootstrap would be zero wide there. `std` is None, `n` the smaller number of runs.
     Raises: ValueError for an empty list or a NaN.
     """
+    from scipy.optimize import brentq
+
     x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if not (x.size and y.size) or np.isnan(x).any() or np.isnan(y).any():
         raise ValueError("expected at least one number on each side, and no NaN")
     ordered = np.sort(y)  # all pairs at once would take gigabytes for 100,000 runs
     below, up_to = (np.searchsorted(ordered, x, side) for side in ("left", "right"))
     wins = float((below.sum() + up_to.sum()) / (2 * x.size * y.size))
-    z = float(stats.norm.ppf((1 + level) / 2))
+    z = normal_quantile((1 + level) / 2)
     low, high, edge = 0.0, 1.0, 1e-9  # p = 0 and p = 1 solve the equation too, but not usefully
     if wins > 0:
         low = brentq(lambda p: wins - p - z * _newcombe_error(p, x.size, y.size), 0.0, min(wins, 1 - edge))

@@ -18,8 +18,8 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from scipy import stats
-from scipy.optimize import brentq
+
+from normlab.studies.statistics.probabilities import normal_below, normal_density, normal_quantile
 
 FIRST_LOOK = 2  # seeds: one shows no spread
 SPENT = 0.041  # in all, so that at most 5 % of studies err: see above
@@ -30,7 +30,7 @@ def spent(share: float, alpha: float = SPENT) -> float:
     """Return how much of alpha may be spent by the time that a share of the seeds is there (O'Brien-Fleming-like)."""
     if not 0 < share <= 1:
         raise ValueError(f"share must lie in (0, 1], got {share}")
-    return float(2 * stats.norm.sf(stats.norm.isf(alpha / 2) / share**0.5))
+    return float(2 * normal_below(normal_quantile(alpha / 2) / share**0.5))
 
 
 def look_level(seeds: int, planned: int, alpha: float = SPENT) -> float:
@@ -60,9 +60,9 @@ def _nominal(planned: int, alpha: float) -> tuple[float, ...]:
         allowed = spent(share, alpha) - gone
 
         bound = _bound(grid, density * weights, step, allowed)
-        levels.append(float(2 * stats.norm.sf(bound / share**0.5)))
+        levels.append(float(2 * normal_below(-bound / share**0.5)))
         finer = np.linspace(-bound, bound, _POINTS)
-        density = stats.norm.pdf((finer[:, None] - grid) / step) @ (density * weights) / step
+        density = normal_density((finer[:, None] - grid) / step) @ (density * weights) / step
         grid, weights = finer, np.full(_POINTS, finer[1] - finer[0])
         weights[[0, -1]] /= 2
         before, gone = share, spent(share, alpha)
@@ -71,9 +71,10 @@ def _nominal(planned: int, alpha: float) -> tuple[float, ...]:
 
 def _bound(grid: np.ndarray, mass: np.ndarray, step: float, allowed: float) -> float:
     """Return the bound that a walk, at the grid's points with these masses, leaves in its next step so often."""
+    from scipy.optimize import brentq  # only needed where a study is looked at as it grows
 
     def leaves_more(bound: float) -> float:
-        outside = stats.norm.sf((bound - grid) / step) + stats.norm.cdf((-bound - grid) / step)
+        outside = normal_below((grid - bound) / step) + normal_below((-bound - grid) / step)
         return float(outside @ mass) - allowed
 
     return float(brentq(leaves_more, 0.0, 40.0, xtol=1e-10))

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 
 @dataclass(frozen=True)
@@ -49,6 +48,8 @@ def mcnemar(labels: Sequence[int], predictions_a: Sequence[int], predictions_b: 
     It speaks of these two sets of weights, not of their schemes: another seed makes other weights.
     Raises: ValueError if the lengths differ or are zero.
     """
+    from scipy import stats  # not needed by most commands, and slow to import
+
     truth, a, b = (np.asarray(values) for values in (labels, predictions_a, predictions_b))
     if not (truth.shape == a.shape == b.shape and truth.ndim == 1 and truth.size):
         raise ValueError(f"expected three equally long lists, got shapes {truth.shape}, {a.shape}, {b.shape}")

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from normlab.studies.statistics.intervals import Interval, finite_vector, mean_interval
+from normlab.studies.statistics.probabilities import t_above, t_quantile
 
 _DRAWS = 10_000
 
@@ -98,7 +98,7 @@ def _compared(
         alone = m + n - 2 * pairs
         degrees = (pairs - 1) + (degrees - pairs + 1) / (m + n) * alone
     error = squared**0.5
-    half = float(stats.t.ppf((1 + level) / 2, degrees)) * error
-    p_value = float(2 * stats.t.sf(abs(mean) / error, degrees))
+    half = t_quantile((1 + level) / 2, degrees) * error
+    p_value = 2 * t_above(abs(mean) / error, degrees)
     interval = Interval(mean, mean - half, mean + half, min(m, n), None, level)
     return MeanDifference(interval, p_value, error, degrees, pairs)
