@@ -124,6 +124,15 @@ def test_csv_files_are_a_database_with_types(tmp_path: Path, run: Path, capsys: 
     assert capsys.readouterr().out == "count(*)\n2\n"
 
 
+def test_a_csv_file_for_excel_may_tell_its_separator(tmp_path: Path, run: Path) -> None:
+    (tmp_path / "items.csv").write_text("sep=;\nname;price, in euro\nink;4\n")
+    with Database(tmp_path / "items.csv", run) as database:
+        assert database.run('SELECT name, "price, in euro" FROM items').rows == [("ink", 4)]
+    (tmp_path / "items.csv").write_text("sep=;\nname;price\nink\n")
+    with pytest.raises(UserError, match=r"items\.csv:3: 1 cells for 2 columns"):
+        Database(tmp_path / "items.csv", run)
+
+
 def test_parquet_files_are_a_database(tmp_path: Path, run: Path) -> None:
     pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")

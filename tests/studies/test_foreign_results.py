@@ -112,6 +112,20 @@ def test_semicolons_go_with_decimal_commas(tmp_path: Path) -> None:
     assert values(study, "accuracy", variant="a") == {0: 0.91}
 
 
+@pytest.mark.parametrize("told", ["sep=|", '"sep=|"', "SEP=|"])
+def test_a_first_line_for_excel_tells_the_separator_and_lines_keep_their_numbers(told: str, tmp_path: Path) -> None:
+    path = table(tmp_path / "r.csv", told, ["m|seed|lr, peak|accuracy", "a|0|0,1|0.91", "b|0|0,1|0.9"])
+    assert values(open_results(path), "accuracy", variant="a") == {0: 0.91}
+    path = table(tmp_path / "r.csv", told, ["m|seed|accuracy", "a|0|0.91", "b|0"])
+    with pytest.raises(UserError, match=r"r\.csv:4: 2 cells"):
+        open_results(path)
+
+
+def test_a_column_may_be_named_like_the_line_for_excel(tmp_path: Path) -> None:
+    study = open_results(table(tmp_path / "r.csv", "sep=x,seed,accuracy", ["a,0,0.91", "b,0,0.9"]))
+    assert len(study.cells) == 2
+
+
 def test_a_run_that_is_not_finite_diverged(tmp_path: Path) -> None:
     study = open_results(table(tmp_path / "r.csv", "m,seed,accuracy", ["a,0,nan", "a,1,0.9", "b,0,0.9", "b,1,0.8"]))
     assert [str(cell.state) for cell in study.cells] == ["diverged", "finished", "finished", "finished"]

@@ -22,7 +22,7 @@ from normlab.apps.ask.duckdb_file import DuckDBFile
 from normlab.apps.ask.postgresql import SCHEMES, PostgreSQL, shown_url
 from normlab.data.sql.sqlite import check_file
 from normlab.data.sql.sqlite_schema import quoted
-from normlab.data.text.csv_rows import decoded_lines
+from normlab.data.text.csv_rows import decoded_lines, told_delimiter
 from normlab.errors import UserError
 from normlab.file_kind import DUCKDB, kind_of_file
 
@@ -117,8 +117,11 @@ def _text(path: Path) -> tuple[list[str], Iterator[Sequence[Any]]]:
     """Return the names of the first line, and the rows below it."""
     lines = decoded_lines(path)
     first = next(lines, "")
-    reader = csv.reader(chain([first], lines), delimiter=_delimiter(first, path))
+    told = told_delimiter(first)
+    reader = csv.reader(chain([first], lines), delimiter=told or _delimiter(first, path))
     with _reading(reader, path):
+        if told:
+            next(reader)
         header = next(reader, None)
     if header is None:
         raise UserError(f"{path} is empty: its first line must name the columns")

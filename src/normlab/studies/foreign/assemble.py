@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -131,9 +132,10 @@ def _headline(path: Path, trainings: Sequence[Training], asked: Asked) -> str:
     ranked = sorted(directed, key=lambda name: (name.startswith("train/"), _rank(name)))
     headline = asked_for or next(iter(ranked), known[0])
     if not metrics.has_direction(headline):
+        typed = shlex.quote(headline)
         raise UserError(
-            f"{path}: it is not known which way the metric '{headline}' points: say --higher-is-better {headline} or "
-            f"--lower-is-better {headline}"
+            f"{path}: it is not known which way the metric '{headline}' points: say --higher-is-better {typed} or "
+            f"--lower-is-better {typed}"
         )
     return headline
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from normlab.data.text.csv_rows import told_delimiter
 from normlab.errors import UserError, excerpt, shortened
 from normlab.reading import read_text
 from normlab.studies.foreign.text_column import ROWS, TextColumn
@@ -95,11 +96,14 @@ def read_table(path: Path) -> Table:
     Raises: UserError for a file that is no such table, an unnamed or doubled column, or a row of another length.
     """
     text = read_text(path)
-    delimiter = _delimiter(text)
+    told = told_delimiter(_first_line(text))
+    delimiter = told or _delimiter(text)
     reader = csv.reader(_lines_of(text), delimiter=delimiter)
     lines = array("I")
     rows: list[list[str]] = []
     try:
+        if told:
+            next(reader)
         header = [name.strip() for name in next(reader, [])]
         if not any(header):
             raise UserError(f"{path}: empty: expected a first row with the names of the columns")
@@ -142,8 +146,11 @@ def _add(columns: Sequence[TextColumn], rows: list[list[str]]) -> None:
 
 
 def _delimiter(text: str) -> str:
-    head = text[: text.find("\n") + 1] or text
-    return max((",", ";", "\t"), key=head.count)
+    return max((",", ";", "\t"), key=_first_line(text).count)
+
+
+def _first_line(text: str) -> str:
+    return text[: text.find("\n") + 1] or text
 
 
 def _check_header(path: Path, header: list[str]) -> None:
