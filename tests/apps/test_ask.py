@@ -133,6 +133,27 @@ def test_a_csv_file_for_excel_may_tell_its_separator(tmp_path: Path, run: Path) 
         Database(tmp_path / "items.csv", run)
 
 
+def test_decimal_commas_are_numbers_where_semicolons_part_the_cells(tmp_path: Path, run: Path) -> None:
+    lines = [
+        "name;price;both;thousands;old;list",
+        "ink;1,5;1,5;1.234,5;007,5;1,2,3",
+        "pen;4;2.5;7,5;1,5;",
+        "cap;;;;;4,5",
+    ]
+    (tmp_path / "items.csv").write_text("\n".join(lines) + "\n")
+    with Database(tmp_path / "items.csv", run) as database:
+        assert database.run("SELECT price, both, thousands, old, list FROM items").rows == [
+            (1.5, "1,5", "1.234,5", "007,5", "1,2,3"),
+            (4.0, "2.5", "7,5", "1,5", None),
+            (None, None, None, None, "4,5"),
+        ]
+        assert database.run("SELECT sum(price) FROM items").rows == [(5.5,)]
+        assert "price real with decimal commas, both text, " in database.notes[0]
+    (tmp_path / "commas.csv").write_text('name,price\nink,"1,500"\n')
+    with Database(tmp_path / "commas.csv", run) as database:
+        assert database.run("SELECT price FROM commas").rows == [("1,500",)]
+
+
 def test_parquet_files_are_a_database(tmp_path: Path, run: Path) -> None:
     pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")

@@ -29,6 +29,8 @@ from normlab.file_kind import DUCKDB, kind_of_file
 SUFFIXES = (".csv", ".tsv", ".parquet")
 _INTEGER = re.compile(r"[+-]?\d{1,18}")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_DECIMAL_COMMA = re.compile(r"[+-]?(0|[1-9]\d*),\d+")
+_WITH_COMMAS = "REAL with decimal commas"  # the kind of a column that writes 1,5 for 1.5
 _CHUNK = 10_000
 
 
@@ -55,8 +57,9 @@ def as_database(path: Path | str, resources: ExitStack, tables: Sequence[str] = 
     with closing(sqlite3.connect(file, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode=OFF")
         for name, table_file in files.items():
-            columns, rows = _parquet(table_file) if table_file.suffix.lower() == ".parquet" else _text(table_file)
-            count, kinds = _fill(connection, name, columns, rows, table_file)
+            read = _parquet if table_file.suffix.lower() == ".parquet" else _text
+            columns, rows, decimal_commas = read(table_file)
+            count, kinds = _fill(connection, name, columns, rows, table_file, decimal_commas=decimal_commas)
             typed = ", ".join(f"{column} {kind.lower()}" for column, kind in zip(columns, kinds, strict=True))
             notes.append(f"{table_file.name}: table {name}, {count} rows: {typed}")
     return file, notes
@@ -113,12 +116,13 @@ def _tables(path: Path) -> dict[str, Path]:
     return tables
 
 
-def _text(path: Path) -> tuple[list[str], Iterator[Sequence[Any]]]:
-    """Return the names of the first line, and the rows below it."""
+def _text(path: Path) -> tuple[list[str], Iterator[Sequence[Any]], bool]:
+    """Return the names of the first line, the rows below it, and whether 1,5 is a number there."""
     lines = decoded_lines(path)
     first = next(lines, "")
     told = told_delimiter(first)
-    reader = csv.reader(chain([first], lines), delimiter=told or _delimiter(first, path))
+    delimiter = told or _delimiter(first, path)
+    reader = csv.reader(chain([first], lines), delimiter=delimiter)
     with _reading(reader, path):
         if told:
             next(reader)
@@ -127,7 +131,7 @@ def _text(path: Path) -> tuple[list[str], Iterator[Sequence[Any]]]:
         raise UserError(f"{path} is empty: its first line must name the columns")
     names = [name.strip() or f"column_{number}" for number, name in enumerate(header, start=1)]
     _refuse_twice(names, path)
-    return names, _checked(reader, len(names), path)
+    return names, _checked(reader, len(names), path), delimiter == ";"  # where a comma parts decimals, ; parts cells
 
 
 def _delimiter(header: str, path: Path) -> str:
@@ -153,7 +157,7 @@ def _reading(reader: Any, path: Path) -> Iterator[None]:
         raise UserError(f"{path}:{reader.line_num}: cannot be read ({error}): check the file") from None
 
 
-def _parquet(path: Path) -> tuple[list[str], Iterator[Sequence[Any]]]:
+def _parquet(path: Path) -> tuple[list[str], Iterator[Sequence[Any]], bool]:
     try:
         import pyarrow
         import pyarrow.parquet
@@ -173,7 +177,7 @@ def _parquet(path: Path) -> tuple[list[str], Iterator[Sequence[Any]]]:
         except (OSError, ValueError, pyarrow.ArrowException) as error:
             raise UserError(f"{path}: damaged ({str(error).splitlines()[0]}): check the file") from None
 
-    return names, rows()
+    return names, rows(), False
 
 
 def _plain(value: Any) -> Any:
@@ -192,9 +196,15 @@ def _refuse_twice(names: list[str], path: Path) -> None:
 
 
 def _fill(
-    connection: sqlite3.Connection, table: str, columns: list[str], rows: Iterable[Sequence[Any]], path: Path
+    connection: sqlite3.Connection,
+    table: str,
+    columns: list[str],
+    rows: Iterable[Sequence[Any]],
+    path: Path,
+    *,
+    decimal_commas: bool,
 ) -> tuple[int, list[str]]:
-    """Write a table; return its rows and its columns' types, INTEGER, REAL or TEXT."""
+    """Write a table; return its rows and its columns' kinds, INTEGER, REAL, with decimal commas or not, or TEXT."""
     cells = ", ".join("?" * len(columns))
     raw = quoted(f"{table} as read")
     try:
@@ -205,7 +215,7 @@ def _fill(
     count, waiting = 0, iter(rows)
     while chunk := list(islice(waiting, _CHUNK)):
         for place, column in enumerate(zip(*chunk, strict=True)):
-            kinds[place] = _kind(column, kinds[place])
+            kinds[place] = _kind(column, kinds[place], decimal_commas=decimal_commas)
         try:
             connection.execute("BEGIN")
             connection.executemany(f"INSERT INTO {raw} VALUES ({cells})", chunk)
@@ -213,15 +223,19 @@ def _fill(
         except (sqlite3.Error, OverflowError) as error:
             raise UserError(f"{path}: cannot be taken in ({error}): check the file") from None
         count += len(chunk)
-    typed = ", ".join(f"{quoted(name)} {kind}" for name, kind in zip(columns, kinds, strict=True))
+    named = list(zip(map(quoted, columns), kinds, strict=True))
+    typed = ", ".join(f"{name} {kind.split()[0]}" for name, kind in named)
+    read = ", ".join(
+        f"CAST(replace({name}, ',', '.') AS REAL)" if kind == _WITH_COMMAS else name for name, kind in named
+    )
     connection.execute(f"CREATE TABLE {quoted(table)} ({typed})")
-    connection.execute(f"INSERT INTO {quoted(table)} SELECT * FROM {raw}")
+    connection.execute(f"INSERT INTO {quoted(table)} SELECT {read} FROM {raw}")
     connection.execute(f"DROP TABLE {raw}")
     return count, kinds
 
 
-def _kind(values: Iterable[Any], so_far: str) -> str:
-    """Return the narrowest type for values, not narrower than the one so far; 007 is text."""
+def _kind(values: Iterable[Any], so_far: str, *, decimal_commas: bool) -> str:
+    """Return the narrowest kind for values, not narrower than the one so far; 007 is text, and 1,5 beside 1.5."""
     kind = so_far
     for value in values:
         if value is None or kind == "TEXT":
@@ -231,5 +245,10 @@ def _kind(values: Iterable[Any], so_far: str) -> str:
         text = str(value)
         if _INTEGER.fullmatch(text) and not (len(text.lstrip("+-")) > 1 and text.lstrip("+-").startswith("0")):
             continue
-        kind = "REAL" if _NUMBER.fullmatch(text) and not re.match(r"[+-]?0\d", text) else "TEXT"
+        if decimal_commas and kind != "REAL" and _DECIMAL_COMMA.fullmatch(text):
+            kind = _WITH_COMMAS
+        elif kind != _WITH_COMMAS and _NUMBER.fullmatch(text) and not re.match(r"[+-]?0\d", text):
+            kind = "REAL"
+        else:
+            kind = "TEXT"
     return kind
