@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from normlab.errors import UserError
 from normlab.file_kind import HEAD, kind_of
 
 _LARGEST = 512 << 20  # bytes
+_TOLD = re.compile(r'"?sep=([^"\w\s]|\t)"?', re.IGNORECASE)
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 # errno -> (cause, fix) of a file that cannot be read
@@ -93,6 +95,11 @@ def unreadable(path: str | os.PathLike[str], error: OSError) -> UserError:
         return UserError(f"{path}: you may not read it{_owner(Path(path))}: ask for permission, or for a copy")
     cause, fix = _READ_CAUSES.get(error.errno or 0, (error.strerror or str(error), "check the file and its disk"))
     return UserError(f"{path}: {cause}: {fix}")
+
+
+def told_delimiter(line: str) -> str | None:
+    """Return the separator that a first line `sep=;` tells, as programs write it for Excel; None for another line."""
+    return told[1] if (told := _TOLD.fullmatch(line.strip("\r\n"))) else None
 
 
 def _owner(path: Path) -> str:

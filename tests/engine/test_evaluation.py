@@ -92,7 +92,7 @@ def test_a_run_that_may_only_be_read_is_measured(
         written.append(place)
 
     written: list[Path] = []
-    monkeypatch.setattr("normlab.engine.api.write_evaluation", refuse)
+    monkeypatch.setattr("normlab.engine.run.write_evaluation", refuse)
     assert main(["evaluate", str(run)]) == 0
     captured = capsys.readouterr()
     assert "accuracy" in captured.out
@@ -105,7 +105,7 @@ def test_a_full_disk_is_no_read_only_run(run: Path, monkeypatch: pytest.MonkeyPa
     def full(*arguments: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("normlab.engine.api.write_evaluation", full)
+    monkeypatch.setattr("normlab.engine.run.write_evaluation", full)
     with pytest.raises(OSError, match="No space left"):
         load_run(run).evaluate("test")
 

@@ -22,9 +22,10 @@ from normlab.apps.ask.duckdb_file import DuckDBFile
 from normlab.apps.ask.postgresql import SCHEMES, PostgreSQL, shown_url
 from normlab.data.sql.sqlite import check_file
 from normlab.data.sql.sqlite_schema import quoted
-from normlab.data.text.csv_rows import decoded_lines, told_delimiter
+from normlab.data.text.csv_rows import decoded_lines
 from normlab.errors import UserError
 from normlab.file_kind import DUCKDB, kind_of_file
+from normlab.reading import told_delimiter
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
 _INTEGER = re.compile(r"[+-]?\d{1,18}")

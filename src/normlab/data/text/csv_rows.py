@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from normlab.data.text.lines import raw_lines, text_coding
 from normlab.errors import UserError
 
-_TOLD = re.compile(r'"?sep=([^"\w\s]|\t)"?', re.IGNORECASE)
 _OTHER_DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
@@ -42,11 +40,6 @@ def csv_header(path: Path) -> list[str]:
         return next(csv.reader(decoded_lines(path)), [])
     except csv.Error as error:
         raise UserError(f"{path}:1: {error}: is this a comma-separated file?") from None
-
-
-def told_delimiter(line: str) -> str | None:
-    """Return the separator that a first line `sep=;` tells, as programs write it for Excel; None for another line."""
-    return told[1] if (told := _TOLD.fullmatch(line.strip("\r\n"))) else None
 
 
 def decoded_lines(path: Path) -> Iterator[str]:

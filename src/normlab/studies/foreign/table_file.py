@@ -15,9 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from normlab.data.text.csv_rows import told_delimiter
 from normlab.errors import UserError, excerpt, shortened
-from normlab.reading import read_text
+from normlab.reading import read_text, told_delimiter
 from normlab.studies.foreign.text_column import ROWS, TextColumn
 
 _PIECE = 1 << 20  # characters of a file that are divided into lines at once
