@@ -106,3 +106,22 @@ def test_power_takes_the_spread_from_a_study(tmp_path: Path, capsys: pytest.Capt
 def test_a_mistake_of_power_is_one_line(arguments: list[str], line: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["power", *arguments]) == 2
     assert line in capsys.readouterr().err
+
+
+def test_a_file_of_one_variant_is_called_as_its_column_calls_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, b, c = tmp_path / "a.csv", tmp_path / "b.csv", tmp_path / "c.csv"
+    a.write_text(
+        "model,seed,acc\n"
+        + "".join(f"{m},{s},{0.9 + 0.001 * s * k}\n" for m, k in (("bn", 1), ("gn", 2)) for s in range(3))
+    )
+    b.write_text("model,seed,acc\n" + "".join(f"ln,{s},{0.8 + 0.002 * s}\n" for s in range(3)))
+    c.write_text("model,seed,acc\n" + "".join(f"bn,{s},{0.8 + 0.003 * s}\n" for s in range(3)))
+    assert compared(capsys, a, b, "--a", "bn", "--b", "ln").startswith("accuracy: bn - ln = +")
+    assert compared(capsys, b, c).startswith("accuracy: ln - bn = ")
+    assert compared(capsys, a, c).startswith("accuracy: bn (a) - bn (c) = +")
+    assert main(["compare", str(a), str(b)]) == 2
+    assert "name one of each, --a (bn, gn) and --b (ln)" in capsys.readouterr().err
+    assert main(["compare", str(b)]) == 2
+    assert "one variant, ln: give a second file" in capsys.readouterr().err

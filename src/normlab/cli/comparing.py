@@ -51,17 +51,21 @@ def _compare(options: argparse.Namespace) -> int:
             )
         ]
     elif len(sides) == 1:
+        if len(first) == 1:
+            raise UserError(f"{options.paths[0]}: one variant, {first[0].label}: give a second file to compare it with")
         if len(first) != 2:
             labels = ", ".join(side.label for side in first)
             raise UserError(f"{options.paths[0]}: {len(first)} variants: name two with --a and --b ({labels})")
         pairs = [(first[0], first[1])]
-    elif len(first) == len(second) == 1:
+    elif len(first) == len(second) == 1 and first[0].label != second[0].label:
         pairs = [(first[0], second[0])]
     else:
         by_label = {side.label: side for side in second}
         pairs = [(side, by_label[side.label]) for side in first if side.label in by_label]
         if not pairs:
-            raise UserError(f"{options.paths[1]}: no variant of {options.paths[0]}: name two with --a and --b")
+            here, there = (", ".join(side.label for side in of_side) for of_side in (first, second))
+            known = f"name one of each, --a ({here}) and --b ({there})"
+            raise UserError(f"{options.paths[1]}: no variant of {options.paths[0]}: {known}")
         pairs = [_told_apart(a, b, names) for a, b in pairs]
     found = compare_sides(pairs, metric, margin=options.margin, unpaired=options.unpaired)
     if options.json:

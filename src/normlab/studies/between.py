@@ -104,10 +104,10 @@ def compare_sides(
 
 
 def sides_of(study: Study, metric: str, name: str = "") -> list[Side]:
-    """Return a side per variant of a study; `name` stands for the label of a single one."""
+    """Return a side per variant of a study; `name` stands for the label of a single one that nothing names."""
     sides = []
     for values, cells in study.groups():
-        label = name if name and len(study.groups()) == 1 else label_of(values)
+        label = label_of(values) if values or not name else name
         found = {cell.seed: value for cell in cells if (value := final_value(cell, metric)) is not None}
         sides.append(Side(label, found, sum(_diverged(cell) for cell in cells), study.overlap))
     return sides
