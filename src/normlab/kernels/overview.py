@@ -11,12 +11,14 @@ from normlab.kernels.histogram import HISTOGRAM
 from normlab.kernels.lstm import LSTM
 from normlab.kernels.maps import HALVE, MEAN
 from normlab.kernels.norm import NORM, TRACK
+from normlab.kernels.pixels import PIXELS
 from normlab.kernels.runtime import contest, gpu
 from normlab.kernels.runtime.kernel import Kernel
 
 KERNELS: tuple[Kernel, ...] = (
     NORM,
     TRACK,
+    PIXELS,
     CONV,
     HALVE,
     MEAN,

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from normlab.kernels.norm import NORM
 from normlab.kernels.norm.scheme import BATCH, GROUPS, MIX
+from normlab.kernels.pixels import PIXELS
 from normlab.norms.formula import mix_by_formula, normalize_by_formula
 from normlab.norms.reference import IndexSet, finish, planes, wide
 
@@ -74,7 +75,8 @@ def normalized(
 ) -> Tensor:
     """Return y of `normalize`, by the same arguments, alone: what a scheme that keeps no statistics asks for."""
     if index_set == "channel":
-        return finish(_normalize_each_position(x_nchw, weight, bias, eps)[0], residual, relu)
+        y = PIXELS.try_call(x_nchw, weight, bias, residual, True, eps, relu)
+        return finish(_normalize_each_position(x_nchw, weight, bias, eps)[0], residual, relu) if y is None else y
     kind, count = _planes_of(index_set, groups, x_nchw)
     y = NORM.try_output(x_nchw, weight, bias, None, residual, None, None, kind, count, False, eps, relu)
     if y is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from normlab.kernels.pixels import PIXELS
 from normlab.norms.base import Norm, NormCard
 from normlab.norms.reference import finish, root_mean_square_reference
 
@@ -47,4 +48,7 @@ class PixelRMSNorm(Norm):
     def transform(self, x: Tensor, residual: Tensor | None = None, relu: bool = False) -> Tensor:
         """Return relu?(norm(x) + residual?)."""
         self._check_input(x)
+        y = PIXELS.try_call(x, self.weight, self.bias, residual, False, self.eps, relu)
+        if y is not None:
+            return y
         return finish(root_mean_square_reference(x, self.pools_over, self.weight, self.bias, self.eps), residual, relu)

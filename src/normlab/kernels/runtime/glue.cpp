@@ -9,6 +9,7 @@
 #include "../lstm/glue_lstm.h"
 #include "../maps/glue_maps.h"
 #include "../norm/glue_norm.h"
+#include "../pixels/glue_pixels.h"
 
 namespace glue {
 namespace {
@@ -30,6 +31,7 @@ PyObject* connect(PyObject*, PyObject* arguments) {
           put("conv_types", conv_types) ||
           put("halve_forward", halve_forward) || put("halve_backward", halve_backward) ||
           put("mean_forward", mean_forward) || put("mean_backward", mean_backward) ||
+          put("pixels_forward", pixels_forward) || put("pixels_backward", pixels_backward) ||
           put("lstm_forward", lstm_forward) || put("lstm_backward", lstm_backward) || put("sgemm", sgemm)))
         return PyErr_Format(PyExc_KeyError, "the glue does not call %s", name);
     Py_RETURN_NONE;
@@ -47,7 +49,8 @@ PyObject* reference(PyObject*, PyObject* arguments) {
     const char* name;
     PyObject* function;
     if (!PyArg_ParseTuple(arguments, "sO", &name, &function)) return nullptr;
-    PyObject*& slot = std::string_view(name) == "crf" ? crf_reference : lstm_reference;
+    const std::string_view wanted = name;
+    PyObject*& slot = wanted == "crf" ? crf_reference : wanted == "pixels" ? pixels_reference : lstm_reference;
     Py_INCREF(function);
     Py_XSETREF(slot, function);
     Py_RETURN_NONE;
@@ -64,6 +67,7 @@ PyMethodDef methods[] = {
     {"halve", fast(call_halve), METH_FASTCALL, nullptr},
     {"mean", fast(call_mean), METH_FASTCALL, nullptr},
     {"norm", fast(call_norm), METH_FASTCALL, nullptr},
+    {"pixels", fast(call_pixels), METH_FASTCALL, nullptr},
     {"crf", fast(call_crf), METH_FASTCALL, nullptr},
     {"lstm", fast(call_lstm), METH_FASTCALL, nullptr},
     {"viterbi", fast(call_viterbi), METH_FASTCALL, nullptr},
