@@ -19,7 +19,7 @@ from normlab.bench.timing import SLOWEST, Settings, compare
 from normlab.norms import NORMS
 
 SHAPES = tuple((C, S, S) for C, S in ((16, 32), (32, 16), (64, 8)))
-SCHEMES = ("batch", "instance", "layer", "group", "batch_instance")
+SCHEMES = ("batch", "instance", "layer", "group", "batch_instance", "layer_pixel", "rms_pixel")
 GROUPS = 8
 ALONE, FUSED = Goal(at_least=1.0), Goal(at_least=1.5)
 _MAPS_MOVED = {False: 5, True: 8}
@@ -49,6 +49,8 @@ def norm_row(
     x, residual, grad = (torch.randn(shape).to(dtype).contiguous(memory_format=layout) for _ in range(3))
     ours = NORMS.create(scheme, shape[1], **({"groups": GROUPS} if scheme == "group" else {}))
     peer = torch_layer(scheme, shape[1])
+    if scheme == "rms_pixel":
+        peer.to(dtype)  # torch has a fast one for weights of the map's type only
     for leaf in (x, residual):
         leaf.requires_grad_()
     inputs = [x, residual] if fused else [x]
@@ -82,8 +84,24 @@ def torch_layer(scheme: str, channels: int) -> nn.Module:
         return nn.BatchNorm2d(channels)
     if scheme == "batch_instance":
         return TorchBatchInstanceNorm(channels)
+    if scheme.endswith("_pixel"):
+        layer_norm = scheme == "layer_pixel"
+        return TorchPixelNorm(nn.LayerNorm(channels, eps=1e-6) if layer_norm else nn.RMSNorm(channels, eps=1e-5))
     groups = {"instance": channels, "layer": 1, "group": GROUPS}[scheme]
     return nn.GroupNorm(groups, channels)  # nn.InstanceNorm2d repeats its affine for each sample, which costs more
+
+
+class TorchPixelNorm(nn.Module):
+    """Torch's norm over the last axis, moved to the channels and back, as torchvision's ConvNeXt does it."""
+
+    def __init__(self, norm: nn.Module) -> None:
+        super().__init__()
+        self.norm = norm
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise maps (N, C, H, W)."""
+        y: Tensor = self.norm(x.permute(0, 2, 3, 1))
+        return y.permute(0, 3, 1, 2)
 
 
 class TorchBatchInstanceNorm(nn.Module):
