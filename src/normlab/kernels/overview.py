@@ -14,11 +14,13 @@ from normlab.kernels.norm import NORM, TRACK
 from normlab.kernels.pixels import PIXELS
 from normlab.kernels.runtime import contest, gpu
 from normlab.kernels.runtime.kernel import Kernel
+from normlab.kernels.squash import SQUASH
 
 KERNELS: tuple[Kernel, ...] = (
     NORM,
     TRACK,
     PIXELS,
+    SQUASH,
     CONV,
     HALVE,
     MEAN,

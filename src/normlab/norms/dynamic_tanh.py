@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from normlab.kernels.squash import SQUASH
 from normlab.norms.base import Norm, NormCard
 from normlab.norms.reference import affine, finish, wide
 
@@ -47,6 +48,9 @@ class DynamicTanh(Norm):
     def transform(self, x: Tensor, residual: Tensor | None = None, relu: bool = False) -> Tensor:
         """Return relu?(norm(x) + residual?)."""
         self._check_input(x)
+        y = SQUASH.try_call(x, self.weight, self.bias, residual, self.alpha, None, False, relu)
+        if y is not None:
+            return y
         wide_x = wide(x)
         squashed = torch.tanh(self.alpha.to(wide_x.dtype) * wide_x)
         return finish(affine(squashed, self.weight, self.bias).to(x.dtype), residual, relu)

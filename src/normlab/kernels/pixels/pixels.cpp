@@ -5,36 +5,13 @@
 // variance is taken about that mean. NCHW maps are worked in runs of positions that stay in the cache, one channel after
 // the other; in NHWC a position's channels are a row. Gradients of weight and bias are added up by float32 within a run
 // and by float64 over all of them, in the order of the runs: nothing depends on the number of threads.
-#include <omp.h>
-
-#include <algorithm>
 #include <cmath>
 #include <vector>
 
-#include "../runtime/spans.h"
+#include "../runtime/runs.h"
 
 namespace normlab {
 namespace {
-
-constexpr int64_t RUN = 1024;               // positions
-constexpr int64_t WORK_PER_THREAD = 65536;  // elements that are worth waking a thread for
-
-NORMLAB_INLINE float read(float value) { return value; }
-NORMLAB_INLINE float read(bf16 value) {
-    const uint32_t bits = uint32_t(value.bits) << 16;
-    float wide;
-    std::memcpy(&wide, &bits, sizeof wide);
-    return wide;
-}
-
-NORMLAB_INLINE void write(float* to, float value) { *to = value; }
-// Rounds to nearest even; a NaN stays one.
-NORMLAB_INLINE void write(bf16* to, float value) {
-    uint32_t bits;
-    std::memcpy(&bits, &value, sizeof bits);
-    const uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
-    to->bits = uint16_t(value != value ? 0x7fc0 : rounded);
-}
 
 template <class T>
 struct Forward {
@@ -218,31 +195,6 @@ struct Backward {
         }
     }
 };
-
-// Calls run(sample, its first position, how many) for each run of positions, its number among all first.
-template <class Run>
-void each_run(int64_t N, int64_t C, int64_t S, Run run) {
-    const int64_t runs = (S + RUN - 1) / RUN, all = N * runs;
-    const int64_t team = std::clamp<int64_t>(N * C * S / WORK_PER_THREAD, 1, std::min<int64_t>(omp_get_max_threads(), all));
-#pragma omp parallel for num_threads(int(team)) schedule(static)
-    for (int64_t i = 0; i < all; ++i) {
-        const int64_t start = i % runs * RUN;
-        run(i, i / runs, start, std::min(RUN, S - start));
-    }
-}
-
-// Calls run.operator()<FIXED>() with the number of channels where it is a usual one, so that a row's loops are unrolled.
-template <class Run>
-void with_channels(int64_t C, Run run) {
-    if (C == 16)
-        run.template operator()<16>();
-    else if (C == 32)
-        run.template operator()<32>();
-    else if (C == 64)
-        run.template operator()<64>();
-    else
-        run.template operator()<0>();
-}
 
 template <bool CENTRED, class T>
 void forward(int64_t N, bool nhwc, const Forward<T>& task) {

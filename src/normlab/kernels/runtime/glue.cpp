@@ -10,6 +10,7 @@
 #include "../maps/glue_maps.h"
 #include "../norm/glue_norm.h"
 #include "../pixels/glue_pixels.h"
+#include "../squash/glue_squash.h"
 
 namespace glue {
 namespace {
@@ -32,6 +33,7 @@ PyObject* connect(PyObject*, PyObject* arguments) {
           put("halve_forward", halve_forward) || put("halve_backward", halve_backward) ||
           put("mean_forward", mean_forward) || put("mean_backward", mean_backward) ||
           put("pixels_forward", pixels_forward) || put("pixels_backward", pixels_backward) ||
+          put("squash_forward", squash_forward) || put("squash_backward", squash_backward) ||
           put("lstm_forward", lstm_forward) || put("lstm_backward", lstm_backward) || put("sgemm", sgemm)))
         return PyErr_Format(PyExc_KeyError, "the glue does not call %s", name);
     Py_RETURN_NONE;
@@ -50,7 +52,10 @@ PyObject* reference(PyObject*, PyObject* arguments) {
     PyObject* function;
     if (!PyArg_ParseTuple(arguments, "sO", &name, &function)) return nullptr;
     const std::string_view wanted = name;
-    PyObject*& slot = wanted == "crf" ? crf_reference : wanted == "pixels" ? pixels_reference : lstm_reference;
+    PyObject*& slot = wanted == "crf"      ? crf_reference
+                      : wanted == "pixels" ? pixels_reference
+                      : wanted == "squash" ? squash_reference
+                                           : lstm_reference;
     Py_INCREF(function);
     Py_XSETREF(slot, function);
     Py_RETURN_NONE;
@@ -68,6 +73,7 @@ PyMethodDef methods[] = {
     {"mean", fast(call_mean), METH_FASTCALL, nullptr},
     {"norm", fast(call_norm), METH_FASTCALL, nullptr},
     {"pixels", fast(call_pixels), METH_FASTCALL, nullptr},
+    {"squash", fast(call_squash), METH_FASTCALL, nullptr},
     {"crf", fast(call_crf), METH_FASTCALL, nullptr},
     {"lstm", fast(call_lstm), METH_FASTCALL, nullptr},
     {"viterbi", fast(call_viterbi), METH_FASTCALL, nullptr},
