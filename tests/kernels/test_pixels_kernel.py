@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from map_checks import (
+    TOLERANCE,
+    assert_batched_gradients,
+    assert_near,
+    assert_same_for_any_threads,
+    assert_second_derivatives,
+    draw_maps,
+    not_taken,
+)
 from torch import Tensor, nn
 
 from normlab.kernels.pixels import PIXELS
 from normlab.norms.options import create_norm
 
 pytestmark = pytest.mark.skipif(bool(PIXELS.reason_against_cpu()), reason="the kernel is not built here")
-TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
 NAMES = ("x", "weight", "bias", "residual")
 
 
@@ -36,16 +46,8 @@ def kernel(tensors: dict[str, Tensor], *, centred: bool, relu: bool = False) -> 
 def draw_tensors(
     shape: tuple[int, ...], dtype: torch.dtype, channels_last: bool, absent: set[str], offset: float = 0.0
 ) -> dict[str, Tensor]:
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-    maps = {"x": torch.randn(shape) + offset, "residual": torch.randn(shape)}
-    drawn = {name: value.to(dtype).contiguous(memory_format=layout) for name, value in maps.items()}
-    drawn |= {"weight": torch.rand(shape[1]) + 0.5, "bias": torch.randn(shape[1])}
+    drawn = draw_maps(shape, dtype, channels_last, offset=offset)
     return {name: drawn[name] for name in NAMES if name not in absent}
-
-
-def assert_near(computed: Tensor, expected: Tensor, tolerance: float, scale: Tensor | float = 0.0) -> None:
-    error = (computed.detach().double() - expected.detach()).norm()
-    assert error <= tolerance * torch.maximum(expected.detach().norm(), torch.as_tensor(scale))
 
 
 def assert_equals_oracle(tensors: dict[str, Tensor], *, centred: bool, relu: bool) -> None:
@@ -114,40 +116,20 @@ def test_a_mean_ten_thousand_deviations_away_costs_no_accuracy(channels_last: bo
 def test_results_do_not_depend_on_the_number_of_threads(channels_last: bool) -> None:
     tensors = draw_tensors((7, 16, 32, 16), torch.float32, channels_last, set())
     leaves = [value.requires_grad_() for value in tensors.values()]
-    grad, before, results = torch.randn(tensors["x"].shape), torch.get_num_threads(), []
-    try:
-        for threads in (1, 2, 3):
-            torch.set_num_threads(threads)
-            y = kernel(tensors, centred=True, relu=True)
-            results.append((y, *torch.autograd.grad(y, leaves, grad)))
-    finally:
-        torch.set_num_threads(before)
-    for result in results[1:]:
-        assert all(torch.equal(value, first) for value, first in zip(result, results[0], strict=True))
+    assert_same_for_any_threads(lambda: kernel(tensors, centred=True, relu=True), leaves)
 
 
 @pytest.mark.parametrize("centred", [False, True])
 def test_second_derivatives_equal_the_oracles(centred: bool) -> None:
+    options = {"centred": centred, "relu": True}
     tensors = draw_tensors((3, 8, 4, 5), torch.float32, False, set())
-    penalties = []
-    for values, run in ((tensors, kernel), ({name: value.double() for name, value in tensors.items()}, oracle)):
-        leaves = {name: value.requires_grad_() for name, value in values.items()}
-        y = run(values, centred=centred, relu=True)
-        (slope,) = torch.autograd.grad(y.square().sum(), leaves["x"], create_graph=True)
-        penalties.append(torch.autograd.grad(slope.square().sum(), [leaves["x"], leaves["weight"], leaves["residual"]]))
-    for computed, expected in zip(*penalties, strict=True):
-        assert_near(computed, expected, 1e-4)
+    assert_second_derivatives(tensors, partial(kernel, **options), partial(oracle, **options))
 
 
 def test_several_gradients_at_once_equal_those_one_by_one() -> None:
     tensors = draw_tensors((2, 8, 3, 3), torch.float32, True, {"residual"})
     x = tensors["x"].requires_grad_()
-    y = kernel(tensors, centred=True)
-    grads = torch.randn(3, *y.shape)
-    (together,) = torch.autograd.grad(y, x, grads, is_grads_batched=True, retain_graph=True)
-    for grad, computed in zip(grads, together, strict=True):
-        (alone,) = torch.autograd.grad(y, x, grad, retain_graph=True)
-        torch.testing.assert_close(computed, alone)
+    assert_batched_gradients(kernel(tensors, centred=True), x)
 
 
 def test_a_nan_stays_at_its_position_and_passes_the_relu() -> None:
@@ -170,17 +152,7 @@ def test_a_frozen_map_gets_no_gradient_and_its_rows_do() -> None:
     assert torch.equal(dresidual, (y > 0).float())
 
 
-@pytest.mark.parametrize(
-    "x",
-    [
-        torch.zeros(2, 3, 4, 4, dtype=torch.float64),
-        torch.zeros(2, 3, 4),
-        torch.zeros(0, 3, 4, 4),
-        torch.zeros(2, 3, 4, 8)[..., ::2],
-        torch.zeros(2, 3, 4, 4, device="meta"),
-    ],
-    ids=["float64", "3 axes", "empty", "strided", "meta"],
-)
+@not_taken
 def test_what_the_kernel_does_not_take_is_left_to_the_reference(x: Tensor) -> None:
     assert PIXELS.try_call(x, None, None, None, True, 1e-5, False) is None
     assert str(x.dtype) in PIXELS.reason()

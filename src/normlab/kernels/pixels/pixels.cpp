@@ -198,38 +198,28 @@ struct Backward {
 
 template <bool CENTRED, class T>
 void forward(int64_t N, bool nhwc, const Forward<T>& task) {
-    const int64_t C = task.C, S = task.S;
-    if (nhwc)
-        with_channels(C, [&]<int FIXED>() {
-            each_run(N, C, S, [&](int64_t, int64_t n, int64_t start, int64_t count) {
-                task.template rows<CENTRED, FIXED>(n * S + start, count);
-            });
-        });
-    else
-        each_run(N, C, S, [&](int64_t, int64_t n, int64_t start, int64_t count) {
-            task.template planes<CENTRED>(n * C * S + start, n * S + start, count);
-        });
+    each_part(
+        N, task.C, task.S, nhwc,
+        [&]<int FIXED>(int64_t, int64_t row, int64_t count) { task.template rows<CENTRED, FIXED>(row, count); },
+        [&](int64_t, int64_t at, int64_t row, int64_t count) { task.template planes<CENTRED>(at, row, count); });
 }
 
 template <bool CENTRED, bool RELU, class T>
 void backward(int64_t N, bool nhwc, const Backward<T>& task, float* dweight, float* dbias) {
-    const int64_t C = task.C, S = task.S, all = N * ((S + RUN - 1) / RUN);
-    std::vector<double> sums(all * 2 * C);
-    if (nhwc)
-        with_channels(C, [&]<int FIXED>() {
-            each_run(N, C, S, [&](int64_t i, int64_t n, int64_t start, int64_t count) {
-                task.template rows<CENTRED, RELU, FIXED>(n * S + start, count, sums.data() + i * 2 * C);
-            });
+    const int64_t C = task.C;
+    SumsOfRuns sums(N, task.S, 2 * C);
+    each_part(
+        N, C, task.S, nhwc,
+        [&]<int FIXED>(int64_t i, int64_t row, int64_t count) {
+            task.template rows<CENTRED, RELU, FIXED>(row, count, sums.of(i));
+        },
+        [&](int64_t i, int64_t at, int64_t row, int64_t count) {
+            task.template planes<CENTRED, RELU>(at, row, count, sums.of(i));
         });
-    else
-        each_run(N, C, S, [&](int64_t i, int64_t n, int64_t start, int64_t count) {
-            task.template planes<CENTRED, RELU>(n * C * S + start, n * S + start, count, sums.data() + i * 2 * C);
-        });
-    for (int64_t i = 1; i < all; ++i)
-        for (int64_t c = 0; c < 2 * C; ++c) sums[c] += sums[i * 2 * C + c];
+    const double* total = sums.total();
     for (int64_t c = 0; c < C; ++c) {
-        dweight[c] = float(sums[c]);
-        dbias[c] = float(sums[C + c]);
+        dweight[c] = float(total[c]);
+        dbias[c] = float(total[C + c]);
     }
 }
 

@@ -5,6 +5,7 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <vector>
 
 #include "spans.h"
 
@@ -54,5 +55,35 @@ inline void with_channels(int64_t C, Run run) {
     else
         run.template operator()<0>();
 }
+
+// Works a map in runs: rows<FIXED>(number of the run, its first position among all, how many) in NHWC, planes(number, place of
+// the run in the sample's first channel, its first position among all, how many) in NCHW.
+template <class Rows, class Planes>
+inline void each_part(int64_t N, int64_t C, int64_t S, bool nhwc, Rows rows, Planes planes) {
+    if (nhwc)
+        with_channels(C, [&]<int FIXED>() {
+            each_run(N, C, S, [&](int64_t i, int64_t n, int64_t start, int64_t count) {
+                rows.template operator()<FIXED>(i, n * S + start, count);
+            });
+        });
+    else
+        each_run(N, C, S, [&](int64_t i, int64_t n, int64_t start, int64_t count) {
+            planes(i, n * C * S + start, n * S + start, count);
+        });
+}
+
+// A table of `width` sums for each run, and their total in the order of the runs.
+struct SumsOfRuns {
+    int64_t runs, width;
+    std::vector<double> values;
+    SumsOfRuns(int64_t N, int64_t S, int64_t width)
+        : runs(N * ((S + RUN - 1) / RUN)), width(width), values(runs * width) {}
+    double* of(int64_t run) { return values.data() + run * width; }
+    const double* total() {
+        for (int64_t i = 1; i < runs; ++i)
+            for (int64_t j = 0; j < width; ++j) values[j] += values[i * width + j];
+        return values.data();
+    }
+};
 
 }  // namespace normlab

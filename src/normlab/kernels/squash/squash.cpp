@@ -173,41 +173,33 @@ struct Task {
 
 template <class F, bool ADDED, class T>
 void forward(int64_t N, bool nhwc, const Task<T>& task) {
-    const int64_t C = task.C, S = task.S;
-    if (nhwc)
-        with_channels(C, [&]<int FIXED>() {
-            each_run(N, C, S, [&](int64_t, int64_t n, int64_t start, int64_t count) {
-                task.template forward_rows<F, ADDED, FIXED>(n * S + start, count);
-            });
-        });
-    else
-        each_run(N, C, S, [&](int64_t, int64_t n, int64_t start, int64_t count) {
-            task.template forward_planes<F, ADDED>(n * C * S + start, count);
-        });
+    each_part(
+        N, task.C, task.S, nhwc,
+        [&]<int FIXED>(int64_t, int64_t row, int64_t count) {
+            task.template forward_rows<F, ADDED, FIXED>(row, count);
+        },
+        [&](int64_t, int64_t at, int64_t, int64_t count) { task.template forward_planes<F, ADDED>(at, count); });
 }
 
 template <class F, bool RELU, class T>
 void backward(int64_t N, bool nhwc, const Task<T>& task, float* dweight, float* dbias, float* dalpha, float* dshift) {
-    const int64_t C = task.C, S = task.S, all = N * ((S + RUN - 1) / RUN);
-    std::vector<double> sums(all * 4 * C);
-    if (nhwc)
-        with_channels(C, [&]<int FIXED>() {
-            each_run(N, C, S, [&](int64_t i, int64_t n, int64_t start, int64_t count) {
-                task.template backward_rows<F, RELU, FIXED>(n * S + start, count, sums.data() + i * 4 * C);
-            });
+    const int64_t C = task.C;
+    SumsOfRuns sums(N, task.S, 4 * C);
+    each_part(
+        N, C, task.S, nhwc,
+        [&]<int FIXED>(int64_t i, int64_t row, int64_t count) {
+            task.template backward_rows<F, RELU, FIXED>(row, count, sums.of(i));
+        },
+        [&](int64_t i, int64_t at, int64_t, int64_t count) {
+            task.template backward_planes<F, RELU>(at, count, sums.of(i));
         });
-    else
-        each_run(N, C, S, [&](int64_t i, int64_t n, int64_t start, int64_t count) {
-            task.template backward_planes<F, RELU>(n * C * S + start, count, sums.data() + i * 4 * C);
-        });
-    for (int64_t i = 1; i < all; ++i)
-        for (int64_t c = 0; c < 4 * C; ++c) sums[c] += sums[i * 4 * C + c];
+    const double* total = sums.total();
     double by_scale = 0, by_offset = 0;
     for (int64_t c = 0; c < C; ++c) {
-        dweight[c] = float(sums[c]);
-        dbias[c] = float(sums[C + c]);
-        by_scale += sums[2 * C + c];
-        by_offset += sums[3 * C + c];
+        dweight[c] = float(total[c]);
+        dbias[c] = float(total[C + c]);
+        by_scale += total[2 * C + c];
+        by_offset += total[3 * C + c];
     }
     *dalpha = float(by_scale);
     *dshift = float(by_offset);
