@@ -17,6 +17,7 @@ from statistics import fmean
 from what_reports_said import said_table
 
 from normlab.report.numbers import DASH
+from normlab.report.palette import name_of
 from normlab.report.view import StudyView, Variant
 from normlab.studies import Study
 
@@ -25,11 +26,14 @@ RESULTS = ROOT / "docs" / "results"
 TABLE = re.compile(r"(<!-- table of (?P<file>[\w.-]+) -->\n).*?(\n<!-- end of table -->)", re.DOTALL)
 SAID = re.compile(r"(<!-- what reports said -->\n).*?(\n<!-- end of table -->)", re.DOTALL)
 SPLITS = ("test", "val", "train")
+RATE = "lr"
 
 
 def table(archive: Path) -> str:
     """Return a row per scheme as Markdown: accuracies in percent, best epoch, hours, seeds."""
     view = StudyView.read(Study.open(archive))
+    if view.study.search and RATE in view.study.axes:
+        return rates_table(view)
     lines = [
         "| scheme | test accuracy % | validation % | training % | best epoch | hours | seeds finished |",
         "|---|---:|---:|---:|---:|---:|---:|",
@@ -43,6 +47,30 @@ def table(archive: Path) -> str:
             f"| {variant.label} | {' | '.join(scores)} | {epochs} | {hours} | {len(done)} of {len(variant.cells)} |"
         )
     return "\n".join(lines)
+
+
+def rates_table(view: StudyView) -> str:
+    """Return a row per scheme and a column per learning rate: validation accuracies in percent, the best in bold."""
+    rates = view.study.axes[RATE]
+    lines = [f"| scheme | {' | '.join(f'rate {rate:g}' for rate in rates)} |", f"|---|{'---:|' * len(rates)}"]
+    schemes: dict[str, dict[float, float | None]] = {}
+    names: dict[str, str] = {}
+    for variant in view.variants:
+        norm = str(variant.values["norm"])
+        interval = variant.interval("val/accuracy")
+        schemes.setdefault(norm, {})[variant.values[RATE]] = interval and interval.mean
+        names[norm] = name_of(norm)
+    for norm, found in schemes.items():
+        best = max((value for value in found.values() if value is not None), default=None)
+        cells = [_cell(found.get(rate), best) for rate in rates]
+        lines.append(f"| {names[norm]} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cell(value: float | None, best: float | None) -> str:
+    if value is None:
+        return DASH
+    return f"**{100 * value:.1f}**" if value == best else f"{100 * value:.1f}"
 
 
 def _percent(variant: Variant, metric: str) -> str:
