@@ -1,11 +1,13 @@
-"""Detect a loss that is not finite, and the step at which it occurred."""
+"""Detect a loss that is not finite, the step at which it occurred, and the layer."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 _NEVER = 2**62
 
@@ -13,9 +15,13 @@ _NEVER = 2**62
 class DivergedError(ArithmeticError):
     """The loss became infinite or not a number. The run ends with this as its result."""
 
-    def __init__(self, what: str, epoch: int, step: int) -> None:
-        super().__init__(f"{what} is not finite at step {step} (epoch {epoch})")
-        self.epoch, self.step = epoch, step
+    def __init__(self, what: str, epoch: int, step: int, where: str = "") -> None:
+        super().__init__(f"{what} is not finite at step {step} (epoch {epoch}){where and f': {where}'}")
+        self.what, self.epoch, self.step = what, epoch, step
+
+    def found(self, where: str) -> DivergedError:
+        """Return the same error with the place at which numbers stopped being finite."""
+        return DivergedError(self.what, self.epoch, self.step, where)
 
 
 class FiniteWatch:
@@ -53,3 +59,49 @@ class FiniteWatch:
         step = int(self._first_bad)
         if step != _NEVER:
             raise DivergedError("the training loss", self.epoch, step)
+
+
+def first_not_finite(model: nn.Module, forward: Callable[[], object]) -> str:
+    """Say where a forward pass stops being finite: in the weights, in or before a layer, or in the loss alone.
+
+    Args:
+        forward: computes the loss of the batch at which it was not finite; its gradients are not computed.
+    """
+    for name, parameter in model.named_parameters():
+        if not torch.isfinite(parameter).all():
+            return f"the step before left {name} with values that are not finite"
+    found: list[str] = []
+
+    def look(name: str, module: nn.Module) -> Callable[..., None]:
+        def hook(_: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+            if found:
+                return
+            kind = type(module).__name__
+            if not all(map(_is_finite, _tensors(inputs))):
+                found.append(f"first in the input of {name} ({kind})")
+            elif not all(map(_is_finite, _tensors(output))):
+                found.append(f"first in the output of {name} ({kind})")
+
+        return hook
+
+    layers = [(name or "the model", module) for name, module in model.named_modules() if not any(module.children())]
+    handles = [module.register_forward_hook(look(name, module)) for name, module in layers]
+    try:
+        with torch.no_grad():
+            forward()
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found[0] if found else "in the loss alone, behind finite layers"
+
+
+def _is_finite(values: Tensor) -> bool:
+    return not values.is_floating_point() or bool(torch.isfinite(values).all())
+
+
+def _tensors(values: Any) -> Iterator[Tensor]:
+    if isinstance(values, Tensor):
+        yield values
+    elif isinstance(values, tuple | list):
+        for value in values:
+            yield from _tensors(value)

@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from normlab.engine.counters import Counters
 from normlab.engine.determinism import compute_alike, recorded_threads
 from normlab.engine.device import PeakMemory, choose_placement
 from normlab.engine.distributed import ProcessGroup
-from normlab.engine.divergence import DivergedError, FiniteWatch
+from normlab.engine.divergence import DivergedError, FiniteWatch, first_not_finite
 from normlab.engine.evaluation import refuse_other_data
 from normlab.engine.graphs import CudaRecording, GraphedStep, make_capturable, reason_against
 from normlab.engine.kernel_choices import record_choices, resumed_choices
@@ -228,15 +229,22 @@ class Training:
         with self.placement.autocast():
             output = self.task.loss(self.stepped_model, batch, self.config)
         weighted_loss, loss = self.group.whole_batch(output.loss, output.count)
+        try:
+            self.watch.look(loss)
+        except DivergedError as error:  # on a CPU, before the weights move: the layer can still be seen
+            raise error.found(first_not_finite(self.model, partial(self._loss_again, batch))) from None
         self.optimizer.zero_grad(set_to_none=True)
         weighted_loss.backward()
         self.layers.look()
         if self.clip is not None:
             self.clip()
         self.optimizer.step()
-        self.watch.look(loss)
         self.tally.add({"loss": output.loss.detach() * output.count, **output.sums})
         return output.count
+
+    def _loss_again(self, batch: Any) -> object:
+        with self.placement.autocast():
+            return self.task.loss(self.model, batch, self.config)
 
     def measure_epoch(self) -> dict[str, float]:
         """Measure what is measured after each epoch, with the weights as they are."""
