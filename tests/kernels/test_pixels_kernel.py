@@ -126,6 +126,16 @@ def test_second_derivatives_equal_the_oracles(centred: bool) -> None:
     assert_second_derivatives(tensors, partial(kernel, **options), partial(oracle, **options))
 
 
+@pytest.mark.parametrize("centred", [False, True])
+def test_an_eps_of_zero_has_the_same_derivatives_by_both_ways(centred: bool) -> None:
+    x = torch.randn(2, 8, 3, 3, requires_grad=True)
+    weight = torch.randn(2, 8, 3, 3)
+    y = PIXELS.try_call(x, None, None, None, centred, 0.0, False)
+    (first,) = torch.autograd.grad(y, x, weight, retain_graph=True)
+    (again,) = torch.autograd.grad(y, x, weight, create_graph=True)  # by the plain formula
+    torch.testing.assert_close(first, again.detach())
+
+
 def test_several_gradients_at_once_equal_those_one_by_one() -> None:
     tensors = draw_tensors((2, 8, 3, 3), torch.float32, True, {"residual"})
     x = tensors["x"].requires_grad_()

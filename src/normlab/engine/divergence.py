@@ -19,8 +19,8 @@ class DivergedError(ArithmeticError):
         super().__init__(f"{what} is not finite at step {step} (epoch {epoch}){where and f': {where}'}")
         self.what, self.epoch, self.step = what, epoch, step
 
-    def found(self, where: str) -> DivergedError:
-        """Return the same error with the place at which numbers stopped being finite."""
+    def with_place(self, where: str) -> DivergedError:
+        """Return the same error that says where numbers stopped being finite, see `first_not_finite`."""
         return DivergedError(self.what, self.epoch, self.step, where)
 
 

@@ -232,7 +232,7 @@ class Training:
         try:
             self.watch.look(loss)
         except DivergedError as error:  # on a CPU, before the weights move: the layer can still be seen
-            raise error.found(first_not_finite(self.model, partial(self._loss_again, batch))) from None
+            raise error.with_place(first_not_finite(self.model, partial(self._loss_again, batch))) from None
         self.optimizer.zero_grad(set_to_none=True)
         weighted_loss.backward()
         self.layers.look()

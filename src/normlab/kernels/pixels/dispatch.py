@@ -6,11 +6,12 @@ writes a map at each step.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
 
-from normlab.kernels.pixels.plain import gradients_with_graph
+from normlab.kernels.runtime import derivatives
 from normlab.kernels.runtime.kernel import Kernel
 
 
@@ -34,7 +35,7 @@ class PixelsKernel(Kernel):
 
     def prepare(self, module: Any) -> None:
         """Second derivatives are those of the plain formula."""
-        module.reference("pixels", gradients_with_graph)
+        module.reference("pixels", functools.partial(derivatives.gradients, "pixels"))
 
 
 PIXELS = PixelsKernel("norm of each position", "pixels", "pixels", ("pixels_forward", "pixels_backward"))

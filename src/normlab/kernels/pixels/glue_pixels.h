@@ -12,7 +12,7 @@ using PixelsBackward = void (*)(int64_t, int64_t, int64_t, int, int, int, const 
 
 inline PixelsForward pixels_forward;
 inline PixelsBackward pixels_backward;
-inline PyObject* pixels_reference;  // `gradients_with_graph` in plain.py
+inline PyObject* pixels_reference;  // `gradients` in derivatives.py, of plain.py's formula; eps is negative without a mean
 
 struct PixelsOptions {
     bool centred, relu;
@@ -59,10 +59,12 @@ struct Pixels : torch::autograd::Function<Pixels> {
         const size_t rows = saved[2].defined() + saved[3].defined();
         const bool with_residual = ctx->saved_data.count("residual") && ctx->needs_input_grad(1 + rows);
         if (needs_reference(grads)) {
-            variable_list graph = through_reference(pixels_reference, {x, y, saved[2], saved[3]}, grads,
-                                                    ctx->saved_data["eps"].toDouble() * (centred ? 1 : -1));
-            if (!with_residual) graph[3] = Tensor();
+            const Tensor grad = y.defined() ? grads[0] * (y > 0) : grads[0];
+            const double eps = ctx->saved_data["eps"].toDouble();
+            const variable_list graph =
+                through_reference(pixels_reference, {x, saved[2], saved[3]}, {grad}, centred ? eps : -eps);
             std::copy(graph.begin(), graph.end(), gradients.begin());
+            if (with_residual) gradients[3] = grad;
             return gradients;
         }
         const int64_t N = x.size(0), C = x.size(1), S = x.size(2) * x.size(3);

@@ -5,12 +5,13 @@ A chain of torch calls writes a map at each step, and again at each step back.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
 
+from normlab.kernels.runtime import derivatives
 from normlab.kernels.runtime.kernel import Kernel
-from normlab.kernels.squash.plain import gradients_with_graph
 
 
 class SquashKernel(Kernel):
@@ -32,7 +33,7 @@ class SquashKernel(Kernel):
 
     def prepare(self, module: Any) -> None:
         """Second derivatives are those of the plain formula."""
-        module.reference("squash", gradients_with_graph)
+        module.reference("squash", functools.partial(derivatives.gradients, "squash"))
 
 
 SQUASH = SquashKernel("norm without statistics", "squash", "squash", ("squash_forward", "squash_backward"))

@@ -12,7 +12,7 @@ using SquashBackward = void (*)(int64_t, int64_t, int64_t, int, int, int, float,
 
 inline SquashForward squash_forward;
 inline SquashBackward squash_backward;
-inline PyObject* squash_reference;  // `gradients_with_graph` in plain.py
+inline PyObject* squash_reference;  // `gradients` in derivatives.py, of plain.py's formula
 
 struct SquashOptions {
     bool is_erf, relu;
@@ -58,10 +58,11 @@ struct Squash : torch::autograd::Function<Squash> {
         const size_t before = 2 + shift.defined() + saved[4].defined() + saved[5].defined();
         const bool with_residual = ctx->saved_data.count("residual") && ctx->needs_input_grad(before);
         if (needs_reference(grads)) {
-            variable_list graph = through_reference(squash_reference, {x, y, alpha, shift, saved[4], saved[5]}, grads,
-                                                    is_erf ? 1.0 : 0.0);
-            if (!with_residual) graph[5] = Tensor();
+            const Tensor grad = y.defined() ? grads[0] * (y > 0) : grads[0];
+            const variable_list graph = through_reference(
+                squash_reference, {x, alpha, shift, saved[4], saved[5]}, {grad}, is_erf ? 1.0 : 0.0);
             std::copy(graph.begin(), graph.end(), gradients.begin());
+            if (with_residual) gradients[5] = grad;
             return gradients;
         }
         const int64_t N = x.size(0), C = x.size(1), S = x.size(2) * x.size(3);

@@ -12,7 +12,8 @@
 namespace normlab {
 namespace {
 
-// tanh with a relative error of some 1e-7 for arguments of any size (polynomial: Cephes, tanhf).
+// tanh with a relative error of some 1e-7 for arguments of any size, where tanh_fast's grows towards 0: a squashed map may be
+// small everywhere (polynomial: Cephes, tanhf).
 struct Tanh {
     static NORMLAB_INLINE float value(float x) {
         const float z = x * x, size = std::fabs(x);
