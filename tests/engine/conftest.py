@@ -37,9 +37,9 @@ class ToyTask(Task):
     config_class = TrainConfig
 
     def __init__(self) -> None:
-        self.poison_step: int | None = None  # the batch of this number is not finite
+        self.poison_step: int | None = None  # the run's batch of this number is not finite
+        self.poisoned_once = False  # whether it is so the first time alone
         self.splits_read: list[str] = []
-        self._batches = 0
 
     def prepare(self, config: TrainConfig) -> ToyData:
         generator = torch.Generator().manual_seed(0)
@@ -60,10 +60,12 @@ class ToyTask(Task):
     def train_batches(self, config: TrainConfig, data: ToyData, epoch: int, placement: Placement) -> Iterator[Any]:
         generator = torch.Generator().manual_seed(derive(config.seed, "order", epoch))
         order = torch.randperm(data.sizes["train"], generator=generator)
-        for chosen in order.split(config.batch_size):
-            self._batches += 1
+        for step, chosen in enumerate(order.split(config.batch_size), epoch * self.steps_per_epoch(config, data) + 1):
             x = data.x["train"][chosen]
-            yield (x * float("nan") if self._batches == self.poison_step else x), data.y["train"][chosen]
+            if step == self.poison_step:
+                x = x * float("nan")
+                self.poison_step = None if self.poisoned_once else self.poison_step
+            yield x, data.y["train"][chosen]
 
     def loss(self, model: nn.Module, batch: Any, config: TrainConfig) -> StepOutput:
         logits = model(batch[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ import torch
 from torch import nn
 
 import normlab
-from normlab.engine.divergence import first_not_finite
+from normlab.engine import loop
+from normlab.engine.divergence import FiniteWatch, first_not_finite
 from normlab.nn.resnet import ResNet
 from normlab.norms.options import create_norm
 
@@ -51,11 +53,32 @@ def test_finite_layers_leave_the_loss() -> None:
     assert not model._forward_hooks
 
 
+def diverged_at(rate: float, norm: str, out: Path, **settings: object) -> dict[str, object]:
+    """Train on digits until a loss is not finite; return what the result says of it."""
+    small = {"data": "digits", "n": 1, "epochs": 3, "limit_train": 128, "batch_size": 32, "image_size": 8, "pad": 1}
+    run = normlab.train("image", norm=norm, lr=rate, out=out, distributions="off", **{**small, **settings})
+    diverged: dict[str, object] = json.loads((run.path / "result.json").read_text())["diverged"]
+    assert f"diverged: {diverged['reason']}\n" in (run.path / "log.txt").read_text()
+    return diverged
+
+
 @pytest.mark.parametrize("norm", ["none", "batch"])
 def test_a_rate_far_too_high_is_told_with_step_and_layer(norm: str, tmp_path: Path) -> None:
-    settings = {"data": "digits", "n": 1, "epochs": 2, "limit_train": 128, "batch_size": 32, "image_size": 8, "pad": 1}
-    run = normlab.train("image", norm=norm, lr=1e30, out=tmp_path / "run", distributions="off", **settings)
-    reason = json.loads((run.path / "result.json").read_text())["diverged"]["reason"]
+    reason = str(diverged_at(1e30, norm, tmp_path / "run")["reason"])
     assert reason.startswith("the training loss is not finite at step ")
     assert any(word in reason for word in ("first in the ", "the step before left ", "in the loss alone"))
-    assert f"diverged: {reason}" in (run.path / "log.txt").read_text()
+
+
+@pytest.mark.parametrize("rate", [10.0, 1e30])
+def test_losses_that_stay_on_the_device_end_at_the_same_step_and_layer(
+    rate: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_once = diverged_at(rate, "none", tmp_path / "at-once")
+    monkeypatch.setattr(loop, "FiniteWatch", partial(FiniteWatch, immediate=False))
+    assert diverged_at(rate, "none", tmp_path / "later") == at_once
+
+
+def test_a_validation_loss_names_its_layer_too(tmp_path: Path) -> None:
+    reason = str(diverged_at(5.0, "none", tmp_path / "run", momentum=0.99)["reason"])
+    assert reason.startswith("the validation loss is not finite at step ")
+    assert "): first in the " in reason or reason.endswith("behind finite layers")

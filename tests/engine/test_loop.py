@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -107,21 +108,24 @@ def test_a_loss_that_is_not_finite_ends_the_run_as_diverged_with_the_step(toy: T
     assert result["metrics"] == {}
 
 
-def test_a_device_that_is_read_once_an_epoch_names_the_same_step(
+def test_a_device_that_is_read_once_an_epoch_names_the_same_step_and_layer(
     toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a GPU does, on a CPU: losses are looked at when the epoch's steps are over."""
-
-    class LateWatch(loop.FiniteWatch):
-        def __init__(self, device: torch.device) -> None:
-            super().__init__(device)
-            self._immediate = False
-
-    monkeypatch.setattr(loop, "FiniteWatch", LateWatch)
     toy.poison_step = 7
-    result = run(toy, tmp_path / "run")
-    assert (result["diverged"]["epoch"], result["diverged"]["step"]) == (2, 7)
-    assert "the training loss" in result["diverged"]["reason"]
+    at_once = run(toy, tmp_path / "at-once")["diverged"]
+    monkeypatch.setattr(loop, "FiniteWatch", partial(loop.FiniteWatch, immediate=False))
+    assert run(toy, tmp_path / "late")["diverged"] == at_once
+    assert (at_once["epoch"], at_once["step"]) == (2, 7)
+    assert at_once["reason"].endswith("step 7 (epoch 2): first in the input of 0 (Linear)")
+
+
+def test_what_does_not_happen_a_second_time_is_said(toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "FiniteWatch", partial(loop.FiniteWatch, immediate=False))
+    toy.poison_step, toy.poisoned_once = 7, True
+    diverged = run(toy, tmp_path / "run")["diverged"]
+    assert (diverged["epoch"], diverged["step"]) == (2, 7)
+    assert diverged["reason"].endswith("it did not happen again when the epoch was gone through a second time")
 
 
 def test_an_epoch_that_was_recorded_but_not_saved_is_recorded_once(toy: Toy, tmp_path: Path) -> None:

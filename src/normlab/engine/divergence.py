@@ -17,7 +17,7 @@ class DivergedError(ArithmeticError):
 
     def __init__(self, what: str, epoch: int, step: int, where: str = "") -> None:
         super().__init__(f"{what} is not finite at step {step} (epoch {epoch}){where and f': {where}'}")
-        self.what, self.epoch, self.step = what, epoch, step
+        self.what, self.epoch, self.step, self.where = what, epoch, step, where
 
     def with_place(self, where: str) -> DivergedError:
         """Return the same error that says where numbers stopped being finite, see `first_not_finite`."""
@@ -31,9 +31,10 @@ class FiniteWatch:
     first bad step stays on the device until `raise_if_diverged`.
     """
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, *, immediate: bool | None = None) -> None:
+        """Watch losses on a device; `immediate` (None: on a CPU) reads each of them at once, on a GPU at its price."""
         self.epoch = 0
-        self._immediate = device.type == "cpu"
+        self.immediate = device.type == "cpu" if immediate is None else immediate
         # Tensors that keep their addresses: a recorded CUDA graph refers to them.
         self._step = torch.zeros((), dtype=torch.int64, device=device)
         self._never = torch.full_like(self._step, _NEVER)
@@ -48,7 +49,7 @@ class FiniteWatch:
     def look(self, loss: Tensor) -> None:
         """Check the next step's loss (a detached scalar)."""
         self._step += 1
-        if not self._immediate:
+        if not self.immediate:
             bad = torch.where(torch.isfinite(loss), self._never, self._step)
             torch.minimum(self._first_bad, bad, out=self._first_bad)
         elif not math.isfinite(loss.item()):
@@ -65,7 +66,7 @@ def first_not_finite(model: nn.Module, forward: Callable[[], object]) -> str:
     """Say where a forward pass stops being finite: in the weights, in or before a layer, or in the loss alone.
 
     Args:
-        forward: computes the loss of the batch at which it was not finite; its gradients are not computed.
+        forward: computes what was not finite, the loss of a batch or of a split; gradients are not computed.
     """
     for name, parameter in model.named_parameters():
         if not torch.isfinite(parameter).all():

@@ -8,7 +8,6 @@ Everything random is a function of (seed, epoch), so a resumed run continues wit
 from __future__ import annotations
 
 import math
-import statistics
 import time
 import traceback
 from collections.abc import Callable, Generator, Mapping
@@ -21,7 +20,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from normlab.config import config_hash
 from normlab.engine.averaging import weight_average
 from normlab.engine.checkpoint import load_training, load_weights, save_training, save_weights
 from normlab.engine.clipping import gradient_clipping
@@ -35,18 +33,19 @@ from normlab.engine.graphs import CudaRecording, GraphedStep, make_capturable, r
 from normlab.engine.kernel_choices import record_choices, resumed_choices
 from normlab.engine.layers import LayerRecord
 from normlab.engine.optim import build_optimizer, learning_rate, set_learning_rate
+from normlab.engine.outcome import result_of
 from normlab.engine.precision import automatic_precision
 from normlab.engine.progress import Progress
 from normlab.engine.rng import initialise, seed_stream
 from normlab.engine.scalars import ScalarLog
-from normlab.engine.splits import measure, measure_final, measured_headline
+from normlab.engine.splits import measure, measure_final
 from normlab.engine.tally import Tally
 from normlab.engine.together import finish
 from normlab.errors import UserError
 from normlab.metrics import refuse_as_monitor
 from normlab.runs import RunFolder, RunState
-from normlab.runs.result import Divergence, RunResult
-from normlab.tasks.base import Task
+from normlab.runs.result import Divergence
+from normlab.tasks.base import Evaluation, Task
 from normlab.train_config import TrainConfig
 
 Prune = Callable[[Mapping[str, Any]], bool]  # asked with an epoch's record; True ends the run as "pruned"
@@ -120,20 +119,13 @@ class Training:
         alike = recorded_threads(config, folder, progress.say)
         folder.write_card({**self.data.card, **used, **alike, **resumed_choices(folder)})
         task.refuse_changes(config)
-        seed_stream(config.seed, "build")
-        self.model = task.build(config, self.data.card)
-        self._draw_weights()
-        self.model.to(self.placement.device)
-        self.optimizer = build_optimizer(self.model, config)
-        self.clip = gradient_clipping(self.model, config, self.optimizer.param_groups)
-        for note in self.data.card.get("notes", ()):  # after all that can fail: an error is one line alone
-            progress.say(note)
-        self.average = weight_average(self.model, config, wanted=group.is_rank0)
         self.monitor = config.monitor or task.monitor
         refuse_as_monitor(self.monitor)
-        self.counters = self._restore()
-        stepped: nn.Module = torch.compile(self.model) if config.compile else self.model  # type: ignore[assignment]
-        self.stepped_model = group.wrap(stepped)
+        self._begin()
+        for note in self.data.card.get("notes", ()):  # after all that can fail: an error is one line alone
+            progress.say(note)
+        if self.counters.epoch:
+            progress.say(f"resuming after epoch {self.counters.epoch}")
         if config.precision == "auto":
             choice = automatic_precision(self.placement.device, measured=not config.deterministic)
             progress.say(f"precision: {self.placement.precision} ({choice.reason})")
@@ -141,6 +133,20 @@ class Training:
         self.layers = LayerRecord(self.model, folder, on=config.distributions == "all")
         self.watch, self.tally = FiniteWatch(self.placement.device), Tally()
         self.step = self._ready_step()
+
+    def _begin(self) -> None:
+        """Build the model and what moves it, as before the first step or as the last checkpoint has them."""
+        config = self.config
+        seed_stream(config.seed, "build")
+        self.model = self.task.build(config, self.data.card)
+        self._draw_weights()
+        self.model.to(self.placement.device)
+        self.optimizer = build_optimizer(self.model, config)
+        self.clip = gradient_clipping(self.model, config, self.optimizer.param_groups)
+        self.average = weight_average(self.model, config, wanted=self.group.is_rank0)
+        self.counters = self._restore()
+        stepped: nn.Module = torch.compile(self.model) if config.compile else self.model  # type: ignore[assignment]
+        self.stepped_model = self.group.wrap(stepped)
 
     def run(self, prune: Prune | None = None) -> Generator[None, None, dict[str, Any]]:
         """Train to the end, measure every split, and return the result; a pruned run measures nothing more."""
@@ -152,7 +158,7 @@ class Training:
                     self.progress.say(f"pruned after epoch {self.counters.epoch}")
                     self.group.stop()
                     self.scalars.close({}, self.counters.epoch)
-                    return self._result(final, None, state=RunState.PRUNED)
+                    return result_of(self, final, RunState.PRUNED)
                 yield from self.run_epoch()
             if reason := self.counters.reason_to_stop(self.config, self.monitor):
                 self.progress.say(reason)
@@ -164,13 +170,16 @@ class Training:
             self.progress.say(f"diverged: {error}")
             diverged = Divergence(epoch=error.epoch, step=error.step, reason=str(error))
         self.scalars.close(final["metrics"], self.counters.epoch)
-        return self._result(final, diverged, state=RunState.DIVERGED if diverged else RunState.FINISHED)
+        return result_of(self, final, RunState.DIVERGED if diverged else RunState.FINISHED, diverged)
 
     def run_epoch(self) -> Generator[None, None, None]:
         """Train one epoch, measure it, and save a checkpoint."""
         counters, config, checkpoints = self.counters, self.config, self.folder.checkpoints
         started = time.perf_counter()
-        record = yield from self.train_steps()
+        try:
+            record = yield from self.train_steps()
+        except DivergedError as error:
+            raise self._placed(error) from None
         trained = time.perf_counter() - started
         with self.average.in_use():
             record |= self.measure_epoch()
@@ -246,6 +255,28 @@ class Training:
         with self.placement.autocast():
             return self.task.loss(self.model, batch, self.config)
 
+    def _placed(self, error: DivergedError) -> DivergedError:
+        """Return the error of an epoch whose losses stayed on the GPU with the layer at which it began.
+
+        The epoch is gone through again, from the state with which a resumed run would begin it, and every loss is
+        read. Several processes would all have to take part: they go without.
+        """
+        if self.watch.immediate or self.group.size > 1:
+            return error
+        self.progress.say(f"{error}; the epoch is gone through again to find the layer")
+        counters = self.counters
+        self._begin()
+        self.stepped_model = self.model
+        self.watch, self.step = FiniteWatch(self.placement.device, immediate=True), self._plain_step
+        try:
+            finish(self.train_steps())
+        except DivergedError as again:
+            same = again.step == error.step
+            return error.with_place(again.where if same else f"the second time at step {again.step}, {again.where}")
+        finally:
+            self.counters = counters
+        return error.with_place("it did not happen again when the epoch was gone through a second time")
+
     def measure_epoch(self) -> dict[str, float]:
         """Measure what is measured after each epoch, with the weights as they are."""
         with self.placement.autocast():
@@ -253,12 +284,16 @@ class Training:
         splits = ("train", "val") if self.config.train_metrics == "every_epoch" else ("val",)
         metrics: dict[str, float] = {}
         for split in splits:
-            evaluation = measure(self.task, self.model, self.data, split, self.config, self.placement)
+            evaluation = self._measure(split)
             metrics |= evaluation.metrics
         self.layers.take(evaluation.tables)  # of the last split, val
         if not math.isfinite(metrics.get("val/loss", 0.0)):
-            raise DivergedError("the validation loss", self.counters.epoch + 1, self.counters.step)
+            where = first_not_finite(self.model, partial(self._measure, "val"))
+            raise DivergedError("the validation loss", self.counters.epoch + 1, self.counters.step, where)
         return metrics
+
+    def _measure(self, split: str) -> Evaluation:
+        return measure(self.task, self.model, self.data, split, self.config, self.placement)
 
     def _draw_weights(self) -> None:
         """Draw new weights; those of the model that the task starts from replace them, unless a checkpoint will."""
@@ -285,41 +320,4 @@ class Training:
                 f"go on with `torchrun --nproc-per-node {counters.processes} -m normlab resume {self.folder.path}`"
             )
         self.folder.keep_metrics(counters.epoch)
-        self.progress.say(f"resuming after epoch {counters.epoch}")
         return counters
-
-    def _result(self, final: dict[str, Any], diverged: Divergence | None, *, state: RunState) -> dict[str, Any]:
-        counters, device = self.counters, self.placement.device
-        records = self.folder.metrics()
-        speeds = {
-            name: statistics.median(record[key] for record in records)
-            for name, key in (
-                ("seconds_per_epoch", "seconds"),
-                ("examples_per_second", "examples_per_second"),
-            )
-            if records
-        }
-        return RunResult(
-            state=state,
-            task=self.task.name,
-            headline=measured_headline(self.task.headline, final["metrics"]),
-            metrics=final["metrics"],
-            tables=final["tables"],
-            diverged=diverged,
-            epochs=counters.epoch,
-            steps=counters.step,
-            best_epoch=counters.best_epoch,
-            stopped_early=diverged is None and counters.epoch < self.config.epochs,
-            parameters=sum(p.numel() for p in self.model.parameters() if p.requires_grad),
-            sizes=dict(self.data.sizes),
-            config_hash=config_hash(self.config),
-            data_fingerprint=self.data.fingerprint,
-            fingerprints=self.data.card.get("fingerprints", {}),
-            precision=self.placement.precision,
-            device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-            threads=torch.get_num_threads(),
-            processes=self.group.size,
-            peak_memory_mib=self.memory.mib(),
-            seconds=counters.seconds,
-            **speeds,
-        ).values()
