@@ -12,6 +12,7 @@ from normlab.kernels.lstm import LSTM
 from normlab.kernels.maps import HALVE, MEAN
 from normlab.kernels.norm import NORM, TRACK
 from normlab.kernels.pixels import PIXELS
+from normlab.kernels.planes import PLANES
 from normlab.kernels.runtime import contest, gpu
 from normlab.kernels.runtime.kernel import Kernel
 from normlab.kernels.squash import SQUASH
@@ -20,6 +21,7 @@ KERNELS: tuple[Kernel, ...] = (
     NORM,
     TRACK,
     PIXELS,
+    PLANES,
     SQUASH,
     CONV,
     HALVE,

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from normlab.errors import UserError
+from normlab.kernels.planes import CENTRED
 from normlab.norms.base import NormCard
 from normlab.norms.core import normalize, scale_shift
-from normlab.norms.reference import affine, finish, planes, wide
+from normlab.norms.planewise import by_planes, gain_and_bias, pool_moments
 from normlab.norms.running import Momentum, OwnRuleNorm
 
 
@@ -95,12 +96,22 @@ class BatchRenorm(OwnRuleNorm):
         if x.numel() == 0:
             return self._transform_empty(x, **options)
         count = self._check_count(x)
-        y, mean, var = normalize(wide(x), index_set="batch", eps=self.eps)
-        if self.training and self.running_mean is not None:
-            r, d = self._corrections(mean, var)
-            y = y * planes(r) + planes(d)
-        self._track(mean, var, count)
-        return finish(affine(y, self.weight, self.bias).to(x.dtype), residual, relu)
+        if not self.training or self.running_mean is None or self.running_var is None:
+            return normalize(x, index_set="batch", **options)[0]
+        # Those from before this batch, which `_track` moves.
+        before = (self.running_mean.clone(), self.running_var.clone(), *self.limits())
+        y, mean, var = by_planes(x, CENTRED, self._tables, (self.weight, self.bias, *before), residual, relu)
+        self._track(mean.flatten(), var.flatten(), count)
+        return y
+
+    def _tables(
+        self, mean: Tensor, var: Tensor, weight: Tensor | None, bias: Tensor | None, *before: Tensor
+    ) -> tuple[Tensor, ...]:
+        gain, shift = gain_and_bias(weight, bias, mean)
+        batch_mean, batch_var = pool_moments(mean, var, "batch")
+        r, d = self._corrections(batch_mean, batch_var, *(value.to(mean.dtype) for value in before))
+        scale = torch.rsqrt(batch_var + self.eps) * r * gain
+        return scale, (mean - batch_mean) * scale + d * gain + shift, batch_mean, batch_var
 
     def limits(self) -> tuple[Tensor, Tensor]:
         """Return r_max and d_max at this step, as tensors without axes; before any estimate they are batch norm's."""
@@ -112,16 +123,14 @@ class BatchRenorm(OwnRuleNorm):
         has_estimates = step > 0
         return 1 + (self.r_max - 1) * r_share * has_estimates, self.d_max * d_share * has_estimates
 
-    @torch.no_grad()
-    def _corrections(self, mean: Tensor, var: Tensor) -> tuple[Tensor, Tensor]:
-        """Return r and d, (C,), from the running estimates before this batch moves them."""
-        assert self.running_mean is not None
-        assert self.running_var is not None
-        r_max, d_max = (limit.to(mean.dtype) for limit in self.limits())
-        deviation = torch.sqrt(self.running_var.to(mean.dtype) + self.eps)
-        r = torch.sqrt(var + self.eps) / deviation
-        d = (mean - self.running_mean.to(mean.dtype)) / deviation
-        return r.clamp(1 / r_max, r_max).detach(), d.clamp(-d_max, d_max).detach()
+    def _corrections(
+        self, mean: Tensor, var: Tensor, running_mean: Tensor, running_var: Tensor, r_max: Tensor, d_max: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return r and d like the batch's mean, without gradient, from the estimates before this batch moves them."""
+        deviation = torch.sqrt(running_var + self.eps)
+        r = torch.sqrt(var.detach() + self.eps) / deviation
+        d = (mean.detach() - running_mean) / deviation
+        return r.clamp(1 / r_max, r_max), d.clamp(-d_max, d_max)
 
     def extra_repr(self) -> str:
         """Show the options that the scheme was built with."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from normlab.kernels.planes import QUOTIENT
 from normlab.norms.base import NormCard
-from normlab.norms.reference import affine, finish, planes, wide
+from normlab.norms.planewise import by_planes, gain_and_bias, pool_moments
 from normlab.norms.running import Momentum, OwnRuleNorm
 
 
@@ -67,19 +68,29 @@ class EvoNormB0(OwnRuleNorm):
         self._check_input(x)
         if x.numel() == 0:  # the slope has a gradient, of zeros
             return self._transform_empty(x + 0 * self.slope.sum(), **self._options(residual, relu))
-        wide_x = wide(x)
-        mean_nc = wide_x.mean((2, 3), keepdim=True)
-        var_nc = (wide_x - mean_nc).square().mean((2, 3), keepdim=True)
+        parameters = (self.weight, self.bias, self.slope)
         if self._estimates is not None:
-            var_c = planes(self._estimates[1].to(wide_x.dtype))
-        else:
-            count = self._check_count(x)
-            mean_c = mean_nc.mean(0)
-            var_c = (var_nc + (mean_nc - mean_c).square()).mean(0)
-            self._track(mean_c.detach().flatten(), var_c.detach().flatten(), count)
-        line = planes(self.slope.to(wide_x.dtype)) * wide_x + torch.sqrt(var_nc + self.eps)
-        y = wide_x / torch.maximum(torch.sqrt(var_c + self.eps), line)
-        return finish(affine(y, self.weight, self.bias).to(x.dtype), residual, relu)
+            return by_planes(x, QUOTIENT, self._tables, (*parameters, self._estimates[1]), residual, relu)[0]
+        count = self._check_count(x)
+        y, mean, var = by_planes(x, QUOTIENT, self._tables, (*parameters, None), residual, relu)
+        self._track(mean.flatten(), var.flatten(), count)
+        return y
+
+    def _tables(
+        self,
+        mean: Tensor,
+        var: Tensor,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        slope: Tensor,
+        running_var: Tensor | None,
+    ) -> tuple[Tensor, ...]:
+        gain, shift = gain_and_bias(weight, bias, mean)
+        batch_mean, batch_var = pool_moments(mean, var, "batch")
+        if running_var is not None:
+            batch_var = running_var.to(mean.dtype)
+        flat, lift = (torch.sqrt(square + self.eps) for square in (batch_var, var))
+        return gain, shift, flat, slope.to(mean.dtype), lift, batch_mean, batch_var
 
     def reset_parameters(self) -> None:
         """Set parameters and running statistics to their initial values: weight 1, bias 0, slope 1."""

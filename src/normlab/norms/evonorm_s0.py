@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from normlab.kernels.planes import SWISH
 from normlab.norms.base import Norm, NormCard
 from normlab.norms.group import count_groups
-from normlab.norms.reference import affine, finish, planes, pool, spread, wide
+from normlab.norms.planewise import by_planes, gain_and_bias, pool_moments
 
 
 class EvoNormS0(Norm):
@@ -66,13 +67,14 @@ class EvoNormS0(Norm):
     def transform(self, x: Tensor, residual: Tensor | None = None, relu: bool = False) -> Tensor:
         """Return relu?(norm(x) + residual?)."""
         self._check_input(x)
-        wide_x, C = wide(x), self.num_channels
-        mean = pool(wide_x.mean((2, 3)), "group", self.groups)
-        centred = wide_x - planes(spread(mean, "group", C))
-        var = pool(centred.square().mean((2, 3)), "group", self.groups)
-        rstd = planes(spread(torch.rsqrt(var + self.eps), "group", C))
-        y = wide_x * torch.sigmoid(planes(self.slope.to(wide_x.dtype)) * wide_x) * rstd
-        return finish(affine(y, self.weight, self.bias).to(x.dtype), residual, relu)
+        return by_planes(x, SWISH, self._tables, (self.weight, self.bias, self.slope), residual, relu)[0]
+
+    def _tables(
+        self, mean: Tensor, var: Tensor, weight: Tensor | None, bias: Tensor | None, slope: Tensor
+    ) -> tuple[Tensor, ...]:
+        gain, shift = gain_and_bias(weight, bias, mean)
+        _, group_var = pool_moments(mean, var, "group", self.groups)
+        return torch.rsqrt(group_var + self.eps) * gain, shift, slope.to(mean.dtype)
 
     def reset_parameters(self) -> None:
         """Set every parameter to its initial value: weight 1, bias 0, slope 1."""

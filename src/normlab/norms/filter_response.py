@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from normlab.kernels.planes import FLOOR
 from normlab.norms.base import Norm, NormCard
-from normlab.norms.reference import finish, planes, root_mean_square_reference
+from normlab.norms.planewise import by_planes, gain_and_bias
 
 
 class FilterResponseNorm(Norm):
@@ -57,9 +58,21 @@ class FilterResponseNorm(Norm):
     def transform(self, x: Tensor, residual: Tensor | None = None, relu: bool = False) -> Tensor:
         """Return relu?(norm(x) + residual?)."""
         self._check_input(x)
-        eps = self.eps if self.learned_eps is None else planes(self.eps + self.learned_eps.abs())
-        y = root_mean_square_reference(x, self.pools_over, self.weight, self.bias, eps)
-        return finish(torch.maximum(y, planes(self.threshold.to(y.dtype))), residual, relu)
+        parameters = (self.weight, self.bias, self.threshold, self.learned_eps)
+        return by_planes(x, FLOOR, self._tables, parameters, residual, relu)[0]
+
+    def _tables(
+        self,
+        mean: Tensor,
+        var: Tensor,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        threshold: Tensor,
+        learned_eps: Tensor | None,
+    ) -> tuple[Tensor, ...]:
+        gain, shift = gain_and_bias(weight, bias, mean)
+        eps = self.eps if learned_eps is None else self.eps + learned_eps.to(mean.dtype).abs()
+        return torch.rsqrt(var + mean.square() + eps) * gain, shift, threshold.to(mean.dtype)
 
     def reset_parameters(self) -> None:
         """Set every parameter to its initial value: weight 1, bias 0, threshold 0, learned eps 1e-4."""

@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from normlab.errors import UserError
+from normlab.kernels.planes import CENTRED
 from normlab.norms.base import NormCard
 from normlab.norms.core import normalize, scale_shift
+from normlab.norms.planewise import by_planes, gain_and_bias
 from normlab.norms.running import Momentum, OwnRuleNorm
 
 
@@ -77,15 +79,35 @@ class GhostBatchNorm(OwnRuleNorm):
         if x.numel() == 0:
             return self._transform_empty(x, **options)
         count = math.ceil(x.shape[0] / self.ghost_batch_size)
-        parts = x.tensor_split(count)
-        residuals = [None] * count if residual is None else residual.tensor_split(count)
-        done = []
-        for part, added in zip(parts, residuals, strict=True):
-            values = self._check_count(part)
-            y, mean, var = normalize(part, index_set="batch", **self._options(added, relu))
+        if count == 1:
+            values = self._check_count(x)
+            y, mean, var = normalize(x, index_set="batch", **options)
             self._track(mean, var, values)
-            done.append(y)
-        return done[0] if count == 1 else torch.cat(done)
+            return y
+        self._check_count(x[: x.shape[0] // count])  # the smallest
+        y, *statistics = by_planes(x, CENTRED, self._tables, (self.weight, self.bias), residual, relu)
+        for mean, var, size in zip(*statistics, self._sizes(x.shape[0]), strict=True):
+            self._track(mean, var, size * x[0, 0].numel())
+        return y
+
+    def _tables(self, mean: Tensor, var: Tensor, weight: Tensor | None, bias: Tensor | None) -> tuple[Tensor, ...]:
+        gain, shift = gain_and_bias(weight, bias, mean)
+        sizes = mean.new_tensor(self._sizes(len(mean)))
+        owner = torch.arange(len(sizes), device=mean.device).repeat_interleave(sizes.long(), output_size=len(mean))
+
+        def average(values: Tensor) -> Tensor:
+            return values.new_zeros(len(sizes), values.shape[1]).index_add(0, owner, values) / sizes[:, None]
+
+        batch_mean = average(mean)
+        offset = mean - batch_mean[owner]
+        batch_var = average(var + offset.square())
+        scale = (torch.rsqrt(batch_var + self.eps) * gain)[owner]
+        return scale, offset * scale + shift, batch_mean, batch_var
+
+    def _sizes(self, samples: int) -> list[int]:
+        """Return how many samples each virtual batch has, as `Tensor.tensor_split` cuts them."""
+        count = math.ceil(samples / self.ghost_batch_size)
+        return [samples // count + (part < samples % count) for part in range(count)]
 
     def extra_repr(self) -> str:
         """Show the options that the scheme was built with."""

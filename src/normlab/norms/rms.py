@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
+from normlab.kernels.planes import AFFINE
 from normlab.norms.base import Norm, NormCard
-from normlab.norms.reference import finish, root_mean_square_reference
+from normlab.norms.planewise import by_planes, gain_and_bias
 
 
 class RMSNorm(Norm):
@@ -47,4 +49,9 @@ class RMSNorm(Norm):
     def transform(self, x: Tensor, residual: Tensor | None = None, relu: bool = False) -> Tensor:
         """Return relu?(norm(x) + residual?)."""
         self._check_input(x)
-        return finish(root_mean_square_reference(x, self.pools_over, self.weight, self.bias, self.eps), residual, relu)
+        return by_planes(x, AFFINE, self._tables, (self.weight, self.bias), residual, relu)[0]
+
+    def _tables(self, mean: Tensor, var: Tensor, weight: Tensor | None, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+        gain, shift = gain_and_bias(weight, bias, mean)
+        square = (var + mean.square()).mean(1, keepdim=True)
+        return torch.rsqrt(square + self.eps) * gain, shift

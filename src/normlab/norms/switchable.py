@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from normlab.kernels.planes import CENTRED
 from normlab.norms.base import NormCard
-from normlab.norms.reference import affine, finish, planes, wide
+from normlab.norms.planewise import by_planes, gain_and_bias, pool_moments
 from normlab.norms.running import Momentum, OwnRuleNorm
 
 
@@ -70,25 +71,36 @@ class SwitchableNorm(OwnRuleNorm):
         if x.numel() == 0:
             logits = self.mean_logits.sum() + self.var_logits.sum()  # so that they have a gradient, of zeros
             return self._transform_empty(x + 0 * logits, **self._options(residual, relu))
-        wide_x = wide(x)
-        by_mean, by_var = (logits.to(wide_x.dtype).softmax(0) for logits in (self.mean_logits, self.var_logits))
-        mean_nc = wide_x.mean((2, 3), keepdim=True)
-        centred = wide_x - mean_nc
-        var_nc = centred.square().mean((2, 3), keepdim=True)
-        mean_n = mean_nc.mean(1, keepdim=True)
-        var_n = (var_nc + (mean_nc - mean_n).square()).mean(1, keepdim=True)
+        parameters = (self.mean_logits, self.var_logits, self.weight, self.bias)
         if self._estimates is not None:
-            mean_c, var_c = (planes(estimate.to(wide_x.dtype))[None] for estimate in self._estimates)
+            return by_planes(x, CENTRED, self._tables, (*parameters, *self._estimates), residual, relu)[0]
+        count = self._check_count(x)
+        y, mean, var = by_planes(x, CENTRED, self._tables, (*parameters, None, None), residual, relu)
+        self._track(mean.flatten(), var.flatten(), count)
+        return y
+
+    def _tables(
+        self,
+        mean: Tensor,
+        var: Tensor,
+        mean_logits: Tensor,
+        var_logits: Tensor,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        running_mean: Tensor | None,
+        running_var: Tensor | None,
+    ) -> tuple[Tensor, ...]:
+        gain, shift = gain_and_bias(weight, bias, mean)
+        by_mean, by_var = (logits.to(mean.dtype).softmax(0) for logits in (mean_logits, var_logits))
+        layer_mean, layer_var = pool_moments(mean, var, "layer")
+        if running_mean is None or running_var is None:
+            batch_mean, batch_var = pool_moments(mean, var, "batch")
         else:
-            count = self._check_count(x)
-            mean_c = mean_nc.mean(0, keepdim=True)
-            var_c = (var_nc + (mean_nc - mean_c).square()).mean(0, keepdim=True)
-            self._track(mean_c.detach().flatten(), var_c.detach().flatten(), count)
-        # x - mixed mean, as (x - mean_nc) + (mean_nc - mixed mean): exact under a large common offset.
-        offset = by_mean[1] * (mean_nc - mean_n) + by_mean[2] * (mean_nc - mean_c)
-        var = by_var[0] * var_nc + by_var[1] * var_n + by_var[2] * var_c
-        y = (centred + offset) * torch.rsqrt(var + self.eps)
-        return finish(affine(y, self.weight, self.bias).to(x.dtype), residual, relu)
+            batch_mean, batch_var = running_mean.to(mean.dtype), running_var.to(mean.dtype)
+        # The plane's mean less the mixed one, without their common offset.
+        offset = by_mean[1] * (mean - layer_mean) + by_mean[2] * (mean - batch_mean)
+        scale = torch.rsqrt(by_var[0] * var + by_var[1] * layer_var + by_var[2] * batch_var + self.eps) * gain
+        return scale, offset * scale + shift, batch_mean, batch_var
 
     def mixtures(self) -> dict[str, dict[str, float]]:
         """Return the share of each set of statistics in the mean and in the variance."""

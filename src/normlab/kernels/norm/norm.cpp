@@ -3,29 +3,17 @@
 // Every scheme is affine in each plane (n, c): y = (x - m) * A + B, and so is its gradient, dx = g * P + (x - m)
 // * Q + R. Schemes differ only in how the tables m, A, B, P, Q, R, with one number a plane, follow from the
 // plane's mean and variance, or from its sums of g and g * (x - m). Those are small tables, worked in float64.
-// Statistics are shifted two-pass, block by block in the cache, and merged as Chan, Golub & LeVeque (1983) do.
 // The centre m is the mean rounded to float32, exact to subtract; what rounding lost goes into B and R.
 //
 // Nothing depends on the number of threads: a plane's sums are one thread's work, and tables are pooled in order.
-#include <omp.h>
-
-#include <algorithm>
-#include <cmath>
-#include <numeric>
-#include <vector>
-
-#include "../runtime/scratch.h"
-#include "../runtime/spans.h"
+#include "plane_loops.h"
 
 namespace normlab {
 namespace {
 
-enum Use { TABLE, PERIODS, USES };  // of memory that a thread keeps
 enum Set : int { BATCH, GROUPS, MIX };  // MIX: gate * batch + (1 - gate) * instance
 
-constexpr int64_t BLOCK = 16384;          // elements that both passes of the statistics find in the cache
 constexpr int64_t TILE = 3072;            // elements of each of two or three maps that stay in the first cache
-constexpr int64_t WORK_PER_THREAD = 65536;  // elements that are worth waking a thread for
 
 struct Problem {
     int64_t N, C, S;  // samples, channels, positions
@@ -39,21 +27,6 @@ struct Problem {
 
     int64_t sets() const { return set == GROUPS ? groups : C; }
     double* row(int64_t n) const { return stats + 2 * sets() * (set == GROUPS ? n : set == MIX ? n + 1 : 0); }
-};
-
-// How a map lies in memory: `spans` a sample, each with `channels` interleaved channels.
-struct Layout {
-    int64_t spans, length, sample;  // length of a span and of a sample, in elements
-    int channels, vectors;
-    int64_t step, block;  // positions in a period, and in the block that is worked in the cache
-    Layout(const Problem& p, bool nhwc) : Layout(p.C, p.S, nhwc) {}
-    Layout(int64_t C, int64_t S, bool nhwc)
-        : spans(nhwc ? 1 : C), length(nhwc ? S * C : S), sample(S * C), channels(nhwc ? C : 1) {
-        const int shortest = channels / std::gcd(channels, LANES);
-        vectors = shortest * ((shortest + 3) / shortest);
-        step = vectors * LANES / channels;
-        block = std::max<int64_t>(1, BLOCK / C / step) * step;
-    }
 };
 
 // Channels [first, last) of a sample: whole index sets; in NCHW no more than a second visit finds in the cache.
@@ -71,81 +44,6 @@ struct Tiling {
     Tile operator[](int64_t i) const { return {i * channels, std::min((i + 1) * channels, C)}; }
     int64_t count() const { return (C + channels - 1) / channels; }
 };
-
-// One thread's tables: rows of one coefficient a channel, the same rows unrolled to a period, and memory for sums.
-struct Scratch {
-    std::vector<float> rows[4];  // forward: m, A, B; backward: m, P, Q, R
-    std::vector<double> first, second, mean, rstd;
-    float* periods[4];
-    float* sums;
-    const float* tables[4];  // what a span reads: a place in a row, or a period
-    Scratch(const Problem& p, const Layout& layout) : first(p.C), second(p.C), mean(p.C), rstd(p.C) {
-        const size_t size = layout.vectors * LANES;
-        float* memory = kept_memory<float, USES>(PERIODS, 6 * size);
-        for (int i = 0; i < 4; ++i) {
-            rows[i].resize(p.C);
-            periods[i] = memory + i * size;
-        }
-        sums = memory + 4 * size;
-    }
-    // Set the first `count` tables for span s: one channel has its number in the row, more are unrolled.
-    template <class Table>
-    NORMLAB_INLINE void set_tables(int64_t s, int count, const Layout& layout) {
-        for (int i = 0; i < count; ++i) {
-            tables[i] = std::is_same_v<Table, Splat> ? rows[i].data() + s : periods[i];
-            if (std::is_same_v<Table, Splat>) continue;
-            for (int start = 0; start < layout.vectors * LANES; start += layout.channels)
-                std::memcpy(periods[i] + start, rows[i].data(), layout.channels * sizeof(float));
-        }
-    }
-    Span span(int64_t positions, const Layout& layout) const {
-        return {positions * layout.channels, layout.vectors, layout.channels, sums};
-    }
-};
-
-// Mean and variance of each channel of one sample, block by block.
-//
-// A block's values are centred by the mean of its first eighth (or more), so that one more pass gives both sums.
-// Nothing is lost by it: if K is the mean of a share f of the values, var >= f * (K - mean)^2, so that the sum of
-// squares about K is at most 1 + 1/f times that about the mean, and so is the rounding error.
-template <int K, class Table, class T>
-void sample_moments(const T* x, int64_t S, const Layout& layout, Scratch& scratch, double* mean, double* var) {
-    const int64_t C = layout.spans * layout.channels;
-    double *sums = scratch.first.data(), *squares = scratch.second.data();
-    float* center = scratch.rows[0].data();
-    for (int64_t start = 0; start < S; start += layout.block) {
-        const int64_t count = std::min(layout.block, S - start);
-        const int64_t some = std::min(count, (count / 8 + layout.step - 1) / layout.step * layout.step + layout.step);
-        std::fill(sums, sums + C, 0.0);
-        for (int64_t s = 0; s < layout.spans; ++s)
-            sum_values<K, Table>(x + s * layout.length + start * layout.channels, scratch.span(some, layout), sums + s);
-        const double each = 1.0 / some, one = 1.0 / count, share = double(count) / (start + count);
-        for (int64_t c = 0; c < C; ++c) {
-            center[c] = float(sums[c] * each);
-            sums[c] = squares[c] = 0;
-        }
-        for (int64_t s = 0; s < layout.spans; ++s) {
-            scratch.set_tables<Table>(s, 1, layout);
-            sum_deviations<K, Table>(x + s * layout.length + start * layout.channels, scratch.tables[0],
-                                     scratch.span(count, layout), sums + s, squares + s);
-        }
-        for (int64_t c = 0; c < C; ++c) {
-            const double rest = sums[c] * one, square = squares[c] * one - rest * rest;
-            sums[c] = center[c] + rest;
-            squares[c] = square > 0 || square != square ? square : 0;
-        }
-        if (!start) {
-            std::copy(sums, sums + C, mean);
-            std::copy(squares, squares + C, var);
-            continue;
-        }
-        for (int64_t c = 0; c < C; ++c) {
-            const double step = sums[c] - mean[c];
-            mean[c] += share * step;
-            var[c] += share * (squares[c] - var[c]) + share * (1 - share) * step * step;
-        }
-    }
-}
 
 inline void reciprocal_deviations(const double* var, int64_t count, double eps, double* rstd) {
     for (int64_t i = 0; i < count; ++i) rstd[i] = 1.0f / std::sqrt(float(var[i] + eps));
@@ -254,18 +152,6 @@ void apply_tile(const T* x, const T* residual, T* y, const Problem& p, const Lay
     });
 }
 
-// As many threads as torch uses, whose OpenMP this is, or fewer where there is little to do.
-inline int team_size(const Problem& p) {
-    const int64_t threads = omp_get_max_threads(), worth = p.N * p.C * p.S / WORK_PER_THREAD;
-    return int(std::max<int64_t>(1, std::min({threads, worth, p.N})));
-}
-
-// Samples [first, second) are this thread's.
-inline std::pair<int64_t, int64_t> own_samples(int64_t N) {
-    const int64_t thread = omp_get_thread_num(), threads = omp_get_num_threads();
-    return {N * thread / threads, N * (thread + 1) / threads};
-}
-
 // Mean and reciprocal deviation of a tile's index sets; those of groups are written out too.
 template <int K, class Table, class T>
 void tile_statistics(const Problem& p, int64_t n, const T* x, const Layout& layout, Tile tile, Scratch& scratch,
@@ -304,9 +190,9 @@ void forward(const Problem& p, const Layout& layout, const T* x, const T* residu
             p.stats[C + c] = 1.0f / std::sqrt(float(var_out[c] + p.eps));
         }
     }
-#pragma omp parallel num_threads(team_size(p))
+#pragma omp parallel num_threads(team_size(p.N, p.N * p.C * p.S))
     {
-        Scratch scratch(p, layout);
+        Scratch scratch(p.C, layout);
         const auto [begin, end] = own_samples(p.N);
         auto finish = [&](int64_t n, Tile tile) {
             const int64_t at = n * layout.sample;
@@ -468,9 +354,9 @@ void backward(const Problem& p, const Layout& layout, const T* x, const T* grad,
     T* masked = !y ? nullptr : dresidual ? dresidual : dx;
     const T* g = y ? masked : grad;
     const auto add_up = y ? &tile_gradients<K, Table, true, T> : &tile_gradients<K, Table, false, T>;
-#pragma omp parallel num_threads(team_size(p))
+#pragma omp parallel num_threads(team_size(p.N, p.N * p.C * p.S))
     {
-        Scratch scratch(p, layout);
+        Scratch scratch(p.C, layout);
         const auto [begin, end] = own_samples(p.N);
         auto finish = [&](int64_t n, Tile tile) {
             const double* sums = table + 2 * n * C;
@@ -495,23 +381,6 @@ void backward(const Problem& p, const Layout& layout, const T* x, const T* grad,
     }
 }
 
-// Calls run<K, Table, T>() for the type and layout.
-template <class Run>
-void dispatch(bool is_bf16, bool nhwc, int vectors, Run run) {
-    auto with_type = [&](auto type) {
-        using T = decltype(type);
-        if (!nhwc)
-            run.template operator()<4, Splat, T>();
-        else if (vectors == 4)
-            run.template operator()<4, Row, T>();
-        else if (LANES < 16 && vectors == 8)  // 64 channels where a vector has eight lanes
-            run.template operator()<LANES < 16 ? 8 : 4, Row, T>();
-        else
-            run.template operator()<0, Row, T>();
-    };
-    is_bf16 ? with_type(bf16{}) : with_type(float{});
-}
-
 }  // namespace
 }  // namespace normlab
 
@@ -526,7 +395,7 @@ extern "C" void norm_forward(int64_t N, int64_t C, int64_t S, int is_bf16, int n
     if (!weight) weight = ones.data();
     if (!bias) bias = zeros.data();
     const Problem p{N, C, S, set, groups, bool(given), eps, weight, bias, gate, stats};
-    const Layout layout(p, nhwc);
+    const Layout layout(C, S, nhwc);
     dispatch(is_bf16, nhwc, layout.vectors, [&]<int K, class Table, class T>() {
         forward<K, Table>(p, layout, static_cast<const T*>(x), static_cast<const T*>(residual), relu,
                           static_cast<T*>(y), mean, var);
@@ -541,7 +410,7 @@ extern "C" void norm_backward(int64_t N, int64_t C, int64_t S, int is_bf16, int 
     const std::vector<float> ones(weight ? 0 : C, 1.0f);
     if (!weight) weight = ones.data();
     const Problem p{N, C, S, set, groups, bool(given), 0.0, weight, nullptr, gate, stats};
-    const Layout layout(p, nhwc);
+    const Layout layout(C, S, nhwc);
     dispatch(is_bf16, nhwc, layout.vectors, [&]<int K, class Table, class T>() {
         backward<K, Table>(p, layout, static_cast<const T*>(x), static_cast<const T*>(grad),
                            static_cast<const T*>(y), static_cast<T*>(dx), static_cast<T*>(dresidual), dweight,
