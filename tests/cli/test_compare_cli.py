@@ -80,6 +80,14 @@ def test_loss_is_turned_so_that_less_is_better(tmp_path: Path, capsys: pytest.Ca
     assert found["rope"]["better"] == 1
 
 
+def test_files_that_lead_with_different_metrics_are_compared_by_one_that_both_have(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "A.csv").write_text("seed,test/accuracy,test/loss\n0,0.8,0.40\n1,0.82,0.38\n")
+    (tmp_path / "B.csv").write_text("seed,val/accuracy,test/loss\n0,0.7,0.50\n1,0.75,0.45\n")
+    assert compared(capsys, tmp_path / "A.csv", tmp_path / "B.csv").startswith("test loss: A - B = -0.085")
+
+
 def test_power_says_how_many_seeds(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["power", "--margin", "0.01", "--sd", "0.005"]) == 0
     assert capsys.readouterr().out.startswith("5 paired seeds: with them the paired t-test at the 5 % level finds")

@@ -122,20 +122,19 @@ def side_named(sides: list[Side], name: str, where: str) -> Side:
 
 
 def metric_of(studies: list[Study], asked: str) -> str:
-    """Return the metric to compare: as asked, with or without its split, or else what the first study leads with."""
-    known: list[str] = []
-    for study in studies:
-        for cell in study.finished():
-            known += [name for name in (cell.result or {})["metrics"] if name not in known]
+    """Return the metric to compare: as asked, with or without its split, or what one study leads with and all have."""
+    known = [
+        dict.fromkeys(name for cell in study.finished() for name in (cell.result or {})["metrics"]) for study in studies
+    ]
+    every = dict.fromkeys(name for names in known for name in names)
     if asked:
         for name in (asked, f"test/{asked}", f"val/{asked}"):
-            if name in known or name == "seconds":
+            if name in every or name == "seconds":
                 return name
-        raise UserError(f"--metric: no run has '{asked}': {did_you_mean(asked, known)}")
-    for study in studies:
-        for cell in study.finished():
-            return str((cell.result or {})["headline"])
-    return headline_of(studies[0])
+        raise UserError(f"--metric: no run has '{asked}': {did_you_mean(asked, list(every))}")
+    leading = [str((cell.result or {})["headline"]) for study in studies for cell in study.finished()]
+    shared = [name for name in (*leading, *every) if all(name in names for names in known if names)]
+    return (*shared, *leading, headline_of(studies[0]))[0]
 
 
 def sentence(found: Between) -> str:
