@@ -198,6 +198,20 @@ def test_a_hook_of_a_parameter_runs_once() -> None:
     assert len(calls) == 1
 
 
+def test_tables_may_come_in_another_type() -> None:
+    x, weight = torch.randn(2, 8, 3, 3, requires_grad=True), torch.rand(8, requires_grad=True)
+
+    def unconverted(mean: Tensor, var: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        return weight, mean.float()
+
+    (y,) = PLANES.try_call(x, AFFINE, unconverted, (weight,)) or ()
+    expected = x * weight[:, None, None] + x.mean((2, 3), keepdim=True)
+    torch.testing.assert_close(y, expected)
+    grad = torch.randn_like(y)
+    found, right = (torch.autograd.grad(value, (x, weight), grad) for value in (y, expected))
+    torch.testing.assert_close(found, right)
+
+
 @not_taken
 def test_other_maps_are_left_to_the_reference(x: Tensor) -> None:
     assert PLANES.try_call(x, CENTRED, lambda mean, var: (var, mean), ()) is None

@@ -123,7 +123,7 @@ def _run(
         leaves = [leaf.requires_grad_() if leaf is not None and leaf.is_floating_point() else leaf for leaf in leaves]
     with torch.set_grad_enabled(needs_gradient):
         answers = tables(*leaves)
-    made, extras = answers[: form.tables], answers[form.tables :]
+        made = tuple(table.to(mean.dtype) for table in answers[: form.tables])
     shape = mean.shape
     listed = [_Numbers.of(mean if form.centred else None, shape), *(_Numbers.of(table, shape) for table in made)]
     numbers = (_Numbers * len(listed))(*listed)
@@ -131,7 +131,7 @@ def _run(
     added = None if residual is None else at.like(residual)
     pointer = None if added is None else added.data_ptr()
     library.planes_apply(*at.shape, form.number, relu, x.data_ptr(), pointer, numbers, y.data_ptr())
-    return (y, *(extra.detach() for extra in extras)), _Made(leaves, made, numbers)
+    return (y, *(extra.detach() for extra in answers[form.tables :])), _Made(leaves, made, numbers)
 
 
 class _Planes(torch.autograd.Function):
