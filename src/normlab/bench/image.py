@@ -22,6 +22,7 @@ from normlab.bench.training import OwnTraining
 from normlab.engine.device import choose_placement
 from normlab.engine.rng import initialise
 from normlab.nn.resnet import ResNet
+from normlab.norms import NORMS
 from normlab.tasks.image.config import SETTINGS, ImageConfig
 from normlab.tasks.image.data import ImageData
 from normlab.tasks.image.metrics import classification_metrics, confusion_matrix
@@ -76,10 +77,11 @@ def own_training(norm: str, batch: int, data: ImageData, settings: Settings, ste
 
 
 def scheme_rows(batch: int, data: ImageData, settings: Settings, limits: Limits) -> Iterator[Row]:
-    """A training step under each scheme beside the step without normalization."""
+    """A training step under each scheme beside the step without normalization; at 128, also of every later scheme."""
     steps = 1 if batch >= 128 else 4
     none = own_training("none", batch, data, settings, steps)
-    for norm in SCHEMES:
+    later = [name for name in NORMS.names() if name not in SCHEMES] if batch >= 128 else []
+    for norm in (*SCHEMES, *later):
         if norm != "none":
             ours = own_training(norm, batch, data, settings, steps)
             comparison = compare(none, ours, settings)
