@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from normlab.kernels.conv import CONV
-from normlab.kernels.runtime import contest
+from normlab.kernels.runtime import build, contest
 from normlab.nn.resnet import HeConv2d, ResNet
 
 needs_kernel = pytest.mark.skipif(bool(CONV.reason_against_cpu()), reason="no AVX2 here, or no compiler")
@@ -18,6 +18,11 @@ needs_half = pytest.mark.skipif(torch.bfloat16 not in CONV.types, reason="no AVX
 TYPES = pytest.mark.parametrize(
     "dtype", [pytest.param(torch.bfloat16, marks=needs_half), pytest.param(torch.float32, marks=needs_kernel)]
 )
+
+
+def _fits_eight() -> bool:
+    library = build.load("conv")
+    return library is not None and library.conv_lanes() == 8
 
 
 def maps(*shape: int, dtype: torch.dtype = torch.bfloat16) -> Tensor:
@@ -72,6 +77,47 @@ def test_output_and_gradients_equal_those_of_torch(
         tolerance = 2**-8 if ours.dtype == torch.bfloat16 else 1e-5
         scale = float(theirs.detach().abs().max())
         torch.testing.assert_close(ours.double(), theirs, rtol=tolerance, atol=tolerance * scale)
+
+
+@needs_kernel
+@settings(max_examples=25, deadline=None)
+@given(
+    batch=st.integers(1, 3),
+    channels=st.sampled_from([(32, 16), (64, 64), (128, 80), (96, 256), (256, 32)]),
+    size=st.tuples(st.integers(1, 13), st.integers(1, 13)),
+    offset=st.sampled_from([0.0, 3.0]),
+    seed=st.integers(0, 10**6),
+)
+def test_wide_maps_with_a_mean_stay_within_the_rounding_of_their_largest_output(
+    batch: int, channels: tuple[int, int], size: tuple[int, int], offset: float, seed: int
+) -> None:
+    torch.manual_seed(seed)
+    C, K = channels
+    x, weight = maps(batch, C, *size, dtype=torch.float32) + offset, torch.randn(K, C, 3, 3) / (9 * C) ** 0.5
+    x, grad = x.requires_grad_(), maps(batch, K, *size, dtype=torch.float32)
+    y = convolve(x, weight.requires_grad_(), None, 1)
+    wide = [leaf.detach().double().requires_grad_() for leaf in (x, weight)]
+    expected = F.conv2d(*wide, padding=1)
+    gradients = torch.autograd.grad(expected, wide, grad.double())
+    for ours, theirs in zip([y, *torch.autograd.grad(y, [x, weight], grad)], [expected, *gradients], strict=True):
+        error = float((ours.detach().double() - theirs.detach()).abs().max())
+        assert error <= 2e-5 * float(theirs.detach().abs().max())
+
+
+@pytest.mark.skipif(torch.float32 not in CONV.types or not _fits_eight(), reason="vectors of another size")
+def test_channels_that_fill_vectors_of_eight_alone_are_taken() -> None:
+    torch.manual_seed(0)
+    x, weight = maps(3, 24, 9, 11, dtype=torch.float32).requires_grad_(), torch.randn(64, 24, 3, 3, requires_grad=True)
+    y = convolve(x, weight, None, 1)
+    wide = [leaf.detach().double().requires_grad_() for leaf in (x, weight)]
+    expected = F.conv2d(*wide, padding=1)
+    torch.testing.assert_close(y.double(), expected, rtol=1e-5, atol=1e-5 * float(expected.detach().abs().max()))
+    for ours, theirs in zip(
+        torch.autograd.grad(y.square().sum(), [x, weight]),
+        torch.autograd.grad(expected.square().sum(), wide),
+        strict=True,
+    ):
+        torch.testing.assert_close(ours.double(), theirs, rtol=1e-5, atol=1e-5 * float(theirs.abs().max()))
 
 
 @TYPES
@@ -149,12 +195,23 @@ def test_without_autocast_types_are_not_mixed() -> None:
     [
         (torch.randn(2, 16, 8, 8), torch.randn(16, 16, 3, 3), 1),
         (maps(2, 16, 8, 8, dtype=torch.float32), torch.randn(24, 16, 3, 3), 1),
-        (maps(2, 128, 8, 8, dtype=torch.float32), torch.randn(16, 128, 3, 3), 1),
+        (maps(2, 128, 8, 8, dtype=torch.float32), torch.randn(16, 128, 3, 3), 2),
+        (maps(2, 272, 8, 8, dtype=torch.float32), torch.randn(16, 272, 3, 3), 1),
+        (maps(2, 70, 8, 8, dtype=torch.float32), torch.randn(16, 70, 3, 3), 1),
         (maps(2, 3, 8, 8, dtype=torch.float32).requires_grad_(), torch.randn(16, 3, 3, 3), 1),
         (maps(2, 16, 8, 8, dtype=torch.float32), torch.randn(16, 16, 3, 3), 3),
         (maps(2, 16, 8, 8, dtype=torch.float32), torch.randn(16, 16, 3, 3, dtype=torch.float64), 1),
     ],
-    ids=["NCHW", "24 channels", "128 channels", "gradient of images", "stride 3", "weights of float64"],
+    ids=[
+        "NCHW",
+        "24 channels",
+        "128 channels by stride 2",
+        "272 channels",
+        "70 channels",
+        "gradient of images",
+        "stride 3",
+        "weights of float64",
+    ],
 )
 def test_what_it_does_not_take_in_float32_is_left_to_torch(x: Tensor, weight: Tensor, stride: int) -> None:
     assert CONV.try_call(x, weight, None, stride) is None

@@ -17,6 +17,7 @@
 
 #include "../runtime/scratch.h"
 #include "conv_float32.h"
+#include "winograd.h"
 
 #ifdef __AVX512BF16__
 #include <immintrin.h>
@@ -637,6 +638,15 @@ extern "C" int conv_types() {
     return types;
 }
 
+// Numbers in a vector of float32, of which C is a multiple where the float32 input has a gradient or is worked in tiles.
+extern "C" int conv_lanes() {
+#ifdef NORMLAB_PRODUCTS
+    return normlab::LANES;
+#else
+    return 1;
+#endif
+}
+
 // x (N, C, H, W) and y (N, K, .., ..) bfloat16 in NHWC; weight (K, C, 3, 3), bias (K,) or null, float32. K a multiple of 16.
 extern "C" void conv_forward(int64_t N, int64_t C, int64_t K, int64_t height, int64_t width, int64_t stride,
                              const void* x, const float* weight, const float* bias, void* y) {
@@ -662,8 +672,11 @@ extern "C" void conv_backward(int64_t N, int64_t C, int64_t K, int64_t height, i
 extern "C" void conv_float_forward(int64_t N, int64_t C, int64_t K, int64_t height, int64_t width, int64_t stride,
                                    const void* x, const float* weight, const float* bias, void* y) {
 #ifdef NORMLAB_PRODUCTS
-    float_maps::forward(float_maps::shape_of(N, C, K, height, width, stride), static_cast<const float*>(x), weight, bias,
-                        static_cast<float*>(y));
+    using namespace float_maps;
+    const Shape shape = shape_of(N, C, K, height, width, stride);
+    const int size = tile_size(shape);
+    auto* run = size == 4 ? forward_by_tiles<ByFour> : size == 2 ? forward_by_tiles<ByTwo> : float_maps::forward;
+    run(shape, static_cast<const float*>(x), weight, bias, static_cast<float*>(y));
 #endif
 }
 
@@ -671,11 +684,19 @@ extern "C" void conv_float_backward(int64_t N, int64_t C, int64_t K, int64_t hei
                                     const void* x, const float* weight, const void* grad, void* dx, float* dweight,
                                     float* dbias) {
 #ifdef NORMLAB_PRODUCTS
-    const float_maps::Shape shape = float_maps::shape_of(N, C, K, height, width, stride);
+    using namespace float_maps;
+    const Shape shape = shape_of(N, C, K, height, width, stride);
     const float* g = static_cast<const float*>(grad);
-    if (dx && stride == 1) float_maps::backward_input_by_one(shape, g, weight, static_cast<float*>(dx));
-    if (dx && stride == 2) float_maps::backward_input_by_two(shape, g, weight, static_cast<float*>(dx));
-    if (dweight) float_maps::backward_weights(shape, static_cast<const float*>(x), g, dweight);
+    const int size = tile_size(shape);
+    auto* of_input = size == 4   ? backward_input_by_tiles<ByFour>
+                     : size == 2 ? backward_input_by_tiles<ByTwo>
+                     : stride == 1 ? backward_input_by_one
+                                   : backward_input_by_two;
+    auto* of_weights = size == 4   ? backward_weights_by_tiles<ByFour>
+                       : size == 2 ? backward_weights_by_tiles<ByTwo>
+                                   : float_maps::backward_weights;
+    if (dx) of_input(shape, g, weight, static_cast<float*>(dx));
+    if (dweight) of_weights(shape, static_cast<const float*>(x), g, dweight);
     if (dbias) float_maps::backward_bias(shape, g, dbias);
 #endif
 }

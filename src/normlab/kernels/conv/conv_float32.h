@@ -28,6 +28,7 @@ using namespace normlab;
 constexpr int64_t WINDOW = 9, MOST_VECTORS = 2;
 constexpr int64_t WORTH_A_THREAD = 1 << 21;  // products
 constexpr int64_t WORTH_A_PART = 1 << 23, MOST_PARTS = 8;
+constexpr int64_t MOST_SUMS = 1 << 22;
 constexpr int64_t IN_FIRST_CACHE = 5000;  // numbers of a few rows of both maps
 
 struct Shape {
@@ -47,7 +48,7 @@ inline Shape shape_of(int64_t N, int64_t C, int64_t K, int64_t height, int64_t w
     return {N, C, K, height, width, stride, (height - 1) / stride + 1, (width - 1) / stride + 1};
 }
 
-enum Kept { WEIGHTS, BORDERED, SUMS, KEPT };
+enum Kept { WEIGHTS, BORDERED, SUMS, BY_TAP, INPUTS, PRODUCTS, KEPT };
 
 inline float* kept(Kept which, int64_t size) { return kept_memory<float, KEPT>(which, size); }
 
@@ -205,8 +206,21 @@ inline void backward_input_by_two(const Shape& s, const float* grad, const float
     }
 }
 
+// Adds a block of sums to a matrix whose rows are `row` apart.
+template <int ROWS, int V>
+NORMLAB_INLINE void add_block(const vf (&sums)[ROWS][V], float* to, int64_t row) {
+#pragma GCC unroll 8
+    for (int r = 0; r < ROWS; ++r)
+#pragma GCC unroll 4
+        for (int v = 0; v < V; ++v) {
+            float* own = to + r * row + v * LANES;
+            store(own, load(own, Full{}) + sums[r][v], Full{});
+        }
+}
+
 // Adds what samples [first, last) give to total (3, 3 C, K). Sums of a few rows each: a long one would lose digits.
-inline void backward_weights(const Shape& s, const float* x, const float* grad, int64_t first, int64_t last, float* total) {
+inline void add_backward_weights(const Shape& s, const float* x, const float* grad, int64_t first, int64_t last,
+                                 float* total) {
     const int64_t length = 3 * s.C, step = s.stride * s.C;
     Bordered map(s.height, s.width, s.C);
     const int64_t some = std::clamp<int64_t>(IN_FIRST_CACHE / (s.stride * map.row + s.W * s.K), 1, s.H);
@@ -221,29 +235,31 @@ inline void backward_weights(const Shape& s, const float* x, const float* grad, 
                         for (int64_t row = start; row < end; ++row)
                             accumulate(sums, map.values + (row * s.stride + r) * map.row + i, 1, step,
                                        grad + (n * s.H + row) * s.W * s.K + k, s.K, s.W);
-                        float* own = total + (r * length + i) * s.K + k;
-#pragma GCC unroll 8
-                        for (int m = 0; m < ROWS; ++m)
-#pragma GCC unroll 4
-                            for (int v = 0; v < V; ++v) {
-                                float* to = own + m * s.K + v * LANES;
-                                store(to, load(to, Full{}) + sums[m][v], Full{});
-                            }
+                        add_block(sums, total + (r * length + i) * s.K + k, s.K);
                     });
                 });
         }
     }
 }
 
-inline void backward_weights(const Shape& s, const float* x, const float* grad, float* dweight) {
-    const int64_t size = WINDOW * s.C * s.K, parts = s.parts();
+// Sums over the samples, of `size` numbers: run(first sample, last, sums to add to) for each of their parts. Sums that fill
+// the caches are kept few.
+template <class Run>
+const float* summed_in_parts(const Shape& s, int64_t size, Run run) {
+    const int64_t parts = std::min(s.parts(), std::max<int64_t>(4, MOST_SUMS / size));
     float* totals = kept(SUMS, parts * size);
     std::fill(totals, totals + parts * size, 0.0f);
 #pragma omp parallel for num_threads(std::min<int>(s.threads(), parts)) schedule(static, 1)
-    for (int64_t part = 0; part < parts; ++part)
-        backward_weights(s, x, grad, s.N * part / parts, s.N * (part + 1) / parts, totals + part * size);
+    for (int64_t part = 0; part < parts; ++part) run(s.N * part / parts, s.N * (part + 1) / parts, totals + part * size);
     for (int64_t part = 1; part < parts; ++part)
         for (int64_t i = 0; i < size; ++i) totals[i] += totals[part * size + i];
+    return totals;
+}
+
+inline void backward_weights(const Shape& s, const float* x, const float* grad, float* dweight) {
+    const float* totals = summed_in_parts(
+        s, WINDOW * s.C * s.K,
+        [&](int64_t first, int64_t last, float* own) { add_backward_weights(s, x, grad, first, last, own); });
     for (int64_t k = 0; k < s.K; ++k)
         for (int64_t c = 0; c < s.C; ++c)
             for (int64_t tap = 0; tap < WINDOW; ++tap)

@@ -15,8 +15,10 @@ inline void (*conv_backward)(int64_t, int64_t, int64_t, int64_t, int64_t, int64_
 inline decltype(conv_forward) conv_float_forward;
 inline decltype(conv_backward) conv_float_backward;
 inline int (*conv_types)();
+inline int (*conv_lanes)();
 
-constexpr int64_t CONV_CHANNELS = 64;  // of more, whose weights leave the caches, nothing has been measured
+constexpr int64_t CONV_CHANNELS = 64;  // of more, whose weights leave the caches, oneDNN is faster
+constexpr int64_t CONV_CHANNELS_IN_TILES = 256;  // float32 by stride 1: of more nothing has been measured
 constexpr int64_t CONV_IMAGES = 32;    // of three channels, which fill no vector of pairs; beyond, oneDNN is faster
 
 inline bool conv_takes(const Tensor& x, const Tensor& weight, const Optional& bias, int64_t stride) {
@@ -30,9 +32,11 @@ inline bool conv_takes(const Tensor& x, const Tensor& weight, const Optional& bi
     const bool is_autocast = at::autocast::is_autocast_enabled(at::kCPU);
     if (half ? !is_autocast || at::autocast::get_autocast_dtype(at::kCPU) != at::kBFloat16 : is_autocast) return false;
     const int64_t C = weight.size(1), K = weight.size(0);
-    const bool whole_vectors = C % 16 == 0 || (!x.requires_grad() && (!half || x.size(0) <= CONV_IMAGES));
+    const bool whole_vectors = C % (half ? 16 : conv_lanes()) == 0;
+    const bool takes_channels = whole_vectors || (!x.requires_grad() && (!half || x.size(0) <= CONV_IMAGES));
+    const int64_t most = !half && whole_vectors && stride == 1 ? CONV_CHANNELS_IN_TILES : CONV_CHANNELS;
     return weight.dim() == 4 && weight.size(2) == 3 && weight.size(3) == 3 && x.size(1) == C && K % 16 == 0 &&
-           std::max(C, K) <= CONV_CHANNELS && whole_vectors && (stride == 1 || stride == 2) && is_plain_call();
+           std::max(C, K) <= most && takes_channels && (stride == 1 || stride == 2) && is_plain_call();
 }
 
 inline Tensor run_conv(const Tensor& x, const Tensor& weight, const Optional& bias, int64_t stride) {

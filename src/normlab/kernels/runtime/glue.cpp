@@ -29,7 +29,7 @@ PyObject* connect(PyObject*, PyObject* arguments) {
           put("crf_loss_backward", crf_loss_backward) || put("crf_viterbi", crf_viterbi) ||
           put("conv_forward", conv_forward) || put("conv_backward", conv_backward) ||
           put("conv_float_forward", conv_float_forward) || put("conv_float_backward", conv_float_backward) ||
-          put("conv_types", conv_types) ||
+          put("conv_types", conv_types) || put("conv_lanes", conv_lanes) ||
           put("halve_forward", halve_forward) || put("halve_backward", halve_backward) ||
           put("mean_forward", mean_forward) || put("mean_backward", mean_backward) ||
           put("pixels_forward", pixels_forward) || put("pixels_backward", pixels_backward) ||
