@@ -15,7 +15,7 @@ from normlab import config
 from normlab.config import config_hash
 from normlab.engine import loop
 from normlab.engine.averaging import WeightAverage, decay_at
-from normlab.engine.loop import train_run
+from normlab.engine.running import train_run
 from normlab.errors import UserError
 from normlab.norms.precise import reestimate_statistics
 from normlab.runs import RunFolder

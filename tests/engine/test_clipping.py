@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from normlab.cli import main
 from normlab.engine.clipping import clip_units, gradient_clipping, units_to_clip
-from normlab.engine.loop import train_run
 from normlab.engine.optim import build_optimizer
+from normlab.engine.running import train_run
 from normlab.errors import UserError
 from normlab.nn.classifier import OutputLayer
 from normlab.runs import RunFolder

@@ -10,7 +10,7 @@ import pytest
 from torch import nn
 
 from normlab.engine.counters import Counters
-from normlab.engine.loop import train_run
+from normlab.engine.running import train_run
 from normlab.errors import UserError
 from normlab.runs import RunFolder
 from normlab.tasks.base import Evaluation

@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load
 
 from normlab.engine import loop
-from normlab.engine.loop import train_run
 from normlab.engine.quick_optimizers import QuickSGD
+from normlab.engine.running import train_run
 from normlab.errors import UserError
 from normlab.runs import RunFolder
 from normlab.train_config import TrainConfig

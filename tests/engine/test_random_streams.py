@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from normlab.engine.loop import train_run
+from normlab.engine.running import train_run
 from normlab.runs import RunFolder
 from normlab.train_config import TrainConfig
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load
 
-from normlab.engine.loop import running, train_run
+from normlab.engine.running import running, train_run
 from normlab.engine.together import train_together
 from normlab.runs import RunFolder
 from normlab.train_config import TrainConfig

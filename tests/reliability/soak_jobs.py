@@ -387,5 +387,5 @@ def warm_up() -> None:
     import normlab.apps.ask.learning
     import normlab.data.image.images
     import normlab.engine.evaluation
-    import normlab.engine.loop
+    import normlab.engine.running
     import normlab.report  # noqa: F401

@@ -11,8 +11,9 @@ from typing import Any
 from normlab.config import config_hash
 from normlab.engine.distributed import ProcessGroup, join_process_group
 from normlab.engine.follower import broadcast_run, train_as_follower
-from normlab.engine.loop import Prune, running, train_run
+from normlab.engine.loop import Prune
 from normlab.engine.run import Run, load_run
+from normlab.engine.running import running, train_run
 from normlab.engine.together import train_together
 from normlab.errors import WriteError
 from normlab.runs import RunFolder

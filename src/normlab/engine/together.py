@@ -66,7 +66,7 @@ def train_together(runs: Iterable[Steps], width: int) -> list[Any]:
     """Advance runs a step at a time, `width` of them at once; return each one's result or exception, in order.
 
     Args:
-        runs: generators that pause after each step, such as `engine.loop.running`; one is started when another
+        runs: generators that pause after each step, such as `engine.running.running`; one is started when another
             has ended.
     Raises: KeyboardInterrupt after interrupting all runs that have started.
     """
