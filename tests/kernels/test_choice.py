@@ -48,6 +48,15 @@ def test_it_is_measured_once_on_a_machine_and_anew_on_another(tmp_path: Path) ->
     assert other.calls > 0
 
 
+@pytest.mark.parametrize(("seconds", "rounds"), [(1.0, 1), (1e-4, 7)])
+def test_calls_of_a_second_are_measured_once_short_ones_seven_times(
+    seconds: float, rounds: int, tmp_path: Path
+) -> None:
+    timer = Stopwatch()
+    assert Choices("gpu", timer, tmp_path).ratio("norm", "a", lambda: (lambda: seconds, lambda: seconds)) == 1
+    assert timer.calls == 2 + 2 * rounds
+
+
 def test_a_kernel_that_raises_is_not_used(tmp_path: Path) -> None:
     assert not Choices("gpu", Stopwatch(), tmp_path).prefers_kernel("norm", "a", fails, lambda: 2.0)
     assert not Choices("gpu", Stopwatch(), tmp_path).prefers_kernel("norm", "a", lambda: 1.0, lambda: 2.0)

@@ -27,6 +27,7 @@ Work = Callable[[], object]
 Timer = Callable[[Work], float]  # seconds of one call
 
 _ROUNDS = 7
+_ENOUGH = 0.2  # seconds: calls as long as that are measured once
 _BLOCK = 3e-4  # seconds: shorter calls are repeated, since the clock and the caches need some time to settle
 
 _fixed: dict[str, bool] = {"own": False}
@@ -89,7 +90,9 @@ class Choices:
         except Exception:
             return float("inf")
         self._timer(reference)
-        times = [(self._timer(kernel), self._timer(reference)) for _ in range(_ROUNDS)]
+        times: list[tuple[float, float]] = []
+        while len(times) < _ROUNDS and sum(map(sum, times)) < _ENOUGH:
+            times.append((self._timer(kernel), self._timer(reference)))
         of_kernel, of_reference = (statistics.median(column) for column in zip(*times, strict=True))
         return of_kernel / of_reference
 
