@@ -37,7 +37,7 @@ def test_confidence_grows_with_the_probability_and_is_a_share() -> None:
 def test_the_shipped_model_is_calibrated() -> None:
     curve = calibration_of(load_run("spider-sql"))
     assert curve is not None
-    assert curve.confidence(0.01) < 0.1 < 0.5 < curve.confidence(0.5)
+    assert curve.confidence(0.001) < 0.1 < 0.5 < curve.confidence(0.5)
 
 
 def test_below_the_threshold_nothing_is_run_and_readings_are_offered(

@@ -33,6 +33,7 @@ from normlab.tasks.text2sql.inputs.questions import questions_of
 from normlab.tasks.text2sql.linking.linker import NONE, Linked
 from normlab.tasks.text2sql.model.decoding import Answer as Decoded
 from normlab.tasks.text2sql.model.decoding import decode
+from normlab.tasks.text2sql.reranking import reranked
 
 BEAM_SIZE, LIMIT, SECONDS = 8, 100, 10.0
 
@@ -120,7 +121,7 @@ class Database:
         if example is None:  # an example says what words mean that name nothing
             refuse_for_database(linked, self.schema, self._known, has_cells=self._questions.has_cells(self._name))
         item = self._questions.encode(text, self._name)[0]
-        answers, refused = self._answers(item)
+        answers, refused = self._answers(item, linked)
         if not answers and example is None:
             why = f" ({refused[0].refusal}: {refused[0].sql})" if refused else ""
             raise UserError(f"no query could be written for this question{why}: ask it in other words")
@@ -203,12 +204,13 @@ class Database:
             raise UserError(f"{wrong[0]}{more}: correct the example, or remove it")
         return Examples(pairs, lambda text: self._questions.link(text, self._name), self._questions.schemas[self._name])
 
-    def _answers(self, item: Item) -> tuple[list[Decoded], list[Decoded]]:
-        """Return the queries that may be run, and those that may not."""
+    def _answers(self, item: Item, linked: Linked) -> tuple[list[Decoded], list[Decoded]]:
+        """Return the queries that may be run, and those that may not, best first."""
         model: Any = self.model.model
         [(_, answers)] = decode(
             model, [item], self._questions, self._config, self.model.placement, beam_size=self._beam_size
         )
+        answers = reranked(self._questions.as_read(linked, item), self._questions.automaton(item).schema, answers)
         return [one for one in answers if not one.refusal], [one for one in answers if one.refusal]
 
     def _correct(self, best: Decoded, linked: Linked, item: Item) -> Correction:

@@ -21,8 +21,9 @@ from normlab.tasks.text2sql.corrections.correcting import Correction, Corrector
 from normlab.tasks.text2sql.inputs.encoding import Item
 from normlab.tasks.text2sql.inputs.questions import Questions
 from normlab.tasks.text2sql.measuring import best
-from normlab.tasks.text2sql.model.decoding import Answer, decode
+from normlab.tasks.text2sql.model.decoding import Answer, decode, running_first
 from normlab.tasks.text2sql.model.network import Text2Sql
+from normlab.tasks.text2sql.reranking import reranked
 
 Record = dict[str, Any]
 FORMS = ("jsonl", "sql")
@@ -45,7 +46,8 @@ def records(
     """Yield {"question", "db_id", "sql", "score", "alternatives", "cells", "notes"} for each question, in order.
 
     `notes` are what a reader of the query must know: that rules changed it, or that tables are joined without a key
-    because every hypothesis lacks one. The rules are for databases given by their paths.
+    because every hypothesis lacks one. The rules, and the order by more than the model's probability, are for databases
+    given by their paths.
 
     Args:
         source: see `read_questions`.
@@ -55,14 +57,15 @@ def records(
     while chunk := list(islice(asked, _CHUNK)):
         names = [_database(one, questions) for one in chunk]
         items = [_encoded(one, name, questions) for one, name in zip(chunk, names, strict=True)]
-        run = config.execution_filter
-        answers = dict(decode(model, items, questions, config, placement, beam_size=config.beam_size, run=run))
-        for index, (one, name) in enumerate(zip(chunk, names, strict=True)):
+        decoded = dict(decode(model, items, questions, config, placement, beam_size=config.beam_size))
+        for index, (one, name, item) in enumerate(zip(chunk, names, items, strict=True)):
             file = questions.opened(name)
             if file is not None and name not in correctors:
                 correctors[name] = Corrector(file, questions.schemas[name])
-            correction = _correction(one, name, items[index], answers[index], questions, correctors.get(name))
-            yield _record(one, name, answers[index], name not in questions.missing, correction)
+            answers, correction = _answered(
+                one, name, item, decoded[index], questions, correctors.get(name), run=config.execution_filter
+            )
+            yield _record(one, name, answers, name not in questions.missing, correction)
 
 
 def read_questions(source: Any) -> Iterator[Asked]:
@@ -176,16 +179,27 @@ def _encoded(asked: Asked, name: str, questions: Questions) -> Any:
         raise UserError(f"{asked.place}: {error}") from None
 
 
-def _correction(
-    asked: Asked, name: str, item: Item, answers: list[Answer], questions: Questions, corrector: Corrector | None
-) -> Correction:
-    """What the rules make of the best query; of a guess they leave all but its dates alone."""
-    if corrector is None or not answers:
-        return Correction(best(answers))
-    actions = () if answers[0].refusal else answers[0].actions
-    linked = questions.as_read(questions.link(asked.question, name), item)
+def _answered(
+    asked: Asked,
+    name: str,
+    item: Item,
+    answers: list[Answer],
+    questions: Questions,
+    corrector: Corrector | None,
+    *,
+    run: bool,
+) -> tuple[list[Answer], Correction]:
+    """The answers, best first, and what the rules make of the best; of a guess they leave all but its dates alone."""
     schema = questions.automaton(item).schema
-    return corrector.correct(answers[0].sql, actions, linked, schema)
+    linked = None if corrector is None else questions.as_read(questions.link(asked.question, name), item)
+    if linked is not None:
+        answers = reranked(linked, schema, answers)
+    if run:
+        answers = running_first(answers, questions.file(schema.db_id))
+    if corrector is None or linked is None or not answers:
+        return answers, Correction(best(answers))
+    actions = () if answers[0].refusal else answers[0].actions
+    return answers, corrector.correct(answers[0].sql, actions, linked, schema)
 
 
 def _record(asked: Asked, name: str, answers: list[Answer], cells: bool, correction: Correction) -> Record:

@@ -71,7 +71,7 @@ def decode(
         best_answers = search(model, batch, batch_items, questions, config, placement, beam_size=beam_size)
         for row, item, answers in zip(rows.tolist(), batch_items, best_answers, strict=True):
             if run:
-                answers = _running_first(answers, questions.file(questions.automaton(item).schema.db_id))
+                answers = running_first(answers, questions.file(questions.automaton(item).schema.db_id))
             yield row, answers
 
 
@@ -143,7 +143,8 @@ def _answer(hypothesis: Hypothesis, row: int, constraint: BatchConstraint, named
     return Answer(sql, hypothesis.score, hypothesis.log_prob, refusal, actions)
 
 
-def _running_first(answers: list[Answer], database: Path | None) -> list[Answer]:
+def running_first(answers: list[Answer], database: Path | None) -> list[Answer]:
+    """Return the answers with the first in front that runs on the database, if that can be known."""
     if database is None:
         return answers
     for index, answer in enumerate(answers):
