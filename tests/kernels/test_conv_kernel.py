@@ -97,7 +97,7 @@ def test_wide_maps_with_a_mean_stay_within_the_rounding_of_their_largest_output(
     x, grad = x.requires_grad_(), maps(batch, K, *size, dtype=torch.float32)
     y = convolve(x, weight.requires_grad_(), None, 1)
     wide = [leaf.detach().double().requires_grad_() for leaf in (x, weight)]
-    expected = F.conv2d(*wide, padding=1)
+    expected = F.conv2d(wide[0], wide[1], padding=1)
     gradients = torch.autograd.grad(expected, wide, grad.double())
     for ours, theirs in zip([y, *torch.autograd.grad(y, [x, weight], grad)], [expected, *gradients], strict=True):
         error = float((ours.detach().double() - theirs.detach()).abs().max())
@@ -110,7 +110,7 @@ def test_channels_that_fill_vectors_of_eight_alone_are_taken() -> None:
     x, weight = maps(3, 24, 9, 11, dtype=torch.float32).requires_grad_(), torch.randn(64, 24, 3, 3, requires_grad=True)
     y = convolve(x, weight, None, 1)
     wide = [leaf.detach().double().requires_grad_() for leaf in (x, weight)]
-    expected = F.conv2d(*wide, padding=1)
+    expected = F.conv2d(wide[0], wide[1], padding=1)
     torch.testing.assert_close(y.double(), expected, rtol=1e-5, atol=1e-5 * float(expected.detach().abs().max()))
     for ours, theirs in zip(
         torch.autograd.grad(y.square().sum(), [x, weight]),
