@@ -91,6 +91,14 @@ def _float(digits: str) -> float:
     return value
 
 
+def _has_lone_surrogate(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # UTF-8 holds all else that a text can
+        return True
+    return False
+
+
 def _refuse_monsters(value: Any, where: str) -> None:
     """Raise `UserError` for what is nested too deep, and for text that no file can hold."""
     level = [value]
@@ -102,7 +110,7 @@ def _refuse_monsters(value: Any, where: str) -> None:
                 inner += part
             elif isinstance(part, list):
                 inner += part
-            elif isinstance(part, str) and not part.isascii() and any("\ud800" <= c <= "\udfff" for c in part):
+            elif isinstance(part, str) and not part.isascii() and _has_lone_surrogate(part):
                 raise UserError(f"{where}: text with half a character (a lone surrogate): {_FIX}")
         level = inner
         if not level:
