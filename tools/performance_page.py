@@ -29,7 +29,8 @@ quartiles. Above 1, "times as fast" speaks for normlab; "times the time" is what
 - One thread is timed by the process's own CPU seconds, several by the wall clock.
 - The share of the limit is the least time that the counted work needs, by the rates of a copy and of a matrix product
   measured in the same run, over the time that it took. Bytes are counted once per pass that needs them, operations are
-  those of the products alone, as the definition has them: a convolution that needs fewer may exceed its limit. A copy within the caches sets the limit of maps that fit there.
+  those of the products alone, as the definition has them: a convolution that needs fewer may exceed its limit. A copy
+  within the caches sets the limit of maps that fit there.
 - The course programs are written anew for these benchmarks (`bench/student_images.py`, `bench/student_tagger.py`): they
   differ from normlab in everything at once, so such a ratio is that of two ways of working, not of two kernels. They
   run in a process of their own, in turn with normlab's.
@@ -50,11 +51,11 @@ ZEN_3_NOTES = """## Why some goals are missed on Zen 3
 - Norm layers of small maps, 0.1 to 0.3 ms: where torch's operation is faster it is taken, and Python's way to it costs
   some microseconds more than a layer of torch's.
 - ResNet-14 against the course program: both are float32 here. Where bfloat16 doubles the rate, it counts for normlab
-  alone, since the course program does not use it. Convolutions with fewer products than their definition has brought 1.84
-  to 2.66 for batches of 128, and 1.83 to 2.38 for 8; half of a step is no convolution by now.
-- Steps under batch renormalization, Derf and EvoNorm-S0: the step without a norm takes two thirds of the time that it took
-  when these had their fast path, and what they cost stayed the same. It is small operations on numbers of each plane; Derf's
-  is the error function.
+  alone, since the course program does not use it. Convolutions with fewer products than their definition has brought
+  1.84 to 2.66 for batches of 128, and 1.83 to 2.38 for 8; half of a step is no convolution by now.
+- Steps under batch renormalization, Derf and EvoNorm-S0: the step without a norm takes two thirds of the time that it
+  took when these had their fast path, and what they cost stayed the same. It is small operations on numbers of each
+  plane; Derf's is the error function.
 - Scoring of text-to-SQL is Python for the most part, and takes three times as long as on Zen 4.
 
 """
