@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,25 +18,31 @@ from normlab.data.sql.schema import Schema
 from normlab.json_file import read_json
 from normlab.tasks.base import Placement
 from normlab.tasks.text2sql import predictions
+from normlab.tasks.text2sql.config import SETTINGS
 from normlab.tasks.text2sql.grammar.linearize import to_actions
+from normlab.tasks.text2sql.inputs.questions import questions_of
 from normlab.tasks.text2sql.linking.linker import Linker
 from normlab.tasks.text2sql.model.decoding import Answer
 from normlab.tasks.text2sql.reranking import reranked
 from normlab.tasks.text2sql.reranking.features import NAMES, features
 from normlab.tasks.text2sql.reranking.reranker import WEIGHTS
+from normlab.tasks.text2sql.task import TASK
 
 SCHEMA = Schema.from_entry(ENTRY)
 
 
-@pytest.fixture(scope="module")
-def linker(tmp_path_factory: pytest.TempPathFactory) -> Linker:
-    import sqlite3
-
-    folder = tmp_path_factory.mktemp("school")
-    connection = sqlite3.connect(folder / "school.sqlite")
+def write_school(folder: Path) -> Path:
+    path = folder / "school.sqlite"
+    connection = sqlite3.connect(path)
     connection.executescript(SCRIPT)
     connection.close()
-    return Linker(SCHEMA, index_cells(folder / "school.sqlite", SCHEMA, folder / "cache"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def linker(tmp_path_factory: pytest.TempPathFactory) -> Linker:
+    folder = tmp_path_factory.mktemp("school")
+    return Linker(SCHEMA, index_cells(write_school(folder), SCHEMA, folder / "cache"))
 
 
 def answer(sql: str, log_prob: float = -1.0, refusal: str = "") -> Answer:
@@ -122,16 +129,7 @@ def test_every_feature_has_a_weight_and_the_test_is_not_what_they_were_fitted_to
 def test_predictions_are_reordered_for_databases_that_are_files(
     opened: bool, first: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import sqlite3
-
-    from normlab.tasks.text2sql.config import SETTINGS
-    from normlab.tasks.text2sql.inputs.questions import questions_of
-    from normlab.tasks.text2sql.task import TASK
-
-    path = tmp_path / "school.sqlite"
-    connection = sqlite3.connect(path)
-    connection.executescript(SCRIPT)
-    connection.close()
+    path = write_school(tmp_path)
     schema = Schema.from_sqlite(path, "school")
     sqls = ["SELECT avg(Age) FROM Student WHERE Age = 20", "SELECT count(*) FROM Student WHERE Age > 20"]
     found = [Answer(sql, -p, -p, "", tuple(to_actions(sql, schema))) for sql, p in zip(sqls, (1.0, 1.2), strict=True)]
