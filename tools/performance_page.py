@@ -52,7 +52,7 @@ ZEN_3_NOTES = """## Why some goals are missed on Zen 3
   some microseconds more than a layer of torch's.
 - ResNet-14 against the course program: both are float32 here. Where bfloat16 doubles the rate, it counts for normlab
   alone, since the course program does not use it. Convolutions with fewer products than their definition has brought
-  1.84 to 2.66 for batches of 128, and 1.83 to 2.38 for 8; half of a step is no convolution by now.
+  1.84 to 2.66 for batches of 128, and 1.83 to 2.38 for 8.
 - Steps under batch renormalization, Derf and EvoNorm-S0: the step without a norm takes two thirds of the time that it
   took when these had their fast path, and what they cost stayed the same. It is small operations on numbers of each
   plane; Derf's is the error function.

@@ -116,7 +116,7 @@ def test_words_without_any_link_are_no_error() -> None:
     assert np.isfinite(row).all()
 
 
-def test_every_feature_has_a_weight_and_the_test_is_not_what_they_were_fitted_to() -> None:
+def test_every_feature_has_a_weight_and_what_the_weights_gave_is_recorded() -> None:
     content = read_json(WEIGHTS)
     assert [*content["weights"]] == [*NAMES]
     assert content["weights"]["log probability"] > 0

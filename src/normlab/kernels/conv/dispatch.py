@@ -5,8 +5,8 @@ AVX-512, by stride 1 with a quarter to a half of the definition's products (wino
 In bfloat16 oneDNN multiplies as fast, but for a batch of 8 it spends as long again on looking its primitives up, on
 packing the weights and on taking memory; autocast then casts the weights there and their gradient back, each layer by
 itself. Here one call does it all. CPUs with AMX multiply faster than this kernel can, so torch's convolution is timed
-beside it. In float32 with AVX2 this kernel takes by stride 1 a third to a half of oneDNN's time, which
-multiplies by the definition; by stride 2 half of it for the gradient of the weights.
+beside it. In float32 with AVX2 this kernel takes by stride 1 a third to two thirds of oneDNN's time,
+which multiplies by the definition; by stride 2 half of it for the gradient of the weights.
 """
 
 from __future__ import annotations
