@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import statistics
+from collections.abc import Iterator
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -23,6 +26,19 @@ TYPES = pytest.mark.parametrize(
 def _fits_eight() -> bool:
     library = build.load("conv")
     return library is not None and library.conv_lanes() == 8
+
+
+@pytest.fixture(scope="module", params=["tiles", "vectors"], autouse=True)
+def in_tiles(request: pytest.FixtureRequest) -> Iterator[bool]:
+    """Each test with both ways of multiplying bfloat16, where the machine has tiles."""
+    library = build.load("conv")
+    wanted = request.param == "tiles"
+    has_tiles = library is not None and bool(library.conv_use_tiles(int(wanted)))
+    if wanted and not has_tiles:
+        pytest.skip("the CPU has no AMX")
+    yield wanted
+    if library is not None:
+        library.conv_use_tiles(1)
 
 
 def maps(*shape: int, dtype: torch.dtype = torch.bfloat16) -> Tensor:
@@ -74,6 +90,34 @@ def test_output_and_gradients_equal_those_of_torch(
     gradients = torch.autograd.grad(expected, [wide[id(leaf)] for leaf in leaves], grad.double())
     for ours, theirs in zip(computed, [expected, *gradients], strict=True):
         # Sums are float32: only what is stored as bfloat16 is rounded to 8 bits.
+        tolerance = 2**-8 if ours.dtype == torch.bfloat16 else 1e-5
+        scale = float(theirs.detach().abs().max())
+        torch.testing.assert_close(ours.double(), theirs, rtol=tolerance, atol=tolerance * scale)
+
+
+@needs_half
+@settings(max_examples=40, deadline=None)
+@given(
+    batch=st.integers(1, 5),
+    channels=st.sampled_from([(8, 16), (24, 64), (40, 48), (64, 144), (136, 128), (256, 256)]),
+    size=st.tuples(st.integers(1, 17), st.integers(1, 17)),
+    stride=st.sampled_from([1, 2]),
+    seed=st.integers(0, 10**6),
+)
+def test_tiles_take_many_channels_and_multiples_of_eight(
+    in_tiles: bool, batch: int, channels: tuple[int, int], size: tuple[int, int], stride: int, seed: int
+) -> None:
+    if not in_tiles:
+        pytest.skip("vectors take 64 channels at most, and multiples of 16")
+    torch.manual_seed(seed)
+    C, K = channels
+    x, weight = maps(batch, C, *size).requires_grad_(), torch.randn(K, C, 3, 3) / (9 * C) ** 0.5
+    y = convolve(x, weight.requires_grad_(), None, stride)
+    grad = maps(*y.shape)
+    wide = [x.detach().double().requires_grad_(), weight.detach().bfloat16().double().requires_grad_()]
+    expected = F.conv2d(wide[0], wide[1], None, stride, padding=1)
+    gradients = torch.autograd.grad(expected, wide, grad.double())
+    for ours, theirs in zip([y, *torch.autograd.grad(y, [x, weight], grad)], [expected, *gradients], strict=True):
         tolerance = 2**-8 if ours.dtype == torch.bfloat16 else 1e-5
         scale = float(theirs.detach().abs().max())
         torch.testing.assert_close(ours.double(), theirs, rtol=tolerance, atol=tolerance * scale)
@@ -171,11 +215,12 @@ def test_a_second_derivative_is_that_of_torch(dtype: torch.dtype) -> None:
         (torch.randn(2, 16, 8, 8).bfloat16(), torch.randn(16, 16, 3, 3)),
         (maps(2, 16, 8, 8), torch.randn(16, 16, 1, 1)),
         (maps(2, 16, 8, 8), torch.randn(24, 16, 3, 3)),
-        (maps(2, 128, 8, 8), torch.randn(16, 128, 3, 3)),
+        (maps(2, 272, 8, 8), torch.randn(16, 272, 3, 3)),
+        (maps(2, 5, 8, 8), torch.randn(16, 5, 3, 3)),
         (maps(2, 3, 8, 8).requires_grad_(), torch.randn(16, 3, 3, 3)),
         (maps(0, 16, 8, 8), torch.randn(16, 16, 3, 3)),
     ],
-    ids=["float32", "NCHW", "1x1", "24 channels", "128 channels", "gradient of images", "empty"],
+    ids=["float32", "NCHW", "1x1", "24 channels", "272 channels", "5 channels", "gradient of images", "empty"],
 )
 def test_what_it_does_not_take_is_left_to_torch(x: Tensor, weight: Tensor) -> None:
     with torch.autocast("cpu", torch.bfloat16):
@@ -227,24 +272,28 @@ def test_a_layout_that_it_does_not_take_decides_for_no_other(monkeypatch: pytest
     assert CONV.key(x, weight, None, 1) is not None
 
 
-@pytest.mark.parametrize(("dtype", "rounding"), [(torch.bfloat16, 0.1), (torch.float32, 1e-4)])
+@pytest.mark.parametrize(("dtype", "rounding"), [(torch.bfloat16, 0.1), (torch.float32, 2e-5)])
 @pytest.mark.parametrize("norm", ["batch", "none"])
 def test_a_network_learns_the_same_with_and_without_the_kernel(
     norm: str, dtype: torch.dtype, rounding: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    torch.manual_seed(0)
-    model, x, labels = ResNet(1, 10, norm), maps(8, 3, 32, 32, dtype=dtype), torch.randint(10, (8,))
-
-    def gradients() -> list[Tensor]:
+    def gradients(seed: int) -> list[Tensor]:
+        torch.manual_seed(seed)
+        model, x, labels = ResNet(1, 10, norm), maps(8, 3, 32, 32, dtype=dtype), torch.randint(10, (8,))
         with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
             loss = F.cross_entropy(model(x).float(), labels)
         return [loss, *torch.autograd.grad(loss, list(model.parameters()))]
 
-    computed = gradients()
+    # A value that rounding moves across zero is let through by ReLU in one of two networks: in some pairs.
+    seeds = range(5)
+    computed = [gradients(seed) for seed in seeds]
     monkeypatch.setattr(CONV, "try_call", lambda *_: None)
-    for ours, theirs in zip(computed, gradients(), strict=True):
-        difference = torch.linalg.vector_norm(ours - theirs) / torch.linalg.vector_norm(theirs)
-        assert difference < rounding, f"{tuple(ours.shape)}: {difference}"
+    expected = [gradients(seed) for seed in seeds]
+    differences = [
+        max(float((a - b).detach().norm() / b.detach().norm()) for a, b in zip(ours, theirs, strict=True))
+        for ours, theirs in zip(computed, expected, strict=True)
+    ]
+    assert statistics.median(differences) < rounding, differences
 
 
 def test_where_it_is_unavailable_a_layer_is_torchs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,12 +1,14 @@
-// 3x3 convolutions, padded by one, forward and backward: the calls by which conv_bfloat16.h, conv_float32.h and winograd.h
-// are reached. dispatch.py says what they take.
+// 3x3 convolutions, padded by one, forward and backward: the calls by which conv_bfloat16.h, conv_tiles.h, conv_float32.h and
+// winograd.h are reached. dispatch.py says what they take.
 #include <algorithm>
 
 #include "conv_bfloat16.h"
 #include "conv_float32.h"
+#include "conv_tiles.h"
 #include "winograd.h"
 
-// For which types this machine has the instructions: 1 for bfloat16, 2 for float32. For others nothing is done.
+// For which types this machine has the instructions: 1 for bfloat16, 2 for float32; 4 for bfloat16 in tiles. For others nothing
+// is done.
 extern "C" int conv_types() {
     int types = 0;
 #ifdef __AVX512BF16__
@@ -15,7 +17,20 @@ extern "C" int conv_types() {
 #ifdef NORMLAB_PRODUCTS
     types |= 2;
 #endif
+#ifdef NORMLAB_TILES
+    if (tiled_maps::are_used()) types |= 4;
+#endif
     return types;
+}
+
+// Whether bfloat16 is multiplied in tiles from now on, where the machine has them (initially it is); returns whether it has.
+extern "C" int conv_use_tiles(int wanted) {
+#ifdef NORMLAB_TILES
+    tiled_maps::are_wanted() = wanted;
+    return tiled_maps::are_allowed();
+#else
+    return 0;
+#endif
 }
 
 // Numbers in a vector of float32, of which C is a multiple where the float32 input has a gradient or is worked in tiles.
@@ -32,7 +47,11 @@ extern "C" void conv_forward(int64_t N, int64_t C, int64_t K, int64_t height, in
                              const void* x, const float* weight, const float* bias, void* y) {
 #ifdef __AVX512BF16__
     using namespace half_maps;
-    forward(problem(N, C, K, height, width, stride), static_cast<const bits*>(x), weight, bias, static_cast<bits*>(y));
+    auto* run = half_maps::forward;
+#ifdef NORMLAB_TILES
+    if (tiled_maps::are_used()) run = tiled_maps::forward;
+#endif
+    run(problem(N, C, K, height, width, stride), static_cast<const bits*>(x), weight, bias, static_cast<bits*>(y));
 #endif
 }
 
@@ -43,9 +62,14 @@ extern "C" void conv_backward(int64_t N, int64_t C, int64_t K, int64_t height, i
 #ifdef __AVX512BF16__
     using namespace half_maps;
     const Problem p = problem(N, C, K, height, width, stride);
+    auto* of_input = half_maps::backward_input;
+    auto* of_weights = half_maps::backward_weights;
+#ifdef NORMLAB_TILES
+    if (tiled_maps::are_used()) of_input = tiled_maps::backward_input, of_weights = tiled_maps::backward_weights;
+#endif
     const bits* g = static_cast<const bits*>(grad);
-    if (dx) backward_input(p, g, weight, static_cast<bits*>(dx));
-    if (dweight) backward_weights(p, static_cast<const bits*>(x), g, dweight);
+    if (dx) of_input(p, g, weight, static_cast<bits*>(dx));
+    if (dweight) of_weights(p, static_cast<const bits*>(x), g, dweight);
     if (dbias) backward_bias(p, g, dbias);
 #endif
 }

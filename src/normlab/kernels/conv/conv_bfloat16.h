@@ -38,7 +38,7 @@ struct Problem {
     int64_t products() const { return N * H * W * C * K * TAPS; }
 };
 
-enum Use { PACKED, BY_TAP, ROWS_OF_PAIRS, WIDENED, PADDED, PAIRED, GRAD_PAIRED, TOTALS, USES };
+enum Use { PACKED, BY_TAP, ROWS_OF_PAIRS, WIDENED, PADDED, PAIRED, GRAD_PAIRED, GRAD_PADDED, IN_TILES, TOTALS, USES };
 
 template <class T>
 T* memory(Use use, int64_t size) {
@@ -129,8 +129,9 @@ const bits* pack_forward(const Problem& p, const float* weight) {
     return packed;
 }
 
-// Weights for the gradient of the input, (9, K / 2, C, 2): pairs of output channels. C is a multiple of 16 here.
-const bits* pack_backward(const Problem& p, const float* weight) {
+// Weights for the gradient of the input, (9, K / 2, C, 2): pairs of output channels. Taps come in
+// the window's order, or turned around.
+const bits* pack_backward(const Problem& p, const float* weight, bool turned = false) {
     const int64_t half = p.K / 2;
     float* by_tap = memory<float>(BY_TAP, p.C * TAPS * p.K);
     transpose(weight, p.K, p.C * TAPS, by_tap);
@@ -142,7 +143,8 @@ const bits* pack_backward(const Problem& p, const float* weight) {
                 _mm256_storeu_si256((__m256i*)(rows + (tap * p.C + c) * p.K + k),
                                     rounded(load(by_tap + (c * TAPS + tap) * p.K + k)));
     for (int64_t tap = 0; tap < TAPS; ++tap)  // a pair moves as one number of 32 bits
-        transpose((const float*)(rows + tap * p.C * p.K), p.C, half, (float*)(packed + tap * p.C * p.K));
+        transpose((const float*)(rows + tap * p.C * p.K), p.C, half,
+                  (float*)(packed + (turned ? TAPS - 1 - tap : tap) * p.C * p.K));
     return packed;
 }
 
@@ -530,7 +532,7 @@ void correlate_column(const Pairs& pairs_of_maps, float* total, int64_t K) {
 }
 
 // The gradient of the weights over samples [first, last), added to total (C, 9, K).
-void backward_weights(const Problem& p, const bits* x, const bits* grad, int64_t first, int64_t last, float* total) {
+void add_weights(const Problem& p, const bits* x, const bits* grad, int64_t first, int64_t last, float* total) {
     // By stride 1 the third column of the window reads what the first one reads, a pair on. Rows of an odd width end
     // in a pair whose second position has no gradient.
     const int64_t shifts = p.stride == 1 ? 2 : 3, count = (p.W + 1) / 2, x_pairs = count + (p.stride == 1);
@@ -585,22 +587,29 @@ void backward_weights(const Problem& p, const bits* x, const bits* grad, int64_t
     }
 }
 
-void backward_weights(const Problem& given, const bits* x, const bits* grad, float* dweight) {
-    x = widened(given, x, given.N);
-    Problem p = given;
-    p.C = given.wide_channels();
-    const int64_t size = p.C * TAPS * p.K;
+// Sums over the samples, (C, 9, K) in an order of the caller's: add(first, last, total) adds those of samples [first, last).
+template <class Add>
+float* sum_of_threads(const Problem& p, int64_t C, Add add) {
+    const int64_t size = C * TAPS * p.K;
     const int threads = team_size(p);
     float* totals = memory<float>(TOTALS, threads * size);
     std::fill(totals, totals + threads * size, 0.0f);
 #pragma omp parallel num_threads(threads)
     {
         const int64_t thread = omp_get_thread_num();
-        backward_weights(p, x, grad, p.N * thread / threads, p.N * (thread + 1) / threads,
-                         totals + thread * size);
+        add(p.N * thread / threads, p.N * (thread + 1) / threads, totals + thread * size);
     }
     for (int64_t t = 1; t < threads; ++t)
         for (int64_t i = 0; i < size; ++i) totals[i] += totals[t * size + i];
+    return totals;
+}
+
+void backward_weights(const Problem& given, const bits* x, const bits* grad, float* dweight) {
+    x = widened(given, x, given.N);
+    Problem p = given;
+    p.C = given.wide_channels();
+    const float* totals = sum_of_threads(
+        p, p.C, [&](int64_t first, int64_t last, float* total) { add_weights(p, x, grad, first, last, total); });
     transpose(totals, given.C * TAPS, p.K, dweight);
 }
 

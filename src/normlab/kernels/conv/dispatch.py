@@ -1,12 +1,12 @@
-"""3x3 convolutions of small maps on CPUs: bfloat16 with AVX512-BF16 under autocast (conv.cpp), float32 with AVX2 or
-AVX-512, by stride 1 with a quarter to a half of the definition's products (winograd.h), else by the definition
-(conv_float32.h).
+"""3x3 convolutions of small maps on CPUs: bfloat16 under autocast with AVX512-BF16 (conv_bfloat16.h) or AMX
+(conv_tiles.h), float32 with AVX2 or AVX-512, by stride 1 with a quarter to a half of the definition's products
+(winograd.h), else by the definition (conv_float32.h).
 
-In bfloat16 oneDNN multiplies as fast, but for a batch of 8 it spends as long again on looking its primitives up, on
-packing the weights and on taking memory; autocast then casts the weights there and their gradient back, each layer by
-itself. Here one call does it all. CPUs with AMX multiply faster than this kernel can, so torch's convolution is timed
-beside it. In float32 with AVX2 this kernel takes by stride 1 a third to two thirds of oneDNN's time,
-which multiplies by the definition; by stride 2 half of it for the gradient of the weights.
+In bfloat16 oneDNN multiplies as fast as AVX512-BF16 allows, but for a batch of 8 it spends as long again on looking its
+primitives up, on packing the weights and on taking memory; autocast then casts the weights there and their gradient
+back, each layer by itself. Here one call does it all. With AMX the products are a small part of the time: what counts
+is how maps are read and written. In float32 with AVX2 this kernel takes by stride 1 a third to two thirds of oneDNN's
+time, which multiplies by the definition; by stride 2 half of it for the gradient of the weights.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ class ConvKernel(ContestedKernel):
     """`CONV.try_call(x, weight, bias, stride)` -> the convolution of x, padded by one.
 
     It takes: x (N, C, H, W) in channels_last on a CPU, bfloat16 under bfloat16 autocast, float32 without autocast;
-    weight (K, C, 3, 3) and bias (K,) float32; stride 1 or 2; K a multiple of 16, and C too (in float32, of a vector),
-    unless x needs no gradient (in bfloat16, and is of at most 32 images). Neither is above 64; above 256 in float32 by
-    stride 1 if C is such a multiple. Sums and the weights' gradient are float32, the output is of x's type. In float32
-    the largest error is 1e-6 to 1e-5 of the largest output (by the definition 1e-7 to 1e-6).
+    weight (K, C, 3, 3) and bias (K,) float32; stride 1 or 2; K a multiple of 16, and C too (with AMX of 8, in float32 of
+    a vector), unless x needs no gradient (in bfloat16 with C of at most 4 and, without AMX, of at most 32 images).
+    Neither is above 64; with AMX, and in float32 by stride 1, neither is above 256 if C is such a multiple. Sums and the
+    weights' gradient are float32, the output is of x's type. In float32 the largest error is 1e-6 to 1e-5 of the largest
+    output (by the definition 1e-7 to 1e-6).
     """
 
     def reason_against_cpu(self) -> str:

@@ -18,8 +18,20 @@ inline int (*conv_types)();
 inline int (*conv_lanes)();
 
 constexpr int64_t CONV_CHANNELS = 64;  // of more, whose weights leave the caches, oneDNN is faster
-constexpr int64_t CONV_CHANNELS_IN_TILES = 256;  // float32 by stride 1: of more nothing has been measured
+constexpr int64_t CONV_CHANNELS_IN_TILES = 256;  // float32 by stride 1, bfloat16 with AMX: of more nothing has been measured
 constexpr int64_t CONV_IMAGES = 32;    // of three channels, which fill no vector of pairs; beyond, oneDNN is faster
+constexpr int64_t CONV_NARROW = 4;     // channels of images, which are widened to as many
+
+// How many channels the input or the output may have at most, 0 if the kernel does not take C of them.
+inline int64_t conv_most_channels(const Tensor& x, int64_t C, int64_t stride) {
+    if (x.scalar_type() == at::kBFloat16) {
+        const bool in_tiles = conv_types() & 4;
+        if (C % (in_tiles ? 8 : 16) == 0) return in_tiles ? CONV_CHANNELS_IN_TILES : CONV_CHANNELS;
+        return !x.requires_grad() && C <= CONV_NARROW && (in_tiles || x.size(0) <= CONV_IMAGES) ? CONV_CHANNELS : 0;
+    }
+    if (C % conv_lanes() == 0) return stride == 1 ? CONV_CHANNELS_IN_TILES : CONV_CHANNELS;
+    return x.requires_grad() ? 0 : CONV_CHANNELS;
+}
 
 inline bool conv_takes(const Tensor& x, const Tensor& weight, const Optional& bias, int64_t stride) {
     auto is_row = [](const Tensor& values) {
@@ -32,11 +44,8 @@ inline bool conv_takes(const Tensor& x, const Tensor& weight, const Optional& bi
     const bool is_autocast = at::autocast::is_autocast_enabled(at::kCPU);
     if (half ? !is_autocast || at::autocast::get_autocast_dtype(at::kCPU) != at::kBFloat16 : is_autocast) return false;
     const int64_t C = weight.size(1), K = weight.size(0);
-    const bool whole_vectors = C % (half ? 16 : conv_lanes()) == 0;
-    const bool takes_channels = whole_vectors || (!x.requires_grad() && (!half || x.size(0) <= CONV_IMAGES));
-    const int64_t most = !half && whole_vectors && stride == 1 ? CONV_CHANNELS_IN_TILES : CONV_CHANNELS;
     return weight.dim() == 4 && weight.size(2) == 3 && weight.size(3) == 3 && x.size(1) == C && K % 16 == 0 &&
-           std::max(C, K) <= most && takes_channels && (stride == 1 || stride == 2) && is_plain_call();
+           std::max(C, K) <= conv_most_channels(x, C, stride) && (stride == 1 || stride == 2) && is_plain_call();
 }
 
 inline Tensor run_conv(const Tensor& x, const Tensor& weight, const Optional& bias, int64_t stride) {
