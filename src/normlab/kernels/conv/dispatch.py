@@ -26,11 +26,11 @@ class ConvKernel(ContestedKernel):
     """`CONV.try_call(x, weight, bias, stride)` -> the convolution of x, padded by one.
 
     It takes: x (N, C, H, W) in channels_last on a CPU, bfloat16 under bfloat16 autocast, float32 without autocast;
-    weight (K, C, 3, 3) and bias (K,) float32; stride 1 or 2; K a multiple of 16, and C too (with AMX of 8, in float32 of
-    a vector), unless x needs no gradient (in bfloat16 with C of at most 4 and, without AMX, of at most 32 images).
-    Neither is above 64; with AMX, and in float32 by stride 1, neither is above 256 if C is such a multiple. Sums and the
-    weights' gradient are float32, the output is of x's type. In float32 the largest error is 1e-6 to 1e-5 of the largest
-    output (by the definition 1e-7 to 1e-6).
+    weight (K, C, 3, 3) and bias (K,) float32; stride 1 or 2; K a multiple of 16, and C too (with AMX of 8, in float32
+    of a vector), unless x needs no gradient (in bfloat16 with C of at most 4 and, without AMX, of at most 32 images).
+    Neither is above 64; with AMX, and in float32 by stride 1, neither is above 256 if C is such a multiple. Sums and
+    the weights' gradient are float32, the output is of x's type. In float32 the largest error is 1e-6 to 1e-5 of the
+    largest output (by the definition 1e-7 to 1e-6).
     """
 
     def reason_against_cpu(self) -> str:
