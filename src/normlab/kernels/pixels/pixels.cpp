@@ -69,30 +69,30 @@ struct Forward {
     template <bool CENTRED, int FIXED>
     void rows(int64_t row, int64_t count) const {
         const int64_t channels = FIXED ? FIXED : C;
+        const float *w = weight, *b = bias, share = 1.0f / float(channels), epsilon = eps;
+        const bool cut = relu;
         for (int64_t p = row; p < row + count; ++p) {
             const T *from = x + p * channels, *added = residual ? residual + p * channels : nullptr;
             T* to = y + p * channels;
-            const float first = CENTRED ? read(from[0]) : 0.0f;
-            float sum = 0.0f, squares = 0.0f;
+            const vf first = splat(CENTRED ? read(from[0]) : 0.0f);
+            vf sum = {}, squares = {};
             if (CENTRED)
-#pragma omp simd reduction(+ : sum)
-                for (int64_t c = 0; c < channels; ++c) sum += read(from[c]) - first;
-            const float mean = sum / float(channels);
-#pragma omp simd reduction(+ : squares)
-            for (int64_t c = 0; c < channels; ++c) {
-                const float deviation = (read(from[c]) - first) - mean;
+                along<FIXED>(channels, [&](int64_t c, auto size)
+                                 NORMLAB_BODY { sum += keep(load(from + c, size) - first, size); });
+            const float mean = CENTRED ? total_of(sum) * share : 0.0f;
+            along<FIXED>(channels, [&](int64_t c, auto size) NORMLAB_BODY {
+                const vf deviation = keep((load(from + c, size) - first) - mean, size);
                 squares += deviation * deviation;
-            }
-            const float scale = 1.0f / std::sqrt(squares / float(channels) + eps);
+            });
+            const float scale = 1.0f / std::sqrt(total_of(squares) * share + epsilon);
             shift[p] = mean;
             rstd[p] = scale;
-#pragma omp simd
-            for (int64_t c = 0; c < channels; ++c) {
-                float out = ((read(from[c]) - first) - mean) * scale * weight[c] + bias[c];
-                if (added) out += read(added[c]);
-                if (relu) out = out < 0.0f ? 0.0f : out;
-                write(to + c, out);
-            }
+            along<FIXED>(channels, [&](int64_t c, auto size) NORMLAB_BODY {
+                vf out = ((load(from + c, size) - first) - mean) * scale * load(w + c, size) + load(b + c, size);
+                if (added) out += load(added + c, size);
+                if (cut) out = (out < vf{}) ? vf{} : out;
+                store(to + c, out, size);
+            });
         }
     }
 };
@@ -163,31 +163,36 @@ struct Backward {
     void rows(int64_t row, int64_t count, double* sums) const {
         const int64_t channels = FIXED ? FIXED : C;
         std::vector<float> memory(FIXED ? 0 : 2 * channels);
-        float kept[FIXED ? 2 * FIXED : 1] = {};
-        float *products = FIXED ? kept : memory.data(), *grads = products + channels;
-        const T* g_of = RELU ? masked : grad;
+        float fixed[FIXED ? 2 * FIXED : 1] = {};
+        float *products = FIXED ? fixed : memory.data(), *grads = products + channels;
+        const float *w = weight, share = 1.0f / float(channels);
         for (int64_t p = row; p < row + count; ++p) {
             const int64_t start = p * channels;
             const T *from = x + start, *arriving = grad + start, *output = y + (RELU ? start : 0);
-            const T* gradient = g_of + start;
             T *to = dx + start, *passed = masked + start;
-            const float mean = shift[p], scale = rstd[p], first = CENTRED ? read(from[0]) : 0.0f;
-            float level = 0.0f, tilt = 0.0f;
-#pragma omp simd reduction(+ : level, tilt)
-            for (int64_t c = 0; c < channels; ++c) {
-                const float g = incoming<RELU>(arriving, output, passed, c), h = ((read(from[c]) - first) - mean) * scale;
-                level += g * weight[c];
-                tilt += g * weight[c] * h;
-                products[c] += g * h;
-                grads[c] += g;
-            }
-            level *= CENTRED ? 1.0f / float(channels) : 0.0f;
-            tilt /= float(channels);
-#pragma omp simd
-            for (int64_t c = 0; c < channels; ++c) {
-                const float h = ((read(from[c]) - first) - mean) * scale;
-                write(to + c, (read(gradient[c]) * weight[c] - level - h * tilt) * scale);
-            }
+            const T* gradient = RELU ? passed : arriving;
+            const float mean = shift[p], scale = rstd[p];
+            const vf first = splat(CENTRED ? read(from[0]) : 0.0f);
+            vf level_of = {}, tilt_of = {};
+            along<FIXED>(channels, [&](int64_t c, auto size) NORMLAB_BODY {
+                vf g = load(arriving + c, size);
+                if (RELU) {
+                    g = (load(output + c, size) <= vf{}) ? vf{} : g;
+                    store(passed + c, g, size);
+                }
+                const vf h = keep(((load(from + c, size) - first) - mean) * scale, size), inner = g * load(w + c, size);
+                level_of += inner;
+                tilt_of += inner * h;
+                store(products + c, load(products + c, size) + g * h, size);
+                store(grads + c, load(grads + c, size) + g, size);
+            });
+            double level = 0, tilt = 0;
+            totals_of(level_of, tilt_of, &level, &tilt);
+            const float less = CENTRED ? float(level) * share : 0.0f, slope = float(tilt) * share;
+            along<FIXED>(channels, [&](int64_t c, auto size) NORMLAB_BODY {
+                const vf h = ((load(from + c, size) - first) - mean) * scale;
+                store(to + c, (load(gradient + c, size) * load(w + c, size) - less - h * slope) * scale, size);
+            });
         }
         for (int64_t c = 0; c < channels; ++c) {
             sums[c] = products[c];

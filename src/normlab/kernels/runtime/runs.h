@@ -1,5 +1,5 @@
-// What kernels share that work a map in runs of positions: one value at a time in plain loops, which `omp simd` makes
-// vectors of. The results do not depend on the number of threads, since a run's sums are one thread's work.
+// What kernels share that work a map in runs of positions: planes one value at a time in plain loops, which `omp simd` makes
+// vectors of; rows of channels by vectors, since compilers leave short loops over bfloat16 as they are. The results do not depend on the number of threads, since a run's sums are one thread's work.
 #pragma once
 
 #include <omp.h>
@@ -54,6 +54,12 @@ inline void with_channels(int64_t C, Run run) {
         run.template operator()<64>();
     else
         run.template operator()<0>();
+}
+
+// Calls body(channel, Full or Part) for each vector of a row of channels; FIXED, if not 0, is their number.
+template <int FIXED, class Body>
+NORMLAB_INLINE void along(int64_t channels, Body body) {
+    sweep<FIXED / LANES>(channels, 1, [&](int64_t c, int, auto size) NORMLAB_BODY { body(c, size); });
 }
 
 // Works a map in runs: rows<FIXED>(number of the run, its first position among all, how many) in NHWC, planes(number, place of

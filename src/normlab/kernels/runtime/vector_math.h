@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "spans.h"
+
 namespace normlab {
 
 inline float bits_to_float(int32_t bits) {
@@ -19,24 +21,41 @@ inline int32_t float_to_bits(float value) {
     return bits;
 }
 
+inline float float_of(int32_t bits) { return bits_to_float(bits); }
+inline int32_t bits_of(float value) { return float_to_bits(value); }
+inline vf float_of(vi bits) { return (vf)bits; }
+inline vi bits_of(vf value) { return (vi)value; }
+
+// |x|, and the size of a number with the sign of another; V is float or a vector, here and below.
+template <class V>
+inline V size_of(V x) {
+    return float_of(bits_of(x) & 0x7fffffff);
+}
+
+template <class V>
+inline V with_sign(V size, V sign) {
+    return float_of((bits_of(size) & 0x7fffffff) | (bits_of(sign) & int32_t(0x80000000)));
+}
+
 // exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln(2) / 2; 0 below -87.3, the largest power of two at 88.
-inline float exp_fast(float x) {
+template <class V>
+inline V exp_fast(V x) {
     const float shift = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer, left in the lowest bits
-    x = x > 88.0f ? 88.0f : x;
-    const float clamped = x < -87.3f ? -87.3f : x;
-    const float shifted = clamped * 1.44269504f + shift;
-    const float n = shifted - shift;
-    float r = clamped - n * 0.693359375f;  // ln 2 in two parts: the product with n stays exact
+    x = x > 88.0f ? V{} + 88.0f : x;
+    const V clamped = x < -87.3f ? V{} - 87.3f : x;
+    const V shifted = clamped * 1.44269504f + shift;
+    const V n = shifted - shift;
+    V r = clamped - n * 0.693359375f;  // ln 2 in two parts: the product with n stays exact
     r = r + n * 2.12194440e-4f;
-    float p = 1.9875691500e-4f;  // Taylor-like minimax coefficients of degree 7 (Cephes)
+    V p = V{} + 1.9875691500e-4f;  // Taylor-like minimax coefficients of degree 7 (Cephes)
     p = p * r + 1.3981999507e-3f;
     p = p * r + 8.3334519073e-3f;
     p = p * r + 4.1665795894e-2f;
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     p = p * r * r + r + 1.0f;
-    const float scaled = p * bits_to_float((float_to_bits(shifted) << 23) + 0x3f800000);
-    return x < -87.3f ? 0.0f : scaled;
+    const V scaled = p * float_of((bits_of(shifted) << 23) + 0x3f800000);
+    return x < -87.3f ? V{} : scaled;
 }
 
 inline float sigmoid_fast(float x) { return 1.0f / (1.0f + exp_fast(-x)); }

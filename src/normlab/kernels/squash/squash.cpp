@@ -15,32 +15,37 @@ namespace {
 // tanh with a relative error of some 1e-7 for arguments of any size, where tanh_fast's grows towards 0: a squashed map may be
 // small everywhere (polynomial: Cephes, tanhf).
 struct Tanh {
-    static NORMLAB_INLINE float value(float x) {
-        const float z = x * x, size = std::fabs(x);
-        float p = -5.70498872745e-3f;
+    template <class V>
+    static NORMLAB_INLINE V value(V x) {
+        const V z = x * x, size = size_of(x);
+        V p = V{} - 5.70498872745e-3f;
         p = p * z + 2.06390887954e-2f;
         p = p * z - 5.37397155531e-2f;
         p = p * z + 1.33314422036e-1f;
         p = p * z - 3.33332819422e-1f;
-        const float small = p * z * x + x, large = 1.0f - 2.0f / (exp_fast(2.0f * size) + 1.0f);
-        return size < 0.625f ? small : std::copysign(large, x);
+        const V small = p * z * x + x, large = 1.0f - 2.0f / (exp_fast(2.0f * size) + 1.0f);
+        return size < 0.625f ? small : with_sign(large, x);
     }
-    static NORMLAB_INLINE float slope(float, float y) { return 1.0f - y * y; }
+    template <class V>
+    static NORMLAB_INLINE V slope(V, V y) {
+        return 1.0f - y * y;
+    }
 };
 
 // erf likewise (polynomials: Cephes, erff and erfcf).
 struct Erf {
-    static NORMLAB_INLINE float value(float x) {
-        const float z = x * x, size = std::fabs(x);
-        float t = 7.853861353153693e-5f;
+    template <class V>
+    static NORMLAB_INLINE V value(V x) {
+        const V z = x * x, size = size_of(x);
+        V t = V{} + 7.853861353153693e-5f;
         t = t * z - 8.010193625184903e-4f;
         t = t * z + 5.188327685732524e-3f;
         t = t * z - 2.685381193529856e-2f;
         t = t * z + 1.128358514861418e-1f;
         t = t * z - 3.761262582423300e-1f;
         t = t * z + 1.128379165726710e+0f;
-        const float bounded = size < 1.0f ? 1.0f : size, inverse = 1.0f / bounded, q = inverse * inverse;
-        float p = 2.326819970068386e-2f;
+        const V bounded = size < 1.0f ? V{} + 1.0f : size, inverse = 1.0f / bounded, q = inverse * inverse;
+        V p = V{} + 2.326819970068386e-2f;
         p = p * q - 1.387039388740657e-1f;
         p = p * q + 3.687424674597105e-1f;
         p = p * q - 5.824733027278666e-1f;
@@ -49,7 +54,7 @@ struct Erf {
         p = p * q + 3.404879937665872e-1f;
         p = p * q - 2.741127028184656e-1f;
         p = p * q + 5.638259427386472e-1f;
-        float r = -1.047766399936249e+1f;
+        V r = V{} - 1.047766399936249e+1f;
         r = r * q + 1.297719955372516e+1f;
         r = r * q - 7.495518717768503e+0f;
         r = r * q + 2.921019019210786e+0f;
@@ -57,10 +62,13 @@ struct Erf {
         r = r * q + 4.218463358204948e-1f;
         r = r * q - 2.820767439740514e-1f;
         r = r * q + 5.641895067754075e-1f;
-        const float rest = exp_fast(-bounded * bounded) * inverse * (bounded < 2.0f ? p : r);
-        return size < 1.0f ? x * t : std::copysign(1.0f - rest, x);
+        const V rest = exp_fast(-bounded * bounded) * inverse * (bounded < 2.0f ? p : r);
+        return size < 1.0f ? x * t : with_sign(1.0f - rest, x);
     }
-    static NORMLAB_INLINE float slope(float x, float) { return 1.12837917f * exp_fast(-x * x); }
+    template <class V>
+    static NORMLAB_INLINE V slope(V x, V) {
+        return 1.12837917f * exp_fast(-x * x);
+    }
 };
 
 template <class T>
@@ -100,13 +108,12 @@ struct Task {
             const T *from = x + p * channels, *added = residual + (ADDED ? p * channels : 0);
             const float *w = weight, *b = bias;
             T* to = y + p * channels;
-#pragma omp simd
-            for (int64_t c = 0; c < channels; ++c) {
-                float value = F::value(scale * read(from[c]) + offset) * w[c] + b[c];
-                if (ADDED) value += read(added[c]);
-                if (cut) value = value < 0.0f ? 0.0f : value;
-                write(to + c, value);
-            }
+            along<FIXED>(channels, [&](int64_t c, auto size) NORMLAB_BODY {
+                vf value = F::value(scale * load(from + c, size) + offset) * load(w + c, size) + load(b + c, size);
+                if (ADDED) value += load(added + c, size);
+                if (cut) value = (value < vf{}) ? vf{} : value;
+                store(to + c, value, size);
+            });
         }
     }
 
@@ -157,16 +164,21 @@ struct Task {
             const int64_t start = p * channels;
             const T *from = x + start, *arriving = grad + start, *seen = RELU ? output + start : nullptr;
             T *to = dx + start, *kept = masked ? masked + start : nullptr;
-#pragma omp simd
-            for (int64_t c = 0; c < channels; ++c) {
-                const float g = incoming<RELU>(arriving, seen, kept, c), value = read(from[c]);
-                const float u = scale * value + offset, f = F::value(u), inner = g * w[c] * F::slope(u, f);
-                products[c] += g * f;
-                grads[c] += g;
-                by_scale[c] += inner * value;
-                by_offset[c] += inner;
-                write(to + c, inner * scale);
-            }
+            along<FIXED>(channels, [&](int64_t c, auto size) NORMLAB_BODY {
+                vf g = load(arriving + c, size);
+                if (RELU) {
+                    g = (load(seen + c, size) <= vf{}) ? vf{} : g;
+                    if (kept) store(kept + c, g, size);
+                }
+                const vf value = load(from + c, size), u = scale * value + offset, f = F::value(u);
+                const vf inner = g * load(w + c, size) * F::slope(u, f);
+                auto add = [&](float* sums, vf term) NORMLAB_BODY { store(sums + c, load(sums + c, size) + term, size); };
+                add(products, g * f);
+                add(grads, g);
+                add(by_scale, inner * value);
+                add(by_offset, inner);
+                store(to + c, inner * scale, size);
+            });
         }
         for (int64_t c = 0; c < 4 * channels; ++c) sums[c] = products[c];
     }
