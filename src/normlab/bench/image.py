@@ -15,7 +15,7 @@ import torch.nn.functional as F
 
 from normlab.bench.apart import Apart
 from normlab.bench.limits import Floor, Limits, convolution_work
-from normlab.bench.row import Goal, Row, cost, faster
+from normlab.bench.row import Goal, Row, cost, faster, missing
 from normlab.bench.student_images import StudentTraining
 from normlab.bench.timing import Settings, compare
 from normlab.bench.training import OwnTraining
@@ -29,6 +29,7 @@ from normlab.tasks.image.metrics import classification_metrics, confusion_matrix
 from normlab.tasks.image.task import TASK
 
 STEP_COST, TRAINING, WATCH_COST = Goal(at_most=1.25), Goal(at_least=3.0), Goal(at_most=1.25)
+COMPILED = Goal(at_least=1.0)
 # The published comparison's, so that a record stays comparable with older ones.
 SCHEMES = ("torch_batch", "batch", "instance", "batch_instance", "layer", "group", "none")
 _IMAGES = 1024
@@ -44,6 +45,7 @@ def rows(settings: Settings) -> Iterator[Row]:
         yield training_row(batch, data, settings, limits)
     yield watch_row(data, settings)
     if not settings.quick:
+        yield compiled_row(settings)
         yield from layout_rows(settings)
     yield score_row(settings)
 
@@ -159,9 +161,23 @@ def layout_rows(settings: Settings) -> Iterator[Row]:
         yield faster(what, "the same in NCHW", compare(usual, channels_last, settings))
 
 
-def _pass(norm: str, dtype: torch.dtype, layout: torch.memory_format) -> Any:
+def compiled_row(settings: Settings) -> Row:
+    """The network's forward and backward pass beside what torch.compile makes of it with torch's layers."""
+    dtype = choose_placement(ImageConfig(device="cpu", threads=settings.threads)).dtype
+    what = f"ResNet-14 forward and backward, batch, batch 128, {str(dtype).removeprefix('torch.')}"
+    against = "torch.compile of the network with torch's layers, channels last"
+    ours, compiled = (_pass(norm, dtype, torch.channels_last, norm != "batch") for norm in ("batch", "torch_batch"))
+    try:
+        compiled()
+    except Exception as error:  # the compiler's own reasons are many: no g++, an unknown processor, no free disk
+        return missing(what, against, f"torch.compile: {str(error).strip().splitlines()[0]}", COMPILED)
+    return faster(what, against, compare(compiled, ours, settings), goal=COMPILED)
+
+
+def _pass(norm: str, dtype: torch.dtype, layout: torch.memory_format, compiled: bool = False) -> Any:
     model: Any = ResNet(2, 10, norm, **({"groups": 8} if norm == "group" else {}))
     model.to(memory_format=layout)
+    model = torch.compile(model) if compiled else model
     images = torch.randn(128, 3, 32, 32).to(dtype).contiguous(memory_format=layout)
     labels = torch.randint(10, (128,))
 

@@ -5,6 +5,7 @@
 #include "conv_bfloat16.h"
 #include "conv_float32.h"
 #include "conv_tiles.h"
+#include "conv_tiles_weights.h"
 #include "winograd.h"
 
 // For which types this machine has the instructions: 1 for bfloat16, 2 for float32; 4 for bfloat16 in tiles. For others nothing

@@ -38,7 +38,7 @@ struct Problem {
     int64_t products() const { return N * H * W * C * K * TAPS; }
 };
 
-enum Use { PACKED, BY_TAP, ROWS_OF_PAIRS, WIDENED, PADDED, PAIRED, GRAD_PAIRED, GRAD_PADDED, IN_TILES, TOTALS, USES };
+enum Use { PACKED, BY_TAP, ROWS_OF_PAIRS, WIDENED, PADDED, PAIRED, GRAD_PAIRED, IN_TILES, TOTALS, USES };
 
 template <class T>
 T* memory(Use use, int64_t size) {

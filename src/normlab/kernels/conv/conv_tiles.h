@@ -3,7 +3,7 @@
 //
 //     forward             positions x (3 taps of a row, C)  by  (3 taps, C) x K
 //     gradient of x       the same of the output's gradient, with the window turned around
-//     gradient of w       C x positions  by  positions x K, once for each tap
+//     gradient of w       K x positions  by  positions x C, once for each tap (conv_tiles_weights.h)
 //
 // A map lies in a frame of zeros, row after row without a gap: the positions of all its rows are then one run, a tap reads
 // the same run a little further, and its channels follow those of the tap before. The two or one positions of the frame
@@ -22,11 +22,13 @@
 namespace tiled_maps {
 
 using half_maps::bits, half_maps::LANES, half_maps::TAPS, half_maps::Problem, half_maps::Reader;
-using half_maps::load, half_maps::rounded, half_maps::memory, half_maps::pair_channels, half_maps::transpose_block;
-using half_maps::IN_TILES, half_maps::PADDED, half_maps::PAIRED, half_maps::GRAD_PADDED, half_maps::GRAD_PAIRED;
+using half_maps::interleave, half_maps::load, half_maps::memory, half_maps::NARROW, half_maps::pair_channels;
+using half_maps::rounded, half_maps::transpose_block;
+using half_maps::GRAD_PAIRED, half_maps::IN_TILES, half_maps::PADDED, half_maps::PAIRED;
 
 constexpr int64_t SIDE = 16, PAIRS = 16;  // rows of a tile, and pairs of bfloat16 (or sums) in a row of it
 constexpr int64_t TILE = SIDE * SIDE;     // sums of a tile
+constexpr int64_t MOST_CHANNELS = 256;    // of more nothing has been measured
 constexpr int64_t GROUP = 4;              // tiles of positions that meet one tile of weights
 
 // Whether the kernel lets this process use tiles: it keeps 8 KB a thread for them, and wants to be asked.
@@ -273,140 +275,6 @@ void backward_input(const Problem& p, const bits* grad, const float* weight, bit
                 }
         }
     }
-}
-
-// to (channels, positions), `to_step` apart, = from (positions, channels); multiples of 32 positions and 16 channels.
-inline void transpose_positions(const bits* from, int64_t positions, int64_t channels, bits* to, int64_t to_step) {
-    alignas(64) bits paired[PAIRS * 2 * LANES];
-    for (int64_t i = 0; i < positions; i += 2 * PAIRS)
-        for (int64_t c = 0; c < channels; c += LANES) {
-            for (int64_t pair = 0; pair < PAIRS; ++pair) {
-                const bits* even = from + (i + 2 * pair) * channels + c;
-                pair_channels(even, even + channels, LANES, paired + pair * 2 * LANES);
-            }
-            transpose_block((const float*)paired, LANES, (float*)(to + c * to_step + i), to_step / 2);
-        }
-}
-
-// Some samples as the gradient of the weights multiplies them: those of x in frames one behind the other, by pairs of
-// positions, once from each even and once from each odd position on, so that every tap finds whole pairs; those of the
-// gradient in frames as large, channel by channel.
-class Samples {
-   public:
-    explicit Samples(const Problem& p, int64_t most) : p_(p), s_(p.stride), C_(p.wide_channels()) {
-        const int64_t ends = s_ == 1 ? 2 : 1;
-        width_ = p.W + ends;
-        map_ = (p.H + ends) * width_;
-        // As many as stay in the second cache, more where the sums, which are read and written for each, are many.
-        const int64_t fits = std::max<int64_t>(65536, 8 * C_ * p.K);
-        at_once = std::clamp<int64_t>(fits / (map_ * (s_ * s_ * C_ + p.K)), 1, most);
-        count = rounded_up(at_once * map_, 2 * PAIRS);
-        held_ = count + rounded_up(2 * width_ + 2, 2 * PAIRS);  // with what the last taps read
-        plane_ = (held_ + 2) * C_ + LANES;
-        step = count + 2 * PAIRS;  // not a power of two, mostly
-        values_ = memory<bits>(PADDED, s_ * s_ * plane_);
-        grads_ = memory<bits>(GRAD_PADDED, count * p.K);
-        paired_ = memory<bits>(PAIRED, s_ * s_ * 2 * part());
-        apart_ = memory<bits>(GRAD_PAIRED, p.K * step);
-        clear();
-    }
-
-    int64_t width_of_block() const { return std::min<int64_t>(C_, LANES); }
-    // 16 channels of the gradient from k on: rows of positions, `step` apart.
-    const bits* gradient(int64_t k) const { return apart_ + k * step; }
-    // A block of channels of x from c on, pairs of positions, as a tap reads them.
-    const bits* input(int64_t c, int64_t row, int64_t column) const {
-        const int64_t plane = row % s_ * s_ + column % s_, first = row / s_ * width_ + column / s_;
-        return paired_ + (plane * 2 + first % 2) * part() + (c * held_ + first / 2 * 2 * width_of_block());
-    }
-
-    void take(const bits* x, const bits* grad, int64_t first, int64_t samples) {
-        if (samples < at_once) clear();
-        for (int64_t i = 0; i < samples; ++i) {
-            for (int64_t r = 0; r < p_.in_height; ++r)
-                take_row(x + ((first + i) * p_.in_height + r) * p_.in_width * p_.C,
-                         values_ + (r + 1) % s_ * s_ * plane_ + (i * map_ + (r + 1) / s_ * width_) * C_);
-            for (int64_t r = 0; r < p_.H; ++r)
-                std::memcpy(grads_ + (i * map_ + r * width_) * p_.K, grad + ((first + i) * p_.H + r) * p_.W * p_.K,
-                            p_.W * p_.K * sizeof(bits));
-        }
-        for (int64_t plane = 0; plane < s_ * s_; ++plane)
-            for (int64_t odd = 0; odd < 2; ++odd)
-                for (int64_t c = 0; c < C_; c += LANES) {
-                    const bits* from = values_ + plane * plane_ + odd * C_ + c;
-                    bits* to = paired_ + (plane * 2 + odd) * part() + c * held_;
-                    for (int64_t i = 0; i < held_; i += 2, from += 2 * C_, to += 2 * width_of_block())
-                        pair_channels(from, from + C_, width_of_block(), to);
-                }
-        transpose_positions(grads_, count, p_.K, apart_, step);
-    }
-
-    int64_t at_once, count, step;  // samples, their positions in frames, and from one channel of the gradient to the next
-
-   private:
-    static int64_t rounded_up(int64_t value, int64_t to) { return (value + to - 1) / to * to; }
-    // Of the pairs of a plane from even, or odd, positions on; each block of channels is as wide as the first.
-    int64_t part() const { return held_ * (C_ < LANES ? C_ : Packed::whole(C_)); }
-    void clear() {
-        std::fill_n(values_, s_ * s_ * plane_, bits{0});
-        std::fill_n(grads_, count * p_.K, bits{0});
-    }
-    void take_row(const bits* from, bits* to) {
-        if (s_ == 1) return copy_row(from, p_.in_width, p_.C, to + C_, C_);
-        for (int64_t j = 0; j < p_.in_width; ++j)
-            copy_row(from + j * p_.C, 1, p_.C, to + (j + 1) % 2 * plane_ + (j + 1) / 2 * C_, C_);
-    }
-
-    const Problem& p_;
-    int64_t s_, C_, width_, map_, held_, plane_;
-    bits *values_, *grads_, *paired_, *apart_;
-};
-
-// The gradient of the weights over samples [first, last), added to total: tiles of (16 output, 16 input channels), one for
-// each tap, for all input channels, for all output channels.
-inline void add_tiles(const Problem& p, const bits* x, const bits* grad, int64_t first, int64_t last, float* total) {
-    Samples samples(p, last - first);
-    const int64_t C = p.wide_channels(), block = samples.width_of_block();
-    const int64_t sums_row = LANES * sizeof(float), left_row = samples.step * sizeof(bits), right_row = 4 * block;
-    const Size sums{SIDE, block}, left{SIDE, PAIRS}, right{PAIRS, block};
-    const Tiles tiles{sums, sums, sums, left, right, right, right};
-    for (int64_t n = first; n < last; n += samples.at_once) {
-        samples.take(x, grad, n, std::min(samples.at_once, last - n));
-        float* to = total;
-        for (int64_t k = 0; k < p.K; k += LANES)
-            for (int64_t c = 0; c < C; c += LANES)
-                for (int64_t r = 0; r < 3; ++r, to += 3 * TILE) {
-                    const bits *one = samples.input(c, r, 0), *two = samples.input(c, r, 1), *three = samples.input(c, r, 2);
-                    const bits* gradient = samples.gradient(k);
-                    _tile_loadd(0, to, sums_row);
-                    _tile_loadd(1, to + TILE, sums_row);
-                    _tile_loadd(2, to + 2 * TILE, sums_row);
-                    for (int64_t i = 0; i < samples.count; i += 2 * PAIRS) {
-                        _tile_loadd(3, gradient + i, left_row);
-                        _tile_loadd(4, one + i * block, right_row);
-                        _tile_dpbf16ps(0, 3, 4);
-                        _tile_loadd(5, two + i * block, right_row);
-                        _tile_dpbf16ps(1, 3, 5);
-                        _tile_loadd(6, three + i * block, right_row);
-                        _tile_dpbf16ps(2, 3, 6);
-                    }
-                    _tile_stored(0, to, sums_row);
-                    _tile_stored(1, to + TILE, sums_row);
-                    _tile_stored(2, to + 2 * TILE, sums_row);
-                }
-    }
-}
-
-void backward_weights(const Problem& p, const bits* x, const bits* grad, float* dweight) {
-    const int64_t C = Packed::whole(p.C);
-    const float* totals = half_maps::sum_of_threads(p, C, [&](int64_t first, int64_t last, float* total) {
-        add_tiles(p, x, grad, first, last, total);
-    });
-    for (int64_t k = 0; k < p.K; ++k)
-        for (int64_t c = 0; c < p.C; ++c) {
-            const float* from = totals + (k / LANES * C + c / LANES * LANES) * TAPS * LANES + k % LANES * LANES + c % LANES;
-            for (int64_t tap = 0; tap < TAPS; ++tap) dweight[(k * p.C + c) * TAPS + tap] = from[tap * TILE];
-        }
 }
 
 }  // namespace tiled_maps
