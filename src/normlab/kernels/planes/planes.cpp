@@ -294,12 +294,12 @@ void combine_form(const Map& map, const T* x, const T* grad, Made made, const Ba
     });
 }
 
-// Calls run<Form, K, Table, T>() for the form of that number in forms.py, and for type and layout. Only the affine form,
-// which is bound by memory, has loops of its own for usual numbers of channels: they take long to compile.
+// Calls run<Form, K, Table, T>() for the form of that number in forms.py, and for type and layout. Only the affine form has
+// loops of its own for periods of eight vectors: they take long to compile, and the others' sums would not fit into registers.
 template <class Run>
 void with_form(int form, bool is_bf16, const Map& map, bool nhwc, Run run) {
     dispatch(is_bf16, nhwc, map.layout.vectors, [&]<int K, class Table, class T>() {
-        constexpr int ANY = std::is_same_v<Table, Row> ? 0 : K;
+        constexpr int ANY = K > 4 ? 0 : K;
         if (form == 0)
             run.template operator()<Affine, K, Table, T>();
         else if (form == 1)
