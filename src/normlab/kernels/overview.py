@@ -64,7 +64,7 @@ def _row(kernel: Kernel) -> dict[str, str]:
 
 def _reason_against_example(kernel: Kernel) -> str:
     """Call the kernel on its example; return why it did not answer, empty if it did."""
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=kernel is CONV):
+    with torch.no_grad():
         call = kernel.call_own if isinstance(kernel, contest.ContestedKernel) else kernel.try_call
         answered = call(*kernel.example(), **kernel.example_options()) is not None
     return "" if answered else kernel.reason()
