@@ -46,18 +46,18 @@ HOW_TO_REPEAT = """
 
 XEON_NOTES = """## Why some goals are missed on the Xeon
 
-- bfloat16 products in tiles (`kernels/conv/conv_tiles.h`) brought the step without a norm from 130 to 65 to 72 ms in this
-  machine's fast moments, so what a norm costs weighs twice. The seven schemes keep 1.25; of the later ones those that follow
-  from each plane's numbers (switchable, batch renormalization, ghost batch, filter response, EvoNorm) or compute a
-  function for each value (dynamic tanh, Derf) do not.
-- A step of 128 images under batch norm takes 77 to 84 ms in such moments. Its products would take 19 to 52, by the rate of a large
-  product, which itself varies between 0.39 and 1.04 TFLOP/s here; moving its maps once for each pass that needs them (435 MB at 10 to
-  14 GB/s) 32 to 43. What is left would need fewer passes: statistics in the convolution that writes a map, and normalization in
-  the one that reads it. That is not built.
+- bfloat16 products in tiles (`kernels/conv/conv_tiles.h`) brought the step without a norm from 130 to 65 to 72 ms in
+  this machine's fast moments, so what a norm costs weighs twice. The seven schemes keep 1.25; of the later ones those
+  that follow from each plane's numbers (switchable, batch renormalization, ghost batch, filter response, EvoNorm) or
+  compute a function for each value (dynamic tanh, Derf) do not.
+- A step of 128 images under batch norm takes 77 to 84 ms in such moments. Its products would take 19 to 52, by the
+  rate of a large product, which itself varies between 0.39 and 1.04 TFLOP/s here; moving its maps once for each pass
+  that needs them (435 MB at 10 to 14 GB/s) 32 to 43. What is left would need fewer passes: statistics in the
+  convolution that writes a map, and normalization in the one that reads it. That is not built.
 - Percentiles of every layer: the evaluation became faster and their counting did not, 134 million values in 70 ms.
-- Layer-normalised LSTM: it keeps both normalised sums of each word for the backward pass; at 100 units it writes and reads 5 KB a
-  word more than a plain one. Its products stay float32 under bfloat16, where nn.LSTM multiplies tiles: bfloat16 would put gradients 2
-  to 9 % off.
+- Layer-normalised LSTM: it keeps both normalised sums of each word for the backward pass; at 100 units it writes and
+  reads 5 KB a word more than a plain one. Its products stay float32 under bfloat16, where nn.LSTM multiplies tiles:
+  bfloat16 would put gradients 2 to 9 % off.
 - Norm layers of small maps, 0.1 to 0.2 ms: Python's way to them costs some 10 µs more than a layer of torch's.
 - Tagging and training the tagger: the part that is Python runs at half the speed of Zen 4.
 
