@@ -111,11 +111,24 @@ def test_what_looks_into_operations_meets_none_of_torchs_fused_ones(monkeypatch:
     policy(monkeypatch, "torch")
     given = arguments(GROUPS)
     assert NORM.try_output(*given) is not None
-    assert NORM._prefers_torch[NORM.key(*given)]
+    key = NORM.key(*given)
+    assert key is not None
+    assert NORM._prefers_torch[*key, "output alone"]
     with forward_ad.dual_level():
         assert NORM.try_output(*given) is None
     seen = torch.func.vmap(lambda x: x + float(NORM.try_output(*given) is None))(torch.zeros(2))
     assert seen.tolist() == [1, 1]
+
+
+def test_an_output_alone_is_measured_beside_torchs_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    if NORM.reason_against_cpu():
+        pytest.skip(NORM.reason_against_cpu())
+    measured(monkeypatch, tmp_path, own=1.0, torchs=2.0)
+    given = arguments(GROUPS)
+    assert NORM.try_output(*given) is not None
+    (alone,) = contest.used()
+    assert NORM.try_call(*given) is not None
+    assert sorted(contest.used()) == [alone.removesuffix(", output alone"), alone]
 
 
 def test_what_torch_has_not_stays_the_kernels(monkeypatch: pytest.MonkeyPatch) -> None:

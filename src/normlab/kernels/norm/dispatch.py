@@ -86,7 +86,7 @@ class NormKernel(ContestedKernel):
 
     def try_output(self, *arguments: Any) -> Tensor | None:
         """Return y of `try_call` alone: statistics that nobody reads cost torch's way half as much as the norm."""
-        result = self._answer(norm_output_by_torch, arguments)
+        result = self._answer(norm_output_by_torch, arguments, "output alone")
         return result[0] if isinstance(result, tuple) else result
 
 

@@ -153,12 +153,14 @@ class ContestedKernel(Kernel):
         """Answer by the faster implementation; None where neither may run here, or nothing fast is wanted."""
         return self._answer(self.by_torch, arguments)
 
-    def _answer(self, by_torch: Callable[..., Any], arguments: tuple[Any, ...]) -> Any | None:
+    def _answer(self, by_torch: Callable[..., Any], arguments: tuple[Any, ...], wanted: str = "") -> Any | None:
+        """Answer by the kernel or `by_torch`; `wanted` tells calls apart that torch computes in another way."""
         if torch.compiler.is_compiling() or not arguments[0].is_cpu or (chosen := policy()) in (OWN, "off"):
             return self.call_own(*arguments)
         key = self.key(*arguments)
         if key is None:
             return self.call_own(*arguments)
+        key = (*key, wanted)
         prefers_torch = self._prefers_torch.get(key)
         if prefers_torch and guards.allows_torch(arguments[0]):
             return by_torch(*arguments)
@@ -167,7 +169,7 @@ class ContestedKernel(Kernel):
         if not guards.allows_kernel(*tensors_in(arguments)):
             return self.call_own(*arguments)
         if prefers_torch is None:
-            prefers_torch = self._choose(chosen, key, arguments)
+            prefers_torch = self._choose(chosen, key, arguments, by_torch)
         result = None if prefers_torch else self.call_own(*arguments)
         return by_torch(*arguments) if result is None else result
 
@@ -175,15 +177,19 @@ class ContestedKernel(Kernel):
         """Ask the own kernel, as `Kernel.try_call` does."""
         return super().try_call(*arguments)
 
-    def _choose(self, chosen: str, key: tuple[Any, ...], arguments: tuple[Any, ...]) -> bool:
-        name = f"{self.library} {self.family(*arguments)}"
+    def _choose(
+        self, chosen: str, key: tuple[Any, ...], arguments: tuple[Any, ...], by_torch: Callable[..., Any]
+    ) -> bool:
+        *_, wanted = key
+        family = self.family(*arguments) + (f", {wanted}" if wanted else "")
+        name = f"{self.library} {family}"
         answer = _runs[0].kept.get(name)
         if answer is None and (chosen == TORCH or self.reason_against_cpu()):
             answer = TORCH
         elif answer is None and are_fixed():
             answer = OWN
         elif answer is None:
-            ratio = choices().ratio(self.library, self.family(*arguments), lambda: self._trials(arguments))
+            ratio = choices().ratio(self.library, family, lambda: self._trials(arguments, by_torch))
             answer = TORCH if is_clearly_slower(ratio) else OWN
         if len(self._prefers_torch) >= _MOST_KEYS:
             self._prefers_torch.clear()
@@ -191,7 +197,7 @@ class ContestedKernel(Kernel):
         _runs[0].used[name] = answer
         return answer == TORCH
 
-    def _trials(self, arguments: tuple[Any, ...]) -> tuple[Work, Work]:
+    def _trials(self, arguments: tuple[Any, ...], by_torch: Callable[..., Any]) -> tuple[Work, Work]:
         """Return this call by the kernel and by torch, with its gradients where any is asked for.
 
         The arguments are copies that belong to no graph; no random number is drawn.
@@ -210,7 +216,7 @@ class ContestedKernel(Kernel):
                 if with_gradient:
                     torch.autograd.grad(output, leaves, torch.ones_like(output), allow_unused=True)
 
-        return lambda: call(self.call_own), lambda: call(self.by_torch)
+        return lambda: call(self.call_own), lambda: call(by_torch)
 
 
 def detached(value: Any) -> Any:
