@@ -46,8 +46,8 @@ HOW_TO_REPEAT = """
 
 XEON_NOTES = """## Why some goals are missed on the Xeon
 
-- bfloat16 products in tiles (`kernels/conv/conv_tiles.h`) brought the step without a norm from 130 to 65 to 72 ms in
-  this machine's fast moments, so what a norm costs weighs twice. The seven schemes keep 1.25; of the later ones those
+- bfloat16 products in tiles (`kernels/conv/conv_tiles.h`) brought the step without a norm from 130 ms to between 65 and
+  72 in this machine's fast moments, so a norm weighs twice. The seven schemes keep 1.25; of the later ones those
   that follow from each plane's numbers (switchable, batch renormalization, ghost batch, filter response, EvoNorm) or
   compute a function for each value (dynamic tanh, Derf) do not.
 - A step of 128 images under batch norm takes 77 to 84 ms in such moments. Its products would take 19 to 52, by the
@@ -59,7 +59,8 @@ XEON_NOTES = """## Why some goals are missed on the Xeon
   reads 5 KB a word more than a plain one. Its products stay float32 under bfloat16, where nn.LSTM multiplies tiles:
   bfloat16 would put gradients 2 to 9 % off.
 - Norm layers of small maps, 0.1 to 0.2 ms: Python's way to them costs some 10 µs more than a layer of torch's.
-- Tagging and training the tagger: the part that is Python runs at half the speed of Zen 4.
+- Tagging, and training the tagger: both take nearly twice the time that they take on Zen 4; where it goes was not
+  looked into.
 
 """
 
