@@ -17,7 +17,7 @@ from normlab.errors import UserError
 from normlab.runs import RunFolder
 from normlab.studies import costs, run_study
 from normlab.studies.budget import estimate_plan
-from normlab.studies.costs import Cost, cells_within, duration_text, wall_seconds
+from normlab.studies.costs import Cost, cells_within, duration_text, expected_epochs, wall_seconds
 from normlab.studies.plan import Cell, in_pairs, make_plan
 from normlab.tasks import TASKS, task_settings
 from normlab.train_config import TrainConfig
@@ -87,6 +87,38 @@ def test_an_estimate_counts_what_is_left(source: Path, tmp_path: Path) -> None:
     estimate = estimate_plan(plan, tmp_path / "s", workers=1)
     assert sorted(estimate.seconds.values()) == [30, 50, 50, 50]
     assert estimate.wall(estimate.cells) == 180
+
+
+def test_finished_cells_tell_when_training_will_stop(source: Path) -> None:
+    cells = make_plan(source, scale="smoke", seeds=3, patience=1).cells
+    needed = {"norm-batch_seed-0": 4, "norm-batch_seed-1": 7, "norm-none_seed-0": 13}
+    batch, none = (costs.variant_key({"norm": norm}) for norm in ("batch", "none"))
+    assert expected_epochs(cells, needed) == {batch: round(11 / 2), none: 13}
+    assert expected_epochs(cells, {"norm-batch_seed-0": 4}) == {batch: 4, none: 4}  # nothing better is known
+    assert expected_epochs(cells, {}) == {}
+    assert expected_epochs(make_plan(source, scale="smoke").cells, needed) == {}  # without patience nothing stops early
+
+
+@pytest.mark.parametrize(("done", "seconds"), [(0, 1 + 2 + 5 * 10), (3, 1 + 2 + 2 * 10), (6, 1 + 2 + 10), (9, 1 + 2)])
+def test_a_cell_past_its_expected_end_needs_one_more_epoch(done: int, seconds: float) -> None:
+    assert Cost(1.0, 10.0, 2.0, epochs=9, expected=5).seconds(done) == seconds
+
+
+@pytest.mark.usefixtures("known_costs")
+def test_an_estimate_goes_by_what_finished_cells_needed(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "s"
+    plan = make_plan(source, scale="smoke", seeds=1, epochs=60, patience=1)
+    estimate = estimate_plan(plan, out, workers=1)
+    assert "a cell (60 epochs of 20 s)  x 1" in estimate.lines()[0]
+    assert estimate.lines()[-1].endswith("; early stopping may need less)")
+    with RunFolder.create(out / "cells" / plan.cells[0].name, plan.cells[0].config, "image") as run:
+        for epoch in (1, 2, 3):
+            run.append_metrics({"epoch": epoch})
+        run.finish({"state": "finished", "headline": "test/accuracy", "metrics": {"test/accuracy": 0.9}})
+    estimate = estimate_plan(plan, out, workers=1)
+    assert estimate.seconds == {plan.cells[1].name: 10 + 3 * 20}
+    assert "a cell (about 3 of at most 60 epochs of 20 s)  x 1" in estimate.lines()[0]
+    assert estimate.lines()[-1].endswith("; epochs as the finished cells needed)")
 
 
 @pytest.mark.usefixtures("known_costs")

@@ -10,8 +10,9 @@ import heapq
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
+from statistics import fmean
 from typing import Any
 
 from normlab.errors import UserError
@@ -28,17 +29,25 @@ class Cost:
         setup: before the first step.
         epoch: one epoch, with its measurement.
         final: the last measurement.
-        epochs: at most; early stopping may need fewer.
+        epochs: at most.
+        expected: epochs until early stopping, going by finished cells; None: not known, or nothing stops early.
     """
 
     setup: float
     epoch: float
     final: float
     epochs: int
+    expected: int | None = None
 
     def seconds(self, epochs_done: int = 0) -> float:
-        """Return what is left of a cell after some epochs."""
-        return self.setup + max(0, self.epochs - epochs_done) * self.epoch + self.final
+        """Return what is left of a cell after some epochs. One that goes on past the expected end needs one more."""
+        last = self.epochs if self.expected is None else min(self.epochs, max(self.expected, epochs_done + 1))
+        return self.setup + max(0, last - epochs_done) * self.epoch + self.final
+
+    def epochs_text(self) -> str:
+        """Say it to people: "60 epochs of 17 s"; "about 14 of at most 60 epochs of 17 s"."""
+        expected = "" if self.expected is None else f"about {self.expected} of at most "
+        return f"{expected}{self.epochs} epochs of {duration_text(self.epoch)}"
 
 
 @dataclass(frozen=True)
@@ -72,17 +81,25 @@ class Estimate:
         lines = []
         for key, name in names.items():
             cost, seeds = self.costs[key], sum(variant_key(cell.values) == key for cell in self.cells)
-            epochs = f"{cost.epochs} epochs of {duration_text(cost.epoch)}"
-            lines.append(f"  {name:<{width}}  {duration_text(cost.seconds()):>9} a cell ({epochs})  x {seeds}")
-        each = f", {self.threads} thread{'s' if self.threads != 1 else ''} each" if self.threads else ""
+            each = f"{duration_text(cost.seconds()):>9} a cell ({cost.epochs_text()})"
+            lines.append(f"  {name:<{width}}  {each}  x {seeds}")
+        threads = f", {self.threads} thread{'s' if self.threads != 1 else ''} each" if self.threads else ""
         lines.append(
             f"to train: {len(self.cells)} cells, {sum(self.seconds.values()) / 3600:.2f} hours of cells, "
-            f"{duration_text(self.wall(self.cells))} with {self.workers} at a time{each} (measured now, on this "
-            "machine; early stopping may need less)"
+            f"{duration_text(self.wall(self.cells))} with {self.workers} at a time{threads} (measured now, on this "
+            f"machine{self._stopping_text()})"
         )
         if self.budget is not None:
             lines.append(f"in {duration_text(self.budget)}: {self.fitting_text()}")
         return lines
+
+    def _stopping_text(self) -> str:
+        """Say what early stopping makes of the sum, if any cell may stop early."""
+        if not any(stops_early(cell.config) for cell in self.cells):
+            return ""
+        if any(cost.expected is not None for cost in self.costs.values()):
+            return "; epochs as the finished cells needed"
+        return "; early stopping may need less"
 
     def fitting_text(self) -> str:
         """Say which cells fit: seeds that are whole, then cells of the next one."""
@@ -113,6 +130,7 @@ def estimate(
     threads: int | None,
     budget: float | None = None,
     epochs_done: Mapping[str, int] | None = None,
+    epochs_expected: Mapping[str, int] | None = None,
 ) -> Estimate:
     """Probe each variant and say what is left to train and what of it fits into a budget.
 
@@ -121,10 +139,15 @@ def estimate(
         threads: of each cell; None if they differ.
         budget: seconds of wall time, the probing included.
         epochs_done: cell's name -> epochs that its checkpoint has.
+        epochs_expected: `variant_key` -> epochs until early stopping, where finished cells tell.
     Raises: UserError as training would.
     """
     started = time.monotonic()
-    costs = probe_costs(cells, task, workers=workers, threads=threads or 1)
+    expected = epochs_expected or {}
+    costs = {
+        key: replace(cost, expected=expected.get(key))
+        for key, cost in probe_costs(cells, task, workers=workers, threads=threads or 1).items()
+    }
     done = epochs_done or {}
     seconds = {cell.name: costs[variant_key(cell.values)].seconds(done.get(cell.name, 0)) for cell in cells}
     fitting = list(cells)
@@ -140,6 +163,28 @@ def duration_text(seconds: float) -> str:
         return f"{seconds:.0f} s" if seconds >= 9.5 else f"{seconds:.1f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def stops_early(config: TrainConfig) -> bool:
+    """Say whether a training may end before its last epoch."""
+    return config.patience is not None
+
+
+def expected_epochs(cells: Sequence[Cell], needed: Mapping[str, int]) -> dict[str, int]:
+    """Return `variant_key` -> epochs until early stopping, going by cells of the study that are finished.
+
+    A variant is expected to need what its own finished cells needed, in the mean; one without any, the mean of all.
+
+    Args:
+        cells: of the whole study.
+        needed: finished cell's name -> its epochs.
+    """
+    own: dict[str, list[int]] = {variant_key(cell.values): [] for cell in cells if stops_early(cell.config)}
+    for cell in cells:
+        if stops_early(cell.config) and cell.name in needed:
+            own[variant_key(cell.values)].append(needed[cell.name])
+    every = [epochs for variant in own.values() for epochs in variant]
+    return {key: round(fmean(variant or every)) for key, variant in own.items()} if every else {}
 
 
 def variant_key(values: Mapping[str, Any]) -> str:
