@@ -113,7 +113,7 @@ def test_what_looks_into_operations_meets_none_of_torchs_fused_ones(monkeypatch:
     assert NORM.try_output(*given) is not None
     key = NORM.key(*given)
     assert key is not None
-    assert NORM._prefers_torch[*key, "output alone"]
+    assert NORM._prefers_torch[key, "output alone"]
     with forward_ad.dual_level():
         assert NORM.try_output(*given) is None
     seen = torch.func.vmap(lambda x: x + float(NORM.try_output(*given) is None))(torch.zeros(2))

@@ -129,7 +129,8 @@ class Norm(nn.Module):
 
     def _options(self, residual: Tensor | None, relu: bool) -> dict[str, Any]:
         """Return the arguments that `norms.core` takes for every scheme."""
-        return {"weight": self.weight, "bias": self.bias, "eps": self.eps, "residual": residual, "relu": relu}
+        own = self._parameters  # `self.weight` takes a microsecond to find it there
+        return {"weight": own["weight"], "bias": own["bias"], "eps": self.eps, "residual": residual, "relu": relu}
 
     def _in_my_state(self, layer: nn.Module) -> nn.Module:
         state = self.state_dict()
@@ -142,6 +143,15 @@ class Norm(nn.Module):
         if x.dim() < 4:
             return x[(..., *[None] * (4 - x.dim()))]
         return x.flatten(2, -2)
+
+    def _check_maps(self, x: Tensor) -> None:
+        """Check maps, and warn where each mean runs over one value: of the usual maps one look is enough."""
+        if x.dim() == 4 and x.is_floating_point():
+            _, C, H, W = x.shape
+            if self.num_channels == C and H * W > 1 and "H" in self.pools_over:
+                return
+        self._check_input(x)
+        self._warn_if_nothing_is_left(x)
 
     def _check_input(self, x: Tensor) -> None:
         self._check_shape(x)
@@ -161,8 +171,6 @@ class Norm(nn.Module):
         """Warn where a mean runs over one value only: that value minus its mean is 0, whatever it was."""
         if torch.compiler.is_compiling() or torch.jit.is_tracing():
             return
-        if "H" in self.pools_over and x_nchw.shape[2] * x_nchw.shape[3] > 1:
-            return  # the usual maps, at little cost
         if values_per_statistic(self, x_nchw.shape) == 1 and x_nchw.numel() > 0:
             shape = ", ".join(("N", *map(str, x_nchw.shape[1:])))
             warnings.warn(

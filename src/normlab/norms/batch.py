@@ -65,8 +65,8 @@ class BatchNorm(RunningNorm):
         """Return relu?(norm(x) + residual?); in training also update the running estimates."""
         self._check_input(x)
         options = self._options(residual, relu)
-        if self._estimates is not None:
-            return scale_shift(x, *self._estimates, **options)
+        if (estimates := self._estimates) is not None:
+            return scale_shift(x, *estimates, **options)
         if self._joins_others:
             y, *statistics = normalize_over_processes(x, **options)
             self._track(*statistics)

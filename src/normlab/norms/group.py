@@ -69,8 +69,7 @@ class GroupNorm(Norm):
 
     def transform(self, x: Tensor, residual: Tensor | None = None, relu: bool = False) -> Tensor:
         """Return relu?(norm(x) + residual?)."""
-        self._check_input(x)
-        self._warn_if_nothing_is_left(x)
+        self._check_maps(x)
         return normalized(x, index_set="group", groups=self.groups, **self._options(residual, relu))
 
     def torch_equivalent(self) -> nn.Module:

@@ -62,8 +62,7 @@ class LayerNorm(Norm):
 
     def transform(self, x: Tensor, residual: Tensor | None = None, relu: bool = False) -> Tensor:
         """Return relu?(norm(x) + residual?)."""
-        self._check_input(x)
-        self._warn_if_nothing_is_left(x)
+        self._check_maps(x)
         index_set: Literal["layer", "channel"] = "layer" if self.over == "sample" else "channel"
         return normalized(x, index_set=index_set, **self._options(residual, relu))
 

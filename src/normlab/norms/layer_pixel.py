@@ -46,6 +46,5 @@ class PixelLayerNorm(Norm):
 
     def transform(self, x: Tensor, residual: Tensor | None = None, relu: bool = False) -> Tensor:
         """Return relu?(norm(x) + residual?)."""
-        self._check_input(x)
-        self._warn_if_nothing_is_left(x)
+        self._check_maps(x)
         return normalized(x, index_set="channel", **self._options(residual, relu))

@@ -58,9 +58,10 @@ class RunningNorm(Norm, _BatchNorm):  # type: ignore[misc]
     @property
     def _estimates(self) -> tuple[Tensor, Tensor] | None:
         """Mean and variance to normalise by instead of the batch's own: in evaluation, where they are kept."""
-        if self.training or self.running_mean is None or self.running_var is None:
+        if self.training:
             return None
-        return self.running_mean, self.running_var
+        mean, var = self._buffers["running_mean"], self._buffers["running_var"]
+        return None if mean is None or var is None else (mean, var)
 
     def reset_parameters(self) -> None:
         """Put parameters and running statistics back to their start."""
@@ -81,29 +82,30 @@ class RunningNorm(Norm, _BatchNorm):  # type: ignore[misc]
             raise ValueError(f"Expected more than 1 value per channel when training, got input size {x.shape}")
         return count
 
-    @torch.no_grad()
     def _track(self, mean: Tensor, var: Tensor, count: int | Tensor) -> None:
         """Move the running estimates, if there are any, towards this batch; without momentum, average all batches."""
-        if not self.training or self.running_mean is None or self.running_var is None:
+        if not self.training:
             return
-        assert self.num_batches_tracked is not None
+        own = self._buffers  # as in `_options`
+        running_mean, running_var, batches = own["running_mean"], own["running_var"], own["num_batches_tracked"]
+        if running_mean is None or running_var is None or batches is None:
+            return
         correction = count / (count - 1)
-        estimates = self.running_mean, self.running_var, self.num_batches_tracked
         if (
-            self.momentum is not None
-            and isinstance(correction, float)  # over several processes the count is on the device
-            and TRACK.try_call(*estimates, mean, var, self.momentum, correction)
+            self.momentum is None
+            or not isinstance(correction, float)  # over several processes the count is on the device
+            or not TRACK.try_call(running_mean, running_var, batches, mean, var, self.momentum, correction)
         ):
-            return
-        self.num_batches_tracked.add_(1)
-        share: Tensor | float
-        if self.momentum is None:
-            share = self.num_batches_tracked.to(self.running_mean.dtype).reciprocal()
-        else:
-            share = self.momentum
-        unbiased = var * correction
-        self.running_mean.lerp_(mean.to(self.running_mean.dtype), share)
-        self.running_var.lerp_(unbiased.to(self.running_var.dtype), share)
+            self._track_plainly(running_mean, running_var, batches, mean, var * correction)
+
+    @torch.no_grad()
+    def _track_plainly(
+        self, running_mean: Tensor, running_var: Tensor, batches: Tensor, mean: Tensor, unbiased: Tensor
+    ) -> None:
+        batches.add_(1)
+        share = batches.to(running_mean.dtype).reciprocal() if self.momentum is None else self.momentum
+        running_mean.lerp_(mean.to(running_mean.dtype), share)
+        running_var.lerp_(unbiased.to(running_var.dtype), share)
 
     @property
     def _joins_others(self) -> bool:

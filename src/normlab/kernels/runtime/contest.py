@@ -155,17 +155,17 @@ class ContestedKernel(Kernel):
 
     def _answer(self, by_torch: Callable[..., Any], arguments: tuple[Any, ...], wanted: str = "") -> Any | None:
         """Answer by the kernel or `by_torch`; `wanted` tells calls apart that torch computes in another way."""
-        if torch.compiler.is_compiling() or not arguments[0].is_cpu or (chosen := policy()) in (OWN, "off"):
+        if torch.compiler.is_compiling() or not arguments[0].is_cpu:
             return self.call_own(*arguments)
-        key = self.key(*arguments)
-        if key is None:
-            return self.call_own(*arguments)
-        key = (*key, wanted)
-        prefers_torch = self._prefers_torch.get(key)
+        key = (self.key(*arguments), wanted)
+        prefers_torch = self._prefers_torch.get(key)  # the usual call ends below, at once: each line costs microseconds
+        if prefers_torch is False and (result := self._run(*arguments)) is not None:
+            return result
         if prefers_torch and guards.allows_torch(arguments[0]):
             return by_torch(*arguments)
-        if prefers_torch is False and (result := self.call_own(*arguments)) is not None:
-            return result
+        chosen = policy()
+        if key[0] is None or chosen in (OWN, "off"):
+            return self.call_own(*arguments)
         if not guards.allows_kernel(*tensors_in(arguments)):
             return self.call_own(*arguments)
         if prefers_torch is None:
@@ -180,7 +180,7 @@ class ContestedKernel(Kernel):
     def _choose(
         self, chosen: str, key: tuple[Any, ...], arguments: tuple[Any, ...], by_torch: Callable[..., Any]
     ) -> bool:
-        *_, wanted = key
+        _, wanted = key
         family = self.family(*arguments) + (f", {wanted}" if wanted else "")
         name = f"{self.library} {family}"
         answer = _runs[0].kept.get(name)
