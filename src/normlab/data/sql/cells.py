@@ -24,7 +24,7 @@ from normlab.data.sql.schema import Schema
 from normlab.data.sql.sqlite import SQLITE_ERRORS, open_readonly
 from normlab.data.sql.sqlite_content import file_state
 from normlab.data.sql.sqlite_schema import one_line_name, quoted
-from normlab.data.text.word_forms import fold, is_word, stem, tokens_of
+from normlab.data.text.word_forms import stem, words_of
 from normlab.errors import UserError
 from normlab.runs.atomic import write_bytes
 from normlab.runs.cache_folders import cache_root
@@ -255,8 +255,5 @@ def _wanted(cell: str) -> str:
 
 def _key_of_text(cell: str) -> str:
     """The key of a cell; "" for one that no n-gram can match."""
-    if cell.isascii() and cell.replace(" ", "").isalnum():
-        words = cell.lower().split()  # what the next line gives, in a third of the time: most cells are like that
-    else:
-        words = [fold(token.text) for token in tokens_of(cell) if is_word(token.text)]
+    words = words_of(cell)
     return cell_key(words) if len(words) <= MAX_WORDS else ""

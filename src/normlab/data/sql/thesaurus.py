@@ -220,9 +220,10 @@ def further_names(schema: Schema) -> FurtherNames:
     columns = [(c.natural, split_words(c.name)) if c.table >= 0 else () for c in schema.columns]
     # Large schemas have the same few names of columns in thousands of tables.
     different = dict.fromkeys((*tables, *columns))
-    own = {stem(word) for name in {name for names in different for name in names} for word in words_of(name)}
-    whole = {names: tuple(_of_names(names, own)) for names in different}
-    parts = {names: " ".join(_of_parts(names, own)) for names in different}
+    words = {name: words_of(name) for names in different for name in names}
+    own = {stem(word) for word in {word for some in words.values() for word in some}}
+    whole = {names: tuple(_of_names([words[name] for name in names], own)) for names in different}
+    parts = {names: " ".join(_of_parts([words[name] for name in names], own)) for names in different}
     return FurtherNames(
         tuple(whole[names] for names in tables),
         tuple(whole[names] for names in columns),
@@ -245,14 +246,13 @@ def together(one: FurtherNames, other: FurtherNames | None) -> FurtherNames:
     )
 
 
-def _of_names(names: tuple[str, ...], own: set[str]) -> Iterator[str]:
-    for key in dict.fromkeys(_key(words_of(name)) for name in names):
+def _of_names(names: list[list[str]], own: set[str]) -> Iterator[str]:
+    for key in dict.fromkeys(map(_key, names)):
         yield from _unused(key, own)
 
 
-def _of_parts(names: tuple[str, ...], own: set[str]) -> Iterator[str]:
-    for name in dict.fromkeys(names):
-        words = words_of(name)
+def _of_parts(names: list[list[str]], own: set[str]) -> Iterator[str]:
+    for words in dict.fromkeys(map(tuple, names)):
         for word in words if len(words) > 1 else ():
             yield from (entry for entry in _unused(stem(word), own) if " " not in entry)
 
