@@ -13,8 +13,9 @@ import re
 import sys
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
-from what_reports_said import said_table
+from what_reports_said import published_tagger, said_table
 
 from normlab.report.numbers import DASH
 from normlab.report.palette import name_of
@@ -25,34 +26,57 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "results"
 TABLE = re.compile(r"(<!-- table of (?P<file>[\w.-]+) -->\n).*?(\n<!-- end of table -->)", re.DOTALL)
 SAID = re.compile(r"(<!-- what reports said -->\n).*?(\n<!-- end of table -->)", re.DOTALL)
-SPLITS = ("test", "val", "train")
+ACCURACIES = {"test accuracy %": "test/accuracy", "validation %": "val/accuracy", "training %": "train/accuracy"}
+TAG_SCORES = {
+    "train micro F1": "train/micro_f1",
+    "micro F1": "val/micro_f1",
+    "macro F1": "val/macro_f1",
+    "entity F1": "val/entity_f1",
+    "strict F1": "val/strict_f1",
+}
 RATE = "lr"
 
 
 def table(archive: Path) -> str:
-    """Return a row per scheme as Markdown: accuracies in percent, best epoch, hours, seeds."""
+    """Return a study's table as Markdown: what its task and its axes ask for."""
     view = StudyView.read(Study.open(archive))
     if view.study.search and RATE in view.study.axes:
         return rates_table(view)
-    lines = [
-        "| scheme | test accuracy % | validation % | training % | best epoch | hours | seeds finished |",
-        "|---|---:|---:|---:|---:|---:|---:|",
-    ]
+    return taggers_table(view) if view.study.task == "ner" else images_table(view)
+
+
+def images_table(view: StudyView) -> str:
+    """Return a row per scheme: accuracies in percent, best epoch, hours, seeds."""
+    lines = _head(["scheme", *ACCURACIES, "best epoch", "hours", "seeds finished"])
     for variant in view.variants:
-        done = [cell.result for cell in variant.cells if cell.result]
-        scores = [_percent(variant, f"{split}/accuracy") for split in SPLITS]
+        done = _results(variant)
         epochs = ", ".join(str(result["best_epoch"]) for result in done) or DASH
         hours = f"{fmean(result['seconds'] for result in done) / 3600:.2f}" if done else DASH
-        lines.append(
-            f"| {variant.label} | {' | '.join(scores)} | {epochs} | {hours} | {len(done)} of {len(variant.cells)} |"
-        )
+        seeds = f"{len(done)} of {len(variant.cells)}"
+        lines.append(_row([variant.label, *(_percent(variant, m) for m in ACCURACIES.values()), epochs, hours, seeds]))
+    return "\n".join(lines)
+
+
+def taggers_table(view: StudyView) -> str:
+    """Return a row per tagger: F1 in percent, best epoch of all, minutes, seeds, and what was published."""
+    head = ["row", *TAG_SCORES, "best epoch", "minutes", "seeds finished", "published micro", "macro"]
+    lines = _head(head)
+    for variant in view.variants:
+        done = _results(variant)
+        epochs = ", ".join(f"{result['best_epoch']} of {result['epochs']}" for result in done) or DASH
+        minutes = ", ".join(f"{result['seconds'] / 60:.0f}" for result in done) or DASH
+        seeds = f"{len(done)} of {len(variant.cells)}"
+        published = published_tagger(str(variant.values["variant"])) or {}
+        printed = [f"{100 * value:.1f}" if (value := published.get(f"{m}_f1")) else DASH for m in ("micro", "macro")]
+        scores = [_percent(variant, metric) for metric in TAG_SCORES.values()]
+        lines.append(_row([str(variant.values["variant"]), *scores, epochs, minutes, seeds, *printed]))
     return "\n".join(lines)
 
 
 def rates_table(view: StudyView) -> str:
     """Return a row per scheme and a column per learning rate: validation accuracies in percent, the best in bold."""
     rates = view.study.axes[RATE]
-    lines = [f"| scheme | {' | '.join(f'rate {rate:g}' for rate in rates)} |", f"|---|{'---:|' * len(rates)}"]
+    lines = _head(["scheme", *(f"rate {rate:g}" for rate in rates)])
     schemes: dict[str, dict[float, float | None]] = {}
     names: dict[str, str] = {}
     for variant in view.variants:
@@ -63,8 +87,20 @@ def rates_table(view: StudyView) -> str:
     for norm, found in schemes.items():
         best = max((value for value in found.values() if value is not None), default=None)
         cells = [_cell(found.get(rate), best) for rate in rates]
-        lines.append(f"| {names[norm]} | {' | '.join(cells)} |")
+        lines.append(_row([names[norm], *cells]))
     return "\n".join(lines)
+
+
+def _head(names: list[str]) -> list[str]:
+    return [_row(names), f"|---|{'---:|' * (len(names) - 1)}"]
+
+
+def _row(texts: list[str]) -> str:
+    return f"| {' | '.join(texts)} |"
+
+
+def _results(variant: Variant) -> list[dict[str, Any]]:
+    return [cell.result for cell in variant.cells if cell.result]
 
 
 def _cell(value: float | None, best: float | None) -> str:

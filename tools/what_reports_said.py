@@ -107,6 +107,12 @@ def _alike(row: dict[str, Any], others: list[dict[str, Any]]) -> list[dict[str, 
     return same or fitting
 
 
+def published_tagger(variant: str) -> dict[str, Any] | None:
+    """Return the row of the published ablation, on the test split, of a variant named by its parts: `glove+crf`."""
+    rows = [row for row in load_published("ner") if row["split"] == "test"]
+    return next(iter(_rows_of(rows, {"variant": variant}, "ner")), None)
+
+
 def _rows_of(rows: list[dict[str, Any]], side: Side, table: str) -> list[dict[str, Any]]:
     if table == "ner":
         wanted = _published_parts(str(side["variant"]))
