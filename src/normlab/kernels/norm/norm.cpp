@@ -158,9 +158,9 @@ void tile_statistics(const Problem& p, int64_t n, const T* x, const Layout& layo
                      float* mean_out, float* var_out) {
     const int64_t sets = p.sets(), size = p.C / sets, first = tile.first / size, count = tile.last / size - first;
     double *mean = p.row(n) + first, *rstd = mean + sets, *var = rstd;
-    if (layout.channels == 1) {  // a set's planes follow one another: they are one longer plane
+    if (layout.channels == 1 || sets == 1) {  // a set's values follow one another: they are one longer plane
         const Layout planes(count, size * p.S, false);
-        sample_moments<K, Table>(x + tile.first * p.S, size * p.S, planes, scratch, mean, var);
+        sample_moments<4, Splat>(x + tile.first * p.S, size * p.S, planes, scratch, mean, var);
     } else if (size == 1) {
         sample_moments<K, Table>(x, p.S, layout, scratch, mean, var);
     } else {
