@@ -42,6 +42,8 @@ def _is_headline(words: Sequence[str], table: CaseTable) -> bool:
 
 def _capitals(words: Sequence[str], table: CaseTable) -> list[int]:
     """Return the places of words in capitals that are written so for emphasis, not as abbreviations."""
+    if not any(word.isupper() or not word.isascii() for word in words):
+        return []  # most sentences
     places: list[int] = []
     run: list[int] = []
     for place, word in enumerate([*words, ""]):

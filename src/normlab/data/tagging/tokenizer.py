@@ -53,6 +53,8 @@ _PAINTED = rf"{_PICTURE}[\ufe0e\ufe0f\U0001f3fb-\U0001f3ff]{{0,2}}"
 _WORD = re.compile(
     "|".join(
         (
+            # Most words: nothing below would end them elsewhere, and here they take a third of the time.
+            r"(?!(?i:cannot)\b)[A-Za-z]+(?=[\s,;]|\Z)",
             rf"(?i:https?://|ftp://|www\.){_IN_ADDRESS}{{0,2000}}{_ADDRESS_END}",
             rf"(?<![\w.+%-])[\w.+%-]{{1,64}}@{_HOST}",
             rf"(?<!\w)@\w+(?:@{_HOST})?",
