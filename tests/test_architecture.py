@@ -71,7 +71,8 @@ NO_TORCH = (*FOUNDATION, "runs", "studies", "report")
 ONLY_IN = {
     "transformers": {"nn/pretrained.py"},
     "tokenizers": {"nn/pretrained.py"},
-    "triton": {f"kernels/{block}/triton.py" for block in ("norm", "lstm", "crf", "augment")},
+    "triton": {"kernels/norm/triton_loops.py"}
+    | {f"kernels/{block}/triton.py" for block in ("norm", "lstm", "crf", "augment")},
     "ray": {"studies/cluster/"},
     "optuna": {"studies/search/proposals.py"},
     "plotly": {"report"},

@@ -2,7 +2,7 @@
 
 Forward is two visits of the map: moments of each plane (n, c), then scale, shift, residual and ReLU. Backward is
 two more: products of each plane, then the gradient. What lies between is arithmetic on (N, C) tables, which every
-scheme does in its own way, so that one pair of kernels serves all of them. Statistics are two-pass in float32.
+scheme does in its own way, so that one pair of kernels (`triton_loops.py`) serves all of them.
 
 Dimensions: N samples, C channels, P = H * W positions, R rows of a table: 1 or N.
 """
@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 import torch
 import triton
-import triton.language as tl
 from torch import Tensor
 
 from normlab.kernels.norm.scheme import GROUPS, MIX, Scheme
+from normlab.kernels.norm.triton_loops import combine_kernel, moments_kernel, products_kernel, scale_kernel
 
 
 def run_forward(
@@ -162,7 +162,7 @@ def _plane_moments(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return mean and biased variance of each plane, (N, C) float32."""
     mean, var = (x.new_empty(x.shape[:2], dtype=torch.float32) for _ in range(2))
     grid, layout = _whole_planes(x)
-    _moments_kernel[grid](x, mean, var, *layout[:-2], BLOCK_C=layout[-2], BLOCK_P=layout[-1])
+    moments_kernel[grid](x, mean, var, *layout[:-2], BLOCK_C=layout[-2], BLOCK_P=layout[-1])
     return mean, var
 
 
@@ -171,7 +171,7 @@ def _plane_products(x: Tensor, grad: Tensor, y: Tensor | None, centre: Tensor) -
     sums, products = (x.new_empty(x.shape[:2], dtype=torch.float32) for _ in range(2))
     grid, layout = _whole_planes(x)
     centre = centre.contiguous()
-    _products_kernel[grid](
+    products_kernel[grid](
         x,
         grad,
         grad if y is None else y,
@@ -192,7 +192,7 @@ def _scaled(x: Tensor, table: _Table, residual: Tensor | None, relu: bool) -> Te
     residual = None if residual is None else _like(residual, x)
     grid, layout = _tiles(x)
     centre, scale, shift = (rows.contiguous() for rows in table)
-    _scale_kernel[grid](
+    scale_kernel[grid](
         x,
         x if residual is None else residual,
         y,
@@ -220,7 +220,7 @@ def _combined(
     dx, dresidual = torch.empty_like(x), torch.empty_like(x) if with_residual else None
     grid, layout = _tiles(x)
     centre, *rows = (table.contiguous() for table in (centre, *coefficients))
-    _combine_kernel[grid](
+    combine_kernel[grid](
         x,
         grad,
         grad if y is None else y,
@@ -272,142 +272,3 @@ def _whole_planes(x: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]]:
 def _tiles(x: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]]:
     layout = _layout(x, 2048)
     return (x.shape[0], triton.cdiv(layout[0], layout[-2]), triton.cdiv(layout[1], layout[-1])), layout
-
-
-@triton.jit
-def _moments_kernel(x, mean, var, C, P, s_n, s_c, s_p, BLOCK_C: tl.constexpr, BLOCK_P: tl.constexpr):
-    n = tl.program_id(0).to(tl.int64)
-    c = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
-    planes = x + n * s_n + c[:, None] * s_c
-    total = tl.zeros((BLOCK_C,), tl.float32)
-    for first in range(0, P, BLOCK_P):
-        p = first + tl.arange(0, BLOCK_P)
-        inside = (c[:, None] < C) & (p[None, :] < P)
-        total += tl.sum(tl.load(planes + p[None, :] * s_p, mask=inside, other=0.0).to(tl.float32), 1)
-    average = total / P
-    squares = tl.zeros((BLOCK_C,), tl.float32)
-    for first in range(0, P, BLOCK_P):
-        p = first + tl.arange(0, BLOCK_P)
-        inside = (c[:, None] < C) & (p[None, :] < P)
-        values = tl.load(planes + p[None, :] * s_p, mask=inside, other=0.0).to(tl.float32)
-        off = tl.where(inside, values - average[:, None], 0.0)
-        squares += tl.sum(off * off, 1)
-    tl.store(mean + n * C + c, average, mask=c < C)
-    tl.store(var + n * C + c, squares / P, mask=c < C)
-
-
-@triton.jit
-def _products_kernel(
-    x,
-    grad,
-    y,
-    centre,
-    s_row,
-    sums,
-    products,
-    C,
-    P,
-    s_n,
-    s_c,
-    s_p,
-    RELU: tl.constexpr,
-    BLOCK_C: tl.constexpr,
-    BLOCK_P: tl.constexpr,
-):
-    n = tl.program_id(0).to(tl.int64)
-    c = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
-    middle = tl.load(centre + n * s_row + c, mask=c < C, other=0.0)
-    total = tl.zeros((BLOCK_C,), tl.float32)
-    product = tl.zeros((BLOCK_C,), tl.float32)
-    for first in range(0, P, BLOCK_P):
-        p = first + tl.arange(0, BLOCK_P)
-        inside = (c[:, None] < C) & (p[None, :] < P)
-        at = n * s_n + c[:, None] * s_c + p[None, :] * s_p
-        values = tl.load(x + at, mask=inside, other=0.0).to(tl.float32)
-        g = tl.load(grad + at, mask=inside, other=0.0).to(tl.float32)
-        if RELU:
-            g = tl.where(tl.load(y + at, mask=inside, other=0.0).to(tl.float32) > 0, g, 0.0)
-        total += tl.sum(g, 1)
-        product += tl.sum(g * (values - middle[:, None]), 1)
-    tl.store(sums + n * C + c, total, mask=c < C)
-    tl.store(products + n * C + c, product, mask=c < C)
-
-
-@triton.jit
-def _scale_kernel(
-    x,
-    residual,
-    y,
-    centre,
-    scale,
-    shift,
-    s_row,
-    C,
-    P,
-    s_n,
-    s_c,
-    s_p,
-    RESIDUAL: tl.constexpr,
-    RELU: tl.constexpr,
-    BLOCK_C: tl.constexpr,
-    BLOCK_P: tl.constexpr,
-):
-    n = tl.program_id(0).to(tl.int64)
-    c = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
-    p = tl.program_id(2) * BLOCK_P + tl.arange(0, BLOCK_P)
-    inside = (c[:, None] < C) & (p[None, :] < P)
-    at = n * s_n + c[:, None] * s_c + p[None, :] * s_p
-    row = n * s_row + c
-    middle = tl.load(centre + row, mask=c < C, other=0.0)
-    slope = tl.load(scale + row, mask=c < C, other=0.0)
-    level = tl.load(shift + row, mask=c < C, other=0.0)
-    values = tl.load(x + at, mask=inside, other=0.0).to(tl.float32)
-    out = (values - middle[:, None]) * slope[:, None] + level[:, None]
-    if RESIDUAL:
-        out += tl.load(residual + at, mask=inside, other=0.0).to(tl.float32)
-    if RELU:
-        # Written so that a NaN stays one, as in torch.
-        out = tl.where(out < 0, 0.0, out)
-    tl.store(y + at, out.to(y.dtype.element_ty), mask=inside)
-
-
-@triton.jit
-def _combine_kernel(
-    x,
-    grad,
-    y,
-    dx,
-    dresidual,
-    centre,
-    scale,
-    slope,
-    level,
-    s_row,
-    C,
-    P,
-    s_n,
-    s_c,
-    s_p,
-    RELU: tl.constexpr,
-    WITH_RESIDUAL: tl.constexpr,
-    BLOCK_C: tl.constexpr,
-    BLOCK_P: tl.constexpr,
-):
-    n = tl.program_id(0).to(tl.int64)
-    c = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
-    p = tl.program_id(2) * BLOCK_P + tl.arange(0, BLOCK_P)
-    inside = (c[:, None] < C) & (p[None, :] < P)
-    at = n * s_n + c[:, None] * s_c + p[None, :] * s_p
-    row = n * s_row + c
-    middle = tl.load(centre + row, mask=c < C, other=0.0)
-    a = tl.load(scale + row, mask=c < C, other=0.0)
-    s = tl.load(slope + row, mask=c < C, other=0.0)
-    b = tl.load(level + row, mask=c < C, other=0.0)
-    values = tl.load(x + at, mask=inside, other=0.0).to(tl.float32)
-    g = tl.load(grad + at, mask=inside, other=0.0).to(tl.float32)
-    if RELU:
-        g = tl.where(tl.load(y + at, mask=inside, other=0.0).to(tl.float32) > 0, g, 0.0)
-    if WITH_RESIDUAL:
-        tl.store(dresidual + at, g.to(dx.dtype.element_ty), mask=inside)
-    d = g * a[:, None] - (values - middle[:, None]) * s[:, None] - b[:, None]
-    tl.store(dx + at, d.to(dx.dtype.element_ty), mask=inside)
