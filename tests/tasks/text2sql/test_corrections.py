@@ -183,6 +183,8 @@ def test_plain_words_of_the_question_decide(ask: Ask, question: str, wrote: str,
     [
         ("How many trains are there?", "SELECT count(*) FROM train"),
         ("Which drivers are older than 40?", "SELECT name FROM driver WHERE age > 40"),
+        ("Which trains have a speed of at least 100?", "SELECT title FROM train WHERE speed >= 100"),
+        ("Which trains have at most speed 100?", "SELECT title FROM train WHERE speed <= 100"),
         ("Show all information about trains.", "SELECT * FROM train"),
         ("What are the ids of trains?", "SELECT id FROM train"),
         ("How many trains are active or fast?", "SELECT count(*) FROM train WHERE active = 1 OR speed > 100"),
@@ -200,6 +202,36 @@ def test_what_the_words_do_not_contradict_stays(ask: Ask, question: str, wrote: 
     correction = ask(question, wrote)
     assert correction.sql == wrote
     assert correction.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("question", "wrote", "written"),
+    [
+        (
+            "List the trains, cheapest first.",
+            "SELECT title FROM train ORDER BY price DESC LIMIT 1",
+            "ORDER BY price ASC",
+        ),
+        (
+            "List trains from cheapest to most expensive.",
+            "SELECT title FROM train ORDER BY price DESC LIMIT 1",
+            "ORDER BY price ASC",
+        ),
+        ("List the drivers, oldest first.", "SELECT name FROM driver ORDER BY age ASC LIMIT 1", "ORDER BY age DESC"),
+        (
+            "List the drivers, youngest first.",
+            "SELECT name FROM driver ORDER BY birth ASC LIMIT 1",
+            "ORDER BY birth DESC",
+        ),
+        (
+            "Show drivers sorted by birth, oldest first.",
+            "SELECT name FROM driver ORDER BY birth DESC LIMIT 1",
+            "SELECT name FROM driver ORDER BY birth ASC",
+        ),
+    ],
+)
+def test_a_list_in_an_order_is_whole(ask: Ask, question: str, wrote: str, written: str) -> None:
+    assert ask(question, wrote).sql.endswith(written)
 
 
 def test_odd_names_and_endless_views_are_no_trouble(tmp_path: Path) -> None:

@@ -149,7 +149,9 @@ JOINED = "FROM orders AS T1 JOIN customers AS T2 ON T1.customer_id = T2.id"
         (
             "How many orders in March 2024?",
             f"SELECT count(*) {JOINED} WHERE T2.name = 'March' AND T1.amount < 2024",
-            f"SELECT count(*) {JOINED} WHERE T1.\"order date\" >= '2024-03-01' AND T1.\"order date\" < '2024-04-01'",
+            # Without the customers, who are not asked for: an order may have none.
+            "SELECT count(*) FROM orders AS T1 "
+            "WHERE T1.\"order date\" >= '2024-03-01' AND T1.\"order date\" < '2024-04-01'",
         ),
         (
             "The customer with most orders over 5 in 2024",

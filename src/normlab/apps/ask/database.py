@@ -16,6 +16,7 @@ from typing import Any, Self, cast
 
 from normlab.apps.ask.agreement import COMPARED_ROWS, agreement_of
 from normlab.apps.ask.answer import Answer, Link, Reading
+from normlab.apps.ask.blanks import without_blanks
 from normlab.apps.ask.confidence import MIN_CONFIDENCE, NOT_CALIBRATED, calibration_of
 from normlab.apps.ask.examples import Examples, Match
 from normlab.apps.ask.files import as_database, is_url
@@ -127,10 +128,11 @@ class Database:
             raise UserError(f"no query could be written for this question{why}: ask it in other words")
         if example is None:
             correction = self._correct(answers[0], linked, item)
-            readings = self._ranked(answers, correction)
+            readings, blank = self._without_blanks(self._ranked(answers, correction))
         else:
             correction = Correction(example.sql, (example.note,))
             readings = _with_example([self._reading(one) for one in answers], example)
+            blank = ""
         doubt = self._doubt(readings[0], linked)
         if correction.doubt:
             doubt = f"not run: {correction.doubt}: {correction.advice}"
@@ -152,6 +154,7 @@ class Database:
                 if _probability(one) > chosen.probability and not chosen.by_example
             ),
             *(correction.notes if chosen is readings[0] else ()),
+            *([f"rows without {blank} are left out"] if blank and chosen is readings[0] else ()),
             *(f"{how}: {sql}" for sql, how in correction.others),
             *notes,
         ]
@@ -234,6 +237,22 @@ class Database:
         for reading in [*own[:first], *by_keys, *own[first:]]:
             ranked.setdefault(reading.sql, reading)
         return list(ranked.values())
+
+    def _without_blanks(self, readings: list[Reading]) -> tuple[list[Reading], str]:
+        """Leave blank cells out of the queries that they would decide, and return the column of the first one's."""
+        if self._corrector is None:  # nothing is read before a query runs
+            return readings, ""
+        written = [without_blanks(one.sql, self._has_blanks) for one in readings]
+        pairs = zip(readings, written, strict=True)
+        unique = {sql: replace(one, sql=sql) for one, (sql, _) in reversed(list(pairs))}
+        return list(reversed(unique.values())), written[0][1]
+
+    def _has_blanks(self, table: str, column: str) -> bool:
+        try:
+            found = self.run(f"SELECT 1 FROM {table} WHERE {column} IS NULL", limit=1, seconds=1.0)
+        except QueryError:
+            return False
+        return bool(found.rows)
 
     def _first_that_runs(
         self, readings: list[Reading], limit: int, seconds: float

@@ -145,6 +145,8 @@ def _at(evidence: Evidence, place: int, tables: Sequence[int]) -> Superlative | 
     previous, following = words[place - 1] if place else "", words[place + 1] if place + 1 < len(words) else ""
     if evidence.linked.cell_links[place].any() and said not in _GENERAL:
         return None
+    if following == "first" or (previous == "at" and said in ("least", "most")):  # a whole list; a bound
+        return None
     picked: tuple[int, bool] | None = None
     if said in _TIMES and (said not in ("recent", "recently") or previous == "most"):
         picked = _by_time(evidence, place, tables)

@@ -126,7 +126,7 @@ class PeriodRule:
         before = sql[: plain.start("source")]
         after = f" WHERE {' AND '.join([*kept, condition])}{sql[plain.start('rest') :]}"
         if len(kept) < len(conditions):
-            source = self._without_idle(source, before + after, tables)
+            source = self._without_idle(source, before + after)
         text = f"{before}{source}{after}"
         table = self._schema.tables[self._schema.columns[number].table].name
         written = "" if form.is_iso else f" ({form.name})"
@@ -170,14 +170,11 @@ class PeriodRule:
         columns = {column for table in tables.values() for column in table.values()}
         return [form for column in sorted(columns) if (form := self._form(column))]
 
-    def _without_idle(self, source: str, rest: str, tables: Mapping[str, Mapping[str, int]]) -> str:
-        """FROM without a last table that nothing uses any more and that would repeat the rows of the others."""
+    @staticmethod
+    def _without_idle(source: str, rest: str) -> str:
+        """FROM without a last table that nothing uses any more: it would repeat rows, or drop some."""
         match = LAST.fullmatch(source)
-        if match is None or re.search(rf"\b{match['alias']}\.", rest):
-            return source
-        own = tables.get(match["alias"], {}).get(bare(match["column"]))
-        referred = {*self._schema.primary_keys, *(parent for _, parent in self._schema.foreign_keys)}
-        return source if own in referred else match["before"]
+        return source if match is None or re.search(rf"\b{match['alias']}\.", rest) else match["before"]
 
     def _impossible(
         self,
