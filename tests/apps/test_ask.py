@@ -281,3 +281,20 @@ def test_of_a_large_database_the_tables_considered_are_counted(tmp_path: Path, r
     connection.close()
     with Database(path, run, beam_size=2) as database:
         assert database.question("How many item7 are there?").notes[0].startswith("40 of 60 tables were considered")
+
+
+def test_a_strangers_cell_does_not_steer_the_terminal(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sql = "SELECT 'a' || char(27) || '[31mred' || char(10) || 'b' AS \"x\x1b[2J\""
+    assert main(["ask", str(shop), "--sql", sql]) == 0
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert r"a\x1b[31mred" in out
+    assert r"x\x1b[2J" in out
+
+
+def test_a_question_may_follow_flags(shop: Path, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["ask", str(shop), "--model", str(run), "--sql-only", "How many items are there?"]
+    assert main(words) == 0
+    assert capsys.readouterr().out.startswith("SELECT")
+    assert main([*words, "one too many"]) == 2
+    assert "unexpected argument 'one too many'" in capsys.readouterr().err

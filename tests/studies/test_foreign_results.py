@@ -112,6 +112,22 @@ def test_semicolons_go_with_decimal_commas(tmp_path: Path) -> None:
     assert values(study, "accuracy", variant="a") == {0: 0.91}
 
 
+def test_small_percentages_are_percentages(tmp_path: Path) -> None:
+    path = tmp_path / "results.csv"
+    path.write_text("norm,seed,accuracy\nbatch,0,0.95%\nbatch,1,0.90 %\ngroup,0,0.5%\ngroup,1,0.6%\n")
+    assert values(open_results(path), "accuracy", variant="batch") == pytest.approx({0: 0.0095, 1: 0.009})
+    path.write_text("norm,seed,accuracy\nbatch,0,0.95%\nbatch,1,0.90\n")
+    with pytest.raises(UserError, match=r"results.csv:3: column 'accuracy': '0.90' has no percent sign, cells before"):
+        open_results(path)
+
+
+@pytest.mark.parametrize("name", ["r.tsv", "r.txt"])
+def test_a_table_with_tabs_is_no_archive(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = table(tmp_path / name, "norm\tseed\taccuracy", ["a\t0\t0.9", "a\t1\t0.8", "b\t0\t0.8", "b\t1\t0.7"])
+    assert main(["compare", str(path)]) == 0
+    assert "a - b = +10.00 points" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("told", ["sep=|", '"sep=|"', "SEP=|"])
 def test_a_first_line_for_excel_tells_the_separator_and_lines_keep_their_numbers(told: str, tmp_path: Path) -> None:
     path = table(tmp_path / "r.csv", told, ["m|seed|lr, peak|accuracy", "a|0|0,1|0.91", "b|0|0,1|0.9"])

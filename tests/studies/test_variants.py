@@ -44,6 +44,12 @@ def test_variants_and_axes_make_a_product(tmp_path: Path) -> None:
     assert plan.cells[0].values == {"variant": "deep", "norm": "batch"}
 
 
+def test_a_setting_that_an_axis_would_undo_is_refused(tmp_path: Path) -> None:
+    path = study(tmp_path, STUDY + "axes: {n: [1, 2]}\n")
+    with pytest.raises(UserError, match=r"variants: deep: n is an axis, which sets it in every cell: drop one of the"):
+        make_plan(path, scale="smoke")
+
+
 def test_a_scale_may_keep_some_variants(tmp_path: Path) -> None:
     scales = "scales: {smoke: {axes: {variant: [plain]}}, demo: {axes: {variant: [plian]}}}\n"
     path = study(tmp_path, STUDY + scales)

@@ -13,7 +13,7 @@ from typing import Any
 
 from normlab.cli.ask_learn import learn_from
 from normlab.cli.parser import add_verb, at_least
-from normlab.errors import UserError
+from normlab.errors import UserError, one_line
 
 
 def _add_ask(verbs: Any, arguments: list[str]) -> None:
@@ -266,7 +266,7 @@ def _print_rows(columns: Any, rows: Any, truncated: bool, *, as_csv: bool = Fals
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(*[escape(str(column)) for column in columns])
+        table = Table(*[escape(one_line(str(column))) for column in columns])
         for row in rows:
             table.add_row(*[Text(_shown(cell)) for cell in row])
         Console(markup=False, highlight=False).print(table)
@@ -279,7 +279,8 @@ def _shown(cell: Any) -> str:
     if cell is None:
         return ""
     text = f"{len(cell)} bytes" if isinstance(cell, bytes) else str(cell)
-    return text if len(text) <= 200 else f"{text[:199]}…"
+    text = text if len(text) <= 200 else f"{text[:199]}…"
+    return "\n".join(map(one_line, text.split("\n")))  # a stranger's cell may not steer the terminal
 
 
 VERBS = (_add_ask,)

@@ -12,7 +12,7 @@ from typing import Any
 
 from normlab.cli.foreign import add_reading, asked_for, say_how_read
 from normlab.cli.parser import add_verb
-from normlab.errors import UserError
+from normlab.errors import UserError, one_line
 
 
 def _add_compare(verbs: Any, arguments: list[str]) -> None:
@@ -71,7 +71,7 @@ def _compare(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps([asdict(each) for each in found]))
     else:
-        print(*map(sentence, found), sep="\n")
+        print(*(one_line(sentence(each)) for each in found), sep="\n")
     return 0
 
 

@@ -34,9 +34,17 @@ class Parser(argparse.ArgumentParser):
         if self._subparsers is not None and first.startswith("--") and first not in self.known_flags():
             self._refuse(first)  # otherwise argparse would report a missing verb
         options, unknown = super().parse_known_args(args, namespace)
+        self._take_late(options, unknown)
         if unknown and self._subparsers is None:
             self._refuse(unknown[0])
         return options, unknown
+
+    def _take_late(self, options: Any, unknown: list[str]) -> None:
+        """Take the word of an argument that may be missing behind flags too: argparse looks before them only."""
+        for action in self._actions:
+            may_miss = not action.option_strings and action.nargs == "?"
+            if may_miss and unknown and unknown[0][:1] != "-" and getattr(options, action.dest, 0) is action.default:
+                setattr(options, action.dest, self._get_value(action, unknown.pop(0)))
 
     def _refuse(self, word: str) -> NoReturn:
         if not word.startswith("--"):

@@ -47,7 +47,7 @@ Content = dict[str, bytes]  # name inside the archive -> bytes
 
 def is_archive(path: Path) -> bool:
     """Return whether a path is a file that can only be meant as an archive: a study itself is a folder."""
-    return path.is_file() and path.suffix not in {".yaml", ".yml", ".csv"}
+    return path.is_file() and path.suffix not in {".yaml", ".yml", ".csv", ".tsv", ".txt"}
 
 
 def pack_study(folder: Path, out: Path) -> int:

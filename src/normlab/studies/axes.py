@@ -83,6 +83,16 @@ def refuse_wrong_values(by_value: ByValue, axes: Sequence[Mapping[str, list[Any]
                 )
 
 
+def refuse_undone_variants(
+    variants: Mapping[str, Mapping[str, Any]], axes: Mapping[str, list[Any]], where: str
+) -> None:
+    """Raise `UserError` for a variant's setting that an axis would undo: its cells would be another variant's."""
+    for variant, settings in variants.items():
+        if undone := sorted(set(settings) & (set(axes) - {VARIANT})):
+            place = f"{where}: variants: {variant}"
+            raise UserError(f"{place}: {undone[0]} is an axis, which sets it in every cell: drop one of the two")
+
+
 def settings_of(written: Mapping[str, Any], canonical: Mapping[str, Any], by_value: ByValue) -> dict[str, Any]:
     """Return the settings that come with the values of a cell, those of a later axis last.
 

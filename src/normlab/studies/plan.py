@@ -27,6 +27,7 @@ from normlab.studies.axes import (
     read_axes,
     refuse_seed,
     refuse_undone,
+    refuse_undone_variants,
     refuse_wrong_values,
     settings_of,
 )
@@ -138,6 +139,7 @@ def make_plan(
     axes = read_axes({**study.axes, **chosen.axes}, study.variants, asked, str(path))
     by_value = {**study.by_value, **chosen.by_value}
     refuse_wrong_values(by_value, [study.axes, chosen.axes, {VARIANT: list(study.variants)}], str(path))
+    refuse_undone_variants(study.variants, axes, str(path))
     refuse_undone(changes, axes, study.variants, str(path))
     blocks = {
         "base": study.base,

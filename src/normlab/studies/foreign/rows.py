@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from normlab.errors import UserError, shortened
+from normlab.metrics import is_fraction
 from normlab.studies.foreign import names
 from normlab.studies.foreign.columns import Roles
 from normlab.studies.foreign.curves import Curves, no_curves, whole
@@ -179,6 +180,8 @@ def _numbers(table: Table, roles: Roles, headline: str, keys: _Keys) -> _Numbers
     parts: list[tuple[np.ndarray, ...]] = []
     for metric, column, seed in _measured(table, roles, headline):
         values, held = table.numbers(column)
+        if isinstance(metric, str) and is_fraction(metric) and _are_small(values) and table.is_in_percent(column):
+            values = values / 100  # 0.95 %; larger percentages are plainly no fractions, and are divided later
         rows = np.flatnonzero(held).astype(np.int32)
         owner = keys.of_row[rows]
         if seed is not None:
@@ -193,6 +196,11 @@ def _numbers(table: Table, roles: Roles, headline: str, keys: _Keys) -> _Numbers
         raise UserError(f"{table.path}: no number in any column of metrics: name these columns with --metrics")
     rows, owner, codes, values = joined
     return _Numbers(rows, owner, codes, values, list(metrics), list(owners))
+
+
+def _are_small(values: np.ndarray) -> bool:
+    finite = np.abs(values[np.isfinite(values)])
+    return finite.size > 0 and bool(finite.max() <= 1)
 
 
 def _measured(table: Table, roles: Roles, headline: str) -> Iterator[tuple[str | Coded, str, int | None]]:

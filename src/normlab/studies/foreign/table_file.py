@@ -63,6 +63,26 @@ class Table:
                 held[row], values[row] = value is not None, math.nan if value is None else value
         return values, held
 
+    def is_in_percent(self, column: str) -> bool:
+        """Return whether the numbers of a column carry percent signs.
+
+        Raises: UserError naming file and line where some do and some do not.
+        """
+        if not self.columns[column].has("%"):
+            return False
+        first: bool | None = None
+        for row, text in enumerate(self.columns[column]):
+            if text.strip().lower() in BLANKS:
+                continue
+            signed = text.rstrip().endswith("%")
+            if first is not None and signed != first:
+                raise UserError(
+                    f"{self.where(row)}: column '{column}': {shortened(text)} has {'a' if signed else 'no'} percent "
+                    f"sign, cells before it {'none' if signed else 'one'}: write all of them one way"
+                )
+            first = signed
+        return bool(first)
+
     def number(self, column: str, row: int) -> float | None:
         """Return a cell as a number, None for a blank one.
 

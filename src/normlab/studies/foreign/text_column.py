@@ -64,6 +64,10 @@ class TextColumn(Sequence[str]):
             codes[part * ROWS : part * ROWS + len(cells)] = list(map(numbers.__getitem__, cells))
         return codes, list(numbers)
 
+    def has(self, sign: str) -> bool:
+        """Return whether a sign stands in any cell."""
+        return any(sign in text for text, _ in self._parts)
+
     def __len__(self) -> int:
         return self._length
 
