@@ -240,3 +240,13 @@ def test_every_format_is_a_choice_of_the_command_line() -> None:
     from normlab.cli.tag import _FORMATS
 
     assert tuple(FORMATS) == _FORMATS
+
+
+def test_an_empty_standard_input_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from normlab.data.text import standard_input
+
+    standard_input._copy.cache_clear()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    assert main(["tag", "-"]) == 2
+    assert capsys.readouterr().err.startswith("normlab: standard input is empty")
+    standard_input._copy.cache_clear()

@@ -38,6 +38,12 @@ def test_matching_seeds_are_paired(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "n = 5 pairs; paired t: every seed is on both sides; margin 1.00 points: P(A better) 0.9" in line
 
 
+def test_a_margin_of_one_is_no_point(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (a, _), (b, _) = results(tmp_path / "A.csv", 0.92, range(3), 0), results(tmp_path / "B.csv", 0.90, range(3), 1)
+    assert main(["compare", str(a), str(b), "--margin", "1"]) == 2
+    assert "accuracy is a fraction, whatever its column's unit: one point is 0.01" in capsys.readouterr().err
+
+
 def test_other_seeds_are_not_paired(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (a, x), (b, y) = results(tmp_path / "A.csv", 0.92, range(5), 0), results(tmp_path / "B.csv", 0.9, range(7, 11), 1)
     (found,) = json.loads(compared(capsys, a, b, "--json"))

@@ -26,6 +26,7 @@ def _add_compare(verbs: Any, arguments: list[str]) -> None:
 
 
 def _compare(options: argparse.Namespace) -> int:
+    from normlab.metrics import is_fraction
     from normlab.studies.between import compare_sides, metric_of, sentence, side_named, sides_of
     from normlab.studies.repeats import repeated_runs
 
@@ -67,6 +68,10 @@ def _compare(options: argparse.Namespace) -> int:
             known = f"name one of each, --a ({here}) and --b ({there})"
             raise UserError(f"{options.paths[1]}: no variant of {options.paths[0]}: {known}")
         pairs = [_told_apart(a, b, names) for a, b in pairs]
+    if options.margin is not None and options.margin >= 1 and is_fraction(metric):
+        raise UserError(
+            f"--margin {options.margin:g}: {metric} is a fraction, whatever its column's unit: one point is 0.01"
+        )
     found = compare_sides(pairs, metric, margin=options.margin, unpaired=options.unpaired)
     if options.json:
         print(json.dumps([asdict(each) for each in found]))

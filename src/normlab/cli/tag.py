@@ -118,7 +118,8 @@ def _write(passages: Iterable[Passage], form: str, name: str, out: Path) -> int:
     with atomic_text(out) as file:
         for line in FORMATS[form](counted, name):
             print(line, file=file)
-    print(f"{counted.entities} entities in {counted.sentences} sentences: {out}")
+    entities = "1 entity" if counted.entities == 1 else f"{counted.entities} entities"
+    print(f"{entities} in {counted.sentences} sentence{'' if counted.sentences == 1 else 's'}: {out}")
     return 0
 
 

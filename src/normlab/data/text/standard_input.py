@@ -9,6 +9,8 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+from normlab.errors import UserError
+
 STANDARD_INPUT = Path("-")
 
 
@@ -24,4 +26,6 @@ def _copy() -> Path:
     path = folder / "standard input"
     with path.open("wb") as file:
         shutil.copyfileobj(sys.stdin.buffer, file)
+    if not path.stat().st_size:
+        raise UserError("standard input is empty: give it a text, or a file's path instead of -")
     return path
