@@ -6,6 +6,7 @@ import io
 import json
 import math
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -298,3 +299,21 @@ def test_a_question_may_follow_flags(shop: Path, run: Path, capsys: pytest.Captu
     assert capsys.readouterr().out.startswith("SELECT")
     assert main([*words, "one too many"]) == 2
     assert "unexpected argument 'one too many'" in capsys.readouterr().err
+
+
+def test_capitals_all_over_are_no_names(shop: Path, run: Path) -> None:
+    with Database(shop, run, beam_size=2) as database:
+        plain, loud = (database.question(text) for text in ("How many items are there?", "HOW MANY ITEMS ARE THERE?"))
+    assert loud.sql == plain.sql
+    assert loud.question == "HOW MANY ITEMS ARE THERE?"
+
+
+def test_readings_that_are_refused_take_one_line(shop: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    likely = [Decoded(f"SELECT {n}", score, score) for n, score in ((1, -0.1), (2, -0.2), (3, -9.0))]
+    bad = [replace(one, refusal="no key joins them") for one in likely[:2]]
+    with Database(shop, run, beam_size=2) as database:
+        monkeypatch.setattr(database, "_answers", lambda item, linked: ([likely[2]], bad))
+        notes = database.question("How many items are there?", run=False).notes
+    assert [note for note in notes if "refused" in note] == [
+        "a better-ranked reading is refused (no key joins them), and 1 more: SELECT 1"
+    ]

@@ -28,7 +28,10 @@ from normlab.tasks.image.config import ImageConfig
 SMALL = ["--scale", "smoke", "--epochs", "1", "--limit-train", "64", "--json"]
 
 
-@pytest.mark.parametrize("arguments", [["train", "image", "--out", ""], ["predict", "", "a.png"], ["report", ""]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["train", "image", "--out", ""], ["train", "image", "--data", ""], ["predict", "", "a.png"], ["report", ""]],
+)
 def test_an_empty_path_is_not_the_folder_that_one_is_in(capsys, arguments):
     assert main(arguments) == 2
     assert "is empty: is a variable of the shell not set?" in capsys.readouterr().err

@@ -154,6 +154,8 @@ def field_values(options: argparse.Namespace, config_class: Any) -> dict[str, An
         for name, value in vars(options).items()
         if name.startswith("field_") and value is not None
     }
+    if given.get("data") == "":
+        raise UserError("--data is empty: is a variable of the shell not set?")
     return config_class.from_strings(given)
 
 

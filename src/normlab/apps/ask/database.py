@@ -117,11 +117,12 @@ class Database:
         Raises: UserError for what is no question, and where no query could be written.
         """
         refuse_no_question(text)
-        linked = self._questions.link(text, self._name)
+        read = text.capitalize() if text.isupper() else text  # capitals all over say nothing of names
+        linked = self._questions.link(read, self._name)
         example = self._examples.nearest(linked)
         if example is None:  # an example says what words mean that name nothing
             refuse_for_database(linked, self.schema, self._known, has_cells=self._questions.has_cells(self._name))
-        item = self._questions.encode(text, self._name)[0]
+        item = self._questions.encode(read, self._name)[0]
         answers, refused = self._answers(item, linked)
         if not answers and example is None:
             why = f" ({refused[0].refusal}: {refused[0].sql})" if refused else ""
@@ -148,11 +149,7 @@ class Database:
                 readings[0] = chosen
         notes = [
             *self._considered(item),
-            *(
-                f"a better-ranked reading is refused ({one.refusal}): {one.sql}"
-                for one in refused
-                if _probability(one) > chosen.probability and not chosen.by_example
-            ),
+            *([] if chosen.by_example else _passed_over(refused, chosen)),
             *(correction.notes if chosen is readings[0] else ()),
             *([f"rows without {blank} are left out"] if blank and chosen is readings[0] else ()),
             *(f"{how}: {sql}" for sql, how in correction.others),
@@ -306,6 +303,15 @@ class Database:
 
     def _column(self, number: int) -> str:
         return _full_name(self.schema, number)
+
+
+def _passed_over(refused: list[Decoded], chosen: Reading) -> list[str]:
+    """Return a line about the readings that may not be run and rank above the answer: the best, and how many more."""
+    better = [one for one in refused if _probability(one) > chosen.probability]
+    if not better:
+        return []
+    more = f", and {len(better) - 1} more" if len(better) > 1 else ""
+    return [f"a better-ranked reading is refused ({better[0].refusal}){more}: {better[0].sql}"]
 
 
 def _with_example(readings: list[Reading], example: Match) -> list[Reading]:
