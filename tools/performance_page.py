@@ -70,7 +70,8 @@ ZEN_3_NOTES = """## Why some goals are missed on Zen 3
   the same; their maps are half as large, so what both sides pay for a call weighs twice.
 - Norm layers: 8 of 336 rows lie below 0.97, and in three runs of the same hour others each time but for group norm of
   8x64x8x8. Where torch's operation is faster it is taken, and Python's way to either costs two microseconds more than
-  to a layer of torch's (batch norm: nine less). It was nine more (batch norm: 11) when the Xeon and Zen 4 were measured.
+  to a layer of torch's (batch norm: nine less). It was nine more (batch norm: 11) when the Xeon and Zen 4 were
+  measured.
 - ResNet-14 against the course program: both are float32 here. Where bfloat16 doubles the rate, it counts for normlab
   alone, since the course program does not use it. Convolutions with fewer products than their definition has brought
   1.84 to 2.66 for batches of 128, and 1.83 to 2.38 for 8.
