@@ -26,8 +26,10 @@ def estimate_plan(plan: Plan, out: Path, *, workers: int | None = None, budget: 
     """
     if plan.search is not None:
         raise UserError(f"{plan.name}: searches for settings: its trials cannot be estimated before they are drawn")
-    beside = out.with_suffix("")  # where `run_study` goes on with an archive
-    folder = study_folder(out) if is_archive(out) and not beside.exists() else beside if is_archive(out) else out
+    folder = out
+    if is_archive(out):
+        beside = out.with_suffix("")  # where `run_study` goes on with an archive
+        folder = beside if beside.exists() else study_folder(out)
     plan = with_threads(plan, folder, threads_per_cell(len(plan.cells), workers=workers))
     cells = [cell for cell in in_pairs(plan.cells) if not (folder / "cells" / cell.name / "result.json").exists()]
     return _estimate(cells, plan, folder, workers=workers, budget=budget)

@@ -240,9 +240,7 @@ class Database:
         if self._corrector is None:  # nothing is read before a query runs
             return readings, ""
         written = [without_blanks(one.sql, self._has_blanks) for one in readings]
-        pairs = zip(readings, written, strict=True)
-        unique = {sql: replace(one, sql=sql) for one, (sql, _) in reversed(list(pairs))}
-        return list(reversed(unique.values())), written[0][1]
+        return [replace(one, sql=sql) for one, (sql, _) in zip(readings, written, strict=True)], written[0][1]
 
     def _has_blanks(self, table: str, column: str) -> bool:
         try:
