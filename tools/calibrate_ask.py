@@ -2,9 +2,9 @@
 
 Every question of Spider's development databases, which the model must not have seen in training, is asked as
 `normlab ask` asks: the schema from the file, the first reading that runs. Right is who returns gold's rows
-(order-insensitive). A logistic curve over the log-odds of the model's probability is fitted to that, and another one
-over these and the share of the readings that return the same rows ("compared"). "Held out" are curves fitted without
-the question's own database. The file goes beside the model's.
+(order-insensitive), where gold, too, reads texts that are numbers as numbers. A logistic curve over the log-odds of the
+model's probability is fitted to that, and another one over these and the share of the readings that return the same
+rows ("compared"). "Held out" are curves fitted without the question's own database. The file goes beside the model's.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ import numpy as np
 from normlab.apps.ask.agreement import COMPARED_ROWS, agreement_of
 from normlab.apps.ask.confidence import FILE, MIN_CONFIDENCE
 from normlab.apps.ask.database import Database
+from normlab.apps.ask.numbers_in_text import with_numbers
 from normlab.data.sql.spider import DEV_DATABASES, SpiderFolder
 from normlab.data.sql.sqlite import QueryResult
+from normlab.data.sql.text_numbers import NumberColumns
 from normlab.engine.api import load_run
 from normlab.errors import UserError
 from normlab.tasks.text2sql.evaluation import Evaluator
@@ -106,13 +108,15 @@ def _ask_all(folder: SpiderFolder, run: object) -> tuple[np.ndarray, ...]:
             continue
         with warnings.catch_warnings(), Database(path, run, min_confidence=0.0) as database:  # type: ignore[arg-type]
             warnings.simplefilter("ignore")
+            numbers = NumberColumns(path)
             for row in (row for row in rows if row.db_id == db_id):
                 try:
                     answer = database.question(row.question, limit=COMPARED_ROWS)
                 except UserError as error:
                     print(f"{row.source}: {error}", file=sys.stderr)
                     continue
-                score = evaluator.score(row.source, (row.query, db_id), answer.sql)
+                gold, _ = with_numbers(row.query, numbers.form)
+                score = evaluator.score(row.source, (gold, db_id), answer.sql)
                 if score.executed_sound is None:
                     continue
                 share = None

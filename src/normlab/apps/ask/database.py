@@ -14,9 +14,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, cast
 
+import numpy as np
+
 from normlab.apps.ask.agreement import COMPARED_ROWS, agreement_of
 from normlab.apps.ask.answer import Answer, Link, Reading
-from normlab.apps.ask.blanks import without_blanks
+from normlab.apps.ask.cell_rules import CellRules, Looked
 from normlab.apps.ask.confidence import MIN_CONFIDENCE, NOT_CALIBRATED, calibration_of
 from normlab.apps.ask.examples import Examples, Match
 from normlab.apps.ask.files import as_database, is_url
@@ -31,7 +33,7 @@ from normlab.tasks.text2sql.config import Text2SqlConfig
 from normlab.tasks.text2sql.corrections.correcting import Correction, Corrector
 from normlab.tasks.text2sql.inputs.encoding import Item
 from normlab.tasks.text2sql.inputs.questions import questions_of
-from normlab.tasks.text2sql.linking.linker import NONE, Linked
+from normlab.tasks.text2sql.linking.linker import NONE, STEM, Linked
 from normlab.tasks.text2sql.model.decoding import Answer as Decoded
 from normlab.tasks.text2sql.model.decoding import decode
 from normlab.tasks.text2sql.reranking import reranked
@@ -103,6 +105,7 @@ class Database:
         self.notes += [str(warning.message).replace(f"{self._file}: ", "", 1) for warning in caught]
         self.schema = self._questions.schemas[self._name]
         self._corrector = Corrector(self._file, self.schema) if contents else None
+        self._cell_rules = CellRules(self._file, self.run) if contents else None
         self.notes += _inferred(self.schema)
         if self._calibration is None:
             self.notes.append(NOT_CALIBRATED)
@@ -129,12 +132,17 @@ class Database:
             raise UserError(f"no query could be written for this question{why}: ask it in other words")
         if example is None:
             correction = self._correct(answers[0], linked, item)
-            readings, blank = self._without_blanks(self._ranked(answers, correction))
+            ranked = self._ranked(answers, correction)
         else:
             correction = Correction(example.sql, (example.note,))
-            readings = _with_example([self._reading(one) for one in answers], example)
-            blank = ""
+            ranked = _with_example([self._reading(one) for one in answers], example)
+        looked = Looked(ranked)
+        if self._cell_rules is not None:
+            looked = self._cell_rules.look_at(ranked, lambda *column: self._is_named(linked, *column))
+        readings = looked.readings
         doubt = self._doubt(readings[0], linked)
+        if looked.wrong:
+            doubt = f"not run: {looked.wrong}: ask in other words"
         if correction.doubt:
             doubt = f"not run: {correction.doubt}: {correction.advice}"
         chosen, result, notes = (readings[0], None, [doubt] if doubt else [])
@@ -150,8 +158,8 @@ class Database:
         notes = [
             *self._considered(item),
             *([] if chosen.by_example else _passed_over(refused, chosen)),
-            *(correction.notes if chosen is readings[0] else ()),
-            *([f"rows without {blank} are left out"] if blank and chosen is readings[0] else ()),
+            *(correction.notes if chosen is readings[0] and not looked.passed_over else ()),
+            *(looked.notes if chosen is readings[0] else ()),
             *(f"{how}: {sql}" for sql, how in correction.others),
             *notes,
         ]
@@ -235,20 +243,6 @@ class Database:
             ranked.setdefault(reading.sql, reading)
         return list(ranked.values())
 
-    def _without_blanks(self, readings: list[Reading]) -> tuple[list[Reading], str]:
-        """Leave blank cells out of the queries that they would decide, and return the column of the first one's."""
-        if self._corrector is None:  # nothing is read before a query runs
-            return readings, ""
-        written = [without_blanks(one.sql, self._has_blanks) for one in readings]
-        return [replace(one, sql=sql) for one, (sql, _) in zip(readings, written, strict=True)], written[0][1]
-
-    def _has_blanks(self, table: str, column: str) -> bool:
-        try:
-            found = self.run(f"SELECT 1 FROM {table} WHERE {column} IS NULL", limit=1, seconds=1.0)
-        except QueryError:
-            return False
-        return bool(found.rows)
-
     def _first_that_runs(
         self, readings: list[Reading], limit: int, seconds: float
     ) -> tuple[Reading, QueryResult | None, list[str]]:
@@ -290,6 +284,11 @@ class Database:
                 links += [Link(word, "column", self._column(n)) for n in (columns == best).nonzero()[0]]
             links += [Link(word, "cell", self._column(n)) for n in linked.cell_links[place].nonzero()[0]]
         return links
+
+    def _is_named(self, linked: Linked, table: str, column: str) -> bool:
+        """Whether a word of the question is a column's name, or of its stem."""
+        named = np.flatnonzero((linked.column_links >= STEM).any(0))
+        return f"{table}.{column}".lower() in {self._column(int(number)).lower() for number in named}
 
     def _considered(self, item: Item) -> list[str]:
         """Return what of a large schema the model has read."""

@@ -22,6 +22,7 @@ from normlab.data.sql.inferred_keys import infer_keys
 from normlab.data.sql.part_of_schema import part_of
 from normlab.data.sql.schema import Schema
 from normlab.data.sql.spider import find_database
+from normlab.data.sql.text_numbers import typed_by_cells
 from normlab.data.sql.thesaurus import further_names, together
 from normlab.data.text.vocabulary import Vocabulary
 from normlab.errors import UserError, did_you_mean
@@ -117,6 +118,8 @@ class Questions:
             if not look_inside:
                 self._closed.add(name)
             infers = look_inside and not is_large(schema)
+            if infers and self._everyday:
+                schema = typed_by_cells(path, schema)
             self._schemas[name] = infer_keys(path, schema) if infers else replace(schema, inferred_keys=())
             self._files[name] = path
             if dictionary is not None:
