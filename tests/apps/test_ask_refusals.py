@@ -113,3 +113,10 @@ def test_questions_of_the_data_are_not_refused(shared_data: Path, known: set[str
             refused.append(row.question)
     assert asked >= 500
     assert len(refused) <= 0.005 * asked, refused
+
+
+def test_a_day_that_no_calendar_has_is_refused() -> None:
+    with pytest.raises(UserError, match="'30 February 2024' is no day of the calendar: correct the date"):
+        refuse_no_question("Which orders were placed on 30 February 2024?")
+    refuse_no_question("Which orders were placed on 29 February 2024?")
+    refuse_no_question("What was played at 'Night of 31 April'?")

@@ -36,6 +36,7 @@ from normlab.tasks.text2sql.inputs.questions import questions_of
 from normlab.tasks.text2sql.linking.linker import NONE, STEM, Linked
 from normlab.tasks.text2sql.model.decoding import Answer as Decoded
 from normlab.tasks.text2sql.model.decoding import decode
+from normlab.tasks.text2sql.periods.spans import in_numbers
 from normlab.tasks.text2sql.reranking import reranked
 
 BEAM_SIZE, LIMIT, SECONDS = 8, 100, 10.0
@@ -120,7 +121,7 @@ class Database:
         Raises: UserError for what is no question, and where no query could be written.
         """
         refuse_no_question(text)
-        read = text.capitalize() if text.isupper() else text  # capitals all over say nothing of names
+        read, told = in_numbers(text.capitalize() if text.isupper() else text)  # capitals all over say nothing of names
         linked = self._questions.link(read, self._name)
         example = self._examples.nearest(linked)
         if example is None:  # an example says what words mean that name nothing
@@ -157,6 +158,7 @@ class Database:
                 readings[0] = chosen
         notes = [
             *self._considered(item),
+            *told,
             *([] if chosen.by_example else _passed_over(refused, chosen)),
             *(correction.notes if chosen is readings[0] and not looked.passed_over else ()),
             *(looked.notes if chosen is readings[0] else ()),
@@ -210,7 +212,8 @@ class Database:
         if wrong:
             more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
             raise UserError(f"{wrong[0]}{more}: correct the example, or remove it")
-        return Examples(pairs, lambda text: self._questions.link(text, self._name), self._questions.schemas[self._name])
+        schema = self._questions.schemas[self._name]
+        return Examples(pairs, lambda text: self._questions.link(in_numbers(text)[0], self._name), schema)
 
     def _answers(self, item: Item, linked: Linked) -> tuple[list[Decoded], list[Decoded]]:
         """Return the queries that may be run, and those that may not, best first."""

@@ -17,13 +17,14 @@ from normlab.data.text.word_forms import is_word, words_of
 from normlab.errors import UserError, excerpt
 from normlab.tasks.text2sql.linking.linker import NONE, Linked
 from normlab.tasks.text2sql.linking.stop_words import STOP_WORDS
+from normlab.tasks.text2sql.periods.spans import impossible_day
 
 MOST_WORDS = 200
 _MOST_CHARACTERS = 5000
 
 
 def refuse_no_question(text: str) -> None:
-    """Raise `UserError` for text that is empty, too long, SQL, or asks for a change."""
+    """Raise `UserError` for text that is empty, too long, SQL, names a day that is none, or asks for a change."""
     words = re.findall(r"[^\W_]+", text)
     if not words:
         raise UserError("the question has no words: ask for something in the database")
@@ -32,6 +33,8 @@ def refuse_no_question(text: str) -> None:
         raise UserError(f"the question has {len(words):,} words in {len(text):,} characters: ask in at most {most}")
     if is_sql(text):
         raise UserError(f"{excerpt(text)} is SQL, not a question: run it as a query (`normlab ask --sql`)")
+    if day := impossible_day(_QUOTED.sub(" ", text)):
+        raise UserError(f"'{day}' is no day of the calendar: correct the date")
     change = change_request(text)
     if change:
         raise UserError(f"'{change}' asks for a change, and databases are only read here: ask what is in it")

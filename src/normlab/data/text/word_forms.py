@@ -66,6 +66,18 @@ def stem(word: str) -> str:
     return word[:-1] if word.endswith("e") and len(word) > 3 else word
 
 
+def are_forms_of_one_word(one: str, other: str) -> bool:
+    """Tell whether two folded words with the same stem are one word: a final e alone makes another.
+
+    >>> [are_forms_of_one_word(word, "tom") for word in ("toms", "tomes")], are_forms_of_one_word("buses", "bus")
+    ([True, False], True)
+    """
+    short, long = sorted((_singular(one), _singular(other)), key=len)
+    if short + "e" != long:
+        return True
+    return any(a == b + "es" and b.endswith(("s", "x", "z", "o", "ch", "sh")) for a, b in ((one, other), (other, one)))
+
+
 _TOKEN = re.compile(r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+\.\d+)(?!\w|[.,]\d)|[^\W_]+|[^\w\s]|_")
 _VOWEL = re.compile(r"[aeiouy]")
 

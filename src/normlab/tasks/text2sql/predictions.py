@@ -23,6 +23,7 @@ from normlab.tasks.text2sql.inputs.questions import Questions
 from normlab.tasks.text2sql.measuring import best
 from normlab.tasks.text2sql.model.decoding import Answer, decode, running_first
 from normlab.tasks.text2sql.model.network import Text2Sql
+from normlab.tasks.text2sql.periods.spans import in_numbers
 from normlab.tasks.text2sql.reranking import reranked
 
 Record = dict[str, Any]
@@ -32,12 +33,22 @@ _CHUNK = 512
 
 @dataclass(frozen=True)
 class Asked:
-    """A question and its database: a name that training knows, or an SQLite file; `file`: that of an unknown name."""
+    """A question and its database: a name that training knows, or an SQLite file; `file`: that of an unknown name.
+
+    `read` is the question as the model reads it, which `told` tells where that is in other words; "" for as it stands.
+    """
 
     question: str
     database: str
     place: str
     file: Path | None = None
+    read: str = ""
+    told: tuple[str, ...] = ()
+
+    def in_numbers(self) -> Asked:
+        """Return it with spans of years and days in numbers."""
+        read, told = in_numbers(self.question)
+        return replace(self, read=read, told=told)
 
 
 def records(
@@ -56,6 +67,7 @@ def records(
     correctors: dict[str, Corrector] = {}
     while chunk := list(islice(asked, _CHUNK)):
         names = [_database(one, questions) for one in chunk]
+        chunk = [one.in_numbers() if questions.opened(name) else one for one, name in zip(chunk, names, strict=True)]
         items = [_encoded(one, name, questions) for one, name in zip(chunk, names, strict=True)]
         decoded = dict(decode(model, items, questions, config, placement, beam_size=config.beam_size))
         for index, (one, name, item) in enumerate(zip(chunk, names, items, strict=True)):
@@ -174,7 +186,7 @@ def _database(asked: Asked, questions: Questions) -> str:
 
 def _encoded(asked: Asked, name: str, questions: Questions) -> Any:
     try:
-        return questions.encode(asked.question, name)[0]
+        return questions.encode(asked.read or asked.question, name)[0]
     except UserError as error:
         raise UserError(f"{asked.place}: {error}") from None
 
@@ -191,7 +203,7 @@ def _answered(
 ) -> tuple[list[Answer], Correction]:
     """The answers, best first, and what the rules make of the best; of a guess they leave all but its dates alone."""
     schema = questions.automaton(item).schema
-    linked = None if corrector is None else questions.as_read(questions.link(asked.question, name), item)
+    linked = None if corrector is None else questions.as_read(questions.link(asked.read or asked.question, name), item)
     if linked is not None:
         answers = reranked(linked, schema, answers)
     if run:
@@ -212,5 +224,5 @@ def _record(asked: Asked, name: str, answers: list[Answer], cells: bool, correct
         "score": answers[0].score if answers else None,
         "alternatives": [{"sql": one.sql, "score": one.score, "log_prob": one.log_prob} for one in answers],
         "cells": cells,
-        "notes": [*notes, *correction.notes, *([correction.doubt] if correction.doubt else [])],
+        "notes": [*notes, *asked.told, *correction.notes, *([correction.doubt] if correction.doubt else [])],
     }

@@ -43,7 +43,7 @@ def without_any(clauses: Clauses, evidence: Evidence) -> Clauses | None:
     ]
     among = _keys_between(evidence, others[0], subject) if others else []
     keys = _one_key(among, evidence)
-    said = _said_of(subject, place, clauses, evidence)
+    said = said_of(subject, place, clauses, evidence)
     if len(keys) != 1 or said is None:
         return None
     child, parent = keys[0]
@@ -53,11 +53,11 @@ def without_any(clauses: Clauses, evidence: Evidence) -> Clauses | None:
     inner = Clauses((other,), (column_unit(child),)).actions()[:-1]
     without = Condition(column_unit(parent), "in", ((OPEN, *inner, CLOSE),), negated=True)
     counts = wanted.by == "how many"
-    shown = (COUNT,) if counts else tuple(map(column_unit, _shown(clauses, evidence, subject)))
+    shown = (COUNT,) if counts else tuple(map(column_unit, shown_of(evidence, subject)))
     return Clauses((subject,), shown).with_where((*said, without)) if shown else None
 
 
-def _said_of(table: int, end: int, clauses: Clauses, evidence: Evidence) -> tuple[Condition, ...] | None:
+def said_of(table: int, end: int, clauses: Clauses, evidence: Evidence) -> tuple[Condition, ...] | None:
     """Return what the words before `end` say of a table's rows, as conditions; None where a value is left over.
 
     A cell there is what its column is; a number is compared as the query compares it.
@@ -110,8 +110,8 @@ def with_most(clauses: Clauses, evidence: Evidence) -> Clauses | None:
         return None
     if set(clauses.tables) == {subject, other} and clauses.group and _ends_in_count(clauses):
         return None
-    shown = tuple(map(column_unit, _shown(clauses, evidence, subject)))
-    said = _said_of(subject, place, clauses, evidence)
+    shown = tuple(map(column_unit, shown_of(evidence, subject)))
+    said = said_of(subject, place, clauses, evidence)
     if not shown or said is None or (clauses.where and clauses.nests):
         return None
     return Clauses(
@@ -242,7 +242,7 @@ def _grouped_by_column(clauses: Clauses, evidence: Evidence, columns: tuple[int,
     return replace(clauses, select=(column, *clauses.select), group=(column,))
 
 
-def _shown(clauses: Clauses, evidence: Evidence, table: int) -> tuple[int, ...]:
+def shown_of(evidence: Evidence, table: int) -> tuple[int, ...]:
     """The columns of a table that a query shows already and a word asks for, else the names of its rows."""
     wanted = evidence.wanted
     asked = [c for c in (wanted.columns if wanted else ()) if evidence.schema.columns[c].table == table]

@@ -21,11 +21,13 @@ from normlab.tasks.text2sql.corrections.relating import for_each, with_most, wit
 from normlab.tasks.text2sql.corrections.sorting import sorted_as_said
 from normlab.tasks.text2sql.corrections.subject import each_once, shown_by_name
 from normlab.tasks.text2sql.corrections.superlatives import sorted_by_superlative
+from normlab.tasks.text2sql.corrections.without_value import without_value
 from normlab.tasks.text2sql.grammar.automaton import Action, word
 
 Rule = Callable[[Clauses, Evidence], Clauses | None]
 RULES: Mapping[str, Rule] = {
     "rows without any of another table": without_any,
+    "rows without a value, or with one": without_value,
     "rows with the most of another table": with_most,
     "one row for each": for_each,
     "yes or no": flagged,

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from normlab.data.sql.cells import MAX_WORDS, Cell, CellIndex, cell_key
 from normlab.data.sql.dictionary import FurtherNames
 from normlab.data.sql.schema import Schema, split_words
-from normlab.data.text.word_forms import Token, fold, is_word, stem, tokens_of, words_of
+from normlab.data.text.word_forms import Token, are_forms_of_one_word, fold, is_word, stem, tokens_of, words_of
 from normlab.errors import UserError
 from normlab.tasks.text2sql.linking.nationalities import SAID_AS
 from normlab.tasks.text2sql.linking.stop_words import STOP_WORDS
@@ -147,7 +147,7 @@ class Linker:
         taken: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
         for (start, end), key in ngrams.items():
             named = [word for word in folded[start:end] if is_word(word)]
-            own = [*cells.get(key, ()), *self._called.get(key, ())]
+            own = [*(cell for cell in cells.get(key, ()) if _are_the_words(named, cell)), *self._called.get(key, ())]
             meant = [cell for other in SAID_AS.get(key, ()) for cell in cells.get(other, ())]
             if own:  # a word that is a cell itself means another one only beside the table that has it
                 beside = self._tables_beside(start, end, folded, tables)
@@ -182,6 +182,12 @@ def _called(further: FurtherNames | None) -> Mapping[str, list[Cell]]:
     for synonym, cell in further.cells if further is not None else ():
         called[cell_key(words_of(synonym)[:MAX_WORDS])].append(cell)
     return called
+
+
+def _are_the_words(named: Sequence[str], cell: Cell) -> bool:
+    """Whether words of a cell's stems are its words in some form: "tomes" is not 'Tom'."""
+    words = words_of(cell.text)
+    return cell.number or len(words) != len(named) or all(map(are_forms_of_one_word, named, words))
 
 
 def _says_nothing(text: str) -> bool:
