@@ -105,6 +105,8 @@ people, persons, individuals
 child, kid
 wife, husband, spouse
 birthday, date of birth, birth date
+birth, born
+death, died
 sex, gender
 nationality, citizenship
 language, tongue

@@ -8,8 +8,9 @@ from dataclasses import replace
 from normlab.data.sql.cells import cell_key
 from normlab.data.text.word_forms import is_word, stem, words_of
 from normlab.tasks.text2sql.corrections.clauses import Clauses, Condition, Unit, bare_column, column_unit
+from normlab.tasks.text2sql.corrections.each_of_two import listed
 from normlab.tasks.text2sql.corrections.evidence import Evidence
-from normlab.tasks.text2sql.linking.linker import PARTIAL
+from normlab.tasks.text2sql.linking.linker import PARTIAL, is_flag_word
 from normlab.tasks.text2sql.linking.nationalities import SAID_AS
 from normlab.tasks.text2sql.linking.stop_words import STOP_WORDS
 from normlab.tasks.text2sql.linking.values import ValueCandidate
@@ -99,14 +100,9 @@ def cells_compared(clauses: Clauses, evidence: Evidence) -> Clauses | None:
     """Compare a column with the cell that the question names, where no condition names it or any of its words."""
     if not clauses.only_and or clauses.nests:
         return None
-    used = {
-        place
-        for one in clauses.where
-        for text in one.constants
-        for v in evidence.values_of(text)
-        for place in range(v.start, v.end)
-    }
-    texts = {text.strip("'%").lower() for one in clauses.where for text in one.constants}
+    constants = [part for one in clauses.where for text in one.constants for part in listed(text)]
+    used = {place for text in constants for v in evidence.values_of(text) for place in range(v.start, v.end)}
+    texts = {text.strip("'%").lower() for text in constants}
     best = None
     for value in evidence.linked.values:
         if value.kind != "cell" or not value.columns or set(range(value.start, value.end)) & used:
@@ -114,25 +110,34 @@ def cells_compared(clauses: Clauses, evidence: Evidence) -> Clauses | None:
         if value.sql.strip("'").lower() in texts or not _telling(evidence, value.start, value.end):
             continue
         said = [word for word in evidence.words[value.start : value.end] if is_word(word)]
-        if words_of(value.sql.strip("'")) != said and cell_key(said) not in SAID_AS:
+        text = value.sql.strip("'")
+        by_letter = len(said) == 1 and is_flag_word(text, said[0])
+        if words_of(text) != said and cell_key(said) not in SAID_AS and not by_letter:
             continue  # alike by its stem alone
-        columns = [c for c in value.columns if evidence.is_text(c) and not evidence.is_key(c)]
+        columns = [c for c in value.columns if (evidence.is_text(c) or by_letter) and not evidence.is_key(c)]
         columns = _likely(clauses, evidence, columns)
         if len(columns) != 1:
             return None
         if best is not None:
             return None
-        best = (columns[0], value.sql, evidence.linked.texts[value.start][0].isupper())
+        certain = evidence.linked.texts[value.start][0].isupper() or (by_letter and _is_asked(value, evidence))
+        best = (columns[0], value.sql, certain)
     if best is None:
         return None
-    column, sql, capital = best
-    if evidence.schema.columns[column].table not in clauses.tables and not capital:
+    column, sql, certain = best
+    if evidence.schema.columns[column].table not in clauses.tables and not certain:
         return None
     tables = evidence.way(clauses.tables, evidence.schema.columns[column].table)
     if tables is None:
         return None
     condition = Condition(column_unit(column), "=", ((("value", sql),),))
     return replace(clauses, tables=tables).with_condition(condition)
+
+
+def _is_asked(value: ValueCandidate, evidence: Evidence) -> bool:
+    """Whether a value is what is asked for: "how many women"."""
+    wanted = evidence.wanted
+    return wanted is not None and wanted.start <= value.start and value.end <= wanted.end
 
 
 def in_its_column(clauses: Clauses, evidence: Evidence) -> Clauses | None:
@@ -167,10 +172,17 @@ def _moved(condition: Condition, column: int, rivals: Sequence[ValueCandidate], 
     if len(noun) == 1 and len(of_noun) == 1 and own != noun[0]:
         column, sql = of_noun[0]
     else:
+        said = [word for word in evidence.words[rivals[0].start : rivals[0].end] if is_word(word)]
         spelled = [v.sql for v in rivals if column in v.columns]
-        if not spelled or words_of(condition.constants[0]) in map(words_of, spelled):
+        holds = {(c, v.sql) for v in rivals if v.kind == "cell" and words_of(v.sql) == said for c in v.columns}
+        if column in {c for c, _ in holds}:
             return None
-        sql = spelled[0]
+        if len(holds) == 1 and cell_key(said) not in SAID_AS:
+            column, sql = holds.pop()  # the one column that has it as it is said
+        elif spelled and words_of(condition.constants[0]) not in map(words_of, spelled):
+            sql = spelled[0]
+        else:
+            return None
     return Condition(column_unit(column), "=", ((("value", sql),),))
 
 

@@ -39,7 +39,7 @@ _VERBS = frozenset(
         r"\w+",
         """
         won made sold bought got wrote took went came ran built held gave met spent paid cost costs sent lost led
-        drove flew taught lent
+        drove flew taught lent earn earns own owns weigh weighs teach teaches live lives born
         """,
     )
 )
@@ -73,12 +73,15 @@ class Evidence:
         linked: what its words name.
         schema: the schema that `linked` is about.
         contents: what its columns hold.
+
+    Attributes:
+        foreign: columns that refer to another table.
     """
 
     def __init__(self, linked: Linked, schema: Schema, contents: Contents) -> None:
         self.linked, self.schema, self.contents = linked, schema, contents
         self.words = linked.words
-        self._keys = {child for child, _ in schema.foreign_keys}
+        self.foreign = {child for child, _ in schema.foreign_keys}
 
     def tables_at(self, places: Iterable[int], kind: int = STEM) -> tuple[int, ...]:
         """Return the tables that some words name at least so well, in the order of the words."""
@@ -125,7 +128,8 @@ class Evidence:
         tables = self.tables_at(places)
         columns = self.columns_at(place for place in places if not self.tables_at([place]))
         verb = words[start] if start < len(words) else ""
-        if by == "who" and (verb in _VERBS or verb.endswith("ed")):  # "who sent the message" asks for no message
+        is_verb = verb in _VERBS or verb.endswith("ed") or (verb.endswith("s") and not tables)
+        if by == "who" and is_verb:  # "who sent the message" asks for no message
             places, tables, columns = range(start, start), (), ()
         return Wanted(start, places.stop, by, tables, columns)
 
@@ -145,7 +149,7 @@ class Evidence:
 
     def label(self, table: int) -> tuple[int, ...]:
         """Return the columns by which people know a table's rows: name, title; first and last name; () for none."""
-        columns = [c for c in self.schema.columns_of(table) if self.is_text(c) and c not in self._keys]
+        columns = [c for c in self.schema.columns_of(table) if self.is_text(c) and c not in self.foreign]
         words = {column: words_of(self.schema.columns[column].natural) or [""] for column in columns}
         own = set(words_of(self.schema.tables[table].natural))
         own |= {word.removesuffix("s") for word in own}
@@ -184,7 +188,7 @@ class Evidence:
         """Tell whether a column is a primary key or refers to one."""
         return (
             column in self.schema.primary_keys
-            or column in self._keys
+            or column in self.foreign
             or column in {b for _, b in self.schema.foreign_keys}
         )
 

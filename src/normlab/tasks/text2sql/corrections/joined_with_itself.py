@@ -15,7 +15,8 @@ from normlab.data.sql.inferred_keys import role_of
 from normlab.data.sql.schema import quote
 from normlab.data.text.word_forms import words_of
 from normlab.tasks.text2sql.corrections.evidence import Evidence
-from normlab.tasks.text2sql.corrections.superlatives import BIRTH, MONEY, PAY, is_age, is_number, is_time, measuring
+from normlab.tasks.text2sql.corrections.qualities import BIRTH, MONEY, PAY
+from normlab.tasks.text2sql.corrections.superlatives import is_age, is_number, is_time, measuring
 from normlab.tasks.text2sql.linking.linker import PARTIAL, STEM
 
 _OWN = r"(?:their|his or her|his|her|its)(?: own)?"

@@ -14,13 +14,17 @@ from normlab.tasks.text2sql.corrections.clauses import Clauses, read_clauses
 from normlab.tasks.text2sql.corrections.comparing import compared_as_said, year_in_its_column
 from normlab.tasks.text2sql.corrections.conditions import cells_compared, flagged, in_its_column
 from normlab.tasks.text2sql.corrections.dates import by_their_days
+from normlab.tasks.text2sql.corrections.each_of_two import each_of_two
 from normlab.tasks.text2sql.corrections.evidence import Evidence
 from normlab.tasks.text2sql.corrections.keys import by_its_key, in_direction, keys_by_verb, meant_keys, rival_keys
+from normlab.tasks.text2sql.corrections.names_of_both import names_of_both
+from normlab.tasks.text2sql.corrections.of_the_most import of_the_most
 from normlab.tasks.text2sql.corrections.own_kind import by_own_kind
 from normlab.tasks.text2sql.corrections.relating import for_each, with_most, without_any
 from normlab.tasks.text2sql.corrections.sorting import sorted_as_said
 from normlab.tasks.text2sql.corrections.subject import each_once, shown_by_name
 from normlab.tasks.text2sql.corrections.superlatives import sorted_by_superlative
+from normlab.tasks.text2sql.corrections.than_a_row import than_a_row
 from normlab.tasks.text2sql.corrections.without_value import without_value
 from normlab.tasks.text2sql.grammar.automaton import Action, word
 
@@ -32,6 +36,7 @@ RULES: Mapping[str, Rule] = {
     "one row for each": for_each,
     "yes or no": flagged,
     "the column of a value": in_its_column,
+    "a number for each of two values": each_of_two,
     "a value of the question": cells_compared,
     "rows of the same table": by_own_kind,
     "the direction of a value": in_direction,
@@ -40,7 +45,10 @@ RULES: Mapping[str, Rule] = {
     "the way of a comparison": compared_as_said,
     "the order of a list": sorted_as_said,
     "the most or the least": sorted_by_superlative,
+    "rows of the most or the least": of_the_most,
+    "a comparison with another row": than_a_row,
     "what is shown": shown_by_name,
+    "names of both tables": names_of_both,
     "each row once": each_once,
     "the order of dates": by_their_days,
 }

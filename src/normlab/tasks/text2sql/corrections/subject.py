@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from normlab.tasks.text2sql.corrections.clauses import Clauses, bare_column, column_unit, is_aggregate
+from normlab.tasks.text2sql.corrections.clauses import Clauses, Unit, bare_column, column_unit, is_aggregate
 from normlab.tasks.text2sql.corrections.evidence import WHOLE_ROWS, Evidence
 
 _STAR = 0
@@ -13,8 +13,12 @@ _STAR = 0
 def shown_by_name(clauses: Clauses, evidence: Evidence) -> Clauses | None:
     """Show the names of what is asked for, where a query shows whole rows or a column that no word asks for."""
     wanted = evidence.wanted
-    if wanted is None or wanted.by == "how many" or any(map(is_aggregate, clauses.select)):
+    if wanted is None or wanted.by == "how many":
         return None
+    if any(map(is_aggregate, clauses.select)):
+        return _rows_compared(clauses, evidence)
+    if (full := _full_names(clauses, evidence)) is not None:
+        return full
     if any(word in WHOLE_ROWS for word in evidence.words):
         return None
     columns = [bare_column(unit) for unit in clauses.select]
@@ -36,9 +40,49 @@ def shown_by_name(clauses: Clauses, evidence: Evidence) -> Clauses | None:
         return None
     added = len(tables) > len(clauses.tables)
     select = tuple(map(column_unit, label))
-    if added and clauses.group:
+    if clauses.group and not _is_of(clauses, table, evidence, added=added):
         return None
-    return replace(clauses, tables=tables, select=select, distinct=clauses.distinct or added)
+    return replace(clauses, tables=tables, select=select, distinct=clauses.distinct or (added and not clauses.group))
+
+
+def _rows_compared(clauses: Clauses, evidence: Evidence) -> Clauses | None:
+    """Names in place of a mean that rows are compared with: "which employees earn more than the average"."""
+    wanted = evidence.wanted
+    if wanted is None or wanted.by not in ("which", "who") or len(wanted.tables) != 1 or wanted.columns:
+        return None
+    [table] = wanted.tables
+    label = evidence.label(table)
+    if not clauses.nests or clauses.group or clauses.tables != (table,) or not label or "than" not in evidence.words:
+        return None
+    before = evidence.words[: evidence.words.index("than")]
+    return None if {*before} & _MEANS else replace(clauses, select=tuple(map(column_unit, label)))
+
+
+_MEANS = frozenset(("average", "mean", "total", "sum", "maximum", "minimum", "highest", "lowest"))
+
+
+def _is_of(clauses: Clauses, table: int, evidence: Evidence, *, added: bool) -> bool:
+    """Whether each group of a query is one row of a table: by a key to it, or by a column of its own."""
+    group = bare_column(clauses.group[0]) if len(clauses.group) == 1 else None
+    keys = {child for child, parent in evidence.schema.foreign_keys if evidence.schema.columns[parent].table == table}
+    own = group is not None and evidence.schema.columns[group].table == table and group not in evidence.foreign
+    return group in keys or (own and not added)
+
+
+def _full_names(clauses: Clauses, evidence: Evidence) -> Clauses | None:
+    """First and last name where names are asked for and the query shows one of the two."""
+    if not evidence.says("name", "names") or evidence.says(*_PARTS_OF_NAMES):
+        return None
+    shown = [bare_column(unit) for unit in clauses.select]
+    select: list[Unit] = []
+    for unit, column in zip(clauses.select, shown, strict=True):
+        label = evidence.label(evidence.schema.columns[column].table) if column else ()
+        both = len(label) == 2 and column in label and not {*label} <= {*shown}
+        select += map(column_unit, label) if both else [unit]
+    return replace(clauses, select=tuple(select)) if len(select) > len(shown) else None
+
+
+_PARTS_OF_NAMES = ("first", "last", "surname", "surnames", "forename", "forenames", "family", "given", "middle", "nick")
 
 
 def _asked_table(clauses: Clauses, evidence: Evidence) -> int | None:
@@ -46,6 +90,18 @@ def _asked_table(clauses: Clauses, evidence: Evidence) -> int | None:
     assert wanted is not None
     if len(wanted.tables) == 1:
         return wanted.tables[0]
+    if wanted.by == "who" and not wanted.tables and evidence.words[wanted.start : wanted.start + 1] in _ARE:
+        people = [table for table in range(len(evidence.schema.tables)) if len(evidence.label(table)) == 2]
+        if len(people) == 1 and evidence.way(clauses.tables, people[0]):
+            return people[0]
+    if not wanted.tables:
+        said = [
+            v for v in evidence.linked.values if v.kind == "cell" and wanted.start <= v.start and v.end <= wanted.end
+        ]
+        cells = {column for value in said for column in value.columns}
+        named = {evidence.schema.columns[c].table for c in cells} & {*clauses.tables}
+        if len(named) == 1:  # "all managers", which are rows of employees
+            return named.pop()
     if (
         not wanted.tables
         and len(clauses.tables) == 1
@@ -53,6 +109,9 @@ def _asked_table(clauses: Clauses, evidence: Evidence) -> int | None:
     ):
         return clauses.tables[0]
     return None
+
+
+_ARE = (("works",), ("work",), ("lives",), ("live",), ("belongs",), ("belong",))
 
 
 def _asked_columns(clauses: Clauses, evidence: Evidence, shown: list[int]) -> Clauses | None:

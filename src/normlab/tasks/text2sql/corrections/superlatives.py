@@ -10,54 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from normlab.data.text.word_forms import words_of
-from normlab.tasks.text2sql.corrections.clauses import Clauses, column_unit, is_aggregate
+from normlab.tasks.text2sql.corrections.clauses import Clauses, bare_column, column_unit, is_aggregate
 from normlab.tasks.text2sql.corrections.evidence import Evidence
+from normlab.tasks.text2sql.corrections.qualities import BIRTH, GENERAL, PAY, QUALITIES, START, TIMES
 from normlab.tasks.text2sql.grammar.automaton import word
 from normlab.tasks.text2sql.linking.linker import PARTIAL, STEM
 
-MONEY = "price cost fee fare rate charge amount rent unitprice"
-PAY = "salary wage pay income earnings"
-_QUALITIES: dict[str, tuple[str, bool]] = {
-    **dict.fromkeys(("cheapest",), (MONEY, False)),
-    **dict.fromkeys(("priciest", "dearest", "costliest", "expensive"), (MONEY, True)),
-    **dict.fromkeys(("heaviest",), ("weight mass kg weightkg tonnage", True)),
-    **dict.fromkeys(("lightest",), ("weight mass kg weightkg tonnage", False)),
-    **dict.fromkeys(("tallest",), ("height elevation", True)),
-    **dict.fromkeys(("fastest",), ("speed velocity", True)),
-    **dict.fromkeys(("slowest",), ("speed velocity", False)),
-    **dict.fromkeys(("longest",), ("length duration distance", True)),
-    **dict.fromkeys(("shortest",), ("length duration distance height", False)),
-    **dict.fromkeys(("richest", "wealthiest"), ("wealth revenue money fortune income", True)),
-    **dict.fromkeys(("deepest",), ("depth", True)),
-}
-_TIMES = {
-    "oldest": False,
-    "earliest": False,
-    "eldest": False,
-    "youngest": True,
-    "newest": True,
-    "latest": True,
-    "recent": True,
-    "recently": True,
-}
-_GENERAL = {
-    **dict.fromkeys(("highest", "largest", "greatest", "biggest", "most", "maximum", "longest", "top"), True),
-    **dict.fromkeys(("lowest", "smallest", "least", "fewest", "minimum", "minimal", "shortest"), False),
-}
-BIRTH = {"birth", "born", "birthday", "birthdate", "dob", "birthyear"}
-_START = {
-    "founded",
-    "built",
-    "established",
-    "opened",
-    "construction",
-    "constructed",
-    "created",
-    "started",
-    "foundation",
-    "launched",
-    "opening",
-}
 _MOST_ROWS = 100
 
 
@@ -91,6 +49,8 @@ def sorted_by_superlative(clauses: Clauses, evidence: Evidence) -> Clauses | Non
         clauses = clauses.with_where(where)
     if clauses.nests:
         return None
+    if (function := _aggregate_after(evidence, superlative)) is not None:
+        return _by_aggregate(clauses, evidence, superlative, function)
     limit = str(superlative.rows)
     if _asks_for_value(evidence, superlative) and not clauses.order and superlative.rows == 1:
         return None
@@ -100,6 +60,35 @@ def sorted_by_superlative(clauses: Clauses, evidence: Evidence) -> Clauses | Non
         order=(column_unit(column),),
         direction="desc" if downward else "asc",
         limit=clauses.limit if clauses.limit and superlative.rows == 1 else limit,
+    )
+
+
+_AGGREGATES = {
+    **dict.fromkeys(("average", "mean", "avg"), "avg"),
+    **dict.fromkeys(("total", "sum", "combined", "overall", "summed"), "sum"),
+}
+
+
+def _aggregate_after(evidence: Evidence, superlative: Superlative) -> str | None:
+    """The function that a word behind a superlative says: "the highest average salary"."""
+    words = evidence.words
+    near = range(superlative.place + 1, min(superlative.place + 3, len(words)))
+    places = [at for at in near if words[at] in _AGGREGATES and not evidence.columns_at([at])]  # a column "average"
+    return _AGGREGATES[words[places[0]]] if places else None
+
+
+def _by_aggregate(clauses: Clauses, evidence: Evidence, superlative: Superlative, function: str) -> Clauses | None:
+    """Groups by their mean or sum, the highest or lowest first, shown by what the query shows."""
+    columns = [c for unit in clauses.select if (c := bare_column(unit))]
+    if len(columns) < len(clauses.select) or not columns or superlative.column in columns:
+        return None
+    key = evidence.key_of(evidence.schema.columns[columns[0]].table) if len(clauses.tables) > 1 else None
+    return replace(
+        clauses,
+        group=clauses.group or (column_unit(key or columns[0]),),
+        order=((word(function), ("column", superlative.column)),),
+        direction="desc" if superlative.downward else "asc",
+        limit=str(superlative.rows),
     )
 
 
@@ -133,7 +122,7 @@ def _extreme(clauses: Clauses, evidence: Evidence, superlative: Superlative) -> 
                 direction="desc" if superlative.downward else "asc",
                 limit=str(superlative.rows),
             )
-    if len({_GENERAL.get(w, w) for w in evidence.words if w in _GENERAL or w in _QUALITIES}) > 1:
+    if len({GENERAL.get(w, w) for w in evidence.words if w in GENERAL or w in QUALITIES}) > 1:
         return None
     select = tuple((right, *unit[1:]) if unit == others[0] else unit for unit in clauses.select)
     return replace(clauses, select=select)
@@ -143,17 +132,17 @@ def _at(evidence: Evidence, place: int, tables: Sequence[int]) -> Superlative | 
     words = evidence.words
     said = words[place]
     previous, following = words[place - 1] if place else "", words[place + 1] if place + 1 < len(words) else ""
-    if evidence.linked.cell_links[place].any() and said not in _GENERAL:
+    if evidence.linked.cell_links[place].any() and said not in GENERAL:
         return None
     if following == "first" or (previous == "at" and said in ("least", "most")):  # a whole list; a bound
         return None
     picked: tuple[int, bool] | None = None
-    if said in _TIMES and (said not in ("recent", "recently") or previous == "most"):
+    if said in TIMES and (said not in ("recent", "recently") or previous == "most"):
         picked = _by_time(evidence, place, tables)
     elif said in ("first", "last") and (not following or following in "?." or following == "of"):
         picked = _by_verb(evidence, place, tables, downward=said == "last")
-    elif said in _QUALITIES and (said != "expensive" or previous in ("most", "least")):
-        lexicon, downward = _QUALITIES[said]
+    elif said in QUALITIES and (said != "expensive" or previous in ("most", "least")):
+        lexicon, downward = QUALITIES[said]
         downward = downward != (previous == "least")
         picked = _one(_named_after(evidence, place, tables) or measuring(evidence, tables, lexicon), downward)
     elif said in ("paid", "earning", "earner") and previous in (
@@ -166,8 +155,8 @@ def _at(evidence: Evidence, place: int, tables: Sequence[int]) -> Superlative | 
         "top",
     ):
         picked = _one(measuring(evidence, tables, PAY), previous not in ("lowest", "worst", "least"))
-    if picked is None and said in _GENERAL and following not in ("recent", "expensive", "common", "of", "number"):
-        picked = _one(_named_after(evidence, place, tables), _GENERAL[said])
+    if picked is None and said in GENERAL and following not in ("recent", "expensive", "common", "of", "number"):
+        picked = _one(_named_after(evidence, place, tables), GENERAL[said])
     return Superlative(place, *picked, rows=_rows(evidence, place)) if picked else None
 
 
@@ -222,7 +211,7 @@ def _by_time(evidence: Evidence, place: int, tables: Sequence[int]) -> tuple[int
     named = [c for c in _named_after(evidence, place, tables) if is_time(evidence, c) or is_age(evidence, c)]
     subject = [t for t in evidence.tables_at(range(place, min(place + 3, len(evidence.words)))) if t in tables]
     among = [c for table in (subject or tables) for c in evidence.schema.columns_of(table)]
-    later = _TIMES[said]
+    later = TIMES[said]
     if said in ("oldest", "youngest", "eldest"):
         ages = [c for c in among if is_age(evidence, c)]
         if ages:
@@ -230,7 +219,7 @@ def _by_time(evidence: Evidence, place: int, tables: Sequence[int]) -> tuple[int
         births = [c for c in among if is_time(evidence, c) and _words(evidence, c) & BIRTH]
         if births:
             return _one(births, later)
-        starts = [c for c in among if is_time(evidence, c) and _words(evidence, c) & (_START | {"year"})]
+        starts = [c for c in among if is_time(evidence, c) and _words(evidence, c) & (START | {"year"})]
         return _one(starts, later)
     times = named or [
         c
@@ -238,7 +227,7 @@ def _by_time(evidence: Evidence, place: int, tables: Sequence[int]) -> tuple[int
         if is_time(evidence, c) and not _words(evidence, c) & (BIRTH | {"end", "due", "until", "ended"})
     ]
     if len(times) > 1:
-        starts = [c for c in times if _words(evidence, c) & (_START | {"start", "begin"})]
+        starts = [c for c in times if _words(evidence, c) & (START | {"start", "begin"})]
         times = starts if len(starts) == 1 else times
     return _one(times, later)
 

@@ -176,6 +176,11 @@ _FLAG_WORDS = {
 _FLAGS = (*_FLAG_WORDS, "t", "y", "n", "yes", "no", "true", "false")
 
 
+def is_flag_word(cell: str, word: str) -> bool:
+    """Tell whether a word of a question says a cell of one letter: "women" for F."""
+    return word in _FLAG_WORDS.get(fold(cell), ())
+
+
 def _called(further: FurtherNames | None) -> Mapping[str, list[Cell]]:
     """Return the cells that a dictionary's synonyms stand for, by their keys."""
     called: defaultdict[str, list[Cell]] = defaultdict(list)

@@ -1,0 +1,85 @@
+"""Questions as people ask them about an office, and the query that the rules make of the model's reading."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from normlab.apps.ask.database import Database
+
+EMPLOYEES = (
+    (1, "Ann", "Smith", "2012-03-01", 50000, "Engineer", 2, "F", "1980-05-01"),
+    (2, "Ben", "Jones", "2015-06-01", 70000, "Manager", 1, "M", "1975-02-01"),
+    (3, "Cid", "Brown", "2019-01-15", 90000, "Clerk", 2, "M", "1990-11-20"),
+    (4, "Dora", "Smith", "2021-09-01", 60000, "Manager", 3, "F", "1985-07-07"),
+    (5, "Eva", "Miller", "2023-02-01", 40000, "Clerk", 2, "F", "1999-01-30"),
+    (6, "Fay", "Wood", "2016-02-01", 55000, "Clerk", 2, "F", "1978-01-30"),
+)
+
+
+@pytest.fixture(scope="module")
+def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    path = tmp_path_factory.mktemp("office") / "office.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(
+            "CREATE TABLE department (dept_id INTEGER PRIMARY KEY, dept_name TEXT, location TEXT, budget REAL);"
+            "INSERT INTO department VALUES (1, 'Sales', 'London', 500000), (2, 'Engineering', 'Berlin', 900000),"
+            " (3, 'HR', 'London', 120000);"
+            "CREATE TABLE employee (emp_id INTEGER PRIMARY KEY, first_name TEXT, last_name TEXT, hire_date TEXT,"
+            " salary REAL, job_title TEXT, dept_id INTEGER REFERENCES department (dept_id), gender TEXT,"
+            " birth_date TEXT);"
+            "CREATE TABLE project (proj_id INTEGER PRIMARY KEY, title TEXT, start_date TEXT, end_date TEXT,"
+            " dept_id INTEGER REFERENCES department (dept_id));"
+            "INSERT INTO project VALUES (1, 'Apollo', '2021-03-01', NULL, 1),"
+            " (2, 'Zeus', '2022-03-01', '2023-06-30', 2);"
+        )
+        connection.executemany("INSERT INTO employee VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", EMPLOYEES)
+        connection.commit()
+    with Database(path, "spider-sql", min_confidence=0.0) as database:
+        yield database
+
+
+@pytest.mark.parametrize(
+    ("question", "rows"),
+    [
+        # the column that holds a cell as it is said, and letters for men and women
+        ("How many employees work in Engineering?", [(4,)]),
+        ("How many women work in the Engineering department?", [(3,)]),
+        ("Which female employees earn more than 50000?", [("Dora", "Smith"), ("Fay", "Wood")]),
+        # a number for each of two
+        ("How many men and women work in Engineering?", [("F", 3), ("M", 1)]),
+        ("How many engineers and clerks are there?", [("Clerk", 3), ("Engineer", 1)]),
+        # names
+        ("Who earns the most?", [("Cid", "Brown")]),
+        ("Who was born before 1977?", [("Ben", "Jones")]),
+        ("Show the names of the two best paid employees.", [("Cid", "Brown"), ("Ben", "Jones")]),
+        ("Which employees earn more than the average salary?", [("Ben", "Jones"), ("Cid", "Brown")]),
+        ("Who works in Berlin?", [("Ann", "Smith"), ("Cid", "Brown"), ("Eva", "Miller"), ("Fay", "Wood")]),
+        ("Show all managers in London.", [("Ben", "Jones"), ("Dora", "Smith")]),
+        ("Which departments have more than 3 employees?", [("Engineering",)]),
+        ("List the projects and their departments.", [("Apollo", "Sales"), ("Zeus", "Engineering")]),
+        # the most and the least
+        ("Which department has the highest average salary?", [("Sales",)]),
+        ("Which job title has the highest average salary?", [("Manager",)]),
+        ("Show the employees of the department with the lowest budget.", [("Dora", "Smith")]),
+        (
+            "Which employees work in the department with the most employees?",
+            [("Ann", "Smith"), ("Cid", "Brown"), ("Eva", "Miller"), ("Fay", "Wood")],
+        ),
+        # another row
+        (
+            "Which employees earn more than Ann Smith?",
+            [("Ben", "Jones"), ("Cid", "Brown"), ("Dora", "Smith"), ("Fay", "Wood")],
+        ),
+        ("Which employees are older than Ann Smith?", [("Ben", "Jones"), ("Fay", "Wood")]),
+        ("Which employees were hired before Ben Jones?", [("Ann", "Smith")]),
+        ("How many employees earn less than Dora Smith?", [(3,)]),
+        ("Which departments have a higher budget than Sales?", [("Engineering",)]),
+    ],
+)
+def test_the_answer_is_what_was_asked_for(office: Database, question: str, rows: list[tuple[object, ...]]) -> None:
+    answer = office.question(question)
+    assert sorted(answer.rows, key=repr) == sorted(rows, key=repr), answer.sql
