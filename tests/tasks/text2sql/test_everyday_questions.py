@@ -83,3 +83,40 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
 def test_the_answer_is_what_was_asked_for(office: Database, question: str, rows: list[tuple[object, ...]]) -> None:
     answer = office.question(question)
     assert sorted(answer.rows, key=repr) == sorted(rows, key=repr), answer.sql
+
+
+@pytest.fixture(scope="module")
+def cinema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    path = tmp_path_factory.mktemp("cinema") / "cinema.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(
+            "CREATE TABLE directors (id INTEGER PRIMARY KEY, name TEXT, country TEXT);"
+            "INSERT INTO directors VALUES (1, 'Nora Lind', 'Sweden'), (2, 'Paul Reyes', 'Mexico');"
+            "CREATE TABLE movies (id INTEGER PRIMARY KEY, title TEXT, year INTEGER, genre TEXT, runtime INTEGER,"
+            " rating REAL, box_office REAL, director_id INTEGER REFERENCES directors (id));"
+            "INSERT INTO movies VALUES (1, 'Red River', 1994, 'Drama', 180, 9.1, 2e6, 1),"
+            " (2, 'Blue Sky', 2012, 'Comedy', 95, 7.5, 9e6, 1), (3, 'Night Train', 1999, 'Drama', 120, 8.2, 5e6, 2);"
+            "CREATE TABLE awards (id INTEGER PRIMARY KEY, movie_id INTEGER REFERENCES movies (id), award TEXT,"
+            " won TEXT);"
+            "INSERT INTO awards VALUES (1, 1, 'Oscar', 'yes'), (2, 2, 'Globe', 'no'), (3, 3, 'Oscar', 'yes');"
+        )
+    with Database(path, "spider-sql", min_confidence=0.0) as database:
+        yield database
+
+
+@pytest.mark.parametrize(
+    ("question", "rows"),
+    [
+        ("What is the highest rated movie?", [("Red River",)]),
+        ("Which movie earned the most?", [("Blue Sky",)]),
+        ("Which director has the best average rating?", [("Nora Lind",)]),
+        ("What are the two longest movies?", [("Red River",), ("Night Train",)]),
+        ("Which movies are longer than 100 minutes?", [("Red River",), ("Night Train",)]),
+        ("Who directed Blue Sky?", [("Nora Lind",)]),
+        ("Which movies have won no award?", [("Blue Sky",)]),
+        ("Which movies were released in the 1990s?", [("Red River",), ("Night Train",)]),
+    ],
+)
+def test_questions_about_a_cinema(cinema: Database, question: str, rows: list[tuple[object, ...]]) -> None:
+    answer = cinema.question(question)
+    assert sorted(answer.rows, key=repr) == sorted(rows, key=repr), answer.sql

@@ -123,7 +123,7 @@ def index_cells(
     return CellIndex(connection)
 
 
-_FORMAT = 2  # part of every key: raised when the tables or the stems change
+_FORMAT = 3  # part of every key: raised when the tables or the stems change
 _ANY = "SELECT 1 FROM cells LIMIT 1"
 _LOOKUP = 'SELECT key, "column", text, number FROM cells WHERE key IN (SELECT value FROM json_each(?)) ORDER BY rowid'
 _SHORT = 1_000  # rows

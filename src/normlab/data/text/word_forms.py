@@ -51,8 +51,8 @@ def fold(word: str) -> str:
 def stem(word: str) -> str:
     """Return the stem of a folded word; words with digits, and those of up to three letters, are their own.
 
-    >>> [stem(word) for word in ("cities", "classes", "names", "named", "naming", "status")]
-    ['city', 'class', 'nam', 'nam', 'nam', 'status']
+    >>> [stem(word) for word in ("cities", "classes", "names", "named", "naming", "status", "movies", "movie")]
+    ['city', 'class', 'nam', 'nam', 'nam', 'status', 'movy', 'movy']
     """
     if word == "ids":
         return "id"
@@ -83,8 +83,8 @@ _VOWEL = re.compile(r"[aeiouy]")
 
 
 def _singular(word: str) -> str:
-    if word.endswith("ies") and len(word) > 4:
-        return word[:-3] + "y"
+    if word.endswith(("ies", "ie")) and len(word) > 4:  # nothing tells movies from cities
+        return word[: word.rindex("ie")] + "y"
     if word.endswith(("sses", "shes", "ches", "xes", "zes")):
         return word[:-2]
     if word.endswith("s") and not word.endswith(("ss", "us", "is")):

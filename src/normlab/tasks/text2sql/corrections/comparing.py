@@ -8,6 +8,8 @@ from dataclasses import replace
 from normlab.data.text.word_forms import words_of
 from normlab.tasks.text2sql.corrections.clauses import Clauses, Condition, column_unit
 from normlab.tasks.text2sql.corrections.evidence import Evidence
+from normlab.tasks.text2sql.corrections.qualities import COMPARED
+from normlab.tasks.text2sql.corrections.superlatives import measuring
 
 _MORE = (
     "more|greater|larger|higher|bigger|longer|heavier|taller|older|faster|later|wider|deeper|richer|stronger|better|"
@@ -50,6 +52,27 @@ def _turned(condition: Condition, evidence: Evidence) -> Condition:
         return condition
     sign = said_sign(evidence, *spans[0], condition.column)
     return replace(condition, comparison=sign) if sign else condition
+
+
+def measured_as_said(clauses: Clauses, evidence: Evidence) -> Clauses | None:
+    """Compare the number behind "cheaper than" with the one column of prices, not with another number."""
+    return replace(clauses, where=tuple(_measured(one, clauses, evidence) for one in clauses.where))
+
+
+def _measured(condition: Condition, clauses: Clauses, evidence: Evidence) -> Condition:
+    if condition.column is None or condition.comparison not in _CHANGEABLE or len(condition.constants) != 1:
+        return condition
+    spans = [(v.start, v.end) for v in evidence.values_of(condition.constants[0]) if v.kind == "number"]
+    start = spans[0][0] if len(spans) == 1 else 0
+    word = evidence.words[start - 2] if start > 1 and evidence.words[start - 1] == "than" else ""
+    unit = evidence.words[spans[0][1] : spans[0][1] + 1] if spans else ()
+    if word not in COMPARED or unit in (("hours",), ("hour",)):  # of which nothing says whether the column holds them
+        return condition
+    lexicon, sign = COMPARED[word]
+    columns = measuring(evidence, clauses.tables, lexicon)
+    if len(columns) != 1 or condition.column == columns[0]:
+        return condition
+    return replace(condition, unit=column_unit(columns[0]), comparison=sign)
 
 
 def year_in_its_column(clauses: Clauses, evidence: Evidence) -> Clauses | None:

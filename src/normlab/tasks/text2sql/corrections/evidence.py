@@ -99,7 +99,14 @@ class Evidence:
         """Tell whether a word of what is asked for names a column, at least in part, and no table."""
         wanted = self.wanted
         places = range(wanted.start, wanted.end) if wanted else ()
-        return any(column in self.columns_at([place], PARTIAL) and not self.tables_at([place]) for place in places)
+        return any(
+            column in self.columns_at([at], PARTIAL) and not self.tables_at([at]) and not self._is_attribute(at)
+            for at in places
+        )
+
+    def _is_attribute(self, place: int) -> bool:
+        """Whether a word says which rows are meant, not which column: "the highest rated movie" asks for no rating."""
+        return self.words[place].endswith("ed") and place + 1 < len(self.words) and bool(self.tables_at([place + 1]))
 
     def says(self, *words: str) -> bool:
         """Tell whether the question has one of some words."""
@@ -126,7 +133,7 @@ class Evidence:
                 start += 1
         places = range(start, self._end_of_noun(start))
         tables = self.tables_at(places)
-        columns = self.columns_at(place for place in places if not self.tables_at([place]))
+        columns = self.columns_at(at for at in places if not self.tables_at([at]) and not self._is_attribute(at))
         verb = words[start] if start < len(words) else ""
         is_verb = verb in _VERBS or verb.endswith("ed") or (verb.endswith("s") and not tables)
         if by == "who" and is_verb:  # "who sent the message" asks for no message

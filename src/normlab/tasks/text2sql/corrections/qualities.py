@@ -4,6 +4,8 @@ from __future__ import annotations
 
 MONEY = "price cost fee fare rate charge amount rent unitprice"
 PAY = "salary wage pay income earnings"
+EARNINGS = "revenue gross box turnover profit sales"
+SCORES = "rating score stars points grade review"
 QUALITIES: dict[str, tuple[str, bool]] = {
     **dict.fromkeys(("cheapest",), (MONEY, False)),
     **dict.fromkeys(("priciest", "dearest", "costliest", "expensive"), (MONEY, True)),
@@ -12,8 +14,8 @@ QUALITIES: dict[str, tuple[str, bool]] = {
     **dict.fromkeys(("tallest",), ("height elevation", True)),
     **dict.fromkeys(("fastest",), ("speed velocity", True)),
     **dict.fromkeys(("slowest",), ("speed velocity", False)),
-    **dict.fromkeys(("longest",), ("length duration distance", True)),
-    **dict.fromkeys(("shortest",), ("length duration distance height", False)),
+    **dict.fromkeys(("longest",), ("length duration runtime minutes distance", True)),
+    **dict.fromkeys(("shortest",), ("length duration runtime minutes distance height", False)),
     **dict.fromkeys(("richest", "wealthiest"), ("wealth revenue money fortune income", True)),
     **dict.fromkeys(("deepest",), ("depth", True)),
 }
@@ -26,8 +28,8 @@ COMPARED = {
     "taller": ("height elevation", ">"),
     "faster": ("speed velocity", ">"),
     "slower": ("speed velocity", "<"),
-    "longer": ("length duration distance", ">"),
-    "shorter": ("length duration distance height", "<"),
+    "longer": ("length duration runtime minutes distance", ">"),
+    "shorter": ("length duration runtime minutes distance height", "<"),
 }
 """A comparative -> such words, and the comparison that it says."""
 TIMES = {

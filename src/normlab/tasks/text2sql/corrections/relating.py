@@ -5,6 +5,7 @@ The two tables are the ones that the question names; one key must lead from the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from normlab.data.text.word_forms import stem
@@ -22,6 +23,7 @@ from normlab.tasks.text2sql.corrections.evidence import Evidence
 from normlab.tasks.text2sql.corrections.keys import said_key
 from normlab.tasks.text2sql.grammar.automaton import CLOSE, OPEN, word
 from normlab.tasks.text2sql.linking.linker import EXACT, PARTIAL, STEM
+from normlab.tasks.text2sql.linking.values import ValueCandidate
 from normlab.tasks.text2sql.periods.choosing import choose_date_column
 
 _NONE = ("no", "never", "without", "not", "nt", "neither")
@@ -43,37 +45,57 @@ def without_any(clauses: Clauses, evidence: Evidence) -> Clauses | None:
     ]
     among = _keys_between(evidence, others[0], subject) if others else []
     keys = _one_key(among, evidence)
-    said = said_of(subject, place, clauses, evidence)
-    if len(keys) != 1 or said is None:
+    if len(keys) != 1:
         return None
     child, parent = keys[0]
+    flags = _flags_of(evidence.schema.columns[child].table, place, evidence)
+    rest = [value for value in evidence.linked.values if (value.start, value.end) not in [span for span, _ in flags]]
+    said = said_of(subject, place, clauses, evidence, rest)
+    if said is None:
+        return None
     if any(one.negated for one in clauses.where) and clauses.nests and (len(among) == 1 or child in clauses.columns):
         return None
     other = evidence.schema.columns[child].table
-    inner = Clauses((other,), (column_unit(child),)).actions()[:-1]
+    inner = Clauses((other,), (column_unit(child),)).with_where(tuple(one for _, one in flags)).actions()[:-1]
     without = Condition(column_unit(parent), "in", ((OPEN, *inner, CLOSE),), negated=True)
     counts = wanted.by == "how many"
     shown = (COUNT,) if counts else tuple(map(column_unit, shown_of(evidence, subject)))
     return Clauses((subject,), shown).with_where((*said, without)) if shown else None
 
 
-def said_of(table: int, end: int, clauses: Clauses, evidence: Evidence) -> tuple[Condition, ...] | None:
+def _flags_of(table: int, end: int, evidence: Evidence) -> list[tuple[tuple[int, int], Condition]]:
+    """Conditions on yes and no of the other table, with the word that says each: "have won no award"."""
+    return [
+        ((value.start, value.end), Condition(column_unit(value.columns[0]), "=", ((("value", value.sql),),)))
+        for value in evidence.linked.values
+        if value.kind == "cell" and 0 < value.end <= end and len(value.columns) == 1
+        if evidence.schema.columns[value.columns[0]].table == table and evidence.contents.flags(value.columns[0])
+    ]
+
+
+def said_of(
+    table: int, end: int, clauses: Clauses, evidence: Evidence, values: Sequence[ValueCandidate] | None = None
+) -> tuple[Condition, ...] | None:
     """Return what the words before `end` say of a table's rows, as conditions; None where a value is left over.
 
     A cell there is what its column is; a number is compared as the query compares it.
+
+    Args:
+        values: those to look at, all of the question if None.
     """
+    values = evidence.linked.values if values is None else values
     mine = [c for c in clauses.where if c.column is not None and evidence.schema.columns[c.column].table == table]
     found: dict[tuple[int, int], Condition] = {}
-    spans = {(v.start, v.end) for v in evidence.linked.values if v.kind in _CERTAIN and v.end}
+    spans = {(v.start, v.end) for v in values if v.kind in _CERTAIN and v.end}
     for start, stop in sorted(spans):
         if start > end:
             return None
         if start == end:  # "no" itself may be a cell
             continue
-        values = [v for v in evidence.linked.values if (v.start, v.end) == (start, stop)]
-        cells = [(c, v.sql) for v in values if v.kind == "cell" for c in v.columns]
+        mean = [v for v in values if (v.start, v.end) == (start, stop)]
+        cells = [(c, v.sql) for v in mean if v.kind == "cell" for c in v.columns]
         cells = [(c, sql) for c, sql in cells if evidence.schema.columns[c].table == table]
-        texts = {v.sql for v in values}
+        texts = {v.sql for v in mean}
         compared = [one for one in mine if texts & {*one.constants}]
         if len(cells) == 1:
             found[start, stop] = Condition(column_unit(cells[0][0]), "=", ((("value", cells[0][1]),),))

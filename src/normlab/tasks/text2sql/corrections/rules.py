@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from normlab.tasks.text2sql.corrections.clauses import Clauses, read_clauses
-from normlab.tasks.text2sql.corrections.comparing import compared_as_said, year_in_its_column
+from normlab.tasks.text2sql.corrections.comparing import compared_as_said, measured_as_said, year_in_its_column
 from normlab.tasks.text2sql.corrections.conditions import cells_compared, flagged, in_its_column
 from normlab.tasks.text2sql.corrections.dates import by_their_days
 from normlab.tasks.text2sql.corrections.each_of_two import each_of_two
@@ -42,6 +42,7 @@ RULES: Mapping[str, Rule] = {
     "the direction of a value": in_direction,
     "several keys to one table": by_its_key,
     "the column of a year": year_in_its_column,
+    "the column of a comparison": measured_as_said,
     "the way of a comparison": compared_as_said,
     "the order of a list": sorted_as_said,
     "the most or the least": sorted_by_superlative,

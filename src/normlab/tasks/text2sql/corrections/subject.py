@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from normlab.data.text.word_forms import stem, words_of
 from normlab.tasks.text2sql.corrections.clauses import Clauses, Unit, bare_column, column_unit, is_aggregate
 from normlab.tasks.text2sql.corrections.evidence import WHOLE_ROWS, Evidence
 
@@ -90,6 +91,10 @@ def _asked_table(clauses: Clauses, evidence: Evidence) -> int | None:
     assert wanted is not None
     if len(wanted.tables) == 1:
         return wanted.tables[0]
+    if wanted.by == "who" and not wanted.tables and wanted.start < len(evidence.words):
+        doers = [table for table in range(len(evidence.schema.tables)) if _does(table, evidence)]
+        if len(doers) == 1 and evidence.way(clauses.tables, doers[0]):
+            return doers[0]
     if wanted.by == "who" and not wanted.tables and evidence.words[wanted.start : wanted.start + 1] in _ARE:
         people = [table for table in range(len(evidence.schema.tables)) if len(evidence.label(table)) == 2]
         if len(people) == 1 and evidence.way(clauses.tables, people[0]):
@@ -109,6 +114,14 @@ def _asked_table(clauses: Clauses, evidence: Evidence) -> int | None:
     ):
         return clauses.tables[0]
     return None
+
+
+def _does(table: int, evidence: Evidence) -> bool:
+    """Whether the rows of a table are those who do what the verb behind "who" says: directors, who "directed"."""
+    wanted = evidence.wanted
+    names = [stem(word) for word in words_of(evidence.schema.tables[table].natural)]
+    verb = stem(evidence.words[wanted.start]) if wanted else ""
+    return len(verb) > 3 and any(name in (f"{verb}er", f"{verb}or") for name in names[-1:])
 
 
 _ARE = (("works",), ("work",), ("lives",), ("live",), ("belongs",), ("belong",))

@@ -10,9 +10,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from normlab.data.text.word_forms import words_of
-from normlab.tasks.text2sql.corrections.clauses import Clauses, bare_column, column_unit, is_aggregate
+from normlab.tasks.text2sql.corrections.clauses import COUNT, Clauses, bare_column, column_unit, is_aggregate
 from normlab.tasks.text2sql.corrections.evidence import Evidence
-from normlab.tasks.text2sql.corrections.qualities import BIRTH, GENERAL, PAY, QUALITIES, START, TIMES
+from normlab.tasks.text2sql.corrections.qualities import (
+    BIRTH,
+    EARNINGS,
+    GENERAL,
+    PAY,
+    QUALITIES,
+    SCORES,
+    START,
+    TIMES,
+)
 from normlab.tasks.text2sql.grammar.automaton import word
 from normlab.tasks.text2sql.linking.linker import PARTIAL, STEM
 
@@ -39,6 +48,8 @@ def sorted_by_superlative(clauses: Clauses, evidence: Evidence) -> Clauses | Non
     """Give a query the order, direction and number of rows that the question's superlative asks for."""
     wanted = evidence.wanted
     superlative = superlative_of(evidence, clauses.tables)
+    if superlative is None and wanted is not None and wanted.by in ("which", "who", "what"):
+        return _of_its_own_table(clauses, evidence)
     if superlative is None or wanted is None or wanted.by == "how many" or clauses.having:
         return None
     column, downward = superlative.column, superlative.downward
@@ -60,6 +71,23 @@ def sorted_by_superlative(clauses: Clauses, evidence: Evidence) -> Clauses | Non
         order=(column_unit(column),),
         direction="desc" if downward else "asc",
         limit=clauses.limit if clauses.limit and superlative.rows == 1 else limit,
+    )
+
+
+def _of_its_own_table(clauses: Clauses, evidence: Evidence) -> Clauses | None:
+    """The first row of the asked table by its own column, where the query counts rows of another: "earned the most"."""
+    wanted = evidence.wanted
+    tables = wanted.tables if wanted and not wanted.columns else ()
+    superlative = superlative_of(evidence, tables) if len(tables) == 1 and tables[0] not in clauses.tables else None
+    label = evidence.label(tables[0]) if tables else ()
+    if superlative is None or not label or clauses.where or clauses.order != (COUNT,):
+        return None
+    return Clauses(
+        tables,
+        tuple(map(column_unit, label)),
+        order=(column_unit(superlative.column),),
+        direction="desc" if superlative.downward else "asc",
+        limit=str(superlative.rows),
     )
 
 
@@ -145,6 +173,11 @@ def _at(evidence: Evidence, place: int, tables: Sequence[int]) -> Superlative | 
         lexicon, downward = QUALITIES[said]
         downward = downward != (previous == "least")
         picked = _one(_named_after(evidence, place, tables) or measuring(evidence, tables, lexicon), downward)
+    elif said in ("most", "least") and words[max(0, place - 2) : place] in _EARNED:
+        picked = _one(measuring(evidence, tables, f"{PAY} {EARNINGS}"), said == "most")
+    elif said in ("best", "worst"):
+        scores = {*measuring(evidence, tables, SCORES)}
+        picked = _one([c for c in _named_after(evidence, place, tables) if c in scores], said == "best")
     elif said in ("paid", "earning", "earner") and previous in (
         "best",
         "highest",
@@ -158,6 +191,9 @@ def _at(evidence: Evidence, place: int, tables: Sequence[int]) -> Superlative | 
     if picked is None and said in GENERAL and following not in ("recent", "expensive", "common", "of", "number"):
         picked = _one(_named_after(evidence, place, tables), GENERAL[said])
     return Superlative(place, *picked, rows=_rows(evidence, place)) if picked else None
+
+
+_EARNED = (("earned", "the"), ("earns", "the"), ("earn", "the"), ("grossed", "the"))
 
 
 def _one(columns: Sequence[int], downward: bool) -> tuple[int, bool] | None:
