@@ -120,3 +120,38 @@ def cinema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
 def test_questions_about_a_cinema(cinema: Database, question: str, rows: list[tuple[object, ...]]) -> None:
     answer = cinema.question(question)
     assert sorted(answer.rows, key=repr) == sorted(rows, key=repr), answer.sql
+
+
+@pytest.fixture(scope="module")
+def surgery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    path = tmp_path_factory.mktemp("surgery") / "surgery.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(
+            "CREATE TABLE Patients (PatientID INTEGER PRIMARY KEY, FullName TEXT, DateOfBirth TEXT, City TEXT);"
+            "INSERT INTO Patients VALUES (1, 'Ola Berg', '1990-01-15', 'Oslo'), (2, 'Ian Frost', '1950-02-15', 'Oslo'),"
+            " (3, 'Mona Lund', '1980-03-15', 'Lund');"
+            "CREATE TABLE Doctors (DoctorID INTEGER PRIMARY KEY, FullName TEXT, Specialty TEXT);"
+            "INSERT INTO Doctors VALUES (1, 'Dr Ray', 'Cardiology'), (2, 'Dr Lee', 'Neurology');"
+            "CREATE TABLE Appointments (AppointmentID INTEGER PRIMARY KEY,"
+            " PatientID INTEGER REFERENCES Patients (PatientID), DoctorID INTEGER REFERENCES Doctors (DoctorID),"
+            " AppointmentDate TEXT, Fee REAL, DurationMinutes INTEGER);"
+            "INSERT INTO Appointments VALUES (1, 1, 1, '2023-01-01', 90, 30), (2, 2, 2, '2024-05-01', 60, 15),"
+            " (3, 3, 2, '2022-05-01', 60, 45);"
+        )
+    with Database(path, "spider-sql", min_confidence=0.0) as database:
+        yield database
+
+
+@pytest.mark.parametrize(
+    ("question", "rows"),
+    [
+        ("Which patient had the last appointment?", [("Ian Frost",)]),
+        ("Which patients live in the same city as Ola Berg?", [("Ian Frost",)]),
+        ("What is the average duration of appointments by doctor?", [("Dr Ray", 30.0), ("Dr Lee", 30.0)]),
+        ("Which doctor earned the most in fees?", [("Dr Lee",)]),
+        ("What is the longest appointment?", [("2022-05-01",)]),
+    ],
+)
+def test_questions_about_a_surgery(surgery: Database, question: str, rows: list[tuple[object, ...]]) -> None:
+    answer = surgery.question(question)
+    assert sorted(answer.rows, key=repr) == sorted(rows, key=repr), answer.sql

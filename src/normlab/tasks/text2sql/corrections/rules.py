@@ -10,20 +10,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from normlab.tasks.text2sql.corrections.by_superlative import sorted_by_superlative
 from normlab.tasks.text2sql.corrections.clauses import Clauses, read_clauses
 from normlab.tasks.text2sql.corrections.comparing import compared_as_said, measured_as_said, year_in_its_column
 from normlab.tasks.text2sql.corrections.conditions import cells_compared, flagged, in_its_column
 from normlab.tasks.text2sql.corrections.dates import by_their_days
 from normlab.tasks.text2sql.corrections.each_of_two import each_of_two
 from normlab.tasks.text2sql.corrections.evidence import Evidence
+from normlab.tasks.text2sql.corrections.for_each import for_each
 from normlab.tasks.text2sql.corrections.keys import by_its_key, in_direction, keys_by_verb, meant_keys, rival_keys
 from normlab.tasks.text2sql.corrections.names_of_both import names_of_both
 from normlab.tasks.text2sql.corrections.of_the_most import of_the_most
 from normlab.tasks.text2sql.corrections.own_kind import by_own_kind
-from normlab.tasks.text2sql.corrections.relating import for_each, with_most, without_any
+from normlab.tasks.text2sql.corrections.relating import with_most, without_any
 from normlab.tasks.text2sql.corrections.sorting import sorted_as_said
 from normlab.tasks.text2sql.corrections.subject import each_once, shown_by_name
-from normlab.tasks.text2sql.corrections.superlatives import sorted_by_superlative
 from normlab.tasks.text2sql.corrections.than_a_row import than_a_row
 from normlab.tasks.text2sql.corrections.without_value import without_value
 from normlab.tasks.text2sql.grammar.automaton import Action, word

@@ -7,10 +7,9 @@ dates. One that is not certain is left to the model.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from normlab.data.text.word_forms import words_of
-from normlab.tasks.text2sql.corrections.clauses import COUNT, Clauses, bare_column, column_unit, is_aggregate
 from normlab.tasks.text2sql.corrections.evidence import Evidence
 from normlab.tasks.text2sql.corrections.qualities import (
     BIRTH,
@@ -22,7 +21,6 @@ from normlab.tasks.text2sql.corrections.qualities import (
     START,
     TIMES,
 )
-from normlab.tasks.text2sql.grammar.automaton import word
 from normlab.tasks.text2sql.linking.linker import PARTIAL, STEM
 
 _MOST_ROWS = 100
@@ -44,118 +42,6 @@ def superlative_of(evidence: Evidence, tables: Sequence[int]) -> Superlative | N
     return found[0] if len(found) == 1 else None
 
 
-def sorted_by_superlative(clauses: Clauses, evidence: Evidence) -> Clauses | None:
-    """Give a query the order, direction and number of rows that the question's superlative asks for."""
-    wanted = evidence.wanted
-    superlative = superlative_of(evidence, clauses.tables)
-    if superlative is None and wanted is not None and wanted.by in ("which", "who", "what"):
-        return _of_its_own_table(clauses, evidence)
-    if superlative is None or wanted is None or wanted.by == "how many" or clauses.having:
-        return None
-    column, downward = superlative.column, superlative.downward
-    if any(is_aggregate(unit) for unit in clauses.select):
-        return _extreme(clauses, evidence, superlative)
-    where = tuple(one for one in clauses.where if not _from_superlative(one.constants, evidence, superlative))
-    if clauses.only_and and len(where) < len(clauses.where):
-        clauses = clauses.with_where(where)
-    if clauses.nests:
-        return None
-    if (function := _aggregate_after(evidence, superlative)) is not None:
-        return _by_aggregate(clauses, evidence, superlative, function)
-    limit = str(superlative.rows)
-    if _asks_for_value(evidence, superlative) and not clauses.order and superlative.rows == 1:
-        return None
-    return replace(
-        clauses,
-        group=(),
-        order=(column_unit(column),),
-        direction="desc" if downward else "asc",
-        limit=clauses.limit if clauses.limit and superlative.rows == 1 else limit,
-    )
-
-
-def _of_its_own_table(clauses: Clauses, evidence: Evidence) -> Clauses | None:
-    """The first row of the asked table by its own column, where the query counts rows of another: "earned the most"."""
-    wanted = evidence.wanted
-    tables = wanted.tables if wanted and not wanted.columns else ()
-    superlative = superlative_of(evidence, tables) if len(tables) == 1 and tables[0] not in clauses.tables else None
-    label = evidence.label(tables[0]) if tables else ()
-    if superlative is None or not label or clauses.where or clauses.order != (COUNT,):
-        return None
-    return Clauses(
-        tables,
-        tuple(map(column_unit, label)),
-        order=(column_unit(superlative.column),),
-        direction="desc" if superlative.downward else "asc",
-        limit=str(superlative.rows),
-    )
-
-
-_AGGREGATES = {
-    **dict.fromkeys(("average", "mean", "avg"), "avg"),
-    **dict.fromkeys(("total", "sum", "combined", "overall", "summed"), "sum"),
-}
-
-
-def _aggregate_after(evidence: Evidence, superlative: Superlative) -> str | None:
-    """The function that a word behind a superlative says: "the highest average salary"."""
-    words = evidence.words
-    near = range(superlative.place + 1, min(superlative.place + 3, len(words)))
-    places = [at for at in near if words[at] in _AGGREGATES and not evidence.columns_at([at])]  # a column "average"
-    return _AGGREGATES[words[places[0]]] if places else None
-
-
-def _by_aggregate(clauses: Clauses, evidence: Evidence, superlative: Superlative, function: str) -> Clauses | None:
-    """Groups by their mean or sum, the highest or lowest first, shown by what the query shows."""
-    columns = [c for unit in clauses.select if (c := bare_column(unit))]
-    if len(columns) < len(clauses.select) or not columns or superlative.column in columns:
-        return None
-    key = evidence.key_of(evidence.schema.columns[columns[0]].table) if len(clauses.tables) > 1 else None
-    return replace(
-        clauses,
-        group=clauses.group or (column_unit(key or columns[0]),),
-        order=((word(function), ("column", superlative.column)),),
-        direction="desc" if superlative.downward else "asc",
-        limit=str(superlative.rows),
-    )
-
-
-def _from_superlative(constants: tuple[str, ...], evidence: Evidence, superlative: Superlative) -> bool:
-    """Whether a condition compares with the superlative's own word ("first" -> 1)."""
-    spans = [(v.start, v.end) for text in constants for v in evidence.values_of(text)]
-    return bool(spans) and all(start <= superlative.place < end for start, end in spans)
-
-
-def _asks_for_value(evidence: Evidence, superlative: Superlative) -> bool:
-    """Whether the column itself is asked for: "what is the highest price"."""
-    wanted = evidence.wanted
-    return wanted is not None and superlative.column in wanted.columns
-
-
-def _extreme(clauses: Clauses, evidence: Evidence, superlative: Superlative) -> Clauses | None:
-    """max and min the right way round."""
-    right = word("max" if superlative.downward else "min")
-    others = [unit for unit in clauses.select if unit[-1] == ("column", superlative.column)]
-    if len(others) != 1 or others[0][0] not in (word("max"), word("min"), word("avg")) or len(others[0]) != 2:
-        return None
-    wanted = evidence.wanted
-    assert wanted is not None
-    if len(clauses.select) == 1 and wanted.tables and not wanted.columns and not clauses.group:
-        label = evidence.label(evidence.schema.columns[superlative.column].table)
-        if label:
-            return replace(
-                clauses,
-                select=tuple(map(column_unit, label)),
-                order=(column_unit(superlative.column),),
-                direction="desc" if superlative.downward else "asc",
-                limit=str(superlative.rows),
-            )
-    if len({GENERAL.get(w, w) for w in evidence.words if w in GENERAL or w in QUALITIES}) > 1:
-        return None
-    select = tuple((right, *unit[1:]) if unit == others[0] else unit for unit in clauses.select)
-    return replace(clauses, select=select)
-
-
 def _at(evidence: Evidence, place: int, tables: Sequence[int]) -> Superlative | None:
     words = evidence.words
     said = words[place]
@@ -167,13 +53,15 @@ def _at(evidence: Evidence, place: int, tables: Sequence[int]) -> Superlative | 
     picked: tuple[int, bool] | None = None
     if said in TIMES and (said not in ("recent", "recently") or previous == "most"):
         picked = _by_time(evidence, place, tables)
+    elif said in ("first", "last", "latest") and (own := _own_day(evidence, place, tables)) is not None:
+        picked = own, said != "first"
     elif said in ("first", "last") and (not following or following in "?." or following == "of"):
         picked = _by_verb(evidence, place, tables, downward=said == "last")
     elif said in QUALITIES and (said != "expensive" or previous in ("most", "least")):
         lexicon, downward = QUALITIES[said]
         downward = downward != (previous == "least")
         picked = _one(_named_after(evidence, place, tables) or measuring(evidence, tables, lexicon), downward)
-    elif said in ("most", "least") and words[max(0, place - 2) : place] in _EARNED:
+    elif said in ("most", "least") and says_earned(evidence, place):
         picked = _one(measuring(evidence, tables, f"{PAY} {EARNINGS}"), said == "most")
     elif said in ("best", "worst"):
         scores = {*measuring(evidence, tables, SCORES)}
@@ -193,7 +81,10 @@ def _at(evidence: Evidence, place: int, tables: Sequence[int]) -> Superlative | 
     return Superlative(place, *picked, rows=_rows(evidence, place)) if picked else None
 
 
-_EARNED = (("earned", "the"), ("earns", "the"), ("earn", "the"), ("grossed", "the"))
+def says_earned(evidence: Evidence, place: int) -> bool:
+    """Tell whether "earned the" stands before a place."""
+    before = evidence.words[max(0, place - 2) : place]
+    return before in (("earned", "the"), ("earns", "the"), ("earn", "the"), ("grossed", "the"))
 
 
 def _one(columns: Sequence[int], downward: bool) -> tuple[int, bool] | None:
@@ -266,6 +157,16 @@ def _by_time(evidence: Evidence, place: int, tables: Sequence[int]) -> tuple[int
         starts = [c for c in times if _words(evidence, c) & (START | {"start", "begin"})]
         times = starts if len(starts) == 1 else times
     return _one(times, later)
+
+
+def _own_day(evidence: Evidence, place: int, tables: Sequence[int]) -> int | None:
+    """The one day of the rows that the next word names: "the last appointment"."""
+    named = evidence.tables_at([place + 1] if place + 1 < len(evidence.words) else [])
+    if len(named) != 1 or named[0] not in tables or evidence.words[place - 1 : place] != ("the",):
+        return None
+    columns = evidence.schema.columns_of(named[0])
+    days = [c for c in columns if evidence.contents.is_date(c) and not _words(evidence, c) & BIRTH]
+    return days[0] if len(days) == 1 else None
 
 
 def _by_verb(evidence: Evidence, place: int, tables: Sequence[int], *, downward: bool) -> tuple[int, bool] | None:

@@ -1,9 +1,11 @@
-"""Rows compared with another row of the same table: "cheaper than the Lamp", "hired before Anna Smith".
+"""Rows compared with another row of the same table: "cheaper than the Lamp", "in the same city as Ola Berg".
 
 The model looks for the named row itself, since the grammar's comparisons need a value.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from normlab.tasks.text2sql.corrections.clauses import COUNT, Clauses, Condition, column_unit
 from normlab.tasks.text2sql.corrections.evidence import Evidence
@@ -22,7 +24,9 @@ _ARTICLES = ("the", "a", "an")
 def than_a_row(clauses: Clauses, evidence: Evidence) -> Clauses | None:
     """Compare a column of the asked table with that of its one row that stands behind "than", "before" or "after"."""
     wanted, words = evidence.wanted, evidence.words
-    place = next((at for at, said in enumerate(words) if said in ("than", "before", "after")), None)
+    place = next(
+        (at for at, said in enumerate(words) if said in ("than", "before", "after") or _is_same(words, at)), None
+    )
     if wanted is None or place is None or len(wanted.tables) != 1:
         return None
     [table] = wanted.tables
@@ -35,11 +39,18 @@ def than_a_row(clauses: Clauses, evidence: Evidence) -> Clauses | None:
         return None  # the question says more
     column, sign = measure
     inner = Clauses((table,), (column_unit(column),)).with_where(row)
-    than = Condition(column_unit(column), sign, ((OPEN, *inner.actions()[:-1], CLOSE),))
+    than = [Condition(column_unit(column), sign, ((OPEN, *inner.actions()[:-1], CLOSE),))]
+    if sign == "=" and len(row) == 1:  # who lives in the same city as Ola is somebody else
+        than.append(replace(row[0], comparison="!="))
     counts = wanted.by == "how many"
     asked = [c for c in wanted.columns if evidence.schema.columns[c].table == table and c != column]
     shown = (COUNT,) if counts else tuple(map(column_unit, asked or label))
-    return Clauses((table,), shown).with_where((than,))
+    return Clauses((table,), shown).with_where(tuple(than))
+
+
+def _is_same(words: tuple[str, ...], place: int) -> bool:
+    """Whether "as" of "the same city as" stands here."""
+    return words[place] == "as" and "same" in words[max(0, place - 3) : place]
 
 
 def _row(evidence: Evidence, table: int, start: int) -> tuple[Condition, ...] | None:
@@ -69,6 +80,8 @@ def _measure(evidence: Evidence, table: int, place: int) -> tuple[int, str] | No
     near = range(max(0, place - 4), place)
     said = [words[at] for at in near]
     columns = [c for c in evidence.schema.columns_of(table) if is_number(evidence, c)]
+    if words[place] == "as":
+        return _one([c for c in evidence.columns_at(near, STEM) if evidence.schema.columns[c].table == table], "=")
     if words[place] in _IN_TIME or "earlier" in said or "later" in said:
         sign = next(_IN_TIME[one] for one in (words[place], *said) if one in _IN_TIME)
         named = [c for c in evidence.columns_at(near, PARTIAL) if c in columns and is_time(evidence, c)]
