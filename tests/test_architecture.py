@@ -21,6 +21,7 @@ SOURCE = Path(__file__).resolve().parent.parent / "src" / "normlab"
 FOUNDATION = (
     "version",
     "errors",
+    "plurals",
     "file_kind",
     "reading",
     "yaml_file",

@@ -11,6 +11,7 @@ from pydantic import field_validator, model_validator
 from normlab.acting import Unless, When
 from normlab.config import Config, option
 from normlab.errors import UserError, did_you_mean
+from normlab.plurals import plural
 
 UpdateRule = Literal["sgd", "adam", "adamw", "muon", "adadelta", "adagrad", "rmsprop"]
 Schedule = Literal["constant", "linear", "step", "multistep", "cosine", "one_cycle"]
@@ -156,8 +157,8 @@ class TrainConfig(Config):
             )
         if self.warmup_epochs > self.epochs:
             raise ValueError(
-                f"warmup_epochs: {self.warmup_epochs:g} of {self.epochs} epochs: the learning rate would never reach "
-                "its peak; warm up for fewer"
+                f"warmup_epochs: {self.warmup_epochs:g} of {plural(self.epochs, 'epoch')}: the learning rate would "
+                "never reach its peak; warm up for fewer"
             )
         return self
 

@@ -130,7 +130,7 @@ def test_a_csv_file_for_excel_may_tell_its_separator(tmp_path: Path, run: Path) 
     with Database(tmp_path / "items.csv", run) as database:
         assert database.run('SELECT name, "price, in euro" FROM items').rows == [("ink", 4)]
     (tmp_path / "items.csv").write_text("sep=;\nname;price\nink\n")
-    with pytest.raises(UserError, match=r"items\.csv:3: 1 cells for 2 columns"):
+    with pytest.raises(UserError, match=r"items\.csv:3: 1 cell for 2 columns"):
         Database(tmp_path / "items.csv", run)
 
 
@@ -168,7 +168,7 @@ def test_parquet_files_are_a_database(tmp_path: Path, run: Path) -> None:
     [
         ("a.csv", b"", "is empty"),
         ("a.csv", b"x,X\n1,2\n", "two columns are named X"),
-        ("a.csv", b"x,y\n1\n", r"a\.csv:2: 1 cells for 2 columns"),
+        ("a.csv", b"x,y\n1\n", r"a\.csv:2: 1 cell for 2 columns"),
         ("a.csv", b"x\n\xff\xfe\xfa\n", r"a\.csv:2"),
         ("a.parquet", b"no parquet", "no parquet file"),
         ("a.sqlite", b"no database at all" * 100, "as an SQLite database"),

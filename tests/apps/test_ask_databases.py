@@ -101,7 +101,7 @@ def test_a_large_table_is_left_out_and_named(duck: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(copying, "MOST_ROWS", 1)
     with ExitStack() as resources:
         file, notes = as_database(duck, resources)
-        assert notes[1] == "left out: 'customer' (more than 1 rows); 'purchase' (more than 1 rows)"
+        assert notes[1] == "left out: 'customer' (more than 1 row); 'purchase' (more than 1 row)"
         assert [table.name for table in Schema.from_sqlite(file).tables] == ["price"]
         with pytest.raises(UserError, match="has no table to ask about: 'purchase'"):
             as_database(duck, resources, ["purchase"])

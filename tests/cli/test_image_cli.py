@@ -218,7 +218,7 @@ def test_a_folder_of_broken_images_only_is_refused(
     for name in ("b.png", "c.png"):
         (photos / name).unlink()
     line = fails(capsys, "predict", run, photos, "--out", tmp_path / "out.csv")
-    assert "none of 1 images can be read; the first is a.png: not a readable image" in line
+    assert "none of 1 image can be read; the first is a.png: not a readable image" in line
     assert not (tmp_path / "out.csv").exists()
 
 

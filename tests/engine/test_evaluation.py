@@ -234,7 +234,7 @@ def test_a_run_that_is_not_over_is_not_measured_without_a_word(
     assert main(["evaluate", str(run)]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert "training is not over (state: interrupted, 1 epochs done)" in captured.err
+    assert "training is not over (state: interrupted, 1 epoch done)" in captured.err
     assert f"normlab resume {run}" in captured.err
     assert main(["evaluate", str(run), "--unfinished"]) == 0
     captured = capsys.readouterr()

@@ -78,7 +78,7 @@ def tables(share: float) -> dict[str, Any]:
             "databases": {"library": level(share, 10), "harbour": level(share + 0.05, 40)},
             "empty_matches": 1,
             "timeouts": 2,
-            "notes": ["1 rows not scored, first val.csv:3: gold does not parse"],
+            "notes": ["1 row not scored, first val.csv:3: gold does not parse"],
         },
         "examples": [example(number) for number in range(5)] + [example(5, exact=True, executed=True)],
         "skipped": {"count": 3, "first": ["val.csv:3: outside the grammar"]},

@@ -315,7 +315,7 @@ def test_a_folder_of_mlflow(tmp_path: Path) -> None:
     write(deleted, "run_name: r3\nstatus: 3\nlifecycle_stage: deleted\n")
     study = open_results(tmp_path / "mlruns")
     assert len(study.cells) == 3
-    assert study.notes[0].endswith("1 deleted runs are left out")
+    assert study.notes[0].endswith("1 deleted run is left out")
     write(deleted.parents[1] / f"{0:032x}" / "metrics" / "val" / "accuracy", "1700 high 0\n")
     with pytest.raises(UserError, match=r"accuracy:1: expected `time value step`"):
         open_results(tmp_path / "mlruns")

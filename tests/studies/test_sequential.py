@@ -121,7 +121,7 @@ def test_a_clear_difference_stops_a_study_early(tmp_path: Path) -> None:
     trained, said = train(tmp_path / "s", 0.03)
     assert trained == list(range(len(trained)))
     assert 3 <= len(trained) < 8
-    assert said[-1].endswith("all 1 claims are decided: done")
+    assert said[-1].endswith("1 claim is decided: done")
     study = Study.open(tmp_path / "s")
     assert level_of(study) == look_level(len(trained), 10)
     verdict = judge(study, parse_claims(study)[0])
@@ -145,7 +145,7 @@ def test_no_difference_takes_all_seeds(tmp_path: Path) -> None:
     begun(tmp_path / "s", 5)
     trained, said = train(tmp_path / "s", 0.0)
     assert trained == [0, 1, 2, 3, 4]
-    assert said[-1].endswith("1 of 1 claims undecided")
+    assert said[-1].endswith("1 of 1 claim undecided")
     assert sum("after" in line for line in said) == 4  # from the second seed on
 
 

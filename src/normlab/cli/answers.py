@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, islice
 from typing import Any
 
+from normlab.plurals import plural
+
 Record = Mapping[str, Any]
 _SHOWN_CLASSES = 10
 
@@ -39,7 +41,7 @@ def _probabilities(shares: Mapping[str, float]) -> list[str]:
     width = max(len(name) for name, _ in ranked[:_SHOWN_CLASSES])
     lines = [f"  {name.ljust(width)}  {share:7.2%}" for name, share in ranked[:_SHOWN_CLASSES]]
     hidden = len(ranked) - len(lines)
-    return lines + ([f"  and {hidden} classes more; all with --json"] if hidden else [])
+    return lines + ([f"  and {plural(hidden, 'class', 'classes')} more; all with --json"] if hidden else [])
 
 
 def _tagged(record: Record) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any
 from normlab.cli.ask_learn import learn_from
 from normlab.cli.parser import add_verb, at_least
 from normlab.errors import UserError, one_line
+from normlab.plurals import plural
 
 
 def _add_ask(verbs: Any, arguments: list[str]) -> None:
@@ -270,7 +271,7 @@ def _print_rows(columns: Any, rows: Any, truncated: bool, *, as_csv: bool = Fals
         for row in rows:
             table.add_row(*[Text(_shown(cell)) for cell in row])
         Console(markup=False, highlight=False).print(table)
-        print(f"{len(rows)} row{'' if len(rows) == 1 else 's'}")
+        print(plural(len(rows), "row"))
     if truncated:
         print("there are more rows: --limit", file=sys.stderr)
 
@@ -278,7 +279,7 @@ def _print_rows(columns: Any, rows: Any, truncated: bool, *, as_csv: bool = Fals
 def _shown(cell: Any) -> str:
     if cell is None:
         return ""
-    text = f"{len(cell)} bytes" if isinstance(cell, bytes) else str(cell)
+    text = plural(len(cell), "byte") if isinstance(cell, bytes) else str(cell)
     text = text if len(text) <= 200 else f"{text[:199]}…"
     return "\n".join(map(one_line, text.split("\n")))  # a stranger's cell may not steer the terminal
 

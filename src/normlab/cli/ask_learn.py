@@ -10,6 +10,7 @@ from pathlib import Path
 
 from normlab.cli.parser import at_least
 from normlab.errors import UserError
+from normlab.plurals import plural
 
 
 def learn_from(options: argparse.Namespace) -> int:
@@ -49,7 +50,7 @@ def learn_from(options: argparse.Namespace) -> int:
         return 0
     from normlab.metrics import title_of
 
-    print(f"{learned.held_out} questions held out: before, after")
+    print(f"{plural(learned.held_out, 'question')} held out: before, after")
     for score, after in learned.after.items():
         print(f"  {title_of(score)}: {learned.before.get(score, 0):.0%}, {after:.0%}")
     print(NOT_CALIBRATED)

@@ -13,6 +13,7 @@ from typing import Any
 from normlab.cli.foreign import add_reading, asked_for, say_how_read
 from normlab.cli.parser import add_verb
 from normlab.errors import UserError, one_line
+from normlab.plurals import plural
 
 
 def _add_compare(verbs: Any, arguments: list[str]) -> None:
@@ -56,7 +57,9 @@ def _compare(options: argparse.Namespace) -> int:
             raise UserError(f"{options.paths[0]}: one variant, {first[0].label}: give a second file to compare it with")
         if len(first) != 2:
             labels = ", ".join(side.label for side in first)
-            raise UserError(f"{options.paths[0]}: {len(first)} variants: name two with --a and --b ({labels})")
+            raise UserError(
+                f"{options.paths[0]}: {plural(len(first), 'variant')}: name two with --a and --b ({labels})"
+            )
         pairs = [(first[0], first[1])]
     elif len(first) == len(second) == 1 and first[0].label != second[0].label:
         pairs = [(first[0], second[0])]
@@ -101,7 +104,7 @@ def _named(metric: str) -> str:
 def _only(sides: list[Any], flag: str) -> str:
     if len(sides) == 1:
         return str(sides[0].label)
-    raise UserError(f"{flag} is missing: {len(sides)} variants: {', '.join(side.label for side in sides)}")
+    raise UserError(f"{flag} is missing: {plural(len(sides), 'variant')}: {', '.join(side.label for side in sides)}")
 
 
 def _told_apart(a: Any, b: Any, names: list[str]) -> tuple[Any, Any]:

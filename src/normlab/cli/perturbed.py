@@ -8,6 +8,7 @@ from typing import Any
 from normlab.cli.parser import at_least
 from normlab.errors import UserError
 from normlab.metrics import title_of
+from normlab.plurals import plural
 
 _DEFAULTS = {"seed": 0, "every": 1}
 
@@ -90,7 +91,8 @@ def _value(options: argparse.Namespace, name: str) -> int:
 def _as_text(summary: dict[str, Any]) -> str:
     plain, other = summary["as_they_stand"], summary["said_differently"]
     lines = [
-        f"{summary['kind']}, seed {summary['seed']}: {summary['changed']} of {summary['questions']} questions changed",
+        f"{summary['kind']}, seed {summary['seed']}: {summary['changed']} of "
+        f"{plural(summary['questions'], 'question')} changed",
         f"{'the same questions':<36}{'as they stand':>15}{'changed':>10}",
     ]
     for name, value in plain.items():

@@ -15,6 +15,7 @@ from typing import Any
 from normlab.cli import sql_scores
 from normlab.cli.parser import add_verb
 from normlab.errors import UserError, shortened
+from normlab.plurals import plural
 
 
 def _add_predict(verbs: Any, arguments: list[str]) -> None:
@@ -80,7 +81,7 @@ def _predict(options: argparse.Namespace) -> int:
         summary = {"out": str(options.out), "records": count, "read_as": read_as}
         print(json.dumps(summary | {"failed": watched.failed, "changed": dict(watched.changes)}))
     else:
-        print(f"{count} predictions in {options.out}" + (f"; input read as {read_as}" if read_as else ""))
+        print(f"{plural(count, 'prediction')} in {options.out}" + (f"; input read as {read_as}" if read_as else ""))
         for line in watched.changes_of(count):
             print(line)
     return watched.exit_status()

@@ -13,6 +13,7 @@ from normlab.cli import perturbed, sql_scores
 from normlab.cli.parser import Parser, add_fields, add_verb, at_least, field_values, given_option, wants_help
 from normlab.cli.tables import metric_table
 from normlab.errors import UserError, shortened
+from normlab.plurals import plural
 from normlab.runs import RunState
 
 
@@ -121,8 +122,8 @@ def _show_result(folder: Any, result: dict[str, Any], *, as_json: bool) -> int:
     else:
         print(metric_table(result["metrics"]))
         print(
-            f"{result['epochs']} epochs in {result['seconds']:.0f} s, {result['parameters']:,} parameters, "
-            f"best epoch {result['best_epoch']}"
+            f"{plural(result['epochs'], 'epoch')} in {result['seconds']:.0f} s, "
+            f"{plural(result['parameters'], 'parameter')}, best epoch {result['best_epoch']}"
         )
         print(f"everything is in {folder.path}")
     return 1 if result["state"] == RunState.DIVERGED else 0

@@ -14,6 +14,7 @@ from typing import Any
 
 from normlab.cli.parser import at_least
 from normlab.errors import UserError
+from normlab.plurals import plural
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -111,7 +112,7 @@ def score_files(options: argparse.Namespace) -> int:
     print(json.dumps(answer) if options.json else text)
     if not scores.count and not scores.unread:
         first = scores.skipped[0]
-        raise UserError(f"none of {len(scores.rows)} rows could be scored: {first.place}: {first.skipped}")
+        raise UserError(f"none of {plural(len(scores.rows), 'row')} could be scored: {first.place}: {first.skipped}")
     return 0
 
 

@@ -12,6 +12,7 @@ from normlab.cli.parser import Parser, add_fields, add_verb, at_least, field_val
 from normlab.cli.reports import readable
 from normlab.cli.study_costs import add_estimate, estimated
 from normlab.errors import UserError
+from normlab.plurals import plural
 from normlab.runs import RunState
 from normlab.yaml_file import parse_yaml
 
@@ -181,7 +182,7 @@ def _study_plan(options: argparse.Namespace) -> int:
                 row |= {"seconds": estimate.seconds.get(row["name"], 0.0), "fits": row["name"] in fitting}
         print(json.dumps(rows))
         return 0
-    print(f"{plan.file.title} ({plan.scale}): {len(plan.cells)} cells")
+    print(f"{plan.file.title} ({plan.scale}): {plural(len(plan.cells), 'cell')}")
     if estimate is not None:
         print("\n".join(estimate.lines()))
         return 0
@@ -220,7 +221,7 @@ def _report_open_cells(study: Any, *, limited: bool) -> int:
     others = study.trained_elsewhere()
     open_cells = [cell for cell in study.cells if not (cell.state.is_over or cell.state is RunState.RUNNING)]
     if others:
-        line = "1 cell is" if len(others) == 1 else f"{len(others)} cells are"
+        line = plural(len(others), "cell is", "cells are")
         pid = others[0].writer().get("pid", "?")
         print(
             f"normlab: {study.path}: {line} being trained by another process (pid {pid}): its report will have them; "
@@ -270,7 +271,8 @@ def _study_status(options: argparse.Namespace) -> int:
     width = max((len(row["name"]) for row in rows), default=0)
     for row in rows:
         writer = f"  on {row.get('host', '?')}, pid {row.get('pid')}" if row["state"] == RunState.RUNNING else ""
-        print(f"{row['name'].ljust(width)}  {row['state']:<11}  {row['epochs']:>4} epochs{writer}")
+        epochs = plural(row["epochs"], "epoch").rjust(11)
+        print(f"{row['name'].ljust(width)}  {row['state']:<11}  {epochs}{writer}")
     return 0
 
 
@@ -298,7 +300,7 @@ def _study_pack(options: argparse.Namespace) -> int:
     folder = options.folder.resolve()
     out = options.out or folder.with_name(f"{folder.name}.zip")
     count = pack_study(options.folder, out)
-    print(f"{out}: {count} finished cells, {out.stat().st_size / 1e6:.1f} MB")
+    print(f"{out}: {plural(count, 'finished cell')}, {out.stat().st_size / 1e6:.1f} MB")
     return 0
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from normlab.cli.parser import add_verb
 from normlab.errors import UserError, did_you_mean
+from normlab.plurals import plural
 
 if TYPE_CHECKING:
     from normlab.apps.tag.passages import Passage
@@ -118,8 +119,8 @@ def _write(passages: Iterable[Passage], form: str, name: str, out: Path) -> int:
     with atomic_text(out) as file:
         for line in FORMATS[form](counted, name):
             print(line, file=file)
-    entities = "1 entity" if counted.entities == 1 else f"{counted.entities} entities"
-    print(f"{entities} in {counted.sentences} sentence{'' if counted.sentences == 1 else 's'}: {out}")
+    entities = plural(counted.entities, "entity", "entities")
+    print(f"{entities} in {plural(counted.sentences, 'sentence')}: {out}")
     return 0
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from normlab.cli.parser import add_fields, add_verb, field_values
 from normlab.cli.reports import warn_of_left_out
 from normlab.cli.studies import add_axis, given_axes, refuse_small, study_config_class, study_values
+from normlab.plurals import plural
 from normlab.runs import RunState
 
 
@@ -61,7 +62,10 @@ def _show_plan(options: argparse.Namespace, changes: dict[str, Any]) -> int:
     if options.json:
         print(json.dumps([{"name": c.name, "values": c.values, "seed": c.seed, "hash": c.hash} for c in plan.cells]))
         return 0
-    print(f"{plan.file.title} ({plan.scale}): {len(plan.cells)} cells, {plan.search.budget} trials of each scheme")
+    print(
+        f"{plan.file.title} ({plan.scale}): {plural(len(plan.cells), 'cell')}, {plural(plan.search.budget, 'trial')} "
+        "of each scheme"
+    )
     for cell in plan.cells:
         print(f"  {cell.name}  {cell.hash}")
     return 0

@@ -14,6 +14,7 @@ from normlab.data.tagging.sentences import Sentence, SentenceFile, doubts
 from normlab.data.text.glove import vector_entries
 from normlab.data.text.vector_lines import entries, vector_of
 from normlab.errors import UserError
+from normlab.plurals import plural
 
 _SCHEMES = {"IOB1": "iob1", "BIOES": "bioes", "BILOU": "bilou"}
 _LONGEST_HEADER = 4096  # bytes of a first line that are looked at
@@ -62,7 +63,7 @@ def _corpus(files: dict[str, Path], left_out: list[str]) -> dict[str, Any]:
     if len(files) == 1 and problems:
         raise UserError(problems[0])
     if problems:
-        raise UserError(f"{len(problems)} of {len(files)} files cannot be used: {' | '.join(problems)}")
+        raise UserError(f"{len(problems)} of {plural(len(files), 'file')} cannot be used: {' | '.join(problems)}")
     return {"kind": "sentences", **reports, "left_out": left_out}
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from normlab.data.streams import permutation
+from normlab.plurals import plural
 
 Indices = npt.NDArray[np.int64]
 _CHUNK = 2048  # images per step of channel_statistics: bounds its memory, does not change its result
@@ -22,7 +23,7 @@ def train_validation_split(count: int, validation: int, seed: int) -> tuple[Indi
     Raises: ValueError unless 0 <= validation < count.
     """
     if not 0 <= validation < count:
-        raise ValueError(f"validation must be from 0 to {count - 1} for {count} examples, not {validation}")
+        raise ValueError(f"validation must be from 0 to {count - 1} for {plural(count, 'example')}, not {validation}")
     drawn = permutation(count, seed, "validation")
     return np.sort(drawn[validation:]), np.sort(drawn[:validation])
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from normlab.errors import UserError, did_you_mean
 from normlab.metrics import sign
+from normlab.plurals import plural
 from normlab.train_config import TrainConfig
 
 
@@ -77,6 +78,6 @@ class Counters:
         by_more = f" by more than {config.min_delta:g}" if config.min_delta else ""
         return (
             f"stopped early after epoch {self.epoch} of {config.epochs}: {monitor} did not improve on "
-            f"{self.reference:.6g} of epoch {self.reference_epoch}{by_more} for {self.stale_epochs} "
-            f"epoch{'' if self.stale_epochs == 1 else 's'} (patience {config.patience}); best epoch {self.best_epoch}"
+            f"{self.reference:.6g} of epoch {self.reference_epoch}{by_more} for "
+            f"{plural(self.stale_epochs, 'epoch')} (patience {config.patience}); best epoch {self.best_epoch}"
         )

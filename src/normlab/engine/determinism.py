@@ -15,6 +15,7 @@ import torch
 
 from normlab.kernels.runtime import contest
 from normlab.kernels.runtime.choice import fix_choices
+from normlab.plurals import plural
 from normlab.runs import RunFolder
 from normlab.train_config import TrainConfig
 
@@ -46,5 +47,5 @@ def recorded_threads(config: TrainConfig, folder: RunFolder, say: Callable[[str]
     threads = torch.get_num_threads()
     begun = folder.card().get("deterministic", {}).get("threads", threads)
     if begun != threads:
-        say(f"deterministic: begun with {begun} threads, these are {threads}: the bits will be others")
+        say(f"deterministic: begun with {plural(begun, 'thread')}, these are {threads}: the bits will be others")
     return {"deterministic": {"threads": begun}}

@@ -22,6 +22,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from normlab.errors import UserError
+from normlab.plurals import plural
 from normlab.tasks.base import Placement
 from normlab.train_config import TrainConfig
 
@@ -89,8 +90,8 @@ class ProcessGroup:
         """Raise `UserError` if an epoch's last batch has too few examples to share."""
         if 0 < examples % config.batch_size < self.size:
             raise UserError(
-                f"batch_size: {examples} examples in batches of {config.batch_size} leave a last batch smaller than "
-                f"the {self.size} processes: choose another --batch-size or --limit-train"
+                f"batch_size: {plural(examples, 'example')} in batches of {config.batch_size} leave a last batch "
+                f"smaller than the {self.size} processes: choose another --batch-size or --limit-train"
             )
 
     def wrap(self, model: nn.Module) -> nn.Module:

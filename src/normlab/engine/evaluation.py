@@ -18,6 +18,7 @@ import numpy as np
 from normlab.engine.splits import columns_as_csv
 from normlab.errors import UserError, did_you_mean
 from normlab.metrics import SPLITS
+from normlab.plurals import plural
 from normlab.runs import RunFolder, RunState
 from normlab.runs.atomic import write_json, write_text
 from normlab.tasks.base import Task, TaskData
@@ -88,7 +89,7 @@ def data_to_measure(
         raise own_data if isinstance(own_data, UserError) else _other_data_error(folder, changed)
     trained_on = folder.card().get("fingerprint", "unknown")
     what = config.data if elsewhere else f"{config.data}, which has changed since training"
-    numbers = f"{other.sizes[split]} examples, fingerprint {other.fingerprint}, not {trained_on}"
+    numbers = f"{plural(other.sizes[split], 'example')}, fingerprint {other.fingerprint}, not {trained_on}"
     notes = [f"other data than the run's: {what} ({numbers})"]
     return other, [*notes, *other.card.get("notes", ())]
 
@@ -109,7 +110,7 @@ def refuse_unfinished(folder: RunFolder) -> None:
     if not folder.done:
         state, epochs = folder.status()["state"], len(folder.metrics())
         raise UserError(
-            f"{folder.path}: training is not over (state: {state}, {epochs} epochs done): finish it with "
+            f"{folder.path}: training is not over (state: {state}, {plural(epochs, 'epoch')} done): finish it with "
             f"`normlab resume {folder.path}`, or measure the weights so far with --unfinished"
         )
 
@@ -193,4 +194,4 @@ def _differing(card: Mapping[str, Any], data: TaskData) -> dict[str, tuple[str, 
 
 def _best_so_far(folder: RunFolder) -> str:
     epochs = len(folder.metrics())
-    return f"of the best of {epochs} epoch{'' if epochs == 1 else 's'}"
+    return f"of the best of {plural(epochs, 'epoch')}"

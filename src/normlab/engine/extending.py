@@ -11,6 +11,7 @@ from typing import Any
 
 from normlab.engine.optim import learning_rate
 from normlab.errors import UserError
+from normlab.plurals import plural
 from normlab.runs import RunFolder, RunState
 from normlab.runs.atomic import write_text
 from normlab.tasks import task_settings
@@ -40,8 +41,10 @@ def extend_run(folder: RunFolder, epochs: int) -> str:
         meaning = f"the learning rate stays {rate:.4g}"
     else:
         meaning = (
-            f"the schedule {config.schedule} is stretched over {epochs} epochs, so the learning rate goes on from "
-            f"{rate:.4g} (it had come to {before:.4g}); a run of {epochs} epochs from the start ends in other weights"
+            f"the schedule {config.schedule} is stretched over {plural(epochs, 'epoch')}, so the learning rate goes "
+            "on from "
+            f"{rate:.4g} (it had come to {before:.4g}); a run of {plural(epochs, 'epoch')} from the start ends in "
+            "other weights"
         )
     return f"{folder.path}: goes on after epoch {done} up to epoch {epochs}: {meaning}"
 
@@ -59,10 +62,13 @@ def _refuse_others(folder: RunFolder, config: TrainConfig, epochs: int) -> dict[
     if result["state"] != RunState.FINISHED:
         raise UserError(f"{folder.path}: has {result['state']}, so there is nothing to train on from: train a new run")
     if epochs <= result["epochs"]:
-        raise UserError(f"{folder.path}: has {result['epochs']} epochs already: give more than that with --epochs")
+        raise UserError(
+            f"{folder.path}: has {plural(result['epochs'], 'epoch')} already: give more than that with --epochs"
+        )
     if epochs < config.epochs:
         raise UserError(
-            f"{folder.path}: stopped after {result['epochs']} of {config.epochs} epochs: give {config.epochs} or more"
+            f"{folder.path}: stopped after {result['epochs']} of {plural(config.epochs, 'epoch')}: give "
+            f"{config.epochs} or more"
         )
     if not folder.saved:
         raise UserError(f"{folder.path}: holds no checkpoints/last.safetensors to go on from: train a new run")

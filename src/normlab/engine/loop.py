@@ -41,6 +41,7 @@ from normlab.engine.tally import Tally
 from normlab.engine.together import finish
 from normlab.errors import UserError
 from normlab.metrics import refuse_as_monitor
+from normlab.plurals import plural
 from normlab.runs import RunFolder, RunState
 from normlab.runs.result import Divergence
 from normlab.tasks.base import Evaluation, Task
@@ -263,7 +264,8 @@ class Training:
         counters = Counters.restored(saved, str(last))
         if counters.processes != self.group.size:
             raise UserError(
-                f"{self.folder.path}: was begun by {counters.processes} processes, but these are {self.group.size}: "
+                f"{self.folder.path}: was begun by {plural(counters.processes, 'process', 'processes')}, but these "
+                f"are {self.group.size}: "
                 f"go on with `torchrun --nproc-per-node {counters.processes} -m normlab resume {self.folder.path}`"
             )
         self.folder.keep_metrics(counters.epoch)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from normlab.errors import UserError
 from normlab.norms.base import Norm, NormCard
 from normlab.norms.core import normalized
+from normlab.plurals import plural
 
 DEFAULT_GROUPS = 4
 
@@ -102,6 +103,7 @@ def count_groups(
         below = [str(d) for d in divisors if d < value][-1:]
         above = [str(d) for d in divisors if d > value][:1]
         raise UserError(
-            f"{scheme}: {name}={value} does not divide {num_channels} channels, use {' or '.join(below + above)}"
+            f"{scheme}: {name}={value} does not divide {plural(num_channels, 'channel')}, use "
+            f"{' or '.join(below + above)}"
         )
     return value if groups is not None else num_channels // value

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from normlab.errors import UserError
 from normlab.norms.base import Norm, NormCard
 from normlab.own_code import load_reference, what_was_raised
+from normlab.plurals import plural
 
 
 def own_norm(reference: str) -> Callable[..., Norm]:
@@ -91,6 +92,8 @@ def _explained(reference: str, build: Callable[..., Norm]) -> Callable[..., Norm
         except UserError:
             raise
         except Exception as error:
-            raise UserError(f"{reference}: raised {what_was_raised(error)} for {num_channels} channels") from error
+            raise UserError(
+                f"{reference}: raised {what_was_raised(error)} for {plural(num_channels, 'channel')}"
+            ) from error
 
     return explained

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 from torch import nn
 
+from normlab.plurals import plural
+
 _SHOWN = 3  # names in a line
 
 
@@ -33,7 +35,7 @@ class SwapReport(list[str]):
     def summary(self) -> str:
         """Return the whole report as text, in lines of at most 80 columns where names allow it."""
         verb = "would be replaced" if self.dry_run else "replaced"
-        lines = [f"{len(self)} norm layers {verb}: {', '.join(self) or '-'}"]
+        lines = [f"{plural(len(self), 'norm layer')} {verb}: {', '.join(self) or '-'}"]
         lines += [f"left {name or 'the model itself'}: {reason}" for name, reason in self.left.items()]
         return "\n".join(_broken(line) for line in lines + self.warnings)
 
@@ -60,4 +62,4 @@ def left_line(left: dict[str, str], total: int) -> str:
     for name, reason in left.items():
         by_reason.setdefault(reason, []).append(name or "the model itself")
     reasons = "; ".join(f"{reason} ({listed(names)})" for reason, names in by_reason.items())
-    return f"left {len(left)} of {total} norm layers as they are: {reasons}"
+    return f"left {len(left)} of {plural(total, 'norm layer')} as they are: {reasons}"

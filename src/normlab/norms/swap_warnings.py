@@ -12,6 +12,7 @@ from normlab.norms.group import GroupNorm
 from normlab.norms.norm_layer import axes_of
 from normlab.norms.successor import Successor
 from normlab.norms.swap_report import listed
+from normlab.plurals import plural
 
 _STATE_HOOKS = (
     "_state_dict_hooks",
@@ -27,13 +28,13 @@ def warnings_about(successors: list[Successor], has_example: bool) -> list[str]:
     new_parameters = [name for s in successors for name in s.new_parameters]
     if new_parameters:
         lines.append(
-            f"{len(new_parameters)} new parameters ({listed(new_parameters)}): an optimiser built before the swap "
-            "never moves them, so build it afterwards"
+            f"{plural(len(new_parameters), 'new parameter')} ({listed(new_parameters)}): an optimiser built before "
+            "the swap never moves them, so build it afterwards"
         )
     for applies, text in _KINDS:
         paths = [s.path or "the layer" for s in successors if applies(s)]
         if paths:
-            lines.append(f"{text} ({len(paths)} layers: {listed(paths)})")
+            lines.append(f"{text} ({plural(len(paths), 'layer')}: {listed(paths)})")
     if has_example:
         unseen = [s.path for s in successors if not s.shapes]
         if unseen:
@@ -42,7 +43,8 @@ def warnings_about(successors: list[Successor], has_example: bool) -> list[str]:
         paths = [s.path or "the layer" for s in successors if _may_leave_nothing(s)]
         if paths:
             lines.append(
-                f"each mean runs over one channel ({len(paths)} layers: {listed(paths)}), so of inputs of one "
+                f"each mean runs over one channel ({plural(len(paths), 'layer')}: {listed(paths)}), so of inputs of "
+                "one "
                 "position, as (N, C) or 1x1 maps, nothing is left but the bias; an example= shows whether there are any"
             )
     return lines

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from normlab.metrics import has_direction, higher_is_better, is_fraction, sign
-from normlab.report.numbers import difference_text, plural
+from normlab.plurals import plural
+from normlab.report.numbers import difference_text
 from normlab.report.view import StudyView, Variant
 from normlab.studies.statistics import Adjusted, Comparison, Interval, adjust, compare_paired, paired_differences
 
@@ -37,7 +38,7 @@ def missing(adjusted: Adjusted | None) -> str:
         return "one seed shows no spread"
     if adjusted.more_seeds is None:
         return "no number of seeds can be named that would"
-    return f"about {adjusted.more_seeds} more seed{'' if adjusted.more_seeds == 1 else 's'} would"
+    return f"about {plural(adjusted.more_seeds, 'more seed')} would"
 
 
 def change_text(adjusted: Adjusted, metric: str, comparisons: int) -> str:

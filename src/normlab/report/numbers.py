@@ -71,11 +71,6 @@ def p_text(p_value: float) -> str:
     return "< 0.0001" if p_value < 1e-4 else f"{p_value:.2g}"
 
 
-def plural(number: int, one: str, many: str | None = None) -> str:
-    """Return "1 seed", "3 seeds"."""
-    return f"{number} {one if number == 1 else many or one + 's'}"
-
-
 def listing(items: list[str]) -> str:
     """Return "a", "a and b", "a, b and c"."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"

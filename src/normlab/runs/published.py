@@ -18,6 +18,7 @@ from typing import Any
 
 from normlab.errors import UserError, did_you_mean
 from normlab.metrics import is_fraction, title_of
+from normlab.plurals import plural
 from normlab.runs.atomic import atomic_folder, write_text
 from normlab.runs.folder import RunFolder
 from normlab.runs.hub import PREFIX, fetch_model
@@ -143,7 +144,8 @@ half precision.
 ```
 
 Settings: {settings}.
-The best of {result["epochs"]} epochs by validation is number {result["best_epoch"]}. One seed, so no interval.
+The best of {plural(result["epochs"], "epoch")} by validation is number {result["best_epoch"]}.
+One seed, so no interval.
 {minutes:.0f} minutes of training; threads {result.get("threads", 1)}, device {result.get("device", "cpu")}.
 
 | measured with the run's full-precision weights | |

@@ -144,7 +144,12 @@ def combinations(axes: Mapping[str, Sequence[Any]], seeds: int, where: str) -> l
     """
     number = math.prod(len(values) for values in axes.values()) * seeds
     if number > MOST_CELLS:
-        sizes = " x ".join([*(f"{len(values)} {name}" for name, values in axes.items()), f"{shortened(seeds)} seeds"])
+        sizes = " x ".join(
+            [
+                *(f"{len(values)} {name}" for name, values in axes.items()),
+                f"{shortened(seeds)} {'seed' if seeds == 1 else 'seeds'}",
+            ]
+        )
         raise UserError(f"{where}: {sizes} are more than {MOST_CELLS:,} cells: compare fewer values at a time")
     return [
         (dict(zip(axes, values, strict=True)), seed)

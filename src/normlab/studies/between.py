@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from normlab.errors import UserError, did_you_mean
 from normlab.metrics import is_fraction, sign, title_of
+from normlab.plurals import plural
 from normlab.runs import RunState
 from normlab.studies.statistics import (
     CORRECTED,
@@ -147,7 +148,11 @@ def sentence(found: Between) -> str:
     if found.p_value is not None:
         corrected = "" if found.adjusted_p is None else f" (Holm {_p(found.adjusted_p)})"
         parts.append(f"p = {_p(found.p_value)}{corrected}")
-    counts = f"{found.n} pairs" if found.test in _PAIRED else f"{len(found.a.values)} and {len(found.b.values)} runs"
+    counts = (
+        plural(found.n, "pair")
+        if found.test in _PAIRED
+        else f"{len(found.a.values)} and {plural(len(found.b.values), 'run')}"
+    )
     parts.append(f"n = {counts}")
     text = (
         f"{', '.join(parts)}; {found.test}: {found.why}" if found.test != "none" else f"{', '.join(parts)}; {found.why}"
@@ -195,7 +200,7 @@ def _unpaired(a: Side, b: Side, metric: str, shared: int, *, unpaired: bool) -> 
     found = welch(x, y, overlaps=(a.overlap, b.overlap))
     why = "asked for as unpaired" if unpaired else "no seed is on both sides"
     if shared and not unpaired:
-        why = f"{'not all' if folds else f'only {shared}'} of the seeds are on both sides"
+        why = f"{'not all' if folds else f'only {shared}'} of the seeds {'is' if shared == 1 else 'are'} on both sides"
     if folds:
         return Between(a, b, metric, "Welch's t", f"{why}; {CORRECTED}", found.interval, found.p_value, n)
     return Between(a, b, metric, "Welch's t", why, found.interval, found.p_value, n, bootstrap_means(x, y))

@@ -11,6 +11,7 @@ from typing import Any
 
 from normlab.errors import UserError, did_you_mean
 from normlab.metrics import higher_is_better
+from normlab.plurals import plural
 from normlab.studies.pairs import Pair, pair_up
 from normlab.studies.statistics import CORRECTED, Adjusted, Comparison, adjust, compare_paired, paired_differences
 from normlab.studies.study import Study
@@ -98,15 +99,14 @@ def _decide(
 def _sentence(pair: Pair, winner: str | None, adjusted: Adjusted | None, note: str) -> str:
     names = label_of(pair.values_a), label_of(pair.values_b)
     diverged = [
-        f"{name} diverged in {count} of {pair.planned} seeds"
+        f"{name} diverged in {count} of {plural(pair.planned, 'seed')}"
         for name, count in zip(names, (pair.diverged_a, pair.diverged_b), strict=True)
         if count
     ]
     corrected = (
         ""
         if adjusted is None
-        else f"Holm-adjusted p {adjusted.p_value:.2g} paired by {len(pair.a)} seed{'' if len(pair.a) == 1 else 's'}"
-        + note
+        else f"Holm-adjusted p {adjusted.p_value:.2g} paired by {plural(len(pair.a), 'seed')}" + note
     )
     because = "; ".join(part for part in (*diverged, corrected) if part) or "no seed has finished in both"
     if winner is None:

@@ -16,6 +16,7 @@ from statistics import fmean
 from typing import Any
 
 from normlab.errors import UserError
+from normlab.plurals import plural
 from normlab.studies.plan import Cell
 from normlab.studies.supervisor import Died, Job, run_jobs
 from normlab.train_config import TrainConfig
@@ -47,7 +48,7 @@ class Cost:
     def epochs_text(self) -> str:
         """Say it to people: "60 epochs of 17 s"; "about 14 of at most 60 epochs of 17 s"."""
         expected = "" if self.expected is None else f"about {self.expected} of at most "
-        return f"{expected}{self.epochs} epochs of {duration_text(self.epoch)}"
+        return f"{expected}{plural(self.epochs, 'epoch')} of {duration_text(self.epoch)}"
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Estimate:
             lines.append(f"  {name:<{width}}  {each}  x {seeds}")
         threads = f", {self.threads} thread{'s' if self.threads != 1 else ''} each" if self.threads else ""
         lines.append(
-            f"to train: {len(self.cells)} cells, {sum(self.seconds.values()) / 3600:.2f} hours of cells, "
+            f"to train: {plural(len(self.cells), 'cell')}, {sum(self.seconds.values()) / 3600:.2f} hours of cells, "
             f"{duration_text(self.wall(self.cells))} with {self.workers} at a time{threads} (measured now, on this "
             f"machine{self._stopping_text()})"
         )
@@ -107,7 +108,7 @@ class Estimate:
             shortest = min(self.cells, key=lambda cell: self.seconds[cell.name])
             return f"no cell fits; the shortest, {shortest.name}, takes {duration_text(self.seconds[shortest.name])}"
         if len(self.fitting) == len(self.cells):
-            return f"all {len(self.cells)} cells, done after {duration_text(self.wall(self.fitting))}"
+            return f"all {plural(len(self.cells), 'cell')}, done after {duration_text(self.wall(self.fitting))}"
         parts = []
         for seed, group in groupby(self.cells, key=lambda cell: cell.seed):
             planned = list(group)
@@ -117,7 +118,7 @@ class Estimate:
                     f"seed {seed} whole" if count == len(planned) else f"{count} of {len(planned)} of seed {seed}"
                 )
         return (
-            f"{len(self.fitting)} of {len(self.cells)} cells ({', '.join(parts)}), "
+            f"{len(self.fitting)} of {plural(len(self.cells), 'cell')} ({', '.join(parts)}), "
             f"done after {duration_text(self.wall(self.fitting))}"
         )
 

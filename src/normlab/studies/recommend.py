@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from normlab.errors import UserError, did_you_mean
+from normlab.plurals import plural
 from normlab.studies.comparisons import SchemeComparison, comparisons
 from normlab.studies.study import Study
 from normlab.studies.tables import axis_values, final_metrics, study_table
@@ -63,7 +64,7 @@ def recommend(
     fitting = _fitting_batch(batch_size, memory_gib)
     answer = _from_published_results(fitting)
     if fitting < batch_size:
-        answer.reasons.insert(0, f"{memory_gib:g} GiB hold about {fitting} images a step, not {batch_size}.")
+        answer.reasons.insert(0, f"{memory_gib:g} GiB hold about {plural(fitting, 'image')} a step, not {batch_size}.")
         answer.limits.append("The memory estimate is for the ResNet with 14 layers at 32 x 32 pixels in float32.")
     used = [_use_study(answer, study, fitting, data) for study in evidence if study.task == task]
     if not any(used):
@@ -97,12 +98,12 @@ def _from_published_results(batch_size: int) -> Recommendation:
         return _few_images(batch_size)
     if batch_size >= LARGE_BATCH:
         reason = (
-            f"At {batch_size} images a step, batch norm has enough images for statistics: on ImageNet it led group "
-            "norm from 16 images a GPU on (76.3 against 75.8 %; Luo et al. 2019)."
+            f"At {plural(batch_size, 'image')} a step, batch norm has enough images for statistics: on ImageNet it "
+            "led group norm from 16 images a GPU on (76.3 against 75.8 %; Luo et al. 2019)."
         )
         return Recommendation("batch", [reason])
     reason = (
-        f"At {batch_size} images a step of 32 x 32 pixels, batch norm still averages over {batch_size * 64} "
+        f"At {plural(batch_size, 'image')} a step of 32 x 32 pixels, batch norm still averages over {batch_size * 64} "
         "values per channel in the last stage (N x H x W)."
     )
     contested = (
@@ -114,7 +115,7 @@ def _from_published_results(batch_size: int) -> Recommendation:
 
 def _few_images(batch_size: int) -> Recommendation:
     reasons = [
-        f"At {batch_size} images a step, batch norm has too few images for its statistics: on ImageNet "
+        f"At {plural(batch_size, 'image')} a step, batch norm has too few images for its statistics: on ImageNet "
         "(ResNet-50, from 32 to 2 images a GPU) it fell from 76.4 to 65.3 %, while group norm stayed at "
         "75.9 % (Luo et al. 2019).",
         "Group norm's statistics are of one image: training and prediction compute the same (Wu & He 2018).",
@@ -174,9 +175,10 @@ def _use_study(answer: Recommendation, study: Study, batch_size: int, wanted: st
     else:
         beaten = sum(each.winner == "reference" for each in compared)
         schemes = len({each.values["norm"] for each in compared})
-        where = "" if len(compared) == schemes else f" in {len(compared)} comparisons"
+        where = "" if len(compared) == schemes else f" in {plural(len(compared), 'comparison')}"
         answer.reasons.append(
-            f"{study_name}: {answer.scheme} lost to none of {schemes} schemes{where} and beat {beaten or 'none'}."
+            f"{study_name}: {answer.scheme} lost to none of {plural(schemes, 'scheme')}{where} and beat "
+            f"{beaten or 'none'}."
         )
         answer.limits.extend(_undecided(compared, answer.scheme, study_name))
     answer.reasons.extend(_time(study, answer.scheme, nearest))
@@ -196,7 +198,7 @@ def _undecided(compared: list[SchemeComparison], scheme: str, study_name: str) -
     if not undecided:
         return []
     more = [each.adjusted.more_seeds for each in undecided if each.adjusted and each.adjusted.more_seeds]
-    seeds = f"{min(more)} more seed{'' if min(more) == 1 else 's'}" if more else ""
+    seeds = plural(min(more), "more seed") if more else ""
     rest = f"; about {seeds} would decide the first of them" if more else ""
     names = ", ".join(dict.fromkeys(str(each.values["norm"]) for each in undecided))
     return [f"{study_name} leaves {scheme} against {names} undecided{rest}."]

@@ -11,6 +11,7 @@ import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from normlab.plurals import plural
 from normlab.runs import RunState
 from normlab.studies.study import Study, StudyCell
 from normlab.studies.tables import label_of
@@ -37,7 +38,10 @@ def repeated_runs(study: Study) -> list[str]:
         pairs = sum(math.comb(len(seeds), 2) for seeds in repeated)
         if pairs > _CLEARLY_MORE * chance:
             lines += [_sentence(label_of(values), seeds, chance) for seeds in repeated]
-    return lines if len(lines) <= _NAMED else [*lines[:_NAMED], f"{len(lines) - _NAMED} more groups of runs are equal"]
+    if len(lines) > _NAMED:
+        more = plural(len(lines) - _NAMED, "more group of runs is", "more groups of runs are")
+        lines[_NAMED:] = [f"{more} equal"]
+    return lines
 
 
 def _sentence(label: str, seeds: Sequence[int], chance: float) -> str:

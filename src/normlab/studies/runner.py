@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from normlab.config import affects_result
 from normlab.errors import UserError
+from normlab.plurals import plural
 from normlab.runs import RunState
 from normlab.runs.archive import is_archive, unpack_study
 from normlab.runs.atomic import is_unfinished, write_json, write_text
@@ -23,7 +24,7 @@ from normlab.studies.cluster import ClusterOptions, run_on_ray
 from normlab.studies.local import run_local, threads_per_cell
 from normlab.studies.plan import Cell, Plan, find_study, in_pairs, make_plan
 from normlab.studies.study import Study
-from normlab.studies.threads import counted, with_threads
+from normlab.studies.threads import with_threads
 from normlab.studies.until_decided import looks_as_begun, refuse_no_looks, run_until_decided, seeds_of
 from normlab.train_config import TrainConfig
 from normlab.version import __version__
@@ -99,8 +100,8 @@ def run_study(
     lay_out(plan, folder, find_study(path_or_name), planned_seeds=seeds_of(plan) if until_decided else None)
     waiting = [cell for cell in in_pairs(plan.cells) if not (cells / cell.name / "result.json").exists()]
     done = len(plan.cells) - len(waiting)
-    threads = f", {counted(plan.threads, 'thread')} a cell" if waiting and plan.threads else ""
-    say(f"{plan.file.title}: {len(plan.cells)} cells, {done} done, in {folder}{threads}")
+    threads = f", {plural(plan.threads, 'thread')} a cell" if waiting and plan.threads else ""
+    say(f"{plan.file.title}: {plural(len(plan.cells), 'cell')}, {done} done, in {folder}{threads}")
     free = _left_by_others(waiting, Study.open(folder), say)
     if budget is not None and free:
         free = cells_in_budget(free, plan, folder, workers=workers, budget=budget, say=say)
@@ -147,7 +148,7 @@ def _left_by_others(waiting: list[Cell], study: Study, say: Say) -> list[Cell]:
     if taken:
         writer = others[taken[0].name].writer()
         say(
-            f"{counted(len(taken), 'cell is', 'cells are')} being trained by another process "
+            f"{plural(len(taken), 'cell is', 'cells are')} being trained by another process "
             f"(pid {writer.get('pid', '?')} on {writer.get('host', '?')}) and left to it"
         )
     return [cell for cell in waiting if cell.name not in others]

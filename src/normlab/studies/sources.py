@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from normlab.errors import UserError, did_you_mean
+from normlab.plurals import plural
 from normlab.runs import RunFolder, list_runs
 from normlab.runs.archive import is_archive
 from normlab.studies.foreign import Asked, is_results, open_results
@@ -110,7 +111,7 @@ def _study_of_runs(task: str, runs: list[RunFolder]) -> Study:
             StudyCell(cell.name, {**cell.values, "run": name}, cell.seed, cell.hash, cell.folder)
             for cell, name in zip(cells, names, strict=True)
         ]
-    title = f"Run {runs[0].name}" if len(runs) == 1 else f"{len(runs)} runs"
+    title = f"Run {runs[0].name}" if len(runs) == 1 else plural(len(runs), "run")
     where = runs[0].path if len(runs) == 1 else runs[0].path.parent
     return Study(where, where.resolve().name, title, "", task, "", axes, [task], [], cells)
 

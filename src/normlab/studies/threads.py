@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from normlab.errors import UserError
+from normlab.plurals import plural
 from normlab.runs import RunState
 from normlab.studies.plan import Plan
 from normlab.studies.study import Study
@@ -33,7 +34,7 @@ def with_threads(plan: Plan, folder: Path, share: int) -> Plan:
         return plan
     if begun and recorded not in (None, number):
         raise UserError(
-            f"{folder}: its cells are trained with {counted(recorded or 0, 'thread')}, {number} are asked for, which "
+            f"{folder}: its cells are trained with {plural(recorded or 0, 'thread')}, {number} are asked for, which "
             "gives other last digits: leave --threads out, or choose another --out"
         )
     return replace(plan, threads=number)
@@ -47,8 +48,3 @@ def _recorded_threads(folder: Path) -> tuple[int | None, bool]:
     begun = [cell for cell in study.cells if cell.state is not RunState.WAITING]
     numbers = {cell.folder.config().get("threads") for cell in begun}  # a plan of an older version says nothing
     return study.threads or (numbers.pop() if len(numbers) == 1 else None), bool(begun)
-
-
-def counted(number: int, one: str, many: str | None = None) -> str:
-    """Return a number with its noun: "1 cell", "2 cells"."""
-    return f"{number} {one if number == 1 else many or one + 's'}"

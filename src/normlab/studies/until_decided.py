@@ -11,6 +11,7 @@ from itertools import groupby
 from pathlib import Path
 
 from normlab.errors import UserError
+from normlab.plurals import plural
 from normlab.studies.plan import Cell, Plan
 from normlab.studies.study import Study
 
@@ -28,7 +29,8 @@ def refuse_no_looks(plan: Plan, source: Path) -> None:
         raise UserError(f"{source}: has no claims that could be decided: leave --until-decided out")
     if seeds_of(plan) < FEWEST_SEEDS:
         raise UserError(
-            f"--until-decided: {seeds_of(plan)} seeds leave nothing to stop before: give --seeds {FEWEST_SEEDS} or more"
+            f"--until-decided: {plural(seeds_of(plan), 'seed leaves', 'seeds leave')} nothing to stop before: give "
+            f"--seeds {FEWEST_SEEDS} or more"
         )
 
 
@@ -41,7 +43,9 @@ def looks_as_begun(study: Study, planned_seeds: int | None) -> int | None:
         return planned_seeds
     if planned_seeds is None:
         return study.planned_seeds  # claims stay judged as begun, also when the remaining seeds are trained
-    begun = "a fixed number of seeds" if study.planned_seeds is None else f"at most {study.planned_seeds} seeds"
+    begun = (
+        "a fixed number of seeds" if study.planned_seeds is None else f"at most {plural(study.planned_seeds, 'seed')}"
+    )
     raise UserError(
         f"{study.path}: was begun with {begun}, and its looks cannot be planned anew: go on as it began, or choose "
         "another --out"
@@ -78,7 +82,9 @@ def _open_claims(folder: Path, say: Callable[[str], None]) -> bool:
     kinds = [judge(study, claim).kind for claim in parse_claims(study)]
     undecided = kinds.count("undecided")
     rest = (
-        f"{undecided} of {len(kinds)} claims undecided" if undecided else f"all {len(kinds)} claims are decided: done"
+        f"{undecided} of {plural(len(kinds), 'claim')} undecided"
+        if undecided
+        else f"{plural(len(kinds), 'claim is', 'claims are')} decided: done"
     )
     say(f"after {seeds} of {study.planned_seeds} seeds, intervals at {100 * level_of(study):.2f} %: {rest}")
     return undecided > 0

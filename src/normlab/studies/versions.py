@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from normlab.plurals import plural
 from normlab.studies.study import Study
 
 _PACKAGES = ("normlab", "torch")
@@ -25,7 +26,7 @@ def mixed_versions(environments: Iterable[Mapping[str, Any]]) -> list[str]:
                 counts.setdefault(name, Counter())[str(version)] += 1
     return [
         f"cells were trained with several versions of {name}: "
-        + ", ".join(f"{version} ({count} cell{'' if count == 1 else 's'})" for version, count in versions.items())
+        + ", ".join(f"{version} ({plural(count, 'cell')})" for version, count in versions.items())
         for name, versions in counts.items()
         if len(versions) > 1
     ]
@@ -43,7 +44,7 @@ def mixed_precisions(cells: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]
     counts = Counter(precision for precision in chosen if precision)
     if len(counts) < 2:
         return []
-    shares = ", ".join(f"{name} ({count} cell{'' if count == 1 else 's'})" for name, count in sorted(counts.items()))
+    shares = ", ".join(f"{name} ({plural(count, 'cell')})" for name, count in sorted(counts.items()))
     return [f"cells were trained in several precisions: {shares}: give --precision float32 or bfloat16 to all"]
 
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from normlab import metrics
+from normlab.plurals import plural
 from normlab.tasks.base import Evaluation, Placement, Task
 
 _CPU = Placement(torch.device("cpu"))
@@ -118,8 +119,10 @@ def _repeats_its_batches(case: _Case) -> None:
     torch.manual_seed(0)
     batches = case.batches(1)
     steps = case.task.steps_per_epoch(case.config, case.data)
-    assert len(batches) == steps, f"train_batches: yields {len(batches)} batches, steps_per_epoch says {steps}"
-    assert steps >= 2, f"config: has {steps} training steps in an epoch, this check needs two"
+    assert len(batches) == steps, (
+        f"train_batches: yields {plural(len(batches), 'batch', 'batches')}, steps_per_epoch says {steps}"
+    )
+    assert steps >= 2, f"config: has {plural(steps, 'training step')} in an epoch, this check needs two"
     other_epoch = case.batches(0)
     torch.manual_seed(1)
     message = "train_batches: depends on more than seed and epoch (torch's generator, or an earlier epoch)"

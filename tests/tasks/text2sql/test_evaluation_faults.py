@@ -62,7 +62,7 @@ def test_a_database_that_cannot_be_read_costs_its_own_execution_only(
     assert (scores.count, scores.exact_match, scores.execution, scores.execution_sound) == (3, 1.0, 1.0, 1.0)
     assert [row.executed for row in scores.rows] == [True, True, None]
     [note] = scores.notes
-    assert note.startswith("1 rows not executed, first row 3: ")
+    assert note.startswith("1 row not executed, first row 3: ")
     assert reason in note
     assert scores.as_dict()["not_executed"] == [f"row 3: {scores.rows[2].not_executed}"]
 

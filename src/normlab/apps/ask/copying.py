@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from normlab.data.sql.sqlite_schema import one_line_name, quoted
 from normlab.errors import UserError, did_you_mean
+from normlab.plurals import plural
 
 MOST_ROWS = 1_000_000
 """Of a table that is copied; a larger one is left out."""
@@ -145,7 +146,9 @@ def copy_database(source: Source, file: Path, only: Sequence[str] = ()) -> list[
     if not copied:
         why = f": {'; '.join(left_out[:3])}" if left_out else f", or you may read none{source.hint}"
         raise UserError(f"{source.name}: has no table to ask about{why}")
-    notes = [f"a copy of {source.kind} is asked: {len(copied)} tables, {rows:,} rows, as they are now"]
+    notes = [
+        f"a copy of {source.kind} is asked: {plural(len(copied), 'table')}, {plural(rows, 'row')}, as they are now"
+    ]
     if left_out:
         notes.append(f"left out: {'; '.join(left_out)}")
     return notes
@@ -175,7 +178,7 @@ def _copy(source: Source, table: Table, tables: Iterable[Table], connection: sql
     while chunk := [[_plain(value) for value in row] for row in islice(waiting, _CHUNK)]:
         count += len(chunk)
         if count > MOST_ROWS:
-            raise TableError(f"more than {MOST_ROWS:,} rows")
+            raise TableError(f"more than {plural(MOST_ROWS, 'row')}")
         connection.execute("BEGIN")
         try:
             connection.executemany(insert, chunk)

@@ -29,6 +29,7 @@ from normlab.data.sql.schema import Schema
 from normlab.data.sql.sqlite import QueryError, QueryLimit, QueryResult, run_query
 from normlab.engine.api import Run, load_run
 from normlab.errors import UserError
+from normlab.plurals import plural
 from normlab.tasks.text2sql.config import Text2SqlConfig
 from normlab.tasks.text2sql.corrections.correcting import Correction, Corrector
 from normlab.tasks.text2sql.inputs.encoding import Item
@@ -298,7 +299,7 @@ class Database:
         part = self._questions.automaton(item).schema
         if len(part.tables) == len(self.schema.tables):
             return []
-        count = f"{len(part.tables)} of {len(self.schema.tables)} tables were considered"
+        count = f"{len(part.tables)} of {plural(len(self.schema.tables), 'table')} were considered"
         return [f"{count}: choose others with --tables", *_inferred(part)]
 
     def _column(self, number: int) -> str:

@@ -25,6 +25,7 @@ from normlab.data.sql.sqlite_schema import quoted
 from normlab.data.text.csv_rows import decoded_lines
 from normlab.errors import UserError
 from normlab.file_kind import DUCKDB, kind_of_file
+from normlab.plurals import plural
 from normlab.reading import told_delimiter
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
@@ -62,7 +63,7 @@ def as_database(path: Path | str, resources: ExitStack, tables: Sequence[str] = 
             columns, rows, decimal_commas = read(table_file)
             count, kinds = _fill(connection, name, columns, rows, table_file, decimal_commas=decimal_commas)
             typed = ", ".join(f"{column} {kind.lower()}" for column, kind in zip(columns, kinds, strict=True))
-            notes.append(f"{table_file.name}: table {name}, {count} rows: {typed}")
+            notes.append(f"{table_file.name}: table {name}, {plural(count, 'row')}: {typed}")
     return file, notes
 
 
@@ -146,7 +147,9 @@ def _checked(reader: Any, width: int, path: Path) -> Iterator[Sequence[Any]]:
             if not row:
                 continue
             if len(row) != width:
-                raise UserError(f"{path}:{reader.line_num}: {len(row)} cells for {width} columns: fix the line")
+                raise UserError(
+                    f"{path}:{reader.line_num}: {plural(len(row), 'cell')} for {plural(width, 'column')}: fix the line"
+                )
             yield [cell if cell != "" else None for cell in row]
 
 
@@ -211,7 +214,9 @@ def _fill(
     try:
         connection.execute(f"CREATE TABLE {raw} ({', '.join(map(quoted, columns))})")
     except (sqlite3.Error, ValueError) as error:  # too many columns, none, a NUL in a name
-        raise UserError(f"{path}: its {len(columns)} columns make no table ({error}): check the first line") from None
+        raise UserError(
+            f"{path}: its {plural(len(columns), 'column')} make no table ({error}): check the first line"
+        ) from None
     kinds = ["INTEGER"] * len(columns)
     count, waiting = 0, iter(rows)
     while chunk := list(islice(waiting, _CHUNK)):

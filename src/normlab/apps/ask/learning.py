@@ -31,6 +31,7 @@ from normlab.data.streams import permutation
 from normlab.engine.api import Run, load_run, train_folder
 from normlab.errors import UserError
 from normlab.json_file import read_json
+from normlab.plurals import plural
 from normlab.runs import RunFolder
 from normlab.runs.atomic import atomic_folder, remove_folder, write_json
 from normlab.runs.model_file import ModelFile, save_model
@@ -115,9 +116,11 @@ def _check(pairs: Sequence[Pair], database: Path, say: Callable[[str], None]) ->
     for line in wrong:
         say(line)
     if wrong:
-        raise UserError(f"{len(wrong)} of {len(pairs)} pairs have SQL that does not run, named above: correct them")
+        raise UserError(
+            f"{len(wrong)} of {plural(len(pairs), 'pair')} have SQL that does not run, named above: correct them"
+        )
     if len(pairs) < FEWEST or len({_key(pair.sql) for pair in pairs}) < 3:
-        raise UserError(f"{len(pairs)} pairs: give at least {FEWEST}, with three different queries")
+        raise UserError(f"{plural(len(pairs), 'pair')}: give at least {FEWEST}, with three different queries")
 
 
 def _key(text: str) -> str:
@@ -213,8 +216,8 @@ def _before(
     data = cast(Text2SqlData, base.task.prepare(config))
     sizes, use = data.sizes, "choose the epoch by" if config.select == "best" else "watch"
     say(
-        f"{len(pairs)} pairs: {sizes['train']} to learn from, {sizes['val']} to {use}, {sizes['test']} held out to "
-        "measure by"
+        f"{plural(len(pairs), 'pair')}: {sizes['train']} to learn from, {sizes['val']} to {use}, {sizes['test']} "
+        "held out to measure by"
     )
     for line in _not_learned(data, read_json(sources / _PLACES)):
         say(line)

@@ -15,6 +15,7 @@ from normlab.apps.ask.languages import foreign_language
 from normlab.data.sql.schema import Schema
 from normlab.data.text.word_forms import is_word, words_of
 from normlab.errors import UserError, excerpt
+from normlab.plurals import plural
 from normlab.tasks.text2sql.linking.linker import NONE, Linked
 from normlab.tasks.text2sql.linking.stop_words import STOP_WORDS
 from normlab.tasks.text2sql.periods.spans import impossible_day
@@ -30,7 +31,9 @@ def refuse_no_question(text: str) -> None:
         raise UserError("the question has no words: ask for something in the database")
     if len(words) > MOST_WORDS or len(text) > _MOST_CHARACTERS:
         most = f"{MOST_WORDS} words and {_MOST_CHARACTERS:,} characters"
-        raise UserError(f"the question has {len(words):,} words in {len(text):,} characters: ask in at most {most}")
+        raise UserError(
+            f"the question has {plural(len(words), 'word')} in {plural(len(text), 'character')}: ask in at most {most}"
+        )
     if is_sql(text):
         raise UserError(f"{excerpt(text)} is SQL, not a question: run it as a query (`normlab ask --sql`)")
     if day := impossible_day(_QUOTED.sub(" ", text)):
@@ -92,7 +95,7 @@ def refuse_for_database(linked: Linked, schema: Schema, known: Container[str] | 
     ]
     if 2 * len(strange) > len(words):
         raise UserError(
-            f"{len(strange)} of {len(words)} words are unknown to the model and name nothing in the database "
+            f"{len(strange)} of {plural(len(words), 'word')} are unknown to the model and name nothing in the database "
             f"({', '.join(strange[:5])}): ask in English, with names of its tables and columns"
         )
     telling = [bool(names[place]) for place, word in zip(places, words, strict=True) if word not in STOP_WORDS]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from normlab.apps.course.model import open_model, refuse_other_model
 from normlab.apps.course.training import settings_of
 from normlab.errors import UserError
+from normlab.plurals import plural
 
 if TYPE_CHECKING:
     from normlab.tasks.image.config import ImageConfig
@@ -46,7 +47,10 @@ def refuse_other_count(config: ImageConfig, r: int | None) -> None:
 
     classes = load_images(config.data, size=config.image_size, seed=config.seed).classes
     if len(classes) != r:
-        raise UserError(f"--r {r}: {config.data} has {len(classes)} classes of images: give that, or leave --r out")
+        raise UserError(
+            f"--r {r}: {config.data} has {plural(len(classes), 'class', 'classes')} of images: give that, or leave "
+            "--r out"
+        )
 
 
 def classify(

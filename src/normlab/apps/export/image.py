@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from normlab.apps.export.program import Exportable
 from normlab.engine.api import Run
 from normlab.errors import UserError
+from normlab.plurals import plural
 from normlab.tasks.image.data import ImageData
 
 BATCH = 256
@@ -76,4 +77,4 @@ def comparison_images(run: Run) -> tuple[np.ndarray, str]:
         images = np.random.default_rng(0).integers(0, 256, (GENERATED, 3, *size), dtype=np.uint8)
         return images, f"{GENERATED} generated images (the data have changed since training)"
     source, rows = data.rows["val"]
-    return data.images[source][rows].numpy(), f"the validation split of {len(rows)} images"
+    return data.images[source][rows].numpy(), f"the validation split of {plural(len(rows), 'image')}"

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from normlab.data.image.prediction import describe_input, read_unlabelled
 from normlab.data.image.source import AUTO, is_colour
 from normlab.errors import UserError
+from normlab.plurals import plural
 from normlab.reading import refuse_special, unreadable
 from normlab.tasks import TASKS
 from normlab.tasks.image.predictions import records_of
@@ -81,7 +82,9 @@ class OnnxModel:
         """Return a row of class probabilities for each of uint8 images (N, 3, H, W)."""
         [logits] = self._session.run(["logits"], {"images": images})
         if logits.shape != (len(images), len(self.labels)):
-            raise UserError(f"{self.path}: gives {logits.shape[1:]} logits for {len(self.labels)} labels: export again")
+            raise UserError(
+                f"{self.path}: gives {logits.shape[1:]} logits for {plural(len(self.labels), 'label')}: export again"
+            )
         shifted = np.exp(logits - logits.max(1, keepdims=True))
         rows: list[list[float]] = (shifted / shifted.sum(1, keepdims=True)).tolist()
         return rows

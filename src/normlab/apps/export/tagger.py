@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from normlab.apps.export.program import Exportable, Inputs
 from normlab.engine.api import Run
 from normlab.errors import UserError
+from normlab.plurals import plural
 from normlab.tasks.base import Placement
 from normlab.tasks.ner.data import NerData, evaluation_batches
 from normlab.tasks.ner.encoding import LONGEST_SPELLING, Batch
@@ -103,11 +104,11 @@ def _batches(run: Run, count: int) -> tuple[list[Inputs], str]:
         why = f"are not at hand: {error}"
     if why:
         batches = [_generated(run, 1 + 8 * n, 1 + 11 * n, count, seed=n) for n in range(_GENERATED)]
-        return batches, f"{sum(len(b[0]) for b in batches)} generated sentences (the data {why})"
+        return batches, f"{plural(sum(len(b[0]) for b in batches), 'generated sentence')} (the data {why})"
     placement: Placement = run.placement
     config: Any = run.config
     batches = list(_validation(data, config, placement, count))
-    return batches, f"{sum(len(b[0]) for b in batches)} sentences of the validation split"
+    return batches, f"{plural(sum(len(b[0]) for b in batches), 'sentence')} of the validation split"
 
 
 def _validation(data: NerData, config: Any, placement: Placement, count: int) -> Iterator[Inputs]:

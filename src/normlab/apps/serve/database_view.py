@@ -16,6 +16,7 @@ from normlab.apps.serve.mistakes import said
 from normlab.data.sql.sqlite import QueryResult
 from normlab.engine.api import Run
 from normlab.errors import UserError
+from normlab.plurals import plural
 
 OPEN = 4  # databases at once; the one asked longest ago is closed for the next
 
@@ -88,7 +89,7 @@ def rows_of(columns: Any, rows: Any, truncated: bool) -> str:
     if not columns:
         return ""
     more = ", and there are more" if truncated else ""
-    count = f"{len(rows)} row{'' if len(rows) == 1 else 's'}{more}"
+    count = plural(len(rows), "row") + more
     return markup.table(columns, ([markup.value_cell(cell) for cell in row] for row in rows), caption=count)
 
 

@@ -9,6 +9,8 @@ import html
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from normlab.plurals import plural
+
 LONGEST_CELL = 200  # characters shown of a table's cell
 # Gradio fills templates with what it is given, and both signs mean something there.
 _TEMPLATE_SIGNS = str.maketrans({"{": "&#123;", "}": "&#125;", "$": "&#36;"})
@@ -57,7 +59,7 @@ def value_cell(value: Any) -> str:
     """Return a value out of a database as a cell: NULL is marked, bytes are counted, long text is cut."""
     if value is None:
         return '<span class="nl-soft">NULL</span>'
-    text = f"{len(value)} bytes" if isinstance(value, bytes) else str(value)
+    text = plural(len(value), "byte") if isinstance(value, bytes) else str(value)
     return escaped(text if len(text) <= LONGEST_CELL else f"{text[: LONGEST_CELL - 1]}…")
 
 

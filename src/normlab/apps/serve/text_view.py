@@ -9,6 +9,7 @@ from normlab.apps.serve import markup
 from normlab.data.tagging.scheme import spans
 from normlab.engine.api import Run
 from normlab.errors import UserError
+from normlab.plurals import plural
 from normlab.tasks.ner.alternatives import Tagging, best_taggings
 from normlab.tasks.ner.config import NerConfig
 from normlab.tasks.ner.model import Tagger
@@ -60,7 +61,9 @@ def tag_text(run: Run, text: str, *, most: int) -> tuple[str, str]:
     taggings = best_taggings(cast(Tagger, run.model), shown, config, card, run.placement, k=BEST)
     pieces = [_alternatives(words, ranked) for words, ranked in zip(shown, taggings, strict=True)]
     left = len(records) - len(shown)
-    return found, "".join(pieces) + markup.notes([f"{left} more sentences are not listed"] if left else [])
+    return found, "".join(pieces) + markup.notes(
+        [f"{plural(left, 'more sentence is', 'more sentences are')} not listed"] if left else []
+    )
 
 
 def _marked(line: str, entities: Sequence[dict[str, Any]], types: Sequence[str]) -> str:

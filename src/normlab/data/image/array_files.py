@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from normlab.errors import UserError
+from normlab.plurals import plural
 
 _PIECE = 32 << 20  # bytes read at once
 _MOST_ARRAYS = 1000
@@ -75,7 +76,7 @@ def stored_arrays(path: Path) -> dict[str, StoredArray]:
     with _telling(path), zipfile.ZipFile(path) as archive:
         members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
         if len(members) > _MOST_ARRAYS:
-            raise UserError(f"{path}: {len(members)} arrays, at most {_MOST_ARRAYS} are read")
+            raise UserError(f"{path}: {plural(len(members), 'array')}, at most {_MOST_ARRAYS} are read")
         for member in members:
             if member.file_size > max(_SMALL, _MOST_EXPANDED * member.compress_size):
                 times = member.file_size / max(1, member.compress_size)

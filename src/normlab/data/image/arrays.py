@@ -25,6 +25,7 @@ from normlab.data.image.pixels import resize_bilinear
 from normlab.data.image.source import SPLITS, Chunk, ImageSource, Reading, file_identity
 from normlab.data.left_out import absent_notes, left_out_note
 from normlab.errors import UserError
+from normlab.plurals import plural
 
 _IMAGES = ("images", "image", "imgs", "img", "pixels", "data", "x")
 _LABELS = ("labels", "label", "targets", "target", "y")
@@ -71,7 +72,8 @@ def find_arrays(path: Path, reading: Reading) -> ImageSource | None:
         notes=tuple(
             note
             for note in (
-                f"{counts} images; {len(classes)} classes{'' if named else ', called by their numbers'}",
+                f"{counts} images; "
+                f"{plural(len(classes), 'class', 'classes')}{'' if named else ', called by their numbers'}",
                 *notes,
                 scaling.note,
                 *absent_notes(classes, {split: [label for _, label in chosen] for split, chosen in splits.items()}),
@@ -116,7 +118,9 @@ def _parts(path: Path, arrays: Mapping[str, StoredArray]) -> tuple[dict[str, _Pa
             raise UserError(f"{path}: {there.name if there else ''} has no {missing} beside it; arrays: {names}")
         values = _plain_labels(labels)
         if len(values) != images.shape[0]:
-            raise UserError(f"{images}: {images.shape[0]} images, but {len(values)} labels in {labels.name}")
+            raise UserError(
+                f"{images}: {plural(images.shape[0], 'image')}, but {plural(len(values), 'label')} in {labels.name}"
+            )
         parts[split] = _Part(images, values)
     if "train" not in parts:
         raise UserError(f"{path}: no training images, only {', '.join(parts)}: name them train_images and train_labels")

@@ -26,6 +26,7 @@ from normlab.data.image.pixels import ADVICE
 from normlab.data.image.source import SPLITS, Chunk, ImageSource
 from normlab.data.left_out import changed_note
 from normlab.errors import UserError
+from normlab.plurals import plural
 from normlab.runs.atomic import atomic_folder, remove_folder, write_json
 from normlab.runs.cache_folders import cache_root, writable_folder
 
@@ -142,7 +143,7 @@ def _all_failures(failures: list[str]) -> str:
         return f"{failures[0]}{_OR_SKIP}"
     more = f"; and {len(failures) - _FAILURES_NAMED} more" if len(failures) > _FAILURES_NAMED else ""
     named = "; ".join(failure.removesuffix(f"; {ADVICE}") for failure in failures[:_FAILURES_NAMED])
-    return f"{len(failures)} images cannot be read: {named}{more}; {ADVICE}{_OR_SKIP}"
+    return f"{plural(len(failures), 'image')} cannot be read: {named}{more}; {ADVICE}{_OR_SKIP}"
 
 
 def _open(folder: Path) -> Cached | None:

@@ -25,6 +25,7 @@ from normlab.data.image.source import Chunk, ImageSource, Reading, file_identity
 from normlab.data.image.unpickle import unpickle
 from normlab.errors import UserError
 from normlab.file_kind import GZIP, TARS, kind_of_file
+from normlab.plurals import plural
 
 SIZE = 32
 _PIXELS = 3 * SIZE * SIZE
@@ -274,7 +275,7 @@ def _decode_binary(content: bytes, where: str, two_labels: bool, coarse: bool) -
     label_bytes = 2 if two_labels else 1
     record = label_bytes + _PIXELS
     if not content or len(content) % record:
-        raise UserError(f"{where}: {len(content)} bytes are not whole records of {record}; download it again")
+        raise UserError(f"{where}: {plural(len(content), 'byte')} are not whole records of {record}; download it again")
     rows = np.frombuffer(content, dtype=np.uint8).reshape(-1, record)
     labels = rows[:, 0 if coarse or not two_labels else 1].astype(np.int64)
     return rows[:, label_bytes:].reshape(-1, 3, SIZE, SIZE), labels

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from normlab.data.image.pixels import resize_bilinear
 from normlab.errors import UserError
+from normlab.plurals import plural
 
 SIZE = 32
 _LONGEST_LINE = 1 << 20  # characters; an image takes 12,000
@@ -68,7 +69,9 @@ def _without_trailing_blanks(lines: Iterator[str]) -> Iterator[str]:
 def _numbers(line: str, expected: int, where: str) -> npt.NDArray[np.uint8]:
     fields = line.strip().split(",") if line.strip() else []
     if len(fields) != expected:
-        raise UserError(f"{where}: {len(fields)} numbers, expected {expected} (channel by channel, no header)")
+        raise UserError(
+            f"{where}: {plural(len(fields), 'number')}, expected {expected} (channel by channel, no header)"
+        )
     try:
         values = np.array([int(field) for field in fields], dtype=np.int64)
     except (ValueError, OverflowError):

@@ -19,6 +19,7 @@ from normlab.data.image.source import ImageSource, Reading
 from normlab.data.left_out import left_out_note
 from normlab.errors import UserError
 from normlab.file_kind import PACKED, kind_of_file
+from normlab.plurals import plural
 
 FINDERS: tuple[Callable[[Path, Reading], ImageSource | None], ...] = (
     find_cifar,
@@ -84,7 +85,9 @@ def _nothing(path: Path) -> str:
         return f"one file that holds {kind}{advice}, no labelled images" if kind else "no labelled images found"
     scan = scan_images(path)
     problem = (
-        f"{len(scan.images)} images but none in a folder of its class" if scan.images else "no labelled images found"
+        f"{plural(len(scan.images), 'image')} but none in a folder of its class"
+        if scan.images
+        else "no labelled images found"
     )
     note = left_out_note(scan.left_out)
     return f"{problem} ({note})" if note else problem

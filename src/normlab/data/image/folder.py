@@ -19,6 +19,7 @@ from normlab.data.image.pixels import decode_all, decode_file, require
 from normlab.data.image.source import SPLITS, Chunk, ImageSource, Reading, file_identity
 from normlab.data.left_out import LeftOut, absent_notes, left_out_note, some
 from normlab.errors import UserError
+from normlab.plurals import plural
 
 DEFAULT_SIZE = 32
 FOLDER_KIND = "folder of images"
@@ -174,7 +175,7 @@ def _examples(by_class: ByClass, classes: tuple[str, ...]) -> Examples:
 def _found(classes: tuple[str, ...], labels: Mapping[str, list[int]]) -> Iterator[str]:
     """Say what was found, and which classes a split has no images of."""
     counts = ", ".join(f"{split} {len(part)}" for split, part in labels.items())
-    yield f"{counts} images; {len(classes)} classes, the folders' names"
+    yield f"{counts} images; {plural(len(classes), 'class', 'classes')}, the folders' names"
     if len(classes) == 1:
         yield "one class only: there is nothing to tell apart"
     yield from absent_notes(classes, labels)

@@ -24,6 +24,7 @@ from normlab.data.image.table_file import most_rows, open_table, reading_table
 from normlab.data.left_out import absent_notes, some
 from normlab.data.text.csv_rows import csv_header, decoded_lines
 from normlab.errors import UserError
+from normlab.plurals import plural
 
 PATH_COLUMNS = ("path", "file", "filename", "file_name", "filepath", "file_path", "image", "image_path", "img")
 ID_COLUMNS = ("id", "image_id", "img_id")  # taken for names of images where there are images of these names
@@ -111,7 +112,11 @@ def find_manifest(path: Path, reading: Reading) -> ImageSource | None:
         chunks=lambda: chunks_of_files(examples, size, reading.background),
         size=size,
         named_classes=not numeric,
-        notes=(f"{counts} images; {len(classes)} classes; columns {used}", *notes, *absent_notes(classes, labels)),
+        notes=(
+            f"{counts} images; {plural(len(classes), 'class', 'classes')}; columns {used}",
+            *notes,
+            *absent_notes(classes, labels),
+        ),
         own_splits=own,
         skip_broken=reading.skip_broken,
     )
@@ -129,8 +134,8 @@ def _refuse_if_none_exists(path: Path, examples: dict[str, list[tuple[Path, int]
     files = [file for part in examples.values() for file, _ in part]
     if not any(file.exists() for file in files):
         raise UserError(
-            f"{path}: none of its {len(files)} images exists, the first is {files[0]}: write whole file names, with "
-            f"suffix, relative to the folder of the table"
+            f"{path}: none of its {plural(len(files), 'image')} exists, the first is {files[0]}: write whole file "
+            f"names, with suffix, relative to the folder of the table"
         )
 
 
@@ -250,7 +255,7 @@ def _distinct(rows: Iterator[_Row]) -> tuple[list[_Row], list[str]]:
                     f"'{getattr(before, what)}' at {before.place.rpartition('/')[2]}: keep one of the two"
                 )
         repeated[row.path] += 1
-    note = f"left out {repeated.total()} repeated rows ({some(list(repeated))})" if repeated else ""
+    note = f"left out {plural(repeated.total(), 'repeated row')} ({some(list(repeated))})" if repeated else ""
     return list(first.values()), [note] if note else []
 
 

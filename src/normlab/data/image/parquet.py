@@ -29,6 +29,7 @@ from normlab.data.image.table_labels import (
 )
 from normlab.data.left_out import absent_notes, left_out_note, some
 from normlab.errors import UserError
+from normlab.plurals import plural
 
 DEFAULT_SIZE = 32
 _ROWS = 1000  # read at once
@@ -73,7 +74,7 @@ def find_parquet(path: Path, reading: Reading) -> ImageSource | None:
     counts = ", ".join(f"{split} {count}" for split, count in counted.items())
     numbered = "" if classes.named else f", called by the numbers in column '{columns.label}': the files name none"
     notes = [
-        f"{counts} images; {len(classes.names)} classes{numbered}",
+        f"{counts} images; {plural(len(classes.names), 'class', 'classes')}{numbered}",
         *drawn,
         "" if "val" not in files or "test" in files else "no test images: results are measured on validation images",
         *absent_notes(

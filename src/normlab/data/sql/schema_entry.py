@@ -11,6 +11,7 @@ from typing import Any
 
 from normlab.data.sql.sqlite_schema import folded, one_line_name
 from normlab.errors import UserError
+from normlab.plurals import plural
 
 _FIELDS = (
     "db_id",
@@ -111,7 +112,7 @@ class _Entry:
 
     def same_length(self, name: str, values: Sequence[Any], other: str, others: Sequence[Any]) -> None:
         if len(values) != len(others):
-            raise self.wrong(name, f"has {len(values)} entries, but {other} has {len(others)}")
+            raise self.wrong(name, f"has {plural(len(values), 'entry', 'entries')}, but {other} has {len(others)}")
 
     def distinct(self, name: str, values: Sequence[str]) -> None:
         seen: dict[str, int] = {}

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from normlab.data.tagging.sentences import Sentence, SentenceFile
 from normlab.data.text.lines import WINDOWS_UNLESS_UTF8, text_lines
 from normlab.errors import UserError, excerpt
+from normlab.plurals import plural
 
 # What the columns are called, in lower case and without blanks, signs and underscores.
 _SENTENCE = ("sentence", "sentenceid", "sentenceidx", "sentid", "sentenceno")
@@ -80,7 +81,7 @@ class GmbCsv(SentenceFile):
                     continue
                 if len(row) != columns.width:
                     cause = ": is a quote never closed?" if any("\n" in cell for cell in row) else ""
-                    raise UserError(f"{self.path}:{line}: {len(row)} fields, expected {columns.width}{cause}")
+                    raise UserError(f"{self.path}:{line}: {plural(len(row), 'field')}, expected {columns.width}{cause}")
                 if not row[columns.word]:
                     raise UserError(f"{self.path}:{line}: the word is empty")
                 tag = None if columns.tag is None else row[columns.tag]

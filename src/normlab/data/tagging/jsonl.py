@@ -16,6 +16,7 @@ from normlab.data.tagging.tag_names import TagNames, find_tag_names
 from normlab.data.tagging.text_spans import SpanReader, is_spans
 from normlab.data.text.lines import text_lines
 from normlab.errors import UserError, excerpt
+from normlab.plurals import plural
 from normlab.reading import read_text
 
 _JSON_NAMES: dict[type, str] = {list: "list", str: "string", int: "number", float: "number"}
@@ -102,7 +103,7 @@ class SentenceJsonLines(SentenceFile):
         if tags is None:
             self._keys = tuple(entry)
         elif not _is_words(tags) or len(tags) != len(words):
-            raise UserError(f'{where}: "{key}" must be a list of {len(words)} strings, one per token')
+            raise UserError(f'{where}: "{key}" must be a list of {plural(len(words), "string")}, one per token')
         if any(_half_of_a_pair(item) for item in (*words, *(tags or ()))):
             raise UserError(f"{where}: holds half of a surrogate pair (such as \\ud83d alone), which is no character")
         return Sentence(tuple(words), None if tags is None else tuple(tags), tuple(words), number, line)

@@ -16,6 +16,7 @@ from typing import ClassVar
 
 from normlab.data.tagging.scheme import convert, first_illegal, is_well_formed, resolve_scheme, tag_style
 from normlab.errors import UserError, did_you_mean, excerpt
+from normlab.plurals import plural
 
 _SENTENCES_TO_LOOK_AT = 1000
 _HEADS = frozenset({"tag", "tags", "ner", "ner_tag", "ner_tags", "label", "labels", "entity", "iob", "bio", "pos"})
@@ -199,11 +200,13 @@ def doubts(sentences: Sequence[Sentence]) -> list[str]:
     reasons: list[str] = []
     single = sum(len(sentence) == 1 for sentence in sentences)
     if len(sentences) > 2 and single * 2 > len(sentences):
-        reasons.append(f"{single} of {len(sentences)} sentences have one word: are they divided at the right lines?")
+        reasons.append(
+            f"{single} of {plural(len(sentences), 'sentence')} have one word: are they divided at the right lines?"
+        )
     words = [word for sentence in sentences for word in sentence.words]
     numbers = sum(word.isascii() and word.isdigit() for word in words)
     if len(words) > 2 and numbers * 2 > len(words):
         reasons.append(
-            f"{numbers} of {len(words)} words are whole numbers: are those token numbers? Name the --columns"
+            f"{numbers} of {plural(len(words), 'word')} are whole numbers: are those token numbers? Name the --columns"
         )
     return reasons

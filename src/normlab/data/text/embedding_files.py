@@ -11,6 +11,7 @@ import numpy as np
 
 from normlab.data.text.glove import WordVectors, glove_fingerprint, glove_words, load_glove
 from normlab.errors import UserError
+from normlab.plurals import plural
 from normlab.runs.cache_folders import cache_root, writable_folder
 
 GENERATED = "generated"
@@ -85,7 +86,7 @@ class VectorSource:
             return []
         known = int(self.load(words, self.size()).found.sum())
         doubt = "" if known * 2 > len(words) else ": is the file of this language, and in this letter case?"
-        return [f"vectors for {known} of {len(words)} words ({self.path().name}){doubt}"]
+        return [f"vectors for {known} of {plural(len(words), 'word')} ({self.path().name}){doubt}"]
 
     def path(self) -> Path:
         """Return the GloVe file: the one named, else one beside the data, else one in the cache.

@@ -25,6 +25,7 @@ import numpy as np
 from normlab.data.text.vector_lines import Entry, entries, vector_of
 from normlab.data.text.vocabulary import spellings
 from normlab.errors import UserError
+from normlab.plurals import plural
 from normlab.runs.atomic import atomic_binary
 
 _FORMAT = "vectors2"  # of the cache's entries; another number when a file is parsed otherwise
@@ -116,7 +117,7 @@ def _cached(path: Path, dimension: int | None, cache_dir: Path) -> tuple[list[st
         known = _fill(path, dimension, matrix_file, words_file)
     vectors = np.memmap(matrix_file, dtype=np.float32, mode="r").reshape(len(known), -1)
     if dimension is not None and vectors.shape[1] != dimension:
-        raise UserError(f"{path}:1: {vectors.shape[1]} numbers after the word, expected {dimension}")
+        raise UserError(f"{path}:1: {plural(vectors.shape[1], 'number')} after the word, expected {dimension}")
     return known, vectors
 
 

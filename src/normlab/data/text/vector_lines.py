@@ -18,6 +18,7 @@ import numpy as np
 
 from normlab.data.text.lines import refuse_no_text
 from normlab.errors import UserError, excerpt
+from normlab.plurals import plural
 
 LONGEST_LINE = 2**20
 _SAMPLE = 50
@@ -63,7 +64,7 @@ def entries(path: Path, file: IO[bytes], dimension: int | None, wanted: set[byte
     shape = _shape(path, [text for _, text in first], dimension)
     if dimension is not None and shape.size != dimension:
         at = next(number for number, text in first if not _is_header(text, shape))
-        raise UserError(f"{path}:{at}: {shape.size} numbers after the word, expected {dimension}")
+        raise UserError(f"{path}:{at}: {plural(shape.size, 'number')} after the word, expected {dimension}")
     starts = None if wanted is None or shape.separator else {word.split(None, 1)[0] for word in wanted if word.strip()}
     for number, text in chain(first, lines):
         if number > first[-1][0] and starts is not None and text.split(None, 1)[0] not in starts:
@@ -72,9 +73,9 @@ def entries(path: Path, file: IO[bytes], dimension: int | None, wanted: set[byte
             continue
         word, numbers = shape.split(text)
         if len(numbers) < shape.size:
-            raise UserError(f"{path}:{number}: {len(numbers)} numbers after the word, expected {shape.size}")
+            raise UserError(f"{path}:{number}: {plural(len(numbers), 'number')} after the word, expected {shape.size}")
         if not word:
-            raise UserError(f"{path}:{number}: {shape.size} numbers and no word before them")
+            raise UserError(f"{path}:{number}: {plural(shape.size, 'number')} and no word before them")
         if wanted is None or word in wanted:
             yield Entry(number, word.decode("utf-8", "replace"), numbers)
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from normlab.kernels.runtime import gpu, guards
 from normlab.kernels.runtime.build import load
 from normlab.kernels.runtime.kernel import Kernel
+from normlab.plurals import plural
 
 
 class AugmentKernel(Kernel):
@@ -100,7 +101,7 @@ def crop_flip_normalise(
     draws += [_checked(flips, torch.bool, N) for flips in (mirrored, upturned)]
     tables = _tables(tuple(mean), tuple(std), dtype)
     if len(tables) != C:
-        raise ValueError(f"mean and std have {len(tables)} numbers for {C} channels")
+        raise ValueError(f"mean and std have {plural(len(tables), 'number')} for {C} channels")
     out = torch.empty((N, C, H, W), dtype=dtype, memory_format=memory_format)
     _library().crop_flip_normalise(
         N,

@@ -7,6 +7,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from normlab.plurals import plural
 from normlab.report.figures.grid import escaped, panel_figure
 from normlab.report.palette import Style
 
@@ -54,7 +55,7 @@ def reliability_figure(curves: Sequence[tuple[str, Style, Sequence[Bin]]]) -> go
                 mode="lines+markers",
                 line={"color": style.color, "dash": style.dash, "width": 2},
                 marker={"color": style.color, "size": 6},
-                text=[f"{row['count']:,} words" for row in curve],
+                text=[plural(row["count"], "word") for row in curve],
                 hovertemplate="right %{y:.1f} % at %{x:.1f} %, %{text}<extra>" + escaped(label) + "</extra>",
                 legendgroup=label,
                 name=escaped(label),

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from normlab.errors import UserError
+from normlab.plurals import plural
 from normlab.runs import RunFolder, RunState
 from normlab.runs.atomic import write_text
 from normlab.runs.parcel import pack, unpack
@@ -259,7 +260,7 @@ class _Dispatch:
             return
         errand.losses += 1
         if errand.losses > RETRIES:
-            self._give_up(errand, f"lost its process or machine {errand.losses} times ({how})")
+            self._give_up(errand, f"lost its process or machine {plural(errand.losses, 'time')} ({how})")
             return
         saved = (folder.checkpoints / "last.safetensors").exists()
         start = (
@@ -324,7 +325,7 @@ class _Dispatch:
         """Stop what still runs: ask first, so that runs can say "interrupted", then kill."""
         if not self.running:
             return
-        self.say(f"calling {len(self.running)} cells back")
+        self.say(f"calling {plural(len(self.running), 'cell')} back")
         refs = list(self.running)
         for ref in refs:
             self.ray.cancel(ref, force=False)

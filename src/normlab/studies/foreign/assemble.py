@@ -14,6 +14,7 @@ import numpy as np
 
 from normlab import metrics
 from normlab.errors import UserError, did_you_mean, shortened
+from normlab.plurals import plural
 from normlab.runs import RunState
 from normlab.studies.axes import VARIANT
 from normlab.studies.claims import parse_claims
@@ -165,8 +166,10 @@ def _judge_states(path: Path, trainings: Sequence[Training], headline: str) -> l
         if headline not in training.finals:
             training.state, diverged = RunState.DIVERGED, diverged + 1
     failed = sum(training.state is RunState.FAILED for training in trainings)
-    lines = [f"{diverged} of {len(trainings)} runs diverged: their {headline} is not finite"] if diverged else []
-    return lines + ([f"{failed} of {len(trainings)} runs failed and count nowhere"] if failed else [])
+    lines = (
+        [f"{diverged} of {plural(len(trainings), 'run')} diverged: their {headline} is not finite"] if diverged else []
+    )
+    return lines + ([f"{failed} of {plural(len(trainings), 'run')} failed and count nowhere"] if failed else [])
 
 
 def _whose(training: Training) -> str:

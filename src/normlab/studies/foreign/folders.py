@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from normlab.errors import UserError, did_you_mean, shortened
+from normlab.plurals import plural
 from normlab.studies.foreign import names
 from normlab.studies.foreign.asked import Asked
 from normlab.studies.foreign.training import Training
@@ -53,8 +54,8 @@ def said_of_folders(path: Path, what: str, trainings: Sequence[Training], clock:
     """Return how a folder of runs was read, in a line."""
     metrics = ", ".join(dict.fromkeys(name for training in trainings for name in training.finals))
     return (
-        f"{path.name}: {len(trainings)} runs of {what}; curves over '{clock}', of which the last value counts; "
-        f"metrics: {metrics}"
+        f"{path.name}: {plural(len(trainings), 'run')} of {what}; curves over '{clock}', of which the last value "
+        f"counts; metrics: {metrics}"
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from normlab.errors import UserError, shortened
+from normlab.plurals import plural
 from normlab.reading import read_text
 from normlab.runs import RunState
 from normlab.studies.foreign import names
@@ -38,12 +39,12 @@ def read(path: Path, asked: Asked) -> Reading:
     metas = [read_yaml(folder / "meta.yaml") for folder in folders]
     kept = [each for each in zip(folders, metas, strict=True) if each[1].get("lifecycle_stage") != "deleted"]
     if not kept:
-        raise UserError(f"{path}: all of its {len(folders)} runs are deleted: restore some in MLflow")
+        raise UserError(f"{path}: all of its {plural(len(folders), 'run')} are deleted: restore some in MLflow")
     trainings = [_training(folder, meta) for folder, meta in kept]
     named_trainings(trainings, asked)
     said = said_of_folders(path, "MLflow", trainings, "step")
     if len(kept) < len(folders):
-        said += f"; {len(folders) - len(kept)} deleted runs are left out"
+        said += f"; {plural(len(folders) - len(kept), 'deleted run is', 'deleted runs are')} left out"
     return Reading(path, trainings, said, "step", axes_asked(trainings, asked))
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from normlab.errors import UserError
+from normlab.plurals import plural
 from normlab.runs import RunState
 from normlab.studies.foreign import names
 from normlab.studies.foreign.asked import Asked
@@ -85,7 +86,9 @@ def _said(path: Path, roles: Roles, trainings: list[Training], headline: str) ->
         folds = ", as folds of a cross-validation" if _are_folds(roles) else ""
         parts.append(f"seed from '{roles.seed}'{folds}")
     if roles.seed_columns:
-        parts.append(f"seeds from {len(roles.seed_columns)} columns ('{next(iter(roles.seed_columns))}', ...)")
+        parts.append(
+            f"seeds from {plural(len(roles.seed_columns), 'column')} ('{next(iter(roles.seed_columns))}', ...)"
+        )
     if not roles.seed and not roles.seed_columns and not roles.name_seed:
         parts.append("no seeds: each row is a run of its own")
     metrics = list(dict.fromkeys(name for training in trainings for name in training.finals))
@@ -96,4 +99,4 @@ def _said(path: Path, roles: Roles, trainings: list[Training], headline: str) ->
         parts.append(f"curves over '{roles.step}', of which the last value counts")
     if roles.unused:
         parts.append(f"not used: {', '.join(roles.unused)}")
-    return f"{path.name}: {len(trainings)} runs; {'; '.join(parts)}"
+    return f"{path.name}: {plural(len(trainings), 'run')}; {'; '.join(parts)}"

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from normlab.errors import UserError, excerpt, shortened
+from normlab.plurals import plural
 from normlab.reading import read_text, told_delimiter
 from normlab.studies.foreign.text_column import ROWS, TextColumn
 
@@ -133,8 +134,8 @@ def read_table(path: Path) -> Table:
                 continue
             if len(cells) != len(header):
                 raise UserError(
-                    f"{path}:{reader.line_num}: {len(cells)} cells, where the header names {len(header)} columns: "
-                    "add what is missing, or put text with a separator in quotes"
+                    f"{path}:{reader.line_num}: {plural(len(cells), 'cell')}, where the header names "
+                    f"{plural(len(header), 'column')}: add what is missing, or put text with a separator in quotes"
                 )
             rows.append(cells)
             lines.append(reader.line_num)

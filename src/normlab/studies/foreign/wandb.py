@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 
 from normlab.errors import UserError
+from normlab.plurals import plural
 from normlab.studies.foreign import names
 from normlab.studies.foreign.asked import Asked
 from normlab.studies.foreign.assemble import Reading
@@ -51,8 +52,8 @@ def read(path: Path, asked: Asked) -> Reading:
         trainings.append(training)
     metrics = ", ".join(dict.fromkeys(name for training in trainings for name in training.finals))
     said = (
-        f"{path.name}: a chart of Weights & Biases with {len(trainings)} runs; variant and seed from their names; "
-        f"curves over '{clock}', of which the last value counts; metrics: {metrics}"
+        f"{path.name}: a chart of Weights & Biases with {plural(len(trainings), 'run')}; variant and seed from their "
+        f"names; curves over '{clock}', of which the last value counts; metrics: {metrics}"
     )
     return Reading(path, trainings, said, "epoch" if "epoch" in names.plain(clock) else "step", ("variant",))
 

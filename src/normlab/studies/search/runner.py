@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from normlab.errors import UserError
+from normlab.plurals import plural
 from normlab.runs.lock import FolderLock
 from normlab.studies.local import run_local, threads_per_cell
 from normlab.studies.plan import Cell, Plan, find_study, make_plan
@@ -88,7 +89,7 @@ def _train(plan: Plan, folder: Path, workers: int | None, say: Say) -> None:
         over = {cell.name for cell in cells if (folder / "cells" / cell.name / "result.json").exists()}
     waiting = [cell for cell in cells if cell.name not in over]
     done = len(cells) - len(waiting)
-    say(f"{plan.file.title}: {len(cells)} trials, {done} done, in {folder}")
+    say(f"{plan.file.title}: {plural(len(cells), 'trial')}, {done} done, in {folder}")
     run_local(
         waiting, plan.file.task, folder / "cells", workers=workers, say=say, threads=plan.threads or 1, train=trainer
     )

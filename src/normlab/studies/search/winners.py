@@ -13,6 +13,7 @@ from typing import Any
 from normlab.config import affects_result
 from normlab.errors import UserError
 from normlab.json_file import read_json
+from normlab.plurals import plural
 from normlab.runs.atomic import write_json, write_text
 from normlab.runs.schema import checked
 from normlab.studies.axes import VARIANT
@@ -45,7 +46,7 @@ def measure_winners(study: Study, say: Say) -> None:
     cells = [cell for scheme in schemes if scheme.best for cell in scheme.best.cells]
     waiting = [cell for cell in cells if cell.name not in tested and "test" in cell.folder.result()["sizes"]]
     if waiting:
-        say(f"measuring the best trial of each scheme on the test split ({len(waiting)} runs)")
+        say(f"measuring the best trial of each scheme on the test split ({plural(len(waiting), 'run')})")
 
         def ended(number: int, metrics: Any, seconds: float) -> None:
             if isinstance(metrics, Died):

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from normlab.data.image.prediction import UnlabelledImage
 from normlab.errors import UserError, did_you_mean
+from normlab.plurals import plural
 from normlab.runs.atomic import atomic_text
 
 Record = dict[str, Any]
@@ -73,7 +74,7 @@ def write_predictions(records: Iterator[Record], out: Path, form: str) -> int:
                 first = first or f"{record['name']}: {record['error']}"
             write(record)
         if failed and failed == count:
-            raise UserError(f"none of {count} images can be read; the first is {first}")
+            raise UserError(f"none of {plural(count, 'image')} can be read; the first is {first}")
     return count
 
 

@@ -17,6 +17,7 @@ from normlab.data.image.images import ImageDataset, load_images
 from normlab.data.image.source import SPLITS
 from normlab.data.split import stratified_folds, stratified_split, train_validation_split
 from normlab.errors import UserError
+from normlab.plurals import plural
 from normlab.tasks.image.config import ImageConfig
 
 Rows = npt.NDArray[np.int64]
@@ -83,7 +84,7 @@ def _fold(dataset: ImageDataset, given: Container[str], config: ImageConfig, fol
         )
     labels = dataset.labels["train"]
     if folds > len(labels):
-        raise UserError(f"folds: {folds} of {len(labels)} images: give fewer folds")
+        raise UserError(f"folds: {folds} of {plural(len(labels), 'image')}: give fewer folds")
     fold_of = stratified_folds(labels, folds, seed=config.seed // folds)
     split = "val" if "test" in given else "test"
     here = fold_of == config.seed % folds
@@ -96,8 +97,8 @@ def _validation(dataset: ImageDataset, train: Rows, config: ImageConfig) -> tupl
     validation = round(config.validation * total) if config.validation < 1 else int(config.validation)
     if not 0 < validation < total:
         raise UserError(
-            f"validation: {config.validation:g} of {total} training images leaves {total - validation} to train on: "
-            "give a fraction below 1 or a smaller count"
+            f"validation: {config.validation:g} of {plural(total, 'training image')} leaves {total - validation} to "
+            "train on: give a fraction below 1 or a smaller count"
         )
     if config.stratified or config.folds is not None:
         share = config.validation if config.validation < 1 else validation / total

@@ -12,6 +12,7 @@ from normlab.data.tagging.corpus import open_sentences
 from normlab.data.tagging.corpus_folder import corpus_folder, listed, role_of
 from normlab.data.tagging.sentences import Sentence, SentenceFile, doubts
 from normlab.errors import UserError, excerpt
+from normlab.plurals import plural
 from normlab.tasks.ner.config import NerConfig
 from normlab.tasks.ner.generated import NAME as GENERATED
 from normlab.tasks.ner.generated import generated_sentences
@@ -95,7 +96,7 @@ def _file_notes(reader: SentenceFile, sentences: list[Sentence]) -> list[str]:
     """Return notes on what was changed and left out in a file, and on what looks wrong in it."""
     parts = []
     if reader.repaired:
-        parts.append(f"--fix-tags repaired {reader.repaired} of {sum(map(len, sentences))} tags")
+        parts.append(f"--fix-tags repaired {reader.repaired} of {plural(sum(map(len, sentences)), 'tag')}")
     if left_out := reader.left_out():
         parts.append(f"left out: {left_out}")
     return [f"{reader.path.name}: {part}" for part in [*parts, *doubts(sentences)]]
@@ -110,7 +111,7 @@ def _unseen_note(path: Path, sentences: list[Sentence], known: set[str]) -> list
     first = next(tag for tag in unseen)
     near = get_close_matches(first, sorted(known), 1)
     hint = f"; is '{excerpt(first)}' a misspelt '{near[0]}'?" if near else ""
-    words = "1 word has a tag" if unseen.total() == 1 else f"{unseen.total()} words have tags"
+    words = plural(unseen.total(), "word has a tag", "words have tags")
     return [f"{path.name}: {words} that training never shows ({named}): each counts as an error{hint}"]
 
 

@@ -20,6 +20,7 @@ from normlab.data.tagging.sentences import Sentence
 from normlab.data.text import buckets
 from normlab.data.text.vocabulary import SPECIAL, UNKNOWN, Vocabulary
 from normlab.errors import UserError
+from normlab.plurals import plural
 from normlab.tasks.base import Placement
 from normlab.tasks.ner.config import NerConfig
 from normlab.tasks.ner.corpus import read_corpus
@@ -105,8 +106,8 @@ def training_batches(config: NerConfig, data: NerData, epoch: int, placement: Pl
         shown = shown + len(data.splits["train"]) * drawn_cases(len(shown), config, epoch)
     if 0 < len(shown) % config.batch_size < placement.processes:
         raise UserError(
-            f"batch_size: {len(shown)} sentences in batches of {config.batch_size} leave a last batch smaller than the "
-            f"{placement.processes} processes: choose another --batch-size or --repeat-rare"
+            f"batch_size: {plural(len(shown), 'sentence')} in batches of {config.batch_size} leave a last batch "
+            f"smaller than the {placement.processes} processes: choose another --batch-size or --repeat-rare"
         )
     words = _with_unknown(split.words, data.rare, config, epoch)
     for positions in buckets.training_batches(split.lengths[shown], config.batch_size, seed=config.seed, epoch=epoch):
@@ -206,7 +207,9 @@ def _respelled(sentence: Sentence, scheme: Scheme) -> Sentence:
 def _cut(sentences: list[Sentence], config: NerConfig) -> tuple[list[Sentence], list[Sentence]]:
     held_out = round(config.validation * len(sentences))
     if not 0 < held_out < len(sentences):
-        raise UserError(f"validation: {config.validation:g} of {len(sentences)} sentences is none: give a --dev file")
+        raise UserError(
+            f"validation: {config.validation:g} of {plural(len(sentences), 'sentence')} is none: give a --dev file"
+        )
     train, val = train_validation_split(len(sentences), held_out, config.seed)
     return [sentences[row] for row in train], [sentences[row] for row in val]
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from normlab.errors import UserError
 from normlab.json_file import read_json
+from normlab.plurals import plural
 from normlab.report.blocks import Block, Gallery, Picture, Section, Text
 from normlab.report.comparing import leading
-from normlab.report.numbers import plural
 from normlab.report.view import CellView, StudyView
 
 _MOST, _LONGEST = 24, 40_000  # images, and characters of one: what a report has room for

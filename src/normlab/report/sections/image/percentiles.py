@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from normlab.plurals import plural
 from normlab.report.blocks import Block, Cell, Column, Figure, Folded, Section, Table
 from normlab.report.figures.depth import depth_figure
 from normlab.report.figures.multiples import MANY
@@ -34,8 +35,8 @@ def section(view: StudyView) -> Section | None:
     blocks: list[Block] = [figure, last_epoch_table(shown)]
     layers = _by_layer(view)
     if len(shown) > MANY:
-        blocks = [last_epoch_table(shown), Folded(f"The curves of all {len(shown)} variants", [figure])]
-        layers = [Folded(f"Layer by layer, all {len(shown)} variants", layers)] if layers else []
+        blocks = [last_epoch_table(shown), Folded(f"The curves of all {plural(len(shown), 'variant')}", [figure])]
+        layers = [Folded(f"Layer by layer, all {plural(len(shown), 'variant')}", layers)] if layers else []
     blocks += layers
     return Section("percentiles", "Evolution of the feature distribution", blocks, help=_HELP)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from normlab.plurals import plural
 from normlab.report.blocks import Block, Folded, MarkedLine, MarkedSentence, MarkedSentences, Section
 from normlab.report.comparing import leading
 from normlab.report.tagged import SPLIT_NAMES, entity_types, marked_pieces, measured_split, tables_of, type_colors
@@ -37,7 +38,9 @@ def _marked(entry: dict[str, Any], colors: dict[str, str]) -> MarkedSentence:
     words, gold, predicted = entry["words"], entry["gold"], entry["found"]
     wrong = sum(a != b for a, b in zip(gold, predicted, strict=True))
     number = f"Sentence {entry['sentence']}, " if "sentence" in entry else ""
-    caption = f"{number}{wrong} of {len(words)} words wrong, loss {entry['loss'] / len(words):.2f} nats per word"
+    caption = (
+        f"{number}{wrong} of {plural(len(words), 'word')} wrong, loss {entry['loss'] / len(words):.2f} nats per word"
+    )
     lines = [
         MarkedLine("gold", marked_pieces(words, gold, predicted, colors)),
         MarkedLine("predicted", marked_pieces(words, predicted, gold, colors)),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from normlab.plurals import plural
 from normlab.report.blocks import Block, Cell, Column, Figure, Key, Section, Table, Text
 from normlab.report.cells import SPLITS, interval_cell
 from normlab.report.figures.comparison import dots_figure
-from normlab.report.numbers import DASH, count, listing, plural, value_text
+from normlab.report.numbers import DASH, count, listing, value_text
 from normlab.report.palette import Style
 from normlab.report.published import short_source
 from normlab.report.tagged import measured_split

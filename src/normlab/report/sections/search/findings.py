@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from normlab.metrics import heading, higher_is_better, is_fraction, sign, title_of
+from normlab.plurals import plural
 from normlab.report.blocks import Block, Bullets, Cell, Column, Figure, Folded, Key, Section, Table, Text
 from normlab.report.figures.search import Line, Point, budget_figure, slices_figure
-from normlab.report.numbers import DASH, duration, listing, plural, value_text
+from normlab.report.numbers import DASH, duration, listing, value_text
 from normlab.report.palette import Style, styles_for
 from normlab.report.view import StudyView, named_values, variant_label
 from normlab.studies.search.findings import SchemeSearch, Trial, at_edge, best_trial, read_schemes, search_of, within
@@ -66,7 +67,8 @@ def findings(study: Study, search: Search, schemes: Sequence[Styled]) -> list[st
     sentences = [
         f"{plural(len(schemes), 'scheme')} × {plural(search.budget, 'trial')} of {listing(search.settings)}, "
         f"{plural(seeds, 'seed')} each: {listing(states)}; "
-        f"{sum(trial.epochs for trial in trials):,} epochs in {duration(sum(trial.seconds for trial in trials))}."
+        f"{plural(sum(trial.epochs for trial in trials), 'epoch')} in "
+        f"{duration(sum(trial.seconds for trial in trials))}."
     ]
     best_trials = [(scheme, label, scheme.best) for scheme, label, _ in schemes if scheme.best]
     if not best_trials:

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from normlab.errors import UserError
+from normlab.plurals import plural
 from normlab.report.blocks import Answer, Answers, Block, Folded, Section, Text
-from normlab.report.numbers import listing, plural
+from normlab.report.numbers import listing
 from normlab.report.view import StudyView
 from normlab.studies.claims import Claim, Verdict, claims_or_mistakes, judge
 

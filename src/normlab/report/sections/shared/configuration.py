@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from normlab.plurals import plural
 from normlab.report.blocks import Block, Cell, Column, Folded, Section, Table, Text
 from normlab.report.numbers import DASH, listing
 from normlab.report.view import StudyView
@@ -25,12 +26,14 @@ def section(view: StudyView) -> Section | None:
     shared = [key for key in keys if key not in differing]
     blocks: list[Block] = []
     if differing:
-        blocks.append(Text(f"{len(configured)} cells differ in {listing(differing)}; all else is the same."))
+        blocks.append(Text(f"{plural(len(configured), 'cell')} differ in {listing(differing)}; all else is the same."))
         blocks.append(Folded("Where the cells differ", [_differences(view, differing)]))
     first = configured[0].config
     rows = [[Cell(key), Cell(_shown(first.get(key)))] for key in shared]
     columns = [Column("Setting", numeric=False), Column("Value", numeric=False)]
-    blocks.append(Folded(f"What all cells share ({len(shared)} settings)", [Table("shared_settings", columns, rows)]))
+    blocks.append(
+        Folded(f"What all cells share ({plural(len(shared), 'setting')})", [Table("shared_settings", columns, rows)])
+    )
     return Section("configuration", "Configuration", blocks, help=_HELP)
 
 
@@ -49,7 +52,7 @@ def _differences(view: StudyView, keys: list[str]) -> Table:
         ]
         for style, cell in cells[:_MOST_ROWS]
     ]
-    caption = f"The first {_MOST_ROWS:,} of {len(cells):,} cells." if len(cells) > _MOST_ROWS else ""
+    caption = f"The first {_MOST_ROWS:,} of {plural(len(cells), 'cell')}." if len(cells) > _MOST_ROWS else ""
     return Table("configuration", columns, rows, caption)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from normlab.plurals import plural
 from normlab.report.blocks import Block, Cell, Column, Figure, Folded, Section, Table
 from normlab.report.figures.confusion import confusion_figure, row_shares, summed_confusion, worst_confusion
 from normlab.report.figures.multiples import MANY
@@ -40,7 +41,7 @@ def section(view: StudyView) -> Section | None:
     table = Table("confusion", columns, rows)
     blocks: list[Block] = [drawn, table]
     if len(counted) > MANY:  # so many matrices would fill the page
-        blocks = [table, Folded(f"The matrices of all {len(counted)} variants", [drawn])]
+        blocks = [table, Folded(f"The matrices of all {plural(len(counted), 'variant')}", [drawn])]
     return Section("confusion", "Confusion matrices", blocks, help=_HELP)
 
 

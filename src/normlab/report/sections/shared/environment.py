@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from normlab.plurals import plural
 from normlab.report.blocks import Block, Cell, Column, Folded, Section, Table
-from normlab.report.numbers import DASH, plural
+from normlab.report.numbers import DASH
 from normlab.report.view import StudyView
 
 _HELP = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from normlab.plurals import plural
 from normlab.report.blocks import Cell, Column, Section, Table, Text
 from normlab.report.numbers import DASH
 from normlab.report.view import CellView, StudyView
@@ -37,7 +38,10 @@ def section(view: StudyView) -> Section | None:
         Column("What happened", numeric=False),
     ]
     finished = len(view.cells) - len(rows)
-    text = Text(f"{finished} of {len(view.cells)} runs are finished. The state of the others:")
+    text = Text(
+        f"{finished} of {plural(len(view.cells), 'run')} {'is' if finished == 1 else 'are'} finished. The state of "
+        "the others:"
+    )
     return Section("progress", "Unfinished runs", [text, Table("unfinished", columns, rows)], help=_HELP)
 
 

@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 from normlab.errors import UserError
 from normlab.metrics import heading, is_fraction, lower_is_better, sign, title_of
+from normlab.plurals import plural
 from normlab.report.blocks import Block, Cell, Column, Figure, Section, Table, Text
 from normlab.report.comparing import Standing, behind_the_best, missing
 from normlab.report.figures.improvement import improvement_figure
 from normlab.report.figures.multiples import MANY
-from normlab.report.numbers import DASH, difference_text, p_text, plural, value_text
+from normlab.report.numbers import DASH, difference_text, p_text, value_text
 from normlab.report.view import StudyView, Variant
 from normlab.studies.rankings import Predictions, compare_read, pairs_apart, read_predictions
 from normlab.studies.statistics import holm, probability_of_improvement
@@ -139,7 +140,8 @@ def _friedman(view: StudyView) -> list[Block]:
     finding = "ranks them alike" if ranking.p_value >= ranking.alpha else "finds that their ranks differ"
     return [
         Text(
-            f"Friedman's test over {plural(ranking.n, 'complete seed')} and {len(ranked[0])} variants {finding} "
+            f"Friedman's test over {plural(ranking.n, 'complete seed')} and {plural(len(ranked[0]), 'variant')} "
+            f"{finding} "
             f"(p {p_text(ranking.p_value)}). Mean ranks farther apart than {ranking.critical_difference:.2f} differ "
             f"(Nemenyi, 5 %). {_wilcoxon(view)}{_FOLDS if view.study.overlap else ''}"
         )

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from normlab.metrics import heading, is_fraction
+from normlab.plurals import plural
 from normlab.report.blocks import Block, Bullets, Cell, Column, Section, Table, Text
 from normlab.report.cells import interval_cell
 from normlab.report.comparing import compare_all, missing
-from normlab.report.numbers import DASH, difference_text, listing, p_text, plural
+from normlab.report.numbers import DASH, difference_text, listing, p_text
 from normlab.report.view import StudyView, Variant, variant_label
 
 _HELP = (

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from normlab.metrics import has_direction, is_fraction, title_of
+from normlab.plurals import plural
 from normlab.report.blocks import Block, Bullets, Section, Text
 from normlab.report.comparing import Standing, behind_the_best, change_text, compare_all, missing, rank
 from normlab.report.families import by_scheme
-from normlab.report.numbers import difference_text, listing, plural, value_text
+from normlab.report.numbers import difference_text, listing, value_text
 from normlab.report.sections.registry import offered
 from normlab.report.view import StudyView
 from normlab.studies.statistics import CORRECTED, Interval

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import statistics
 
+from normlab.plurals import plural
 from normlab.report.blocks import Cell, Column, Section, Table, Text
-from normlab.report.numbers import DASH, count, duration, plural
+from normlab.report.numbers import DASH, count, duration
 from normlab.report.view import CellView, StudyView, Variant
 
 _HELP = (

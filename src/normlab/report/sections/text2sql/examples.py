@@ -5,6 +5,7 @@ from __future__ import annotations
 from difflib import SequenceMatcher
 from typing import Any
 
+from normlab.plurals import plural
 from normlab.report.blocks import Block, Piece, Queries, Query, Section, Text
 from normlab.report.comparing import leading
 from normlab.report.numbers import DASH
@@ -34,7 +35,9 @@ def section(view: StudyView) -> Section | None:
     items = fitting([query_of(entry) for entry in tables[0]])
     blocks: list[Block] = []
     if len(items) < len(tables[0]):
-        blocks.append(Text(f"The first {len(items)} of {len(tables[0])} kept questions, for size.", tone="note"))
+        blocks.append(
+            Text(f"The first {len(items)} of {plural(len(tables[0]), 'kept question')}, for size.", tone="note")
+        )
     blocks.append(Queries("examples", items))
     return Section("examples", f"Questions and answers, {SPLIT_NAMES[split]}: {best.label}", blocks, help=_HELP)
 

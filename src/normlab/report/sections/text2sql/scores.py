@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from normlab.metrics import heading
+from normlab.plurals import plural
 from normlab.report.blocks import Block, Bullets, Cell, Column, Folded, Section, Table
 from normlab.report.cells import SPLITS, interval_cell, metric_cells, seeds_cell
-from normlab.report.numbers import count, plural
+from normlab.report.numbers import count
 from normlab.report.view import CellView, StudyView
 from normlab.studies.statistics import mean_interval
 

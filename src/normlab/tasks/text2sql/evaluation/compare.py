@@ -14,6 +14,7 @@ from typing import Any
 from normlab.data.sql.schema import read_tables
 from normlab.data.sql.spider import find_database
 from normlab.errors import UserError
+from normlab.plurals import plural
 from normlab.tasks.text2sql.evaluation.files import evaluate_rows
 from normlab.tasks.text2sql.evaluation.official import NO_PREDICTION, OfficialScores, run_official, write_official_files
 from normlab.tasks.text2sql.evaluation.scores import LEVELS, RowScore, Scores
@@ -98,7 +99,7 @@ def as_columns(comparison: Comparison) -> str:
         lines.append(_line(f"{name}, script", [script.get(level) for level in LEVELS]))
     for title, places in (("left out", comparison.left_out), ("written as no prediction", comparison.replaced)):
         if places:
-            lines.append(f"{len(places)} rows {title}, first {places[0]}")
+            lines.append(f"{plural(len(places), 'row')} {title}, first {places[0]}")
     lines += [f"differs: {line}" for line in comparison.differences] or [
         "the script's numbers and normlab's are the same"
     ]
@@ -121,7 +122,7 @@ def _differences(ours: Scores, official: OfficialScores) -> list[str]:
     for level in LEVELS:
         count = ours.levels[level].count
         if official.count.get(level, count) != count:
-            lines.append(f"{level}: {count} rows here, {official.count[level]} by the script")
+            lines.append(f"{level}: {plural(count, 'row')} here, {official.count[level]} by the script")
         for name, script in (("exact match", official.exact_match), ("execution", official.execution)):
             our_value = _ours(ours, level, name)
             # Of a level without rows the script prints 0.

@@ -8,6 +8,7 @@ from normlab.data.sql.spider import one_line
 from normlab.data.text.csv_rows import decoded_lines
 from normlab.errors import UserError, shortened
 from normlab.json_file import read_json
+from normlab.plurals import plural
 
 _MOST = 1_000_000  # questions: each number up to the largest is a prediction, if a missing one
 
@@ -60,6 +61,6 @@ def line_up(gold: Path | str, predicted: Path | str, golds: int, predictions: in
     if golds == predictions:
         return []
     return [
-        f"{predicted} has {predictions} queries for {golds} in {gold}: the first {min(golds, predictions)} "
-        "are paired, as the official script does; write some text for an empty prediction"
+        f"{predicted} has {plural(predictions, 'query', 'queries')} for {golds} in {gold}: the first "
+        f"{min(golds, predictions)} are paired, as the official script does; write some text for an empty prediction"
     ]

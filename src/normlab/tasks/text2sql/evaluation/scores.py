@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from normlab.plurals import plural
 from normlab.tasks.text2sql.evaluation.match import COMPONENTS, Hardness, PartialScore
 
 LEVELS = ("easy", "medium", "hard", "extra", "all")
@@ -284,7 +285,7 @@ def _notes(rows: Sequence[RowScore]) -> list[str]:
         "past the deadline": [(row, row.error) for row in rows if row.timed_out],
     }
     return [
-        f"{len(problems)} rows {kind}, first {problems[0][0].place}: {problems[0][1]}"
+        f"{plural(len(problems), 'row')} {kind}, first {problems[0][0].place}: {problems[0][1]}"
         for kind, problems in kinds.items()
         if problems
     ]

@@ -20,6 +20,7 @@ from normlab.data.sql.pieces import pieces
 from normlab.data.sql.schema import Schema
 from normlab.data.sql.sqlite import QueryError, QueryResult, run_query
 from normlab.errors import UserError
+from normlab.plurals import plural
 from normlab.tasks.text2sql.evaluation.execution import order_insensitive_match, sorts
 from normlab.tasks.text2sql.evaluation.scores import RowScore
 
@@ -165,8 +166,8 @@ def lines(copies: Mapping[str, Any]) -> list[str]:
             f"rows right on one database are wrong on a copy ({100 * part['share']:.1f} %)"
         )
     described.append(
-        f"{copies['number']} copies of each database, seed {copies['seed']}: {copies['left_out']} of "
-        f"{copies['gold_runs']} looks left out, because gold has no defined result there; of "
+        f"{plural(copies['number'], 'copy', 'copies')} of each database, seed {copies['seed']}: {copies['left_out']} "
+        f"of {copies['gold_runs']} looks left out, because gold has no defined result there; of "
         f"{copies['never_judged']} rows all"
     )
     return described + [f"{db_id}: no copies: {why}" for db_id, why in copies["problems"].items()]

@@ -22,6 +22,7 @@ from normlab.data.sql.toy import HELD_OUT, write_toy
 from normlab.data.sql.views import Leakage, make_view, refuse_held_out
 from normlab.data.streams import permutation
 from normlab.errors import UserError
+from normlab.plurals import plural
 from normlab.runs.atomic import atomic_folder
 from normlab.runs.cache_folders import cache_root, writable_folder
 from normlab.tasks.text2sql.config import Text2SqlConfig
@@ -109,7 +110,7 @@ def _cut(rows: list[Example], config: Text2SqlConfig) -> tuple[list[Example], li
     """Hold out rows to choose the epoch by: whole databases where the test has new ones."""
     wanted = round(config.validation * len(rows))
     if not 0 < wanted < len(rows):
-        raise UserError(f"validation: {config.validation:g} of {len(rows)} questions is none: raise it")
+        raise UserError(f"validation: {config.validation:g} of {plural(len(rows), 'question')} is none: raise it")
     if config.view != "unseen":
         train, held = train_validation_split(len(rows), wanted, config.seed)
         return [rows[row] for row in train], [rows[row] for row in held]

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from normlab.data.sql.schema import Schema
 from normlab.errors import UserError
+from normlab.plurals import plural
 from normlab.tasks.text2sql.linking.linker import EXACT, NONE, Linked
 
 LIMIT = 512
@@ -89,7 +90,7 @@ def serialize(
         raise UserError(f"{limit} word pieces hold no question: allow at least 8")
     tables = list(range(len(schema.tables)) if order is None else order)
     if len(set(tables)) < len(tables) or not set(tables) <= set(range(len(schema.tables))):
-        raise ValueError(f"order must name some of {len(schema.tables)} tables, each once, got {tables}")
+        raise ValueError(f"order must name some of {plural(len(schema.tables), 'table')}, each once, got {tables}")
     return _Writer(linked, schema, coder, tables).write(limit)
 
 

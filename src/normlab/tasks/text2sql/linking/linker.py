@@ -21,6 +21,7 @@ from normlab.data.sql.dictionary import FurtherNames
 from normlab.data.sql.schema import Schema, split_words
 from normlab.data.text.word_forms import Token, are_forms_of_one_word, fold, is_word, stem, tokens_of, words_of
 from normlab.errors import UserError
+from normlab.plurals import plural
 from normlab.tasks.text2sql.linking.nationalities import SAID_AS
 from normlab.tasks.text2sql.linking.stop_words import STOP_WORDS
 from normlab.tasks.text2sql.linking.values import CellMatch, ValueCandidate, find_values, gold_value
@@ -98,7 +99,8 @@ class Linker:
             raise UserError(f"the question {question[:40]!r} has no words: ask for something in the database")
         if len(tokens) > MAX_QUESTION_WORDS:
             warnings.warn(
-                f"a question of {len(tokens)} words was cut after {MAX_QUESTION_WORDS}: ask a shorter one", stacklevel=2
+                f"a question of {plural(len(tokens), 'word')} was cut after {MAX_QUESTION_WORDS}: ask a shorter one",
+                stacklevel=2,
             )
             tokens = tokens[:MAX_QUESTION_WORDS]
         folded = [fold(token.text) for token in tokens]

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from normlab.errors import UserError
 from normlab.nn.pretrained import build_encoder, load_pretrained
+from normlab.plurals import plural
 from normlab.tasks.text2sql.inputs.serialize import Serialized
 
 
@@ -170,7 +171,9 @@ class PretrainedEncoder(nn.Module):
         """Leave out of training what is not to be tuned; return how many of the layers, from below, that are."""
         layers = self._layers
         if top_layers is not None and not 0 <= top_layers <= len(layers):
-            raise UserError(f"the encoder has {len(layers)} layers, not {top_layers}: tune at most all of them")
+            raise UserError(
+                f"the encoder has {plural(len(layers), 'layer')}, not {top_layers}: tune at most all of them"
+            )
         tuned = 0 if frozen else len(layers) if top_layers is None else top_layers
         if frozen or top_layers is not None:
             self.encoder.requires_grad_(False)

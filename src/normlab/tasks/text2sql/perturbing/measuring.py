@@ -15,6 +15,7 @@ import torch
 
 from normlab.data.sql.spider import Example
 from normlab.errors import UserError, did_you_mean
+from normlab.plurals import plural
 from normlab.tasks.base import Placement
 from normlab.tasks.text2sql.config import Text2SqlConfig
 from normlab.tasks.text2sql.evaluation import Scores, evaluate_rows
@@ -126,7 +127,9 @@ def measure_perturbed(
     changed = variants(data, split, kind, seed=seed, every=every)
     looked_at = -(-len(data.rows.splits[split]) // every)
     if not changed:
-        raise UserError(f"'{kind}' changes none of {looked_at} questions of {split}: take another rule, or more rows")
+        raise UserError(
+            f"'{kind}' changes none of {plural(looked_at, 'question')} of {split}: take another rule, or more rows"
+        )
     examples = [data.rows.splits[split][row] for row, _ in changed]
     plain, other = (
         _scores(model, data, examples, questions, config, placement, corrected)
