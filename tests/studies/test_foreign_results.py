@@ -121,6 +121,82 @@ def test_small_percentages_are_percentages(tmp_path: Path) -> None:
         open_results(path)
 
 
+@pytest.mark.parametrize(
+    ("header", "rows", "said"),
+    [
+        (
+            "m,seed,accuracy",
+            ["a,0,0.87", "b,0,87.1"],
+            r"r.csv:2: accuracy is at most 0.87 here, but accuracy is 87.1 in",
+        ),
+        (
+            "m,seed,train_acc,val_acc",
+            ["a,0,97,0.9", "b,0,98,0.8"],
+            r"but train/accuracy is 98 in .*--percent train/acc",
+        ),
+        ("m,seed,epoch,acc", ["a,0,1,0.2", "a,0,2,0.8", "b,0,1,0.5", "b,0,2,80"], r"at most 0.8 here, .*is 80 in"),
+        ("m,seed,metric,value", ["a,0,acc,0.87", "b,0,acc,87.1"], r"at most 0.87 here"),
+    ],
+)
+def test_fractions_beside_percentages_are_refused(header: str, rows: list[str], said: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=said):
+        open_results(table(tmp_path / "r.csv", header, rows))
+
+
+def test_percent_signs_or_a_flag_say_that_small_numbers_are_percentages(tmp_path: Path) -> None:
+    signed = open_results(table(tmp_path / "r.csv", "m,seed,accuracy", ["a,0,0.5%", "b,0,87.1%"]))
+    assert values(signed, "accuracy", variant="a") == pytest.approx({0: 0.005})
+    rows = ["a,0,acc,0.5%", "b,0,acc,0.7%", "a,0,loss,2", "b,0,loss,2"]
+    long = open_results(table(tmp_path / "r.csv", "m,seed,metric,value", rows))
+    assert values(long, "accuracy", variant="a") == pytest.approx({0: 0.005})
+    path = table(tmp_path / "r.csv", "m,seed,train_acc,val_acc", ["a,0,97,0.9", "b,0,98,0.8"])
+    told = open_results(path, Asked(percent=("train_acc",)))
+    assert values(told, "val/accuracy", variant="a") == {0: 0.9}
+    assert "train/accuracy is in percent (up to 98) and was divided by 100" in told.notes
+    assert values(open_results(path, Asked(percent=("acc",))), "val/accuracy", variant="a") == pytest.approx({0: 0.009})
+    with pytest.raises(UserError, match=r"--percent tain/accuracy: no such metric: did you mean 'train/accuracy'"):
+        open_results(path, Asked(percent=("tain/accuracy",)))
+    loss = table(tmp_path / "loss.csv", "m,seed,acc,loss", ["a,0,0.9,2", "b,0,0.8,3"])
+    with pytest.raises(UserError, match="--percent loss: loss is not a fraction"):
+        open_results(loss, Asked(percent=("loss",)))
+
+
+def curves(path: Path, ends: dict[str, int], blank: int = 0) -> Path:
+    """Write curves that end at an epoch; the last `blank` values of the last variant's second run are missing."""
+    *_, last = ends
+    rows = []
+    for name, end in ends.items():
+        for seed in range(2):
+            for epoch in range(1, end + 1):
+                missing = (name, seed) == (last, 1) and epoch > end - blank
+                rows.append(f"{name},{seed},{epoch},1,{'' if missing else 0.1 * seed + 0.01 * epoch}")
+    return table(path, "m,seed,epoch,loss,val_acc", rows)
+
+
+def test_curves_that_end_at_different_epochs_are_told(tmp_path: Path) -> None:
+    study = open_results(curves(tmp_path / "r.csv", {"a": 4, "b": 6}))
+    assert study.notes[1:] == [
+        "val/accuracy ends at different epochs, so trainings of different length are compared: a at 4; b at 6"
+    ]
+    assert len(open_results(curves(tmp_path / "r.csv", {"a": 4, "b": 4})).notes) == 1
+
+
+def test_blank_values_in_the_last_epochs_are_told(tmp_path: Path) -> None:
+    study = open_results(curves(tmp_path / "r.csv", {"a": 4, "b": 4}, blank=2))
+    assert study.notes[1].endswith("a at 4; b at 2 to 4")
+    assert study.notes[2] == (
+        "in 1 run the last val/accuracy is blank, and an earlier one counts: b, seed 1, epoch 2 of 4"
+    )
+
+
+def test_two_files_of_different_length_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = (curves(tmp_path / f"{n}.csv", {"a": n}) for n in (3, 5))
+    assert main(["compare", str(first), str(second)]) == 0
+    assert "runs end at different epochs, so trainings of different length are compared: 3 at 3; 5 at 5" in (
+        capsys.readouterr().err
+    )
+
+
 @pytest.mark.parametrize("name", ["r.tsv", "r.txt"])
 def test_a_table_with_tabs_is_no_archive(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = table(tmp_path / name, "norm\tseed\taccuracy", ["a\t0\t0.9", "a\t1\t0.8", "b\t0\t0.8", "b\t1\t0.7"])

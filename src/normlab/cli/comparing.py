@@ -29,6 +29,7 @@ def _add_compare(verbs: Any, arguments: list[str]) -> None:
 def _compare(options: argparse.Namespace) -> int:
     from normlab.metrics import is_fraction
     from normlab.studies.between import compare_sides, metric_of, sentence, side_named, sides_of
+    from normlab.studies.lengths import uneven_settings
     from normlab.studies.repeats import repeated_runs
 
     if len(options.paths) > 2:
@@ -43,6 +44,8 @@ def _compare(options: argparse.Namespace) -> int:
     metric = metric_of(studies, _named(options.metric))
     names = [path.stem for path in options.paths]
     names = names if len(set(names)) == len(names) else [str(path) for path in options.paths]
+    for line in uneven_settings(dict(zip(names, studies, strict=True))):
+        print(f"normlab: {one_line(line)}", file=sys.stderr)
     sides = [sides_of(study, metric, name) for study, name in zip(studies, names, strict=True)]
     first, second = (sides[0], sides[-1])
     if options.a or options.b:

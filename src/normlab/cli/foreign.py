@@ -21,6 +21,9 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
         "--higher-is-better", type=_names, default=(), metavar="NAME,...", help="metrics that normlab does not know"
     )
     group.add_argument("--lower-is-better", type=_names, default=(), metavar="NAME,...", help="likewise")
+    group.add_argument(
+        "--percent", type=_names, default=(), metavar="NAME,...", help="metrics in percent, where small values hide it"
+    )
     group.add_argument("--metric-column", default="", metavar="COLUMN", help="long form: the metrics' names")
     group.add_argument("--value-column", default="", metavar="COLUMN", help="long form: the values")
     group.add_argument("--claims", type=Path, metavar="FILE", help="a YAML file of claims, as in a study file")
@@ -39,6 +42,7 @@ def asked_for(options: argparse.Namespace) -> Any:
         headline=options.metric,
         higher=options.higher_is_better,
         lower=options.lower_is_better,
+        percent=options.percent,
         metric_column=options.metric_column,
         value_column=options.value_column,
         claims=options.claims,

@@ -17,6 +17,7 @@ class Asked:
         metrics: the columns that are metrics; others are then none.
         headline: the metric that decides.
         higher, lower: metrics of which higher, or lower, values are better.
+        percent: metrics that are percentages where their numbers do not tell.
         metric_column, value_column: of a long form, where a row has one metric's name and its value.
         claims: a YAML file with a list `claims`.
         unpaired: the runs have no seeds, or seeds that mean nothing: each run has one of its own.
@@ -29,6 +30,7 @@ class Asked:
     headline: str = ""
     higher: tuple[str, ...] = ()
     lower: tuple[str, ...] = ()
+    percent: tuple[str, ...] = ()
     metric_column: str = ""
     value_column: str = ""
     claims: Path | None = None

@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import math
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
-
-import numpy as np
 
 from normlab import metrics
 from normlab.errors import UserError, did_you_mean, shortened
@@ -21,7 +19,9 @@ from normlab.studies.claims import parse_claims
 from normlab.studies.claims.file import read_claims_file
 from normlab.studies.foreign import names
 from normlab.studies.foreign.asked import Asked
+from normlab.studies.foreign.percent import as_fractions, told_in_percent
 from normlab.studies.foreign.training import ReadRun, Training
+from normlab.studies.lengths import uneven_lengths
 from normlab.studies.repeats import repeated_runs
 from normlab.studies.study import Study, StudyCell
 
@@ -35,6 +35,7 @@ class Reading:
         clock: what curves run over.
         axes: settings that make the variants; None: those in which trainings differ.
         folds: into how many folds the data were divided, if seeds are folds.
+        percent: metrics whose numbers carry percent signs.
     """
 
     path: Path
@@ -43,6 +44,7 @@ class Reading:
     clock: str = "epoch"
     axes: tuple[str, ...] | None = None
     folds: int | None = None
+    percent: Collection[str] = ()
 
 
 def study_of(reading: Reading, asked: Asked) -> Study:
@@ -52,7 +54,8 @@ def study_of(reading: Reading, asked: Asked) -> Study:
     """
     path, trainings = reading.path, reading.trainings
     declare(asked, path)
-    notes = [reading.said, *_as_fractions(path, trainings)]
+    told = told_in_percent(asked.percent, trainings) | set(reading.percent)
+    notes = [reading.said, *as_fractions(path, trainings, told)]
     headline = _headline(path, trainings, asked)
     notes += _judge_states(path, trainings, headline)
     axes = list(reading.axes) if reading.axes is not None else _differing(trainings)
@@ -70,7 +73,7 @@ def study_of(reading: Reading, asked: Asked) -> Study:
     study = replace(study, told_folds=reading.folds)
     if claims:
         _check_claims(study, asked.claims)
-    return replace(study, notes=[*notes, *repeated_runs(study)])
+    return replace(study, notes=[*notes, *uneven_lengths(study, headline), *repeated_runs(study)])
 
 
 def _check_claims(study: Study, path: Path | None) -> None:
@@ -96,29 +99,6 @@ def declare(asked: Asked, path: Path) -> None:
             if name in asked.higher and name in asked.lower:
                 raise UserError(f"--higher-is-better {name}: was also named after --lower-is-better: keep one")
             metrics.tell(names.metric_name(name), better)
-
-
-def _as_fractions(path: Path, trainings: Sequence[Training]) -> list[str]:
-    """Divide by 100 what is a fraction for us and was written in percent; return a line for each such metric."""
-    largest: dict[str, float] = {}
-    for training in trainings:
-        for name in training.measured():
-            values = np.abs(training.numbers(name))
-            if metrics.is_fraction(name) and (finite := values[np.isfinite(values)]).size:
-                bare = name.rpartition("/")[2]
-                largest[bare] = max(largest.get(bare, 0.0), float(finite.max()))
-    in_percent = {bare for bare, value in largest.items() if value > 1}
-    for bare in in_percent:
-        if largest[bare] > 100:
-            raise UserError(
-                f"{path}: '{bare}' reaches {largest[bare]:g}, but is a fraction or a percentage: correct it, or give "
-                "the column another name"
-            )
-    for training in trainings if in_percent else ():
-        for name in training.measured():
-            if name.rpartition("/")[2] in in_percent:
-                training.divide(name, 100)
-    return [f"{bare} is in percent (up to {largest[bare]:g}) and was divided by 100" for bare in sorted(in_percent)]
 
 
 def _headline(path: Path, trainings: Sequence[Training], asked: Asked) -> str:

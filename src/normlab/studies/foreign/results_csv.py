@@ -13,6 +13,7 @@ from normlab.studies.foreign import names
 from normlab.studies.foreign.asked import Asked
 from normlab.studies.foreign.assemble import Reading
 from normlab.studies.foreign.columns import Roles, clocks, roles_of
+from normlab.studies.foreign.percent import with_percent_signs
 from normlab.studies.foreign.rows import trainings_of
 from normlab.studies.foreign.table_file import Table, read_table
 from normlab.studies.foreign.training import Training
@@ -41,7 +42,8 @@ def read(path: Path, asked: Asked) -> Reading:
     axes = ("variant",) if roles.name_seed else roles.variant
     clock = "epoch" if not roles.step or "epoch" in names.plain(roles.step) else "step"
     folds = len({training.seed for training in trainings}) if _are_folds(roles) else 0
-    return Reading(path, trainings, _said(path, roles, trainings, headline), clock, axes, folds if folds > 1 else None)
+    said, signed = _said(path, roles, trainings, headline), with_percent_signs(table, roles, headline)
+    return Reading(path, trainings, said, clock, axes, folds if folds > 1 else None, signed)
 
 
 def _are_folds(roles: Roles) -> bool:

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from normlab.errors import UserError, shortened
-from normlab.metrics import is_fraction
 from normlab.studies.foreign import names
 from normlab.studies.foreign.columns import Roles
 from normlab.studies.foreign.curves import Curves, no_curves, whole
@@ -178,10 +177,8 @@ def _numbers(table: Table, roles: Roles, headline: str, keys: _Keys) -> _Numbers
     metrics: dict[str, int] = {}
     owners = {key: number for number, key in enumerate(keys.keys)}
     parts: list[tuple[np.ndarray, ...]] = []
-    for metric, column, seed in _measured(table, roles, headline):
+    for metric, column, seed in measured_columns(table, roles, headline):
         values, held = table.numbers(column)
-        if isinstance(metric, str) and is_fraction(metric) and _are_small(values) and table.is_in_percent(column):
-            values = values / 100  # 0.95 %; larger percentages are plainly no fractions, and are divided later
         rows = np.flatnonzero(held).astype(np.int32)
         owner = keys.of_row[rows]
         if seed is not None:
@@ -198,12 +195,7 @@ def _numbers(table: Table, roles: Roles, headline: str, keys: _Keys) -> _Numbers
     return _Numbers(rows, owner, codes, values, list(metrics), list(owners))
 
 
-def _are_small(values: np.ndarray) -> bool:
-    finite = np.abs(values[np.isfinite(values)])
-    return finite.size > 0 and bool(finite.max() <= 1)
-
-
-def _measured(table: Table, roles: Roles, headline: str) -> Iterator[tuple[str | Coded, str, int | None]]:
+def measured_columns(table: Table, roles: Roles, headline: str) -> Iterator[tuple[str | Coded, str, int | None]]:
     """Yield (metric, or those of the rows, column of its numbers, seed of a column that has one of its own)."""
     if roles.seed_columns:
         for column, seed in roles.seed_columns.items():

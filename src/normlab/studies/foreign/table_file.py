@@ -64,25 +64,25 @@ class Table:
                 held[row], values[row] = value is not None, math.nan if value is None else value
         return values, held
 
-    def is_in_percent(self, column: str) -> bool:
-        """Return whether the numbers of a column carry percent signs.
+    def is_in_percent(self, column: str, rows: Sequence[int] | None = None) -> bool:
+        """Return whether the numbers of a column, or of some of its rows, carry percent signs.
 
-        Raises: UserError naming file and line where some do and some do not.
+        A sign may be left out where every number is above 1, which is a percentage without it.
+        Raises: UserError naming file and line where some of smaller numbers carry one and some do not.
         """
-        if not self.columns[column].has("%"):
+        texts = self.columns[column]
+        if not texts.has("%"):
             return False
-        first: bool | None = None
-        for row, text in enumerate(self.columns[column]):
-            if text.strip().lower() in BLANKS:
-                continue
-            signed = text.rstrip().endswith("%")
-            if first is not None and signed != first:
-                raise UserError(
-                    f"{self.where(row)}: column '{column}': {shortened(text)} has {'a' if signed else 'no'} percent "
-                    f"sign, cells before it {'none' if signed else 'one'}: write all of them one way"
-                )
-            first = signed
-        return bool(first)
+        told = ((row, texts[row].strip()) for row in (range(len(self.lines)) if rows is None else rows))
+        cells = [(row, text) for row, text in told if text.lower() not in BLANKS]
+        signed = [text.endswith("%") for _, text in cells]
+        if any(signed) and not all(signed) and any(abs(self.number(column, row) or 0) <= 1 for row, _ in cells):
+            row, text = cells[signed.index(not signed[0])]
+            raise UserError(
+                f"{self.where(row)}: column '{column}': {shortened(text)} has {'no' if signed[0] else 'a'} percent "
+                f"sign, cells before it {'one' if signed[0] else 'none'}: write all of them one way"
+            )
+        return bool(signed) and all(signed)
 
     def number(self, column: str, row: int) -> float | None:
         """Return a cell as a number, None for a blank one.
