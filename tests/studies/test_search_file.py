@@ -69,7 +69,8 @@ def test_a_scale_changes_the_search(tmp_path: Path) -> None:
 
 
 def test_whole_numbers_are_drawn_for_whole_settings(tmp_path: Path) -> None:
-    text = SPACE + "    batch_size: {low: 16, high: 64, step: 16}\n    weight_decay: {low: 0, high: 1}\n"
+    text = SPACE.replace(", batch_size: 32", "")
+    text += "    batch_size: {low: 16, high: 64, step: 16}\n    weight_decay: {low: 0, high: 1}\n"
     search = plan_of(tmp_path, text).search
     assert search is not None
     assert search.space["batch_size"].integer
@@ -96,6 +97,7 @@ LR = "lr: {low: 1e-3, high: 1, log: true}"
         (GRID, "lr: [0.01, 0.1]", "lr: [0.1, -1]", "search: lr: lr: input should be greater than 0"),
         (GRID, "  grid", "  trials: 5\n  grid", "trials: a grid trains every combination to its end"),
         (GRID, "  grid: {lr: [0.01, 0.1], momentum: [0, 0.9]}", "", "nothing to search"),
+        (GRID, "base: {", "base: {lr: 1, ", "base: lr is what the search tries: drop one of the two"),
         (GRID, "base: {", "base: {monitor: val/loss, ", "monitor: the objective picks the best epoch"),
         (SPACE, "  trials: 3\n", "", "key 'trials' is missing"),
         (SPACE, "  trials: 3\n", "  trials: 3\n  grid: {momentum: [0]}\n", "a grid and a space at once"),

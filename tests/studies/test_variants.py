@@ -39,7 +39,9 @@ def test_a_variant_changes_the_base_and_names_the_cell(tmp_path: Path) -> None:
 
 
 def test_variants_and_axes_make_a_product(tmp_path: Path) -> None:
-    plan = make_plan(study(tmp_path, STUDY + "axes: {norm: [bn, none]}\n"), scale="smoke", seeds=1)
+    plan = make_plan(
+        study(tmp_path, STUDY.replace("norm: batch, ", "") + "axes: {norm: [bn, none]}\n"), scale="smoke", seeds=1
+    )
     assert len(plan.cells) == 6
     assert plan.cells[0].values == {"variant": "deep", "norm": "batch"}
 
@@ -48,6 +50,24 @@ def test_a_setting_that_an_axis_would_undo_is_refused(tmp_path: Path) -> None:
     path = study(tmp_path, STUDY + "axes: {n: [1, 2]}\n")
     with pytest.raises(UserError, match=r"variants: deep: n is an axis, which sets it in every cell: drop one of the"):
         make_plan(path, scale="smoke")
+
+
+def test_a_base_setting_that_an_axis_would_undo_is_refused(tmp_path: Path) -> None:
+    path = study(tmp_path, STUDY + "axes: {norm: [bn, none]}\n")
+    with pytest.raises(UserError, match=r"study.yaml: base: norm is an axis, which sets it in every cell: drop one"):
+        make_plan(path, scale="smoke")
+    text = STUDY.replace("norm: batch, ", "") + "axes: {norm: [bn, none]}\n"
+    path = study(tmp_path, text + "scales: {smoke: {base: {norm: layer}}, demo: {}}\n")
+    with pytest.raises(UserError, match="scales: smoke: base: norm is an axis"):
+        make_plan(path, scale="smoke")
+    assert make_plan(path, scale="demo").cells
+
+
+def test_an_axis_of_one_scale_or_of_a_command_replaces_a_base_setting(tmp_path: Path) -> None:
+    path = study(tmp_path, STUDY + "scales: {smoke: {}, demo: {axes: {norm: [bn, none]}}}\n")
+    assert {cell.values["norm"] for cell in make_plan(path, scale="demo").cells} == {"batch", "none"}
+    plan = make_plan(path, scale="smoke", axes={"norm": ["layer", "none"]})
+    assert {cell.values["norm"] for cell in plan.cells} == {"layer", "none"}
 
 
 def test_a_scale_may_keep_some_variants(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from normlab.errors import UserError, did_you_mean, shortened
@@ -91,6 +91,15 @@ def refuse_undone_variants(
         if undone := sorted(set(settings) & (set(axes) - {VARIANT})):
             place = f"{where}: variants: {variant}"
             raise UserError(f"{place}: {undone[0]} is an axis, which sets it in every cell: drop one of the two")
+
+
+def refuse_undone_base(key: str, settings: Mapping[str, Any], axes: Iterable[str], where: str) -> None:
+    """Raise `UserError` for a setting of all cells, `base` in a file, that an axis of the file sets in each.
+
+    An axis that a command adds replaces such a setting, as a flag does; so does one that a single scale adds.
+    """
+    if undone := sorted(set(settings) & set(axes)):
+        raise UserError(f"{where}: {key}: {undone[0]} is an axis, which sets it in every cell: drop one of the two")
 
 
 def settings_of(written: Mapping[str, Any], canonical: Mapping[str, Any], by_value: ByValue) -> dict[str, Any]:

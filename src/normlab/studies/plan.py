@@ -27,6 +27,7 @@ from normlab.studies.axes import (
     read_axes,
     refuse_seed,
     refuse_undone,
+    refuse_undone_base,
     refuse_undone_variants,
     refuse_wrong_values,
     settings_of,
@@ -140,6 +141,8 @@ def make_plan(
     by_value = {**study.by_value, **chosen.by_value}
     refuse_wrong_values(by_value, [study.axes, chosen.axes, {VARIANT: list(study.variants)}], str(path))
     refuse_undone_variants(study.variants, axes, str(path))
+    refuse_undone_base("base", study.base, study.axes, str(path))
+    refuse_undone_base(f"scales: {scale}: base", chosen.base, {**study.axes, **chosen.axes}, str(path))
     refuse_undone(changes, axes, study.variants, str(path))
     blocks = {
         "base": study.base,
@@ -166,6 +169,9 @@ def make_plan(
             seeds=count,
             most=MOST_CELLS,
         )
+        for key, block in (("base", study.base), (f"scales: {scale}: base", chosen.base)):
+            for name in set(block) & set(search.settings):
+                raise UserError(f"{path}: {key}: {name} is what the search tries: drop one of the two")
         for name in set(changes) & set(search.settings):
             raise UserError(f"--{name.replace('_', '-')}: {path} searches for {name}: change its grid or space instead")
         axes, base = {**axes, **search.axes()}, {**base, **search.fixed()}
