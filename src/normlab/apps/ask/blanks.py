@@ -15,9 +15,10 @@ _COLUMN = rf"(?:(?P<alias>\w+)\.)?(?P<column>{_NAME})"
 _NOT_IN = re.compile(rf"NOT IN \(SELECT {_COLUMN} FROM (?P<table>{_NAME})\)", re.IGNORECASE)
 _FIRST = re.compile(
     rf"(?P<head>SELECT .+? FROM (?P<source>.+?))(?: WHERE (?P<where>.+?))?"
-    rf"(?P<order> ORDER BY {_COLUMN} ASC LIMIT \d+)",
+    rf"(?P<order> ORDER BY {_COLUMN} ASC LIMIT \d+(?: OFFSET \d+)?)",
     re.IGNORECASE,
 )
+_NTH = re.compile(r"= \((?P<inner>SELECT DISTINCT [^()]+ OFFSET \d+)\)$", re.IGNORECASE)
 _TABLE = re.compile(rf"(?P<table>{_NAME})(?: AS (?P<alias>\w+))?", re.IGNORECASE)
 _JOIN = re.compile(r" JOIN | ON ", re.IGNORECASE)
 _OTHER_FORMS = re.compile(r"\b(?:GROUP BY|UNION|INTERSECT|EXCEPT)\b|\(SELECT", re.IGNORECASE)
@@ -35,6 +36,10 @@ def without_blanks(sql: str, has_blanks: HasBlanks) -> tuple[str, str]:
     if inner and has_blanks(inner["table"], inner["column"]):
         at = inner.end() - 1
         return f"{sql[:at]} WHERE {inner['column']} IS NOT NULL{sql[at:]}", inner["column"]
+    nth = _NTH.search(sql)
+    if nth:
+        text, column = without_blanks(nth["inner"], has_blanks)
+        return sql[: nth.start("inner")] + text + ")", column
     first = _FIRST.fullmatch(sql)
     if first is None or _OTHER_FORMS.search(sql):
         return sql, ""

@@ -48,7 +48,10 @@ class Clauses:
         where, having: conditions, and between them `and` or `or`.
         group: columns.
         select, order: units; direction: asc or desc, "" without an order.
-        limit: a number as text, "" for none.
+        limit: a number as text, "" for none; an OFFSET may stand behind it.
+        out_of: rows of which the query counts a part, where the question asks for a percentage.
+        told: lines that a reader has to know of what a rule wrote.
+        doubt: why the query must not be run, "" for nothing: what is asked for has no query that rules are sure of.
     """
 
     tables: tuple[int, ...]
@@ -62,6 +65,9 @@ class Clauses:
     order: tuple[Unit, ...] = ()
     direction: str = ""
     limit: str = ""
+    out_of: Clauses | None = None
+    told: tuple[str, ...] = ()
+    doubt: str = ""
 
     def with_condition(self, condition: Condition) -> Clauses:
         """Return it with one more condition that must hold; there is no OR."""
@@ -215,7 +221,7 @@ class _Reader:
 
     def _units(self) -> tuple[Unit, ...]:
         units = []
-        while self._kind == "column" or (self._kind == "word" and self._actions[self._at][1] in AGGREGATES):
+        while self._kind in ("column", "value") or (self._kind == "word" and self._actions[self._at][1] in AGGREGATES):
             units.append(self._unit())
         return tuple(units)
 

@@ -76,7 +76,7 @@ class Corrector:
         Args:
             sql, actions: the reading.
             linked, schema: what the question's words name, in the tables that the model has read.
-            today: for "last month"; the machine's day if None.
+            today: for "last month" and ages; the machine's day if None.
         Raises: UserError if the file cannot be opened.
         """
         with kept_open(self._path):
@@ -85,7 +85,7 @@ class Corrector:
     def _corrected(
         self, sql: str, actions: Sequence[Action], linked: Linked, schema: Schema, today: datetime.date | None
     ) -> Correction:
-        evidence = Evidence(linked, schema, self._contents.of(schema))
+        evidence = Evidence(linked, schema, self._contents.of(schema), today)
         if (twice := joined_with_itself(evidence)) is not None:
             if twice.doubt:
                 return Correction(sql, doubt=twice.doubt, advice=_OTHERWISE)
@@ -108,7 +108,11 @@ class Corrector:
             notes = [f"{about}, not by the model, which wrote: {sql}"] if about else []
         if dated is None and (unsaid := self._periods.unsaid(linked.question, text, today)):
             notes.append(f"nothing in the query says {unsaid}")
+        if text != sql:
+            notes += after.told
         others = [] if dated else self._others(after, schema, named, text)
+        if after.doubt:
+            return Correction(text, tuple(notes), tuple(others), doubt=after.doubt, advice=_OTHERWISE)
         doubt = dated.doubt if dated else ""
         doubt = doubt or not_comparable(after.actions, evidence, compared=dated is None)
         return Correction(text, tuple(notes), tuple(others), dated is not None and not dated.doubt, doubt)

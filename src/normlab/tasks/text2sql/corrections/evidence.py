@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -76,10 +77,12 @@ class Evidence:
 
     Attributes:
         foreign: columns that refer to another table.
+        today: for ages; the machine's day if None.
     """
 
-    def __init__(self, linked: Linked, schema: Schema, contents: Contents) -> None:
+    def __init__(self, linked: Linked, schema: Schema, contents: Contents, today: datetime.date | None = None) -> None:
         self.linked, self.schema, self.contents = linked, schema, contents
+        self.today = today or datetime.date.today()
         self.words = linked.words
         self.foreign = {child for child, _ in schema.foreign_keys}
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from normlab.tasks.text2sql.corrections.ages import by_age
 from normlab.tasks.text2sql.corrections.by_superlative import sorted_by_superlative
 from normlab.tasks.text2sql.corrections.clauses import Clauses, read_clauses
 from normlab.tasks.text2sql.corrections.comparing import compared_as_said, measured_as_said, year_in_its_column
@@ -17,9 +18,11 @@ from normlab.tasks.text2sql.corrections.conditions import cells_compared, flagge
 from normlab.tasks.text2sql.corrections.dates import by_their_days
 from normlab.tasks.text2sql.corrections.each_of_two import each_of_two
 from normlab.tasks.text2sql.corrections.evidence import Evidence
+from normlab.tasks.text2sql.corrections.extreme_of_each import extreme_of_each
 from normlab.tasks.text2sql.corrections.for_each import for_each
 from normlab.tasks.text2sql.corrections.keys import by_its_key, in_direction, keys_by_verb, meant_keys, rival_keys
 from normlab.tasks.text2sql.corrections.names_of_both import names_of_both
+from normlab.tasks.text2sql.corrections.nth import nth
 from normlab.tasks.text2sql.corrections.of_the_most import of_the_most
 from normlab.tasks.text2sql.corrections.own_kind import by_own_kind
 from normlab.tasks.text2sql.corrections.relating import with_most, without_any
@@ -49,9 +52,12 @@ RULES: Mapping[str, Rule] = {
     "the most or the least": sorted_by_superlative,
     "rows of the most or the least": of_the_most,
     "a comparison with another row": than_a_row,
+    "the most or the least of each group": extreme_of_each,
     "what is shown": shown_by_name,
     "names of both tables": names_of_both,
     "each row once": each_once,
+    "ages by dates of birth": by_age,
+    "the n-th": nth,
     "the order of dates": by_their_days,
 }
 """What a rule is about, for the note, and the rule."""
@@ -66,12 +72,16 @@ class Corrected:
         changed: what the rules that changed it are about.
         keys: referring columns of the keys that its joins have to take.
         rivals: referring columns of all keys of which a join takes one.
+        out_of, told, doubt: as in `Clauses`.
     """
 
     actions: list[Action]
     changed: tuple[str, ...] = ()
     keys: tuple[int, ...] = ()
     rivals: tuple[int, ...] = ()
+    out_of: Clauses | None = None
+    told: tuple[str, ...] = ()
+    doubt: str = ""
 
 
 def corrected(actions: Sequence[Action], evidence: Evidence, rules: Mapping[str, Rule] = RULES) -> Corrected:
@@ -87,7 +97,8 @@ def corrected(actions: Sequence[Action], evidence: Evidence, rules: Mapping[str,
     keys = tuple(dict.fromkeys(key for _, key in meant_keys(clauses, evidence)))
     rivals = tuple(child for child, _ in rival_keys(clauses, evidence.schema))
     keys = keys_by_verb(clauses, evidence) if not keys else keys if len(keys) == 1 else ()
-    return Corrected(clauses.actions(), tuple(changed), keys, rivals)
+    about = (clauses.out_of, clauses.told, clauses.doubt)
+    return Corrected(clauses.actions(), tuple(changed), keys, rivals, *about)
 
 
 def _set_operation(actions: Sequence[Action], evidence: Evidence) -> Corrected:
