@@ -17,6 +17,7 @@ from normlab.tasks.text2sql.corrections.contents import Contents
 from normlab.tasks.text2sql.corrections.dates import compared_by_their_days, not_comparable
 from normlab.tasks.text2sql.corrections.evidence import Evidence
 from normlab.tasks.text2sql.corrections.joined_with_itself import joined_with_itself
+from normlab.tasks.text2sql.corrections.percentages import ADVICE, DOUBT, in_percent
 from normlab.tasks.text2sql.corrections.rules import Corrected, corrected
 from normlab.tasks.text2sql.grammar.automaton import Action
 from normlab.tasks.text2sql.grammar.linearize import joined_without_key, to_sql
@@ -111,8 +112,16 @@ class Corrector:
         if text != sql:
             notes += after.told
         others = [] if dated else self._others(after, schema, named, text)
-        if after.doubt:
-            return Correction(text, tuple(notes), tuple(others), doubt=after.doubt, advice=_OTHERWISE)
+        doubt, advice = after.doubt, _OTHERWISE
+        if after.out_of is not None and not doubt:
+            whole = to_sql(after.out_of.actions(), schema)
+            told = self._periods.unsaid(linked.question, text, today) if dated is None else dated.doubt
+            doubt = DOUBT if told or (dated and " WHERE " in whole) else ""
+            notes = notes if about or dated else [f"by rules about a percentage, not by the model, which wrote: {sql}"]
+            text = in_percent(text, whole)
+        if doubt:
+            advice = ADVICE if doubt == DOUBT else advice
+            return Correction(text, tuple(notes), tuple(others), doubt=doubt, advice=advice)
         doubt = dated.doubt if dated else ""
         doubt = doubt or not_comparable(after.actions, evidence, compared=dated is None)
         return Correction(text, tuple(notes), tuple(others), dated is not None and not dated.doubt, doubt)

@@ -129,7 +129,7 @@ class Evidence:
             start, by = first + 1, words[first]
         while start < len(words) and (words[start] in _SKIPPED or words[start] == by):
             start += 1
-        counts = words[start : start + 2] in (("number", "of"), ("count", "of"))
+        counts = words[start : start + 2] in (("number", "of"), ("count", "of")) or self.percentage_at == start
         if by != "how many" and counts and not (self.columns_at([start]) and words[start + 2 : start + 3] == ("the",)):
             by, start = "how many", start + 2
             while start < len(words) and words[start] in _SKIPPED:
@@ -142,6 +142,15 @@ class Evidence:
         if by == "who" and is_verb:  # "who sent the message" asks for no message
             places, tables, columns = range(start, start), (), ()
         return Wanted(start, places.stop, by, tables, columns)
+
+    @cached_property
+    def percentage_at(self) -> int | None:
+        """The word that asks for a part of rows, "percentage of" or "share of"; None where it is a column's name."""
+        for place in range(len(self.words) - 1):
+            if self.words[place] in _PARTS and self.words[place + 1] == "of" and not self.columns_at([place], PARTIAL):
+                number = place - 1 in self.numbers and self.numbers[place - 1] != "1"
+                return None if number else place
+        return None
 
     def _end_of_noun(self, start: int) -> int:
         """The first word behind the noun that begins somewhere after `start`: a preposition, a verb, an article."""
@@ -258,6 +267,7 @@ class Evidence:
 
 
 _LONGEST_WAY = 3
+_PARTS = ("percentage", "percent", "%", "share", "proportion", "fraction")
 _LABELS = ("name", "title", "label", "description", "caption", "designation")
 _NO_LABELS = frozenset(
     re.findall(

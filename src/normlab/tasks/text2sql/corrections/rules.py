@@ -16,6 +16,7 @@ from normlab.tasks.text2sql.corrections.clauses import Clauses, read_clauses
 from normlab.tasks.text2sql.corrections.comparing import compared_as_said, measured_as_said, year_in_its_column
 from normlab.tasks.text2sql.corrections.conditions import cells_compared, flagged, in_its_column
 from normlab.tasks.text2sql.corrections.dates import by_their_days
+from normlab.tasks.text2sql.corrections.durations import days_between
 from normlab.tasks.text2sql.corrections.each_of_two import each_of_two
 from normlab.tasks.text2sql.corrections.evidence import Evidence
 from normlab.tasks.text2sql.corrections.extreme_of_each import extreme_of_each
@@ -25,7 +26,8 @@ from normlab.tasks.text2sql.corrections.names_of_both import names_of_both
 from normlab.tasks.text2sql.corrections.nth import nth
 from normlab.tasks.text2sql.corrections.of_the_most import of_the_most
 from normlab.tasks.text2sql.corrections.own_kind import by_own_kind
-from normlab.tasks.text2sql.corrections.relating import with_most, without_any
+from normlab.tasks.text2sql.corrections.percentages import percentage
+from normlab.tasks.text2sql.corrections.relating import for_each, with_most, without_any
 from normlab.tasks.text2sql.corrections.sorting import sorted_as_said
 from normlab.tasks.text2sql.corrections.subject import each_once, shown_by_name
 from normlab.tasks.text2sql.corrections.than_a_row import than_a_row
@@ -57,7 +59,9 @@ RULES: Mapping[str, Rule] = {
     "names of both tables": names_of_both,
     "each row once": each_once,
     "ages by dates of birth": by_age,
+    "days from start to end": days_between,
     "the n-th": nth,
+    "a percentage": percentage,
     "the order of dates": by_their_days,
 }
 """What a rule is about, for the note, and the rule."""
