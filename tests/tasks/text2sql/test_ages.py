@@ -73,6 +73,12 @@ def test_ages_are_averaged_for_each_group(clubs: Database) -> None:
     assert rows == [("Rovers", (AGES["Gray"] + AGES["Hill"]) / 2), ("United", (AGES["Lane"] + AGES["Nash"]) / 2)]
 
 
+def test_groups_are_ordered_by_their_average_age(clubs: Database) -> None:
+    sql = clubs.question("What is the name of the club with the highest average age?").sql
+    assert "ORDER BY avg(" in sql
+    assert sql.endswith("DESC LIMIT 1")
+
+
 def test_a_list_sorted_by_age_begins_with_the_youngest(clubs: Database) -> None:
     assert clubs.question("List the members sorted by age.").rows[0][0] == "Cid"
     assert clubs.question("List the members sorted by age in descending order.").sql.endswith("date_of_birth ASC")

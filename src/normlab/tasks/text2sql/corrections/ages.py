@@ -236,10 +236,14 @@ def _end(evidence: Evidence, end: int) -> int:
 def _asked(clauses: Clauses, place: int, birth: _Birth, evidence: Evidence) -> Clauses | None:
     functions = _functions(evidence, place)
     sql = str(birth.age[0][1])
+    if functions[1:] == ["avg"] and evidence.words[place - 2] in _FUNCTIONS:  # "the highest average age", of groups
+        direction = {"max": "desc", "min": "asc"}.get(functions[0], "")
+        mean: Unit = (("value", f"avg({sql})"),)
+        return replace(clauses, order=(mean,), direction=direction) if clauses.group and clauses.order else None
     if functions:
         if evidence.says("each", "every", "per") and not clauses.group:
             return None
-        shown = [unit for unit in clauses.select if _is_kept(unit, clauses, evidence)]
+        shown = list(dict.fromkeys(unit for unit in clauses.select if _is_kept(unit, clauses, evidence)))
         ages: list[Unit] = [(("value", f"{function}({sql}) AS {_TITLES[function]}"),) for function in functions]
         flat = clauses if clauses.group else replace(clauses, order=(), direction="", limit="")
         return replace(flat, select=(*shown, *ages), distinct=False)

@@ -92,7 +92,7 @@ def _rank(evidence: Evidence) -> tuple[int, int] | None:
         if said in _ORDINALS
     ]
     found = [(rank, at) for rank, at in found if at < len(words) and _is_superlative(words[at])]
-    return found[0] if len(found) == 1 else None
+    return found[0] if len(found) == 1 and sum(said in _ORDINALS for said in words) == 1 else None
 
 
 def _is_superlative(said: str) -> bool:
@@ -145,4 +145,5 @@ def _of_model(clauses: Clauses, rank: int, evidence: Evidence) -> Clauses | None
     columns = [int(text) for unit in clauses.order for kind, text in unit if kind == "column" and text]
     if not all(map(evidence.named, columns)):
         return replace(clauses, doubt=f"by what number {rank} is ranked is not certain")
-    return replace(clauses, limit=f"1 OFFSET {rank - 1}")
+    once = clauses.distinct or (not clauses.group and clauses.select == clauses.order)
+    return replace(clauses, limit=f"1 OFFSET {rank - 1}", distinct=once)
