@@ -175,7 +175,7 @@ def test_blank_lines_fall_out_of_step_as_officially_and_are_noted(school_folder:
     scores = score_files(school_folder, tmp_path, gold, "\nSELECT Age FROM Student\n")
     assert scores.count == 1
     assert scores.exact_match == 0.0
-    assert "1 queries for 2" in scores.notes[0]
+    assert "1 query for 2" in scores.notes[0]
 
 
 def test_first_field_of_a_prediction_is_the_query(school_folder: Path, tmp_path: Path):

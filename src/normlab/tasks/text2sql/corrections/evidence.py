@@ -74,10 +74,10 @@ class Evidence:
         linked: what its words name.
         schema: the schema that `linked` is about.
         contents: what its columns hold.
+        today: for ages; the machine's day if None.
 
     Attributes:
         foreign: columns that refer to another table.
-        today: for ages; the machine's day if None.
     """
 
     def __init__(self, linked: Linked, schema: Schema, contents: Contents, today: datetime.date | None = None) -> None:

@@ -27,7 +27,7 @@ from normlab.tasks.text2sql.corrections.nth import nth
 from normlab.tasks.text2sql.corrections.of_the_most import of_the_most
 from normlab.tasks.text2sql.corrections.own_kind import by_own_kind
 from normlab.tasks.text2sql.corrections.percentages import percentage
-from normlab.tasks.text2sql.corrections.relating import for_each, with_most, without_any
+from normlab.tasks.text2sql.corrections.relating import with_most, without_any
 from normlab.tasks.text2sql.corrections.sorting import sorted_as_said
 from normlab.tasks.text2sql.corrections.subject import each_once, shown_by_name
 from normlab.tasks.text2sql.corrections.than_a_row import than_a_row

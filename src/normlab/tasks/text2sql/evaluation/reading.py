@@ -61,6 +61,6 @@ def line_up(gold: Path | str, predicted: Path | str, golds: int, predictions: in
     if golds == predictions:
         return []
     return [
-        f"{predicted} has {plural(predictions, 'query', 'queries')} for {golds} in {gold}: the first "
-        f"{min(golds, predictions)} are paired, as the official script does; write some text for an empty prediction"
+        f"{predicted} has {plural(predictions, 'query', 'queries')} for {golds} in {gold}: they are "
+        "paired in order, as by the official script, and the rest is left out; write some text for an empty prediction"
     ]
