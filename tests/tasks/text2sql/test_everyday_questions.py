@@ -155,3 +155,45 @@ def surgery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
 def test_questions_about_a_surgery(surgery: Database, question: str, rows: list[tuple[object, ...]]) -> None:
     answer = surgery.question(question)
     assert sorted(answer.rows, key=repr) == sorted(rows, key=repr), answer.sql
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    path = tmp_path_factory.mktemp("store") / "store.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(
+            "CREATE TABLE customers (customer_id INTEGER PRIMARY KEY, first_name TEXT, last_name TEXT, city TEXT);"
+            "INSERT INTO customers VALUES (1, 'Ann', 'Berg', 'Oslo'), (2, 'Bo', 'Vega', 'Rome');"
+            "CREATE TABLE categories (category_id INTEGER PRIMARY KEY, category_name TEXT);"
+            "INSERT INTO categories VALUES (1, 'Books'), (2, 'Toys');"
+            "CREATE TABLE products (product_id INTEGER PRIMARY KEY, product_name TEXT,"
+            " category_id INTEGER REFERENCES categories (category_id), unit_price REAL);"
+            "INSERT INTO products VALUES (1, 'Atlas', 1, 40), (2, 'Novel', 1, 15), (3, 'Robot', 2, 60),"
+            " (4, 'Kite', 2, 20);"
+            "CREATE TABLE orders (order_id INTEGER PRIMARY KEY, customer_id INTEGER REFERENCES customers (customer_id),"
+            " order_date TEXT, shipped_date TEXT);"
+            "INSERT INTO orders VALUES (1, 1, '2024-03-01', '2024-06-01'), (2, 1, '2024-03-15', NULL),"
+            " (3, 2, '2024-05-01', '2024-05-02');"
+            "CREATE TABLE order_items (order_id INTEGER REFERENCES orders (order_id),"
+            " product_id INTEGER REFERENCES products (product_id), quantity INTEGER);"
+            "INSERT INTO order_items VALUES (1, 3, 1), (2, 2, 5), (3, 4, 2);"
+            "CREATE TABLE reviews (review_id INTEGER PRIMARY KEY, product_id INTEGER REFERENCES products (product_id),"
+            " customer_id INTEGER REFERENCES customers (customer_id), rating INTEGER);"
+        )
+    with Database(path, "spider-sql", min_confidence=0.0) as database:
+        yield database
+
+
+@pytest.mark.parametrize(
+    ("question", "rows"),
+    [
+        ("What is the cheapest toy?", [("Kite",)]),
+        ("List all books cheaper than 30.", [("Novel",)]),
+        ("Which month had the most orders?", [("2024-03",)]),
+        ("What is the latest order?", [("2024-05-01",)]),
+        ("Which customers ordered a Robot?", [("Ann", "Berg")]),
+    ],
+)
+def test_questions_about_a_store(store: Database, question: str, rows: list[tuple[object, ...]]) -> None:
+    answer = store.question(question)
+    assert sorted(answer.rows, key=repr) == sorted(rows, key=repr), answer.sql

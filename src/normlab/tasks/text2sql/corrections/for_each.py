@@ -112,6 +112,29 @@ _PERIODS = {
 """Stem of a word for a span of time -> what is the same for its days."""
 
 
+_MOST = (("the", "most"), ("the", "fewest"))
+
+
+def period_with_most(clauses: Clauses, evidence: Evidence) -> Clauses | None:
+    """ "Which month had the most orders": months by the number of their rows."""
+    words = evidence.words
+    place = next(
+        (at for at in range(len(words) - 2) if words[at : at + 2] in (("the", "most"), ("the", "fewest"))), None
+    )
+    form = _PERIODS.get(stem(words[1])) if len(words) > 2 and words[0] in ("which", "what") else None
+    if place is None or form is None or clauses.where or evidence.columns_at([1], EXACT):
+        return None
+    named = evidence.tables_at(range(place + 2, len(words)))
+    dates = [c for t in named for c in evidence.schema.columns_of(t) if evidence.contents.is_date(c)]
+    column = choose_date_column(evidence.linked.question, dates, evidence.schema, named) if len(named) == 1 else None
+    written = None if column is None else evidence.contents.date_form(column)
+    if column is None or written is None or (written.rivals and form != _PERIODS["year"]):
+        return None
+    unit = function_unit(form.format(written.day_of("{0}")), column, named, evidence.schema)
+    direction = "desc" if words[place + 1] == "most" else "asc"
+    return Clauses(named, (unit,), group=(unit,), order=(COUNT,), direction=direction, limit="1")
+
+
 def _grouped_by_period(clauses: Clauses, evidence: Evidence, form: str) -> Clauses | None:
     """The aggregate alone becomes one for each month, year, ... of the column of dates that is meant."""
     wanted = evidence.wanted

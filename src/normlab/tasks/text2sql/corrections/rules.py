@@ -20,8 +20,9 @@ from normlab.tasks.text2sql.corrections.durations import days_between
 from normlab.tasks.text2sql.corrections.each_of_two import each_of_two
 from normlab.tasks.text2sql.corrections.evidence import Evidence
 from normlab.tasks.text2sql.corrections.extreme_of_each import extreme_of_each
-from normlab.tasks.text2sql.corrections.for_each import for_each
+from normlab.tasks.text2sql.corrections.for_each import for_each, period_with_most
 from normlab.tasks.text2sql.corrections.keys import by_its_key, in_direction, keys_by_verb, meant_keys, rival_keys
+from normlab.tasks.text2sql.corrections.kind_of import of_kind
 from normlab.tasks.text2sql.corrections.names_of_both import names_of_both
 from normlab.tasks.text2sql.corrections.nth import nth
 from normlab.tasks.text2sql.corrections.of_the_most import of_the_most
@@ -36,10 +37,12 @@ from normlab.tasks.text2sql.grammar.automaton import Action, word
 
 Rule = Callable[[Clauses, Evidence], Clauses | None]
 RULES: Mapping[str, Rule] = {
+    "things of a kind": of_kind,
     "rows without any of another table": without_any,
     "rows without a value, or with one": without_value,
     "rows with the most of another table": with_most,
     "one row for each": for_each,
+    "the month with the most": period_with_most,
     "yes or no": flagged,
     "the column of a value": in_its_column,
     "a number for each of two values": each_of_two,

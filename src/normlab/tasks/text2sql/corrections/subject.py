@@ -105,7 +105,7 @@ def _asked_table(clauses: Clauses, evidence: Evidence) -> int | None:
         ]
         cells = {column for value in said for column in value.columns}
         named = {evidence.schema.columns[c].table for c in cells} & {*clauses.tables}
-        if len(named) == 1:  # "all managers", which are rows of employees
+        if len(named) == 1 and not _shows_things_of(named, clauses, evidence):  # "all managers", rows of employees
             return named.pop()
     if (
         not wanted.tables
@@ -114,6 +114,13 @@ def _asked_table(clauses: Clauses, evidence: Evidence) -> int | None:
     ):
         return clauses.tables[0]
     return None
+
+
+def _shows_things_of(kinds: set[int], clauses: Clauses, evidence: Evidence) -> bool:
+    """Whether a query shows what refers to a table: "the cheapest toy" is a product, not a category."""
+    columns = [bare_column(unit) for unit in clauses.select]
+    shown = {evidence.schema.columns[column].table for column in columns if column}
+    return any(parent in kinds for table in shown for _, _, parent in evidence.parents(table))
 
 
 def _does(table: int, evidence: Evidence) -> bool:

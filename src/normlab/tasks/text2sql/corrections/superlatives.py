@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from normlab.data.text.word_forms import words_of
+from normlab.data.text.word_forms import stem, words_of
 from normlab.tasks.text2sql.corrections.evidence import Evidence
 from normlab.tasks.text2sql.corrections.qualities import (
     BIRTH,
@@ -154,6 +154,8 @@ def _by_time(evidence: Evidence, place: int, tables: Sequence[int]) -> tuple[int
         if is_time(evidence, c) and not _words(evidence, c) & (BIRTH | {"end", "due", "until", "ended"})
     ]
     if len(times) > 1:
+        named_as_table = [c for c in times if _is_own_day(evidence, c)]
+        times = named_as_table if len(named_as_table) == 1 else times
         starts = [c for c in times if _words(evidence, c) & (START | {"start", "begin"})]
         times = starts if len(starts) == 1 else times
     return _one(times, later)
@@ -167,6 +169,13 @@ def _own_day(evidence: Evidence, place: int, tables: Sequence[int]) -> int | Non
     columns = evidence.schema.columns_of(named[0])
     days = [c for c in columns if evidence.contents.is_date(c) and not _words(evidence, c) & BIRTH]
     return days[0] if len(days) == 1 else None
+
+
+def _is_own_day(evidence: Evidence, column: int) -> bool:
+    """Whether a column of days is called as its table, `order_date` of orders, or just `date`."""
+    table = words_of(evidence.schema.tables[evidence.schema.columns[column].table].natural)
+    rest = {stem(word) for word in words_of(evidence.schema.columns[column].natural)} - {*map(stem, table)}
+    return rest <= {"dat", "day", "tim"}
 
 
 def _by_verb(evidence: Evidence, place: int, tables: Sequence[int], *, downward: bool) -> tuple[int, bool] | None:

@@ -1,0 +1,64 @@
+"""A reading that names tables without the one that joins them: orders and products without the items of the orders.
+
+The tables between are added where the keys leave one shortest way, or one whose tables the question names. Of several
+that fit alike none is taken: which one is meant changes the answer.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+
+import numpy as np
+
+from normlab.data.sql.schema import Schema
+from normlab.tasks.text2sql.corrections.clauses import read_clauses
+from normlab.tasks.text2sql.grammar.linearize import joined_without_key, to_sql
+from normlab.tasks.text2sql.linking.linker import PARTIAL, Linked
+from normlab.tasks.text2sql.model.decoding import Answer
+
+_LONGEST = 3
+
+
+def with_missing_tables(answer: Answer, linked: Linked, schema: Schema) -> tuple[Answer, tuple[str, ...]]:
+    """Return a refused answer as one that may be run, and the names of the tables added; any other as it is, and ().
+
+    Args:
+        linked: what the question's words name, in the tables of `schema`.
+    """
+    clauses = read_clauses(answer.actions) if answer.refusal and answer.actions else None
+    if clauses is None or len({*clauses.tables}) < len(clauses.tables):
+        return answer, ()
+    named = {*map(int, np.flatnonzero((linked.table_links >= PARTIAL).any(0)))}
+    tables: tuple[int, ...] = clauses.tables[:1]
+    for table in clauses.tables[1:]:
+        way = _way(tables, table, named, schema)
+        if way is None:
+            return answer, ()
+        tables = (*tables, *(one for one in way if one not in tables))
+    actions = replace(clauses, tables=tables).actions()
+    if joined_without_key(actions, schema):
+        return answer, ()
+    added = tuple(schema.tables[table].name for table in tables if table not in clauses.tables)
+    named_columns = linked.column_links.max(0, initial=0).astype(int).tolist()
+    sql = to_sql(actions, schema, named_columns)
+    return replace(answer, sql=sql, refusal="", actions=tuple(actions)), added
+
+
+def _way(tables: tuple[int, ...], target: int, named: set[int], schema: Schema) -> tuple[int, ...] | None:
+    """The tables from some to another one, that one last; None without a way, or where several are alike."""
+    if target in tables:
+        return ()
+    neighbours: defaultdict[int, dict[int, None]] = defaultdict(dict)
+    for a, b in schema.foreign_keys:
+        first, second = schema.columns[a].table, schema.columns[b].table
+        neighbours[first][second] = neighbours[second][first] = None
+    ways: list[tuple[int, ...]] = [(table,) for table in tables]
+    for _ in range(_LONGEST):
+        ways = [(*way, other) for way in ways for other in neighbours[way[-1]] if other not in way + tables]
+        found = {way[1:] for way in ways if way[-1] == target}
+        if found:
+            meant = {way for way in found if {*way[:-1]} <= named}
+            chosen = meant if len(found) > 1 else found
+            return next(iter(chosen)) if len(chosen) == 1 else None
+    return None
