@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 from pathlib import Path
 
 import pytest
@@ -156,6 +157,34 @@ def test_the_commands_list_publish_and_predict_by_name(
     assert "my-digits" in text
     assert "second" in text
     assert "test accuracy" in text
+
+
+def test_a_damaged_model_is_named_and_the_others_are_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "model.safetensors").write_text("junk")
+    monkeypatch.setenv("NORMLAB_MODELS", str(tmp_path))
+    assert main(["models"]) == 0
+    told = capsys.readouterr()
+    assert "spider-sql" in told.out
+    assert told.err.startswith(f"normlab: not listed: {tmp_path}/bad/model.safetensors: ")
+    assert len(told.err.splitlines()) == 1
+    assert main(["models", "--json"]) == 0
+    assert "spider-sql" in {row["name"] for row in json.loads(capsys.readouterr().out)}
+
+
+def test_a_published_model_is_not_published_again(
+    published: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for given, said in (
+        ("spider-sql", "spider-sql: is a published model already: use it by its name, copy its folder"),
+        (str(published), "is a model file already: give it to others as it is"),
+        ("spider-sqll", "no model of that name (did you mean 'spider-sql'?"),
+    ):
+        assert main(["publish", given, "--out", str(tmp_path / "new")]) == 2
+        assert said in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
 
 
 def test_what_ships_opens_and_fits_the_wheel() -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
 from normlab.cli.parser import add_verb
+from normlab.errors import UserError
 
 
 def _add_models(verbs: Any, arguments: list[str]) -> None:
@@ -19,7 +22,12 @@ def _models(options: argparse.Namespace) -> int:
     from normlab.metrics import title_of
     from normlab.runs.published import published_models
 
-    rows = [model.about() for model in published_models()]
+    rows = []
+    for model in published_models():
+        try:
+            rows.append(model.about())
+        except UserError as error:  # the others can be used all the same
+            print(f"normlab: not listed: {error}", file=sys.stderr)
     if options.json:
         print(json.dumps(rows))
         return 0
@@ -42,12 +50,28 @@ def _publish(options: argparse.Namespace) -> int:
     from normlab.runs import RunFolder
     from normlab.runs.published import publish_model
 
+    _refuse_published(options.run_folder)
     notes = "" if options.notes is None else read_text(options.notes)
     publish_model(RunFolder.open(options.run_folder), options.out, notes=notes)
     size = sum(path.stat().st_size for path in options.out.iterdir()) / 1e6
     print(f"{options.out}: {size:.1f} MB")
     print(f"use it by its path, or set NORMLAB_MODELS={options.out.parent} and use its name")
     return 0
+
+
+def _refuse_published(run: Path) -> None:
+    """Raise `UserError` for a name or a file of a model: what is published is a run folder."""
+    from normlab.runs.published import find_model
+
+    file = find_model(run)
+    if not file.is_file():
+        return
+    if os.path.lexists(run):
+        raise UserError(f"{run}: is a model file already: give it to others as it is, or publish the run it came from")
+    raise UserError(
+        f"{run}: is a published model already: use it by its name, copy its folder {file.parent}, or publish a run "
+        "folder that `normlab train --out` made"
+    )
 
 
 VERBS = (_add_models, _add_publish)
