@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from pydantic_core import ErrorDetails, PydanticUndefined
 
 from normlab.acting import When
-from normlab.errors import UserError, did_you_mean, shortened
+from normlab.errors import UserError, did_you_mean, shortened, with_value
 from normlab.yaml_file import dump_yaml, parse_yaml, read_yaml
 
 
@@ -100,7 +100,7 @@ class Config(BaseModel):
         place = f"{where}: {key}" if key else where
         if not problem["loc"]:  # settings that contradict each other
             return f"{place}: {message}"
-        return f"{place}: {message[0].lower() + message[1:]}, got {shortened(problem['input'])}"
+        return f"{place}: {with_value(message[0].lower() + message[1:], problem['input'])}"
 
     @classmethod
     def from_strings(cls, values: Mapping[str, str]) -> dict[str, Any]:

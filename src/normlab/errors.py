@@ -8,6 +8,7 @@ that was meant. Everything else that goes wrong is ours and keeps its traceback.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -58,13 +59,24 @@ def shortened(value: object, limit: int = 80) -> str:
     return text if len(text) <= limit else f"{text[: limit // 2]}...{text[-limit // 4 :]}"
 
 
+def with_value(message: str, value: object) -> str:
+    """Return what is wrong with a value, and the value itself unless the message names it.
+
+    >>> with_value("unknown norm 'grup'", "grup"), with_value("should be a number", "x")
+    ("unknown norm 'grup'", "should be a number, got 'x'")
+    """
+    text = shortened(value)
+    named = re.search(rf"(?<![\w.]){re.escape(text)}(?![\w.])", message)
+    return message if named else f"{message}, got {text}"
+
+
 def excerpt(text: str, limit: int = 60) -> str:
     """Return the beginning of a text that may hold anything, for one line of an error or a report."""
     return one_line(text if len(text) <= limit else f"{text[:limit]}...")
 
 
 def did_you_mean(wrong: str, known: Iterable[str], *, listed_by: str = "") -> str:
-    """Return the fix for a wrong name: the nearest known one, and all of them if they are few.
+    """Return the fix for a wrong name: the nearest known one, or all of them unless they are many.
 
     Args:
         listed_by: the command that lists them, named in place of a long list.
@@ -76,6 +88,9 @@ def did_you_mean(wrong: str, known: Iterable[str], *, listed_by: str = "") -> st
     near = difflib.get_close_matches(wrong[:_LONGEST_NAME], names, n=1, cutoff=0.6)
     if not near and listed_by and len(names) > _SHORT_LIST:
         return f"see `{listed_by}`"
+    if not near and len(names) > _LONG_LIST:
+        nearest = difflib.get_close_matches(wrong[:_LONGEST_NAME], names, n=3, cutoff=0.0)
+        return f"the nearest of {len(names)} are {', '.join(nearest)}"
     if not near:
         return f"known: {', '.join(names)}"
     listing = f" Known: {', '.join(names)}" if len(names) <= _SHORT_LIST else ""
@@ -83,5 +98,6 @@ def did_you_mean(wrong: str, known: Iterable[str], *, listed_by: str = "") -> st
 
 
 _SHORT_LIST = 12
+_LONG_LIST = 40  # more names than a line should hold
 _LONGEST_NAME = 100  # of what is compared: its cost grows with the square
 _HUGE = 10**30

@@ -12,7 +12,7 @@ import re
 import stat
 from pathlib import Path
 
-from normlab.errors import UserError
+from normlab.errors import UserError, shortened
 from normlab.file_kind import HEAD, kind_of
 
 _LARGEST = 512 << 20  # bytes
@@ -30,6 +30,13 @@ _READ_CAUSES = {
     errno.ESTALE: ("the network file system has lost it", "mount it again"),
     errno.EMFILE: ("too many files are open", "close other programs, or raise `ulimit -n`"),
 }
+
+
+def as_path(value: object, what: str) -> Path:
+    """Return a path that a caller gives; `what` names the argument. Raises: UserError for anything else."""
+    if not isinstance(value, str | os.PathLike):
+        raise UserError(f"{what}: a path or a name is wanted, but this is {shortened(value)}: give it as text")
+    return Path(value)
 
 
 def read_bytes(path: str | os.PathLike[str], *, largest: int = _LARGEST) -> bytes:

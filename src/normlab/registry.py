@@ -7,11 +7,28 @@ further accepted names (`bn`, `inbuilt`).
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from normlab.errors import UserError, did_you_mean, shortened
 from normlab.html_table import html_table
+
+
+def refuse_arguments(what: str, function: Callable[..., Any], args: Sequence[Any], options: Mapping[str, Any]) -> None:
+    """Raise `UserError` where a call would miss an argument, or have one that the function does not take."""
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # some of Python's own types have none
+        return
+    try:
+        signature.bind(*args, **options)
+    except TypeError as error:
+        known = [name for name, each in signature.parameters.items() if each.kind is not each.VAR_KEYWORD]
+        for name in options:
+            if name not in known:
+                raise UserError(f"{what}: unknown option '{name}': {did_you_mean(name, known)}") from None
+        raise UserError(f"{what}: {error}: it takes {', '.join(known)}") from None
 
 
 class Registry:
@@ -64,8 +81,13 @@ class Registry:
         return entry
 
     def create(self, name: str, *args: Any, **options: Any) -> Any:
-        """Call the object of that name, e.g. `NORMS.create("group", 16, groups=4)`."""
-        return self.get(name)(*args, **options)
+        """Call the object of that name, e.g. `NORMS.create("group", 16, groups=4)`.
+
+        Raises: UserError with the nearest option for arguments that it does not take.
+        """
+        entry = self.get(name)
+        refuse_arguments(f"{self.kind} '{name}'", entry, args, options)
+        return entry(*args, **options)
 
     def _repr_html_(self) -> str:
         """Return a table for notebooks, with what an entry's card says where it has one."""

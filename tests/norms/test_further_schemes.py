@@ -247,7 +247,7 @@ def test_a_block_puts_no_relu_after_a_scheme_that_contains_its_activation(name: 
 
 def test_a_swap_says_that_an_activation_comes_or_goes() -> None:
     net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU())
-    with pytest.warns(UserWarning, match="contain their activation.*1 layers: 1"):
+    with pytest.warns(UserWarning, match="contain their activation.*1 layer: 1"):
         swap_norms(net, "filter_response")
     with pytest.warns(UserWarning, match="contained their activation, which the new ones lack"):
         swap_norms(net, "group")

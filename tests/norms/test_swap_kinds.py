@@ -388,7 +388,7 @@ def test_a_frozen_layer_gets_no_new_parameter_that_trains() -> None:
 @pytest.mark.parametrize(
     "layer, name, message",
     [
-        (nn.BatchNorm2d(8), "batch_instance", r"1 new parameters \(1.gate\).*optimiser"),
+        (nn.BatchNorm2d(8), "batch_instance", r"1 new parameter \(1.gate\).*optimiser"),
         (nn.GroupNorm(4, 8), "batch", "running statistics start at mean 0"),
         (
             nn.InstanceNorm2d(8, track_running_stats=True),
@@ -413,7 +413,7 @@ def test_hooks_of_the_state_dict_are_not_taken_over_and_that_is_told() -> None:
     layer = nn.BatchNorm2d(8)
     layer.register_load_state_dict_post_hook(lambda *_: None)
     report = swap_norms(nn.Sequential(layer), "batch")
-    assert report.warnings == ["hooks of the state dict are not taken over (1 layers: 0)"]
+    assert report.warnings == ["hooks of the state dict are not taken over (1 layer: 0)"]
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,6 @@ def test_the_card_records_the_threads_and_a_run_that_goes_on_with_others_is_told
     text = (run.path / "config.yaml").read_text()
     (run.path / "config.yaml").write_text(text.replace("threads: 1", "threads: 2").replace("epochs: 1", "epochs: 2"))
     normlab.engine.api.train_folder(RunFolder.open(run.path))
-    assert "deterministic: begun with 1 threads, these are 2" in (run.path / "log.txt").read_text()
+    assert "deterministic: begun with 1 thread, these are 2" in (run.path / "log.txt").read_text()
     plain = normlab.train("image", out=tmp_path / "plain", epochs=1, threads=1, **settings)
     assert "deterministic" not in plain.folder.card()

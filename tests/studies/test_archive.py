@@ -180,7 +180,7 @@ def test_a_study_goes_on_from_an_archive_without_training_its_cells_again(
     before = read_archive(path)["cells/norm-batch_seed-0/result.json"]
     capsys.readouterr()
     assert main([*words, "--out", str(path)]) == 0
-    assert "1 cells, 1 done" in capsys.readouterr().err
+    assert "1 cell, 1 done" in capsys.readouterr().err
     assert (tmp_path / "kept" / "cells" / "norm-batch_seed-0" / "result.json").read_bytes() == before
     assert json.loads(before)["state"] == "finished"
     assert finished_cells(read_archive(path)) == ["norm-batch_seed-0"]

@@ -15,6 +15,7 @@ from normlab.bench.machine import describe_machine
 from normlab.bench.timing import Settings
 from normlab.engine.device import available_cores
 from normlab.errors import UserError
+from normlab.plurals import plural
 from normlab.runs.memory import keep_freed_memory
 
 # The tagger's goals are per core; a scheme's and a network's are for the machine.
@@ -36,7 +37,7 @@ def run_benches(
     """
     cores = available_cores()
     if threads is not None and not 1 <= threads <= cores:
-        raise UserError(f"--threads {threads}: this machine has {cores} core(s): give 1 to {cores}")
+        raise UserError(f"--threads {threads}: this machine has {plural(cores, 'core')}: give 1 to {cores}")
     makers = {name: BENCHES.get(name) for name in names}
     record: dict[str, Any] = {"schema": 1, "benches": {}}
     before = torch.get_num_threads()

@@ -12,14 +12,23 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
-from normlab.errors import UserError
+from normlab.errors import UserError, shortened
 from normlab.norms.reference import finish
+
+
+def refuse_channels(num_channels: object, scheme: str) -> None:
+    """Raise `UserError` unless C, the size of axis 1, is a whole number of 1 or more."""
+    if not isinstance(num_channels, Integral) or isinstance(num_channels, bool) or num_channels < 1:
+        raise UserError(
+            f"{scheme}: num_channels={shortened(num_channels)} is no number of channels: give the size of the input's "
+            "axis 1, a whole number of 1 or more"
+        )
 
 
 @dataclass(frozen=True)
@@ -119,6 +128,7 @@ class Norm(nn.Module):
             nn.init.zeros_(self.bias)
 
     def _start(self, num_channels: int, eps: float, affine: bool) -> None:
+        refuse_channels(num_channels, type(self).__name__)
         given: Any = eps
         if not (isinstance(given, Real) and math.isfinite(given)):  # torch takes one below 0, too
             raise UserError(f"{type(self).__name__}: eps={eps!r} is no finite number, as 1e-5")

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from normlab.errors import UserError
-from normlab.norms.base import Norm, NormCard
+from normlab.norms.base import Norm, NormCard, refuse_channels
 from normlab.norms.core import normalized
 from normlab.plurals import plural
 
@@ -89,6 +89,7 @@ def count_groups(
 
     Raises: UserError naming the scheme and the nearest divisors if C cannot be cut so, or if both are given.
     """
+    refuse_channels(num_channels, scheme)
     divisors = [d for d in range(1, num_channels + 1) if num_channels % d == 0]
     if groups is not None and channels_per_group is not None:
         raise UserError(f"{scheme}: give groups or channels_per_group, not both")

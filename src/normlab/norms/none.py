@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from normlab.norms.base import Norm, NormCard
+from normlab.norms.base import Norm, NormCard, refuse_channels
 from normlab.norms.reference import finish
 
 
@@ -41,6 +41,7 @@ class NoNorm(Norm):
 
     def __init__(self, num_channels: int, **_options: object) -> None:
         super().__init__()
+        refuse_channels(num_channels, type(self).__name__)
         self.num_channels = self.num_features = num_channels
 
     def forward(self, input: Tensor) -> Tensor:

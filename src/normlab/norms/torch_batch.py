@@ -7,7 +7,7 @@ from dataclasses import replace
 from torch import Tensor, nn
 
 from normlab.errors import UserError
-from normlab.norms.base import Norm
+from normlab.norms.base import Norm, refuse_channels
 from normlab.norms.batch import BatchNorm
 from normlab.norms.reference import finish
 from normlab.norms.running import Momentum
@@ -53,6 +53,7 @@ class TorchBatchNorm(nn.BatchNorm2d, Norm):  # type: ignore[misc]
         sync: bool = False,
     ) -> None:
         share = None if momentum == "cumulative" else momentum
+        refuse_channels(num_channels, type(self).__name__)
         super().__init__(num_channels, eps, share, affine, track_running_stats)
         self.num_channels, self.sync = num_channels, sync
 

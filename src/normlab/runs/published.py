@@ -19,6 +19,7 @@ from typing import Any
 from normlab.errors import UserError, did_you_mean
 from normlab.metrics import is_fraction, title_of
 from normlab.plurals import plural
+from normlab.reading import as_path
 from normlab.runs.atomic import atomic_folder, write_text
 from normlab.runs.folder import RunFolder
 from normlab.runs.hub import PREFIX, fetch_model
@@ -71,7 +72,7 @@ def find_model(path_or_name: Path | str) -> Path:
     for the reader to refuse, unless it looks like a name.
     Raises: UserError naming the nearest model if there is none of that name, or saying why it cannot be fetched.
     """
-    path = Path(path_or_name)
+    path = as_path(path_or_name, "the model")
     if os.path.lexists(path):
         inside = path / MODEL
         return inside if inside.is_file() and not (path / "config.yaml").exists() else path

@@ -11,7 +11,7 @@ from typing import Annotated, Any, get_type_hints
 
 from pydantic import BaseModel, Field, ValidationError, create_model
 
-from normlab.errors import UserError, shortened
+from normlab.errors import UserError, shortened, with_value
 from normlab.runs.result import RESULT_SCHEMA, RunResult, State
 from normlab.runs.tables import Count, Number, Part
 
@@ -157,7 +157,7 @@ def _explained(error: ValidationError) -> str:
     if problem["type"] == "missing":
         return f"key {key} is missing"
     wanted = _WANTED.get(problem["type"], problem["msg"].removeprefix("Value error, ").removeprefix("Input "))
-    return f"key {key} {wanted}, got {shortened(problem['input'])}"
+    return f"key {key} {with_value(wanted, problem['input'])}"
 
 
 _BRANCHES = ("float", "int", "list[int]", "list[nullable[float]]", "list[union[float,none]]")

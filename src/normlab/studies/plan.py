@@ -18,6 +18,7 @@ from typing import Any
 from normlab.acting import refuse_ignored
 from normlab.config import Config, config_hash, option
 from normlab.errors import UserError, did_you_mean
+from normlab.reading import as_path
 from normlab.studies.axes import (
     MOST_CELLS,
     VARIANT,
@@ -104,7 +105,7 @@ def shipped_studies() -> dict[str, Path]:
 
 def find_study(path_or_name: str | Path) -> Path:
     """Return the file of a study given by path or by the name of a shipped one."""
-    path = Path(path_or_name)
+    path = as_path(path_or_name, "the study")
     if path.suffix in {".yaml", ".yml"} or path.is_file():
         return path
     shipped = shipped_studies()

@@ -14,6 +14,7 @@ from typing import Any
 
 from normlab.errors import UserError, did_you_mean
 from normlab.plurals import plural
+from normlab.reading import as_path
 from normlab.runs import RunFolder, list_runs
 from normlab.runs.archive import is_archive
 from normlab.studies.foreign import Asked, is_results, open_results
@@ -36,7 +37,7 @@ def open_study(path: Path | str, **reading: Any) -> Study:
         if name not in known:
             raise UserError(f"study(): unknown argument '{name}': {did_you_mean(name, known)}")
     said: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in reading.items()}
-    studies = collect_studies([Path(path)], Asked(**said))
+    studies = collect_studies([as_path(path, "study()")], Asked(**said))
     if len(studies) != 1:
         raise UserError(f"{path}: holds runs of several tasks: give the folder of one")
     return studies[0]

@@ -115,7 +115,7 @@ def test_real_glove_covers_the_corpus_and_agrees_with_a_plain_parse(shared_data)
 @pytest.mark.parametrize(
     ("content", "options", "message"),
     [
-        ("a 1 2\nb 1\n", {}, r"g.txt:2: 1 numbers after the word, expected 2"),
+        ("a 1 2\nb 1\n", {}, r"g.txt:2: 1 number after the word, expected 2"),
         ("a 1 2\nb 1 x\n", {}, r"g.txt:2: what follows 'b' is not all numbers"),
         ("a 1 2\n", {"dimension": 3}, r"g.txt:1: 2 numbers after the word, expected 3"),
         ("", {}, r"g.txt: holds no vectors"),

@@ -53,7 +53,7 @@ def test_a_bad_file_is_refused_in_one_line_with_its_place(
     ("content", "flags", "hint"),
     [
         ("the 1 2\n", ["--embedding-dim", "100"], "g.txt:1: 2 numbers after the word, expected 100"),
-        ("the 1 2\ncat 1\n", [], "g.txt:2: 1 numbers after the word, expected 2"),
+        ("the 1 2\ncat 1\n", [], "g.txt:2: 1 number after the word, expected 2"),
         ("the 1 2\ncat 1 x\n", [], "g.txt:2: what follows 'cat' is not all numbers"),
     ],
     ids=["another dimension", "a short line", "not a number"],

@@ -110,7 +110,7 @@ def test_the_notes_are_said_before_training_and_kept_in_the_card(
         ("a O\nb O\n\nc O\n", "train.txt: every word has the tag 'O', so there is nothing to learn"),
         ("a B-x\n\nb B-x\n", "every word has the tag 'B-x'"),
         ("a\nb\n", "train.txt:1: sentence 1 has no tags: training needs them"),
-        ("a B-x\nb O\n", "validation: 0.1 of 1 sentences is none: give a --dev file"),
+        ("a B-x\nb O\n", "validation: 0.1 of 1 sentence is none: give a --dev file"),
     ],
 )
 def test_a_corpus_that_teaches_nothing_is_refused(folder: Path, train: str, message: str) -> None:

@@ -30,6 +30,7 @@ from normlab.data.sql.sqlite import QueryError, QueryLimit, QueryResult, run_que
 from normlab.engine.api import Run, load_run
 from normlab.errors import UserError
 from normlab.plurals import plural
+from normlab.registry import refuse_arguments
 from normlab.tasks.text2sql.config import Text2SqlConfig
 from normlab.tasks.text2sql.corrections.correcting import Correction, Corrector
 from normlab.tasks.text2sql.corrections.missing_tables import with_missing_tables
@@ -343,6 +344,7 @@ def _probability(answer: Decoded) -> float:
     return math.exp(min(answer.log_prob, 0.0))
 
 
-def ask(path: Path | str, model: Run | Path | str, **options: Any) -> Database:
-    """Open a database for questions; see `Database`."""
+def ask(path: Path | str, model: Run | Path | str = "spider-sql", **options: Any) -> Database:
+    """Open a database for questions with a model, by default the one that comes with normlab; see `Database`."""
+    refuse_arguments("ask", Database, (path, model), options)
     return Database(path, model, **options)

@@ -17,6 +17,7 @@ from normlab.data.image.source import AUTO
 from normlab.data.left_out import left_out_note
 from normlab.errors import UserError
 from normlab.file_kind import kind_of_file
+from normlab.plurals import plural
 
 Named = tuple[str, npt.NDArray[np.uint8]]
 
@@ -85,7 +86,7 @@ def describe_input(path: str | os.PathLike[str]) -> str:
         return ""
     images, left_out = scan_images(path)
     note = left_out_note(left_out)
-    return f"a folder of {len(images)} image{'s' * (len(images) != 1)}" + (f"; {note}" if note else "")
+    return f"a folder of {plural(len(images), 'image')}" + (f"; {note}" if note else "")
 
 
 def _read_one(folder: Path, file: Path, size: int, channels: int, background: str) -> UnlabelledImage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
@@ -160,7 +161,7 @@ class ImageTask(Task):
 
     def read_as(self, source: Any, config: ImageConfig, card: Mapping[str, Any]) -> str:
         """Say what of a folder is read and what is left out; "" for a single file."""
-        return "" if isinstance(source, np.ndarray) else describe_input(source)
+        return "" if not isinstance(source, str | os.PathLike) else describe_input(source)
 
     def write_predictions(self, records: Iterator[dict[str, Any]], out: Path, form: str, source: Any) -> int:
         """Write records as csv, jsonl, or as one class number a line (course); `auto` goes by the suffix."""
@@ -226,6 +227,11 @@ def _probabilities(
 
 
 def _unlabelled(source: Any, size: int, background: str) -> Iterator[UnlabelledImage]:
+    if not isinstance(source, np.ndarray | str | os.PathLike):
+        raise UserError(
+            f"images cannot be read from a value of type {type(source).__name__}: give a path (a CSV, an image, a "
+            f"folder), or a uint8 array (N, 3, {size}, {size}), as numpy.stack makes of several images"
+        )
     if not isinstance(source, np.ndarray):
         yield from read_unlabelled(Path(source), size=size, background=background)
         return

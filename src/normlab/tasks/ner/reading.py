@@ -25,7 +25,7 @@ from normlab.data.tagging.corpus import format_of
 from normlab.data.tagging.plain_text import PlainText, sentences_of
 from normlab.data.tagging.sentences import Sentence, SentenceFile, doubts
 from normlab.data.text.standard_input import path_of
-from normlab.errors import UserError
+from normlab.errors import UserError, shortened
 
 Kind = Literal["columns", "columns without tags", "text", "other"]
 TEXT = "text"  # given instead of columns: running text
@@ -49,6 +49,8 @@ def open_input(source: Any, card: Mapping[str, Any], encoding: str | None = None
         columns: of a column file, in order ("word,pos,tag"), or "text" for running text; None looks at the file.
     Raises: UserError for a path that does not exist, and for columns without `word`.
     """
+    if not isinstance(source, Iterable | Path):
+        raise UserError(f"{shortened(source)} is no text to tag: give a path, or a list of texts or of lists of words")
     if not isinstance(source, str | Path):
         return Input("other", _from_python(source), "sentences")
     path = path_of(Path(source))
@@ -146,6 +148,8 @@ def _from_python(source: Iterable[str | Sequence[str]]) -> Iterator[Sentence]:
             for sentence in sentences_of(entry, line, number):
                 number = sentence.number
                 yield sentence
+        elif not isinstance(entry, Sequence) or not all(isinstance(word, str) for word in entry):
+            raise UserError(f"input {line} is {shortened(entry)}, no sentence: give a text, or a list of words")
         elif entry:
             number += 1
             yield Sentence(tuple(entry), None, tuple(entry), number, line)

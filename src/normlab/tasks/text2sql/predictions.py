@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 
 from normlab.data.sql.spider import SpiderFolder, find_database, one_line
 from normlab.data.text.csv_rows import csv_rows, decoded_lines
-from normlab.errors import UserError, did_you_mean
+from normlab.errors import UserError, did_you_mean, shortened
 from normlab.json_file import read_json
 from normlab.runs.atomic import atomic_text
 from normlab.tasks.base import Placement
@@ -95,6 +95,8 @@ def read_questions(source: Any) -> Iterator[Asked]:
             raise UserError(f"{path}: no such file: give a .csv, .jsonl, or lines of question TAB db_id")
         yield from _from_file(path)
         return
+    if not isinstance(source, Iterable):
+        raise UserError(f"{shortened(source)} is no question: give a path, or a list of pairs (question, database)")
     for number, one in enumerate(source, start=1):
         where = f"question {number}"
         if not isinstance(one, Mapping | tuple | list) or (not isinstance(one, Mapping) and len(one) != 2):
