@@ -78,7 +78,7 @@ ONLY_IN = {
     "optuna": {"studies/search/proposals.py"},
     "plotly": {"report"},
     "jinja2": {"report"},
-    "rich": {"engine/progress.py", "cli/look.py", "cli/ask.py", "cli/tag.py"},
+    "rich": {"engine/progress.py", "cli/look.py", "cli/result_rows.py", "cli/tag.py"},
     "pooch": {"data"},
     "torchcrf": {"bench/sequence.py"},
     "seqeval": {"bench/ner.py"},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import sys
 from collections.abc import Iterator
@@ -13,8 +12,8 @@ from typing import Any
 
 from normlab.cli.ask_learn import learn_from
 from normlab.cli.parser import add_verb, at_least
-from normlab.errors import UserError, one_line
-from normlab.plurals import plural
+from normlab.cli.result_rows import print_rows
+from normlab.errors import UserError
 
 
 def _add_ask(verbs: Any, arguments: list[str]) -> None:
@@ -157,7 +156,7 @@ def _run_sql(options: argparse.Namespace) -> int:
         answer = {"columns": result.columns, "rows": plain_rows(result.rows), "truncated": result.truncated}
         print(json.dumps(answer, ensure_ascii=False))
     else:
-        _print_rows(result.columns, result.rows, result.truncated, as_csv=options.csv)
+        print_rows(result.columns, result.rows, truncated=result.truncated, as_csv=options.csv)
     return 0
 
 
@@ -178,7 +177,7 @@ def _answer(database: Any, question: str, options: argparse.Namespace) -> int:
     if options.explain or (answer.withheld and not options.csv):
         _explain(answer)
     if not options.dry_run and answer.columns:
-        _print_rows(answer.columns, answer.rows, answer.truncated, as_csv=options.csv)
+        print_rows(answer.columns, answer.rows, truncated=answer.truncated, as_csv=options.csv)
     return int(answer.withheld)
 
 
@@ -215,7 +214,7 @@ def _prompt(database: Any, options: argparse.Namespace) -> int:
             print(f"normlab: {note}")
         if not answer.withheld:
             print(answer.sql)
-            _print_rows(answer.columns, answer.rows, answer.truncated)
+            print_rows(answer.columns, answer.rows, truncated=answer.truncated)
         _explain(answer)
     return 0
 
@@ -236,7 +235,7 @@ def _other_reading(database: Any, readings: tuple[Any, ...], number: int, option
         result = database.run(sql, limit=options.limit, seconds=options.timeout)
     except QueryError as error:
         raise UserError(f"this reading does not run: {error}") from None
-    _print_rows(result.columns, result.rows, result.truncated)
+    print_rows(result.columns, result.rows, truncated=result.truncated)
 
 
 def _explain(answer: Any) -> None:
@@ -252,36 +251,6 @@ def _explain(answer: Any) -> None:
     if answer.confidence is not None:
         same = "" if answer.agreement is None else f", {answer.agreement:.0%} of it with these rows,"
         print(f"  answers of this probability{same} are right in {answer.confidence:.0%} of cases")
-
-
-def _print_rows(columns: Any, rows: Any, truncated: bool, *, as_csv: bool = False) -> None:
-    if as_csv:
-        from normlab.apps.ask.answer import plain_rows
-
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(plain_rows(rows))
-    elif columns:
-        from rich.console import Console
-        from rich.markup import escape
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table(*[escape(one_line(str(column))) for column in columns])
-        for row in rows:
-            table.add_row(*[Text(_shown(cell)) for cell in row])
-        Console(markup=False, highlight=False).print(table)
-        print(plural(len(rows), "row"))
-    if truncated:
-        print("there are more rows: --limit", file=sys.stderr)
-
-
-def _shown(cell: Any) -> str:
-    if cell is None:
-        return ""
-    text = plural(len(cell), "byte") if isinstance(cell, bytes) else str(cell)
-    text = text if len(text) <= 200 else f"{text[:199]}…"
-    return "\n".join(map(one_line, text.split("\n")))  # a stranger's cell may not steer the terminal
 
 
 VERBS = (_add_ask,)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from normlab.cli.parser import add_verb
+from normlab.cli.tables import print_table
 from normlab.errors import UserError
 
 
@@ -19,7 +20,6 @@ def _add_models(verbs: Any, arguments: list[str]) -> None:
 
 
 def _models(options: argparse.Namespace) -> int:
-    from normlab.metrics import title_of
     from normlab.runs.published import published_models
 
     rows = []
@@ -31,11 +31,27 @@ def _models(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(rows))
         return 0
-    width = max((len(row["name"]) for row in rows), default=0)
-    for row in rows:
-        score = f"{title_of(row['metric'])} {100 * row['value']:.1f} %" if row["value"] is not None else ""
-        print(f"{row['name']:<{width}}  {row['task']:<8}  {row['megabytes']:>5.1f} MB  {score}  ({row['where']})")
+    print_table(
+        [
+            {
+                "name": row["name"],
+                "task": row["task"],
+                "size": f"{row['megabytes']:.1f} MB",
+                "measured": _score(row["metric"], row["value"]),
+                "where": row["where"],
+            }
+            for row in rows
+        ]
+    )
     return 0
+
+
+def _score(metric: str, value: float | None) -> str:
+    from normlab.metrics import is_fraction, title_of
+
+    if value is None:
+        return ""
+    return f"{title_of(metric)} {f'{100 * value:.1f} %' if is_fraction(metric) else f'{value:.4g}'}"
 
 
 def _add_publish(verbs: Any, arguments: list[str]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from normlab.cli.parser import Parser, add_fields, add_verb, at_least, field_values, given_option, no_action, wants_help
 from normlab.cli.reports import readable
 from normlab.cli.study_costs import add_estimate, estimated
+from normlab.cli.tables import print_table
 from normlab.errors import UserError
 from normlab.plurals import plural
 from normlab.runs import RunState
@@ -236,7 +237,7 @@ def _report_open_cells(study: Any, *, limited: bool) -> int:
 def _show_study(study: Any, *, as_json: bool, out: Path | None = None) -> int:
     """Print a study's table and write its report; fail if no cell has a result."""
     from normlab.report import write_report
-    from normlab.studies.text_table import as_text
+    from normlab.studies.text_table import as_rows
 
     study = readable(study)
     report = write_report([study], out or study.path / "report.html")
@@ -246,7 +247,7 @@ def _show_study(study: Any, *, as_json: bool, out: Path | None = None) -> int:
     if as_json:
         print(json.dumps({"study": str(study.path), "report": str(report), "failed": failed, "rows": study.table()}))
     else:
-        print(as_text(study))
+        print_table(as_rows(study))
         print(f"report: {report}")
     for name in failed:
         print(
@@ -268,11 +269,13 @@ def _study_status(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(rows))
         return 0
-    width = max((len(row["name"]) for row in rows), default=0)
-    for row in rows:
-        writer = f"  on {row.get('host', '?')}, pid {row.get('pid')}" if row["state"] == RunState.RUNNING else ""
-        epochs = plural(row["epochs"], "epoch").rjust(11)
-        print(f"{row['name'].ljust(width)}  {row['state']:<11}  {epochs}{writer}")
+    writers = [f"{r.get('host', '?')}, pid {r.get('pid')}" if r["state"] == RunState.RUNNING else "" for r in rows]
+    print_table(
+        [
+            {"cell": row["name"], "state": row["state"], "epochs": row["epochs"]} | ({"by": by} if any(writers) else {})
+            for row, by in zip(rows, writers, strict=True)
+        ]
+    )
     return 0
 
 

@@ -14,17 +14,30 @@ from normlab.metrics import is_fraction
 
 def print_table(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print rows of one set of columns; to a pipe or a file each on one line, however long."""
-    for line in table_lines(rows, _room()):
+    for line in table_lines(rows, _room()) if rows else ():
         print(line)
 
 
 def print_pairs(pairs: Mapping[str, object]) -> None:
     """Print names with their values; a value that is too wide for the terminal goes on below itself."""
-    width, room = max(map(len, pairs)) + 2, _room()
-    for name, value in pairs.items():
-        text = str(value)
-        parts = textwrap.wrap(text, max(20, room - width), break_long_words=False) if room else [text]
-        print(name.ljust(width) + f"\n{' ' * width}".join(parts))
+    for line in pair_lines(list(pairs.items()), _room()):
+        print(line)
+
+
+def pair_lines(pairs: Sequence[tuple[str, object]], room: int | None = None) -> Iterator[str]:
+    """Yield names with their values in a column beside them; a name may stand there twice.
+
+    Args:
+        room: columns of the terminal; None: each value's lines stay as they are.
+    """
+    width = max(len(name) for name, _ in pairs) + 2
+    for name, value in pairs:
+        lines = str(value).split("\n")
+        if room is not None:
+            least = max(20, room - width)
+            lines = [part for line in lines for part in textwrap.wrap(line, least, break_long_words=False) or [""]]
+        for number, line in enumerate(lines):
+            yield f"{'' if number else name:<{width}}{line}".rstrip()
 
 
 def _room() -> int | None:
@@ -36,16 +49,18 @@ def table_lines(rows: Sequence[Mapping[str, Any]], room: int | None = None) -> I
     """Yield a head and a line for each row.
 
     Args:
-        room: columns of the terminal; what does not fit beside the first columns stands below them, indented. None: all
-            stands on one line.
+        room: columns of the terminal; what does not fit beside the first columns stands below them, indented, and
+            columns without a value are left out there. None: all stands on one line.
     """
     names = list(rows[0])
     widths = [max(len(name), *(len(str(row[name])) for row in rows)) for name in names]
     beside = len(names)
     while room is not None and beside > 1 and sum(widths[:beside]) + 2 * (beside - 1) > room:
         beside -= 1
-    for cells in (names, *([str(row[name]) for name in names] for row in rows)):
-        yield "  ".join(cell.ljust(width) for cell, width in zip(cells[:beside], widths, strict=False)).rstrip()
+    filled = [name if any(str(row[name]) not in ("", "-") for row in rows) else "" for name in names[beside:]]
+    for cells in ([*names[:beside], *filled], *([str(row[name]) for name in names] for row in rows)):
+        line = "  ".join(cell.ljust(width) for cell, width in zip(cells[:beside], widths, strict=False)).rstrip()
+        yield from textwrap.wrap(line, room, subsequent_indent="  ") if room and len(line) > room else [line]
         below = "; ".join(cell for cell in cells[beside:] if cell not in ("", "-"))
         yield from textwrap.wrap(below, room or 80, initial_indent="    ", subsequent_indent="    ")
 

@@ -1,6 +1,6 @@
 """A study's table for a terminal: one row per combination of axis values, seeds together.
 
-Plain lines, so that the table reads the same in a pipe as on a screen: rich's tables fold or cut cells at 80 columns.
+Plain texts, for lines that read the same in a pipe as on a screen: rich's tables fold or cut cells at 80 columns.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from normlab.studies.study import Study
 from normlab.studies.tables import Row, headline_of, study_table
 
 
-def as_text(study: Study) -> str:
-    """Return the table as lines: headline metric on each split, macro F1, time."""
+def as_rows(study: Study) -> list[dict[str, str]]:
+    """Return the table's rows, title -> text: headline metric on each split, macro F1, time."""
     headline = headline_of(study)
     columns = {split: f"{split}/{headline}" for split in SPLITS}
     columns |= {"val macro F1": "val/macro_f1", "test macro F1": "test/macro_f1"}
@@ -22,9 +22,7 @@ def as_text(study: Study) -> str:
     if "test" in columns:  # validation was for choosing: of macro F1 the test value is enough
         columns.pop("val macro F1", None)
     titles = [headline, *columns, "seconds", "runs"]
-    lines = [titles, *(_line(row, list(columns.values())) for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(titles))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
+    return [dict(zip(titles, _line(row, list(columns.values())), strict=True)) for row in rows]
 
 
 def _line(row: Row, metrics: list[str]) -> list[str]:
