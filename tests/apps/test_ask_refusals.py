@@ -24,9 +24,9 @@ WITHOUT_CONTENTS = {"academic", "geo", "imdb", "restaurants", "scholar", "yelp"}
 TOLD = {
     "change": "asks for a change",
     "sql": "is SQL",
-    "language": "the question seems to be in|words are unknown to the model",
-    "nonsense": "words are unknown to the model|has no words|names anything in the database",
-    "unrelated": "names anything in the database|words are unknown to the model",
+    "language": "the question seems to be in|unknown to the model",
+    "nonsense": "unknown to the model|has no words|names anything in the database",
+    "unrelated": "names anything in the database|unknown to the model",
 }
 SHOP = """
 CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT, city TEXT);

@@ -130,7 +130,7 @@ class Database:
         if example is None:  # an example says what words mean that name nothing
             refuse_for_database(linked, self.schema, self._known, has_cells=self._questions.has_cells(self._name))
         item = self._questions.encode(read, self._name)[0]
-        answers, refused, added = self._answers(item, linked)
+        answers, refused = self._answers(item, linked)
         if not answers and example is None:
             why = f" ({refused[0].refusal}: {refused[0].sql})" if refused else ""
             raise UserError(f"no query could be written for this question{why}: ask it in other words")
@@ -163,7 +163,7 @@ class Database:
             *self._considered(item),
             *told,
             *([] if chosen.by_example else _passed_over(refused, chosen)),
-            *([f"added, since it joins the tables: {', '.join(added)}"] if added and chosen is readings[0] else []),
+            *(_added(answers) if chosen is readings[0] and not chosen.by_example else []),
             *(correction.notes if chosen is readings[0] and not looked.passed_over else ()),
             *(looked.notes if chosen is readings[0] else ()),
             *(f"{how}: {sql}" for sql, how in correction.others),
@@ -219,18 +219,15 @@ class Database:
         schema = self._questions.schemas[self._name]
         return Examples(pairs, lambda text: self._questions.link(in_numbers(text)[0], self._name), schema)
 
-    def _answers(self, item: Item, linked: Linked) -> tuple[list[Decoded], list[Decoded], tuple[str, ...]]:
-        """Return the queries that may be run, and those that may not, best first, and tables added to the best."""
+    def _answers(self, item: Item, linked: Linked) -> tuple[list[Decoded], list[Decoded]]:
+        """Return the queries that may be run, and those that may not, best first."""
         model: Any = self.model.model
         [(_, answers)] = decode(
             model, [item], self._questions, self._config, self.model.placement, beam_size=self._beam_size
         )
         as_read, schema = self._questions.as_read(linked, item), self._questions.automaton(item).schema
-        whole = [with_missing_tables(one, as_read, schema) for one in answers]
-        added = {one.sql: tables for one, tables in whole}
-        answers = reranked(as_read, schema, [one for one, _ in whole])
-        may = [one for one in answers if not one.refusal]
-        return may, [one for one in answers if one.refusal], added[may[0].sql] if may else ()
+        answers = reranked(as_read, schema, [with_missing_tables(one, as_read, schema) for one in answers])
+        return [one for one in answers if not one.refusal], [one for one in answers if one.refusal]
 
     def _correct(self, best: Decoded, linked: Linked, item: Item) -> Correction:
         """Return what the rules make of the best query."""
@@ -311,6 +308,10 @@ class Database:
 
     def _column(self, number: int) -> str:
         return _full_name(self.schema, number)
+
+
+def _added(answers: list[Decoded]) -> list[str]:
+    return [f"added, since it joins the tables: {', '.join(answers[0].added)}"] if answers[0].added else []
 
 
 def _passed_over(refused: list[Decoded], chosen: Reading) -> list[str]:

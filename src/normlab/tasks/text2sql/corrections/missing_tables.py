@@ -20,29 +20,29 @@ from normlab.tasks.text2sql.model.decoding import Answer
 _LONGEST = 3
 
 
-def with_missing_tables(answer: Answer, linked: Linked, schema: Schema) -> tuple[Answer, tuple[str, ...]]:
-    """Return a refused answer as one that may be run, and the names of the tables added; any other as it is, and ().
+def with_missing_tables(answer: Answer, linked: Linked, schema: Schema) -> Answer:
+    """Return a refused answer as one that may be run, which says the tables that were added; any other as it is.
 
     Args:
         linked: what the question's words name, in the tables of `schema`.
     """
     clauses = read_clauses(answer.actions) if answer.refusal and answer.actions else None
     if clauses is None or len({*clauses.tables}) < len(clauses.tables):
-        return answer, ()
+        return answer
     named = {*map(int, np.flatnonzero((linked.table_links >= PARTIAL).any(0)))}
     tables: tuple[int, ...] = clauses.tables[:1]
     for table in clauses.tables[1:]:
         way = _way(tables, table, named, schema)
         if way is None:
-            return answer, ()
+            return answer
         tables = (*tables, *(one for one in way if one not in tables))
     actions = replace(clauses, tables=tables).actions()
     if joined_without_key(actions, schema):
-        return answer, ()
+        return answer
     added = tuple(schema.tables[table].name for table in tables if table not in clauses.tables)
     named_columns = linked.column_links.max(0, initial=0).astype(int).tolist()
     sql = to_sql(actions, schema, named_columns)
-    return replace(answer, sql=sql, refusal="", actions=tuple(actions)), added
+    return replace(answer, sql=sql, refusal="", actions=tuple(actions), added=added)
 
 
 def _way(tables: tuple[int, ...], target: int, named: set[int], schema: Schema) -> tuple[int, ...] | None:

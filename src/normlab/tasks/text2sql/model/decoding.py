@@ -41,6 +41,7 @@ class Answer:
         log_prob: the log-probability itself.
         refusal: why the query must not be run, "" if it may.
         actions: what the query was written from.
+        added: names of tables that were put between others that no key joins.
     """
 
     sql: str
@@ -48,6 +49,7 @@ class Answer:
     log_prob: float
     refusal: str = ""
     actions: tuple[Action, ...] = field(default=(), repr=False)
+    added: tuple[str, ...] = ()
 
 
 def decode(
