@@ -6,7 +6,6 @@ cached), the model is loaded with the first question.
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -14,18 +13,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, cast
 
-import numpy as np
-
 from normlab.apps.ask.agreement import COMPARED_ROWS, agreement_of
-from normlab.apps.ask.answer import Answer, Link, Reading
+from normlab.apps.ask.answer import Answer, Reading
 from normlab.apps.ask.cell_rules import CellRules, Looked
 from normlab.apps.ask.confidence import MIN_CONFIDENCE, NOT_CALIBRATED, calibration_of
-from normlab.apps.ask.examples import Examples, Match
+from normlab.apps.ask.examples import Examples
 from normlab.apps.ask.files import as_database, is_url
+from normlab.apps.ask.links import inferred_keys_of, is_named, links_of
+from normlab.apps.ask.readings import added_tables, passed_over, ranked_readings, reading_of, with_example
 from normlab.apps.ask.refusals import refuse_for_database, refuse_no_question
 from normlab.data.sql.dictionary import Dictionary, dictionary_beside, read_dictionary
 from normlab.data.sql.pairs import Pair, read_pairs, wrong_queries
-from normlab.data.sql.schema import Schema
 from normlab.data.sql.sqlite import QueryError, QueryLimit, QueryResult, run_query
 from normlab.engine.api import Run, load_run
 from normlab.errors import UserError
@@ -36,7 +34,7 @@ from normlab.tasks.text2sql.corrections.correcting import Correction, Corrector
 from normlab.tasks.text2sql.corrections.missing_tables import with_missing_tables
 from normlab.tasks.text2sql.inputs.encoding import Item
 from normlab.tasks.text2sql.inputs.questions import questions_of
-from normlab.tasks.text2sql.linking.linker import NONE, STEM, Linked
+from normlab.tasks.text2sql.linking.linker import Linked
 from normlab.tasks.text2sql.model.decoding import Answer as Decoded
 from normlab.tasks.text2sql.model.decoding import decode
 from normlab.tasks.text2sql.periods.spans import in_numbers
@@ -110,7 +108,7 @@ class Database:
         self.schema = self._questions.schemas[self._name]
         self._corrector = Corrector(self._file, self.schema) if contents else None
         self._cell_rules = CellRules(self._file, self.run) if contents else None
-        self.notes += _inferred(self.schema)
+        self.notes += inferred_keys_of(self.schema)
         if self._calibration is None:
             self.notes.append(NOT_CALIBRATED)
 
@@ -136,13 +134,13 @@ class Database:
             raise UserError(f"no query could be written for this question{why}: ask it in other words")
         if example is None:
             correction = self._correct(answers[0], linked, item)
-            ranked = self._ranked(answers, correction)
+            ranked = ranked_readings(answers, correction, self._calibration)
         else:
             correction = Correction(example.sql, (example.note,))
-            ranked = _with_example([self._reading(one) for one in answers], example)
+            ranked = with_example([reading_of(one, self._calibration) for one in answers], example)
         looked = Looked(ranked)
         if self._cell_rules is not None:
-            looked = self._cell_rules.look_at(ranked, lambda *column: self._is_named(linked, *column))
+            looked = self._cell_rules.look_at(ranked, lambda *column: is_named(linked, self.schema, *column))
         readings = looked.readings
         doubt = self._doubt(readings[0], linked)
         if looked.wrong:
@@ -162,8 +160,8 @@ class Database:
         notes = [
             *self._considered(item),
             *told,
-            *([] if chosen.by_example else _passed_over(refused, chosen)),
-            *(_added(answers) if chosen is readings[0] and not chosen.by_example else []),
+            *([] if chosen.by_example else passed_over(refused, chosen)),
+            *(added_tables(answers) if chosen is readings[0] and not chosen.by_example else []),
             *(correction.notes if chosen is readings[0] and not looked.passed_over else ()),
             *(looked.notes if chosen is readings[0] else ()),
             *(f"{how}: {sql}" for sql, how in correction.others),
@@ -179,7 +177,7 @@ class Database:
             rows=result.rows[:limit] if result else [],
             truncated=bool(result and (result.truncated or len(result.rows) > limit)),
             readings=tuple(readings),
-            links=tuple(self._links(linked)),
+            links=tuple(links_of(linked, self.schema)),
             notes=tuple(notes),
             refused=tuple(f"{one.refusal}: {one.sql}" for one in refused),
             agreement=agreement,
@@ -236,21 +234,6 @@ class Database:
         part = self._questions.automaton(item).schema
         return self._corrector.correct(best.sql, best.actions, self._questions.as_read(linked, item), part)
 
-    def _ranked(self, answers: list[Decoded], correction: Correction) -> list[Reading]:
-        """Return the readings: what the rules wrote, the model's best, the same by other keys, the model's others."""
-        own = [self._reading(answer) for answer in answers]
-        best = own[0]
-        by_keys = [replace(best, sql=sql, confidence=None, by_rule=True) for sql, _ in correction.others]
-        if correction.sql != best.sql:
-            confidence = None if correction.dated or correction.whole else best.confidence
-            best = replace(best, sql=correction.sql, confidence=confidence, by_rule=True)
-            own = [best, *own]
-        first = 1 + best.by_rule
-        ranked: dict[str, Reading] = {}
-        for reading in [*own[:first], *by_keys, *own[first:]]:
-            ranked.setdefault(reading.sql, reading)
-        return list(ranked.values())
-
     def _first_that_runs(
         self, readings: list[Reading], limit: int, seconds: float
     ) -> tuple[Reading, QueryResult | None, list[str]]:
@@ -265,38 +248,16 @@ class Database:
                 notes.append(f"a better-ranked reading does not run ({error}): {reading.sql}")
         return readings[0], None, notes
 
-    def _reading(self, answer: Decoded) -> Reading:
-        probability = _probability(answer)
-        confidence = self._calibration.confidence(probability) if self._calibration else None
-        return Reading(answer.sql, probability, confidence)
-
     def _doubt(self, best: Reading, linked: Linked) -> str:
         """Return why the best reading is not run, "" if it is: its confidence, and what the words are nearest to."""
         if best.confidence is None or best.confidence >= self._min_confidence:
             return ""
-        names = list(dict.fromkeys(link.name for link in self._links(linked) if link.kind != "cell"))
+        names = list(dict.fromkeys(link.name for link in links_of(linked, self.schema) if link.kind != "cell"))
         near = f"; nearest to its words: {', '.join(names[:6])}" if names else ""
         return (
             f"not run: its confidence is {best.confidence:.0%}, below {self._min_confidence:.0%}{near}: "
             "ask in other words, choose a reading, or lower --min-confidence"
         )
-
-    def _links(self, linked: Linked) -> list[Link]:
-        """Return what each word names best: every table and column that matches as well as the best, and cells."""
-        links = []
-        for place, word in enumerate(linked.texts):
-            tables, columns = linked.table_links[place], linked.column_links[place]
-            best = max(tables.max(initial=NONE), columns.max(initial=NONE))
-            if best > NONE:
-                links += [Link(word, "table", self.schema.tables[n].name) for n in (tables == best).nonzero()[0]]
-                links += [Link(word, "column", self._column(n)) for n in (columns == best).nonzero()[0]]
-            links += [Link(word, "cell", self._column(n)) for n in linked.cell_links[place].nonzero()[0]]
-        return links
-
-    def _is_named(self, linked: Linked, table: str, column: str) -> bool:
-        """Whether a word of the question is a column's name, or of its stem."""
-        named = np.flatnonzero((linked.column_links >= STEM).any(0))
-        return f"{table}.{column}".lower() in {self._column(int(number)).lower() for number in named}
 
     def _considered(self, item: Item) -> list[str]:
         """Return what of a large schema the model has read."""
@@ -304,45 +265,7 @@ class Database:
         if len(part.tables) == len(self.schema.tables):
             return []
         count = f"{len(part.tables)} of {plural(len(self.schema.tables), 'table')} were considered"
-        return [f"{count}: choose others with --tables", *_inferred(part)]
-
-    def _column(self, number: int) -> str:
-        return _full_name(self.schema, number)
-
-
-def _added(answers: list[Decoded]) -> list[str]:
-    return [f"added, since it joins the tables: {', '.join(answers[0].added)}"] if answers[0].added else []
-
-
-def _passed_over(refused: list[Decoded], chosen: Reading) -> list[str]:
-    """Return a line about the readings that may not be run and rank above the answer: the best, and how many more."""
-    better = [one for one in refused if _probability(one) > chosen.probability]
-    if not better:
-        return []
-    more = f", and {len(better) - 1} more" if len(better) > 1 else ""
-    return [f"a better-ranked reading is refused ({better[0].refusal}){more}: {better[0].sql}"]
-
-
-def _with_example(readings: list[Reading], example: Match) -> list[Reading]:
-    same = next((one.probability for one in readings if one.sql == example.sql), 0.0)
-    first = Reading(example.sql, same, None, by_example=example.number)
-    return [first, *(one for one in readings if one.sql != example.sql)]
-
-
-def _inferred(schema: Schema) -> list[str]:
-    return [
-        f"inferred key, not declared: {_full_name(schema, child)} refers to {_full_name(schema, parent)}"
-        for child, parent in schema.inferred_keys or ()
-    ]
-
-
-def _full_name(schema: Schema, number: int) -> str:
-    column = schema.columns[number]
-    return column.name if column.table < 0 else f"{schema.tables[column.table].name}.{column.name}"
-
-
-def _probability(answer: Decoded) -> float:
-    return math.exp(min(answer.log_prob, 0.0))
+        return [f"{count}: choose others with --tables", *inferred_keys_of(part)]
 
 
 def ask(path: Path | str, model: Run | Path | str = "spider-sql", **options: Any) -> Database:
