@@ -42,7 +42,7 @@ def main(words: list[str]) -> int:
         counts = [sum(outcome == kind for _, outcome, _ in outcomes) for kind in ("right", "wrong", "no answer")]
         lines.append(f"| `{file.stem}` | {counts[0]} of {len(outcomes)} | {counts[1]} | {counts[2]} |")
         failures += [f"| {question} ({file.stem}) | {said} |" for question, kind, said in outcomes if kind != "right"]
-    text = "\n".join([*lines, *failures]) + "\n"
+    text = "\n".join([*lines, *(failures if len(failures) > 3 else [])]) + "\n"
     print(text, end="")
     if "--write" in words:
         page = PAGE.read_text(encoding="utf-8")

@@ -167,9 +167,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
             "CREATE TABLE categories (category_id INTEGER PRIMARY KEY, category_name TEXT);"
             "INSERT INTO categories VALUES (1, 'Books'), (2, 'Toys');"
             "CREATE TABLE products (product_id INTEGER PRIMARY KEY, product_name TEXT,"
-            " category_id INTEGER REFERENCES categories (category_id), unit_price REAL);"
-            "INSERT INTO products VALUES (1, 'Atlas', 1, 40), (2, 'Novel', 1, 15), (3, 'Robot', 2, 60),"
-            " (4, 'Kite', 2, 20);"
+            " category_id INTEGER REFERENCES categories (category_id), unit_price REAL, stock INTEGER);"
+            "INSERT INTO products VALUES (1, 'Atlas', 1, 40, 0), (2, 'Novel', 1, 15, 7), (3, 'Robot', 2, 60, 3),"
+            " (4, 'Kite', 2, 20, 0);"
             "CREATE TABLE orders (order_id INTEGER PRIMARY KEY, customer_id INTEGER REFERENCES customers (customer_id),"
             " order_date TEXT, shipped_date TEXT);"
             "INSERT INTO orders VALUES (1, 1, '2024-03-01', '2024-06-01'), (2, 1, '2024-03-15', NULL),"
@@ -192,6 +192,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
         ("Which month had the most orders?", [("2024-03",)]),
         ("What is the latest order?", [("2024-05-01",)]),
         ("Which customers ordered a Robot?", [("Ann", "Berg")]),
+        ("Which products are out of stock?", [("Atlas",), ("Kite",)]),
+        ("How many products are in stock?", [(2,)]),
+        ("Which products have less than 5 in stock?", [("Atlas",), ("Robot",), ("Kite",)]),
+        ("What is the best selling product?", [("Novel",)]),
+        ("Which product sold the least?", [("Robot",)]),
+        ("How many units of Kite were sold?", [(2,)]),
     ],
 )
 def test_questions_about_a_store(store: Database, question: str, rows: list[tuple[object, ...]]) -> None:

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from normlab.data.sql.cells import cell_key
 from normlab.data.text.word_forms import is_word, stem, words_of
-from normlab.tasks.text2sql.corrections.clauses import Clauses, Condition, Unit, bare_column, column_unit
+from normlab.tasks.text2sql.corrections.clauses import COUNT, Clauses, Condition, Unit, bare_column, column_unit
 from normlab.tasks.text2sql.corrections.each_of_two import listed
 from normlab.tasks.text2sql.corrections.evidence import Evidence
+from normlab.tasks.text2sql.grammar.automaton import word
 from normlab.tasks.text2sql.linking.linker import PARTIAL, is_flag_word
 from normlab.tasks.text2sql.linking.nationalities import SAID_AS
 from normlab.tasks.text2sql.linking.stop_words import STOP_WORDS
@@ -28,6 +29,8 @@ def flagged(clauses: Clauses, evidence: Evidence) -> Clauses | None:
     if said is None:
         return None
     column, value, place = said
+    counted = ((word("count"), word("distinct"), ("column", column)), (word("count"), ("column", column)))
+    clauses = replace(clauses, select=tuple(COUNT if unit in counted else unit for unit in clauses.select))
     mine = [index for index, one in enumerate(clauses.where) if one.column == column]
     condition = Condition(column_unit(column), "=", ((("value", value),),))
     if mine:

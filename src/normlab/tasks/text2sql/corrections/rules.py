@@ -29,6 +29,7 @@ from normlab.tasks.text2sql.corrections.of_the_most import of_the_most
 from normlab.tasks.text2sql.corrections.own_kind import by_own_kind
 from normlab.tasks.text2sql.corrections.percentages import percentage
 from normlab.tasks.text2sql.corrections.relating import with_most, without_any
+from normlab.tasks.text2sql.corrections.sold import as_sold
 from normlab.tasks.text2sql.corrections.sorting import sorted_as_said
 from normlab.tasks.text2sql.corrections.subject import each_once, shown_by_name
 from normlab.tasks.text2sql.corrections.than_a_row import than_a_row
@@ -55,6 +56,7 @@ RULES: Mapping[str, Rule] = {
     "the way of a comparison": compared_as_said,
     "the order of a list": sorted_as_said,
     "the most or the least": sorted_by_superlative,
+    "what is sold and what is left": as_sold,
     "rows of the most or the least": of_the_most,
     "a comparison with another row": than_a_row,
     "the most or the least of each group": extreme_of_each,
