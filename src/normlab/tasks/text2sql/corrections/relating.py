@@ -5,6 +5,7 @@ The two tables are the ones that the question names; one key must lead from the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from normlab.tasks.text2sql.corrections.clauses import (
@@ -18,6 +19,8 @@ from normlab.tasks.text2sql.corrections.keys import said_key
 from normlab.tasks.text2sql.grammar.automaton import CLOSE, OPEN, word
 from normlab.tasks.text2sql.linking.linker import PARTIAL
 from normlab.tasks.text2sql.linking.values import ValueCandidate
+from normlab.tasks.text2sql.periods.choosing import choose_date_column
+from normlab.tasks.text2sql.periods.period import period_of
 
 _NONE = ("no", "never", "without", "not", "nt", "neither")
 
@@ -42,17 +45,37 @@ def without_any(clauses: Clauses, evidence: Evidence) -> Clauses | None:
     child, parent = keys[0]
     flags = _flags_of(evidence.schema.columns[child].table, place, evidence)
     rest = [value for value in evidence.linked.values if (value.start, value.end) not in [span for span, _ in flags]]
+    when = _when(evidence.schema.columns[child].table, evidence)
+    if when:
+        rest = [value for value in rest if value.start < place]
     said = said_of(subject, place, clauses, evidence, rest)
     if said is None:
         return None
-    if any(one.negated for one in clauses.where) and clauses.nests and (len(among) == 1 or child in clauses.columns):
+    denied = any(one.negated for one in clauses.where) and clauses.nests
+    if denied and not when and (len(among) == 1 or child in clauses.columns):
         return None
     other = evidence.schema.columns[child].table
-    inner = Clauses((other,), (column_unit(child),)).with_where(tuple(one for _, one in flags)).actions()[:-1]
+    inner = Clauses((other,), (column_unit(child),)).with_where((*(one for _, one in flags), *when)).actions()[:-1]
     without = Condition(column_unit(parent), "in", ((OPEN, *inner, CLOSE),), negated=True)
     counts = wanted.by == "how many"
     shown = (COUNT,) if counts else tuple(map(column_unit, shown_of(evidence, subject)))
     return Clauses((subject,), shown).with_where((*said, without)) if shown else None
+
+
+def _when(table: int, evidence: Evidence) -> tuple[Condition, ...]:
+    """Conditions for the period at the end of the question on the one column of dates: "no orders in 2024"."""
+    question = evidence.linked.question
+    period = period_of(question, evidence.today)
+    dates = [c for c in evidence.schema.columns_of(table) if evidence.contents.is_date(c)]
+    column = choose_date_column(question, dates, evidence.schema, (table,)) if period and dates else None
+    form = None if column is None else evidence.contents.date_form(column)
+    if period is None or period.month or period.is_day or column is None or form is None or not form.is_iso:
+        return ()
+    last = re.findall(r"\w+", question.lower())[-1]
+    if last not in " ".join(period.words).split():  # the question says more
+        return ()
+    bounds = ((">=", period.first), ("<", period.end))
+    return tuple(Condition(column_unit(column), sign, ((("value", f"'{day}'"),),)) for sign, day in bounds if day)
 
 
 def _flags_of(table: int, end: int, evidence: Evidence) -> list[tuple[tuple[int, int], Condition]]:
