@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from normlab.cli import main
+from normlab.cli.tables import table_lines
 from normlab.errors import UserError
 from normlab.runs import RunFolder
 from normlab.runs.atomic import write_text
@@ -23,7 +24,7 @@ from normlab.studies import Study, run_study
 from normlab.studies.local import train_cell, train_cells
 from normlab.studies.plan import make_plan, shipped_studies
 from normlab.studies.runner import lay_out
-from normlab.studies.text_table import as_text
+from normlab.studies.text_table import as_rows
 from normlab.studies.threads import with_threads
 from normlab.train_config import TrainConfig
 
@@ -54,7 +55,7 @@ def study(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Study:
 
 def test_every_cell_finishes_and_the_table_has_a_row_for_each_scheme(study: Study) -> None:
     assert [cell.state for cell in study.cells] == ["finished"] * 4
-    text = as_text(study)
+    text = "\n".join(table_lines(as_rows(study)))
     assert "batch" in text
     assert "none" in text
     assert "2/2" in text

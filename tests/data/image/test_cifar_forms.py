@@ -92,7 +92,7 @@ def test_truncated_archive_is_a_users_mistake(tiny_cifar, length):
 def test_half_a_binary_record_is_refused(tiny_cifar):
     batch = tiny_cifar.binary_folder() / "test_batch.bin"
     batch.write_bytes(batch.read_bytes()[:-1])
-    with pytest.raises(UserError, match=r"test_batch\.bin: 12291 bytes are not whole records of 3073"):
+    with pytest.raises(UserError, match=r"test_batch\.bin: 12,291 bytes are not whole records of 3073"):
         load_images(batch.parent, sums={})
 
 

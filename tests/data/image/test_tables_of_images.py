@@ -126,7 +126,7 @@ def test_a_wrong_row_is_named(folder, change, said):
 def test_a_row_said_twice_is_counted_once(folder):
     dataset = _load(folder, PLAIN + "3.png,b,train\n")
     assert len(dataset.labels["train"]) == 8
-    assert "left out 1 repeated rows (3.png)" in dataset.notes
+    assert "left out 1 repeated row (3.png)" in dataset.notes
 
 
 def test_broken_and_missing_images_are_left_out_if_asked_for(folder):

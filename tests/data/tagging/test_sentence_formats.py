@@ -82,9 +82,9 @@ def test_json_lines_with_and_without_tags(tmp_path):
         ("{", r"file.jsonl:1: sentence 1: not JSON"),
         ("[]", r"holds no sentence"),
         ('{"tokens": []}', r'an object with "tokens"'),
-        ('{"tokens": ["a"], "tags": ["O", "O"]}', r'"tags" must be a list of 1 strings'),
+        ('{"tokens": ["a"], "tags": ["O", "O"]}', r'"tags" must be a list of 1 string'),
         ('{"tokens": ["a"], "tags": [3]}', r'"tags" holds numbers: write their names'),
-        ('{"tokens": ["a"], "tags": [true]}', r'"tags" must be a list of 1 strings'),
+        ('{"tokens": ["a"], "tags": [true]}', r'"tags" must be a list of 1 string'),
         ('{"tokens": ["a", "b"], "tags": ["O", "I-x"]}', r"file.jsonl:1: sentence 1, word 2: 'I-x' may not"),
     ],
 )
