@@ -1,8 +1,9 @@
 """`python tools/stranger_questions.py [MODEL] [--write]`: questions about databases that were made up for it.
 
-Each file of examples/strangers holds a database and twenty questions with a query that gives the wanted rows. They are
-asked as `normlab ask` asks. An answer counts as right if its rows are those (order-insensitive, unless the query
-sorts). `--write` puts the table between the marks in docs/text-to-sql.md, failures included.
+Each file of examples/strangers holds a database and twenty questions with a query that gives the wanted rows, each of
+examples/strangers/blind 25 by somebody who knew neither the model nor the rules. They are asked as `normlab ask` does.
+An answer counts as right if its rows are those (order-insensitive, unless the query sorts). `--write` puts the tables
+between the marks in docs/text-to-sql.md, failures included.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ from normlab.tasks.text2sql.evaluation import Evaluator
 
 ROOT = Path(__file__).resolve().parent.parent
 STRANGERS = sorted((ROOT / "examples" / "strangers").glob("*.py"))
+BLIND = sorted((ROOT / "examples" / "strangers" / "blind").glob("*.py"))
 PAGE = ROOT / "docs" / "text-to-sql.md"
 MARKS = ("<!-- strangers: begin -->\n", "<!-- strangers: end -->\n")
+BLIND_MARKS = ("<!-- blind: begin -->\n", "<!-- blind: end -->\n")
 
 
 def main(words: list[str]) -> int:
@@ -35,20 +38,26 @@ def main(words: list[str]) -> int:
         print(__doc__, file=sys.stderr)
         return 2
     run = load_run(names[0] if names else "spider-sql")
+    for files, marks in ((STRANGERS, MARKS), (BLIND, BLIND_MARKS)):
+        text = table_of(files, run)
+        print(text)
+        if "--write" in words:
+            page = PAGE.read_text(encoding="utf-8")
+            head, tail = page.split(marks[0])[0], page.split(marks[1])[1]
+            PAGE.write_text(f"{head}{marks[0]}{text}{marks[1]}{tail}", encoding="utf-8")
+    return 0
+
+
+def table_of(files: list[Path], run: Run) -> str:
+    """Return the tables of the answers that are right, and of those that are not."""
     lines = ["| database | right | wrong | withheld or refused |", "|---|---:|---:|---:|"]
     failures = ["", "| not right | what was written instead |", "|---|---|"]
-    for file in STRANGERS:
+    for file in files:
         outcomes = ask_all(file, run)
         counts = [sum(outcome == kind for _, outcome, _ in outcomes) for kind in ("right", "wrong", "no answer")]
         lines.append(f"| `{file.stem}` | {counts[0]} of {len(outcomes)} | {counts[1]} | {counts[2]} |")
         failures += [f"| {question} ({file.stem}) | {said} |" for question, kind, said in outcomes if kind != "right"]
-    text = "\n".join([*lines, *(failures if len(failures) > 3 else [])]) + "\n"
-    print(text, end="")
-    if "--write" in words:
-        page = PAGE.read_text(encoding="utf-8")
-        head, tail = page.split(MARKS[0])[0], page.split(MARKS[1])[1]
-        PAGE.write_text(f"{head}{MARKS[0]}{text}{MARKS[1]}{tail}", encoding="utf-8")
-    return 0
+    return "\n".join([*lines, *(failures if len(failures) > 3 else [])]) + "\n"
 
 
 def ask_all(file: Path, run: Run) -> list[tuple[str, str, str]]:

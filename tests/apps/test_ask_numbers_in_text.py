@@ -141,6 +141,14 @@ READINGS = [
 ]
 
 
+def test_texts_are_not_compared_with_a_mean(shop: Database) -> None:
+    rules = CellRules(shop.path, shop.run)
+    checked = rules.check("SELECT name FROM product WHERE listed > (SELECT avg(stock) FROM product)")
+    assert checked.wrong.endswith("which cannot be compared with an average or a sum")
+    assert not rules.check("SELECT name FROM product WHERE stock > (SELECT avg(stock) FROM product)").wrong
+    assert not rules.check("SELECT name FROM product WHERE listed > (SELECT min(listed) FROM product)").wrong
+
+
 def test_a_column_that_the_question_does_not_name_is_passed_over(shop: Database) -> None:
     looked = CellRules(shop.path, shop.run).look_at(READINGS, lambda *column: False)
     assert [one.probability for one in looked.readings] == [0.3, 0.5, 0.1]

@@ -17,16 +17,17 @@ from normlab.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "examples" / "strangers").glob("*.py"))
+BLIND = sorted((ROOT / "examples" / "strangers" / "blind").glob("*.py"))
 TOOL = runpy.run_path(str(ROOT / "tools" / "stranger_questions.py"))
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", [*FILES, *BLIND], ids=lambda file: file.stem)
 def test_each_question_has_a_query_with_rows(file: Path) -> None:
     stranger = runpy.run_path(str(file))
     connection = sqlite3.connect(":memory:")
     connection.executescript(stranger["SCRIPT"])
     questions = stranger["QUESTIONS"]
-    assert len({question for question, _ in questions}) == len(questions) == 20
+    assert len({question for question, _ in questions}) == len(questions) == (25 if file in BLIND else 20)
     for question, sql in questions:
         rows = connection.execute(sql).fetchall()
         assert rows, question
@@ -65,3 +66,8 @@ def test_the_page_counts_as_many_failures_as_it_lists() -> None:
     listed = [line for line in table.splitlines() if re.search(r"\((?:clinic|ferry|league|shop|works)\) \|", line)]
     assert len(right) == 5
     assert sum(right) + len(listed) == 100
+    table = page.split(TOOL["BLIND_MARKS"][0])[1].split(TOOL["BLIND_MARKS"][1])[0]
+    right = [int(count) for count in re.findall(r"\| (\d+) of 25 \|", table)]
+    listed = [line for line in table.splitlines() if re.search(r"\((?:bees|garage|huts)\) \|", line)]
+    assert len(right) == len(BLIND) == 3
+    assert sum(right) + len(listed) == 75

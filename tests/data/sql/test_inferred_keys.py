@@ -89,3 +89,28 @@ def test_the_key_that_the_query_uses_elsewhere_joins(tmp_path: Path) -> None:
         named = [0] * len(schema.columns)
         named[number["giver" if key == "taker" else "taker"]] = 3  # the question names the other one
         assert to_sql(to_actions(sql.format(key), schema), schema, named) == sql.format(key)
+
+
+GARAGE = """
+    CREATE TABLE cust (cid INTEGER, nm TEXT, code TEXT);
+    INSERT INTO cust VALUES (1, 'Ann', 'a'), (2, 'Bo', 'b'), (3, 'Cy', 'c');
+    CREATE TABLE veh (vid INTEGER, cid INTEGER, code TEXT);
+    INSERT INTO veh VALUES (10, 1, 'a'), (11, 3, 'b'), (12, 3, 'a');
+    CREATE TABLE job (jno INTEGER, vid INTEGER);
+    INSERT INTO job VALUES (100, 10), (101, 12), (102, 10);
+    CREATE TABLE part (jno INTEGER, qty INTEGER);
+    INSERT INTO part VALUES (100, 2), (100, 1), (102, 3);
+"""
+
+
+def test_the_first_column_of_a_table_without_a_primary_key_is_referred_to_by_its_own_name(tmp_path: Path) -> None:
+    _, keys = inferred(tmp_path / "garage.sqlite", GARAGE)
+    assert keys == {("veh.cid", "cust.cid"), ("job.vid", "veh.vid"), ("part.jno", "job.jno")}
+
+
+def test_first_columns_called_id_are_not_the_same(tmp_path: Path) -> None:
+    script = "CREATE TABLE a (id INTEGER, x TEXT); INSERT INTO a VALUES (1, 'p'), (2, 'q');"
+    _, keys = inferred(
+        tmp_path / "ids.sqlite", script + script.replace("TABLE a", "TABLE b").replace("INTO a", "INTO b")
+    )
+    assert keys == set()

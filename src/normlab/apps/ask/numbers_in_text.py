@@ -37,7 +37,7 @@ class Use:
         table, column: their names, without quotes.
         how: "added", "compared", or "sorted", which max and min do too.
         start, end: of the column in the query's text.
-        number: the number of the query that it is compared with by size, "" for anything else.
+        number: what it is compared with by size, a number or "an average or a sum"; "" for anything else.
         next: where the word behind the column ends, for one that is sorted up.
         title: the aggregate that is shown of it, "" for other uses; it ends one sign behind the column.
     """
@@ -127,9 +127,12 @@ def _use_at(place: int, words: Sequence[str], clause: str) -> str:
 
 
 def _number_at(place: int, words: Sequence[str]) -> str:
-    """The number that the column at a place is compared with by size, "" for none."""
+    """What number the column at a place is compared with by size, "" for none."""
     after = _behind(place, words)
-    return after[1] if after[:1] and after[0] in _BY_SIZE and after[1:] and _NUMBER.fullmatch(after[1]) else ""
+    if not after[1:] or after[0] not in _BY_SIZE:
+        return ""
+    computed = after[1:3] == ["(", "select"] and after[3:] and after[3] in ("avg", "sum")
+    return "an average or a sum" if computed else after[1] if _NUMBER.fullmatch(after[1]) else ""
 
 
 def _behind(place: int, words: Sequence[str]) -> list[str]:

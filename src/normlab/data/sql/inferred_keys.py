@@ -1,7 +1,8 @@
 """Foreign keys that a database does not declare, inferred from names, types and values.
 
 A column is taken to refer to another when its name says so (`customer_id`, `customerId` or `customer` for
-`customers.id`, or the same telling name for a unique column), the types agree, and every value looked at is found
+`customers.id`, or the same telling name for a unique column, or for the first column of a table that declares no
+primary key), the types agree, and every value looked at is found
 there. A column may refer to its own table where its name says a role (`manager_id`, `parent`, `spouse`; `ROLES`).
 Names alone are no evidence: a column without values refers to nothing.
 """
@@ -58,6 +59,7 @@ def _candidates(schema: Schema) -> Iterator[tuple[int, int]]:
     for parent in _identifying(schema):
         for name in _names_for(schema, parent):
             named.setdefault(name, []).append(parent)
+    heads = _heads(schema)
     for child, column in enumerate(schema.columns):
         if column.table < 0 or child in declared:
             continue
@@ -65,9 +67,30 @@ def _candidates(schema: Schema) -> Iterator[tuple[int, int]]:
             other = schema.columns[parent]
             if other.table != column.table and other.type == column.type:
                 yield child, parent
+        for parent in heads.get(split_words(column.name), ()):
+            if schema.columns[parent].table != column.table and schema.columns[parent].type == column.type:
+                yield child, parent
         keys = [key for key in schema.primary_keys if schema.columns[key].table == column.table]
         if len(keys) == 1 and child not in keys and schema.columns[keys[0]].type == column.type and _is_role(column):
             yield child, keys[0]
+
+
+def _heads(schema: Schema) -> dict[str, list[int]]:
+    """Name -> first columns of that name, of tables that declare no primary key, where the name ends as keys do.
+
+    In a file that says nothing of keys, `vehicle.cid` is `customer.cid`; `id` alone would be every table's.
+    """
+    keyed = {schema.columns[key].table for key in schema.primary_keys}
+    heads: dict[str, list[int]] = {}
+    for table in range(len(schema.tables)):
+        columns = schema.columns_of(table)
+        name = split_words(schema.columns[columns[0]].name) if columns and table not in keyed else ""
+        if name.endswith(_ENDS) and name not in _GENERAL:
+            heads.setdefault(name, []).append(columns[0])
+    return heads
+
+
+_ENDS = ("id", "no", "nr", "code", "key", "num")
 
 
 def role_of(word: str) -> str:
