@@ -42,9 +42,8 @@ def extend_run(folder: RunFolder, epochs: int) -> str:
     else:
         meaning = (
             f"the schedule {config.schedule} is stretched over {plural(epochs, 'epoch')}, so the learning rate goes "
-            "on from "
-            f"{rate:.4g} (it had come to {before:.4g}); a run of {plural(epochs, 'epoch')} from the start ends in "
-            "other weights"
+            f"on from {rate:.4g} (it had come to {before:.4g}); a run of {plural(epochs, 'epoch')} from the start ends "
+            "in other weights"
         )
     return f"{folder.path}: goes on after epoch {done} up to epoch {epochs}: {meaning}"
 

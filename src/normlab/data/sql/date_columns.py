@@ -13,9 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from normlab.data.sql.date_forms import ISO, NUMBERS, TEXTS, DateForm
-from normlab.data.sql.kept_open import reading
+from normlab.data.sql.kept_open import bounded_rows, reading
 from normlab.data.sql.schema import Schema
-from normlab.data.sql.sqlite import SQLITE_ERRORS
 from normlab.data.sql.sqlite_schema import quoted
 from normlab.data.text.word_forms import words_of
 
@@ -23,7 +22,6 @@ CELLS_LOOKED_AT = 200
 """Cells of a column, its first ones, that must all be dates."""
 _CONFIRMED = 50_000
 """Rows of a column in which each cell must be a day by the form's SQL, where it is not ISO."""
-_MOST_STEPS = 10_000  # of SQLite's machine, in thousands, for one column: a second or less
 _ISO = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])(?:[ T]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?Z?)?")
 _TELLING = frozenset(("date", "datetime", "timestamp", "time", "day", "epoch", "dob", "birthday", "birthdate", "when"))
 _TELLING_LAST = frozenset(("at", "on", "created", "updated", "modified", "since", "until"))
@@ -75,19 +73,7 @@ def sample(connection: sqlite3.Connection, schema: Schema, number: int) -> list[
     name, table = quoted(column.name), quoted(schema.tables[column.table].name)
     rows = f"SELECT t.{name} AS c FROM {table} AS t LIMIT {20 * CELLS_LOOKED_AT}"
     query = f"SELECT c FROM ({rows}) WHERE c IS NOT NULL LIMIT {CELLS_LOOKED_AT}"
-    return [cell for (cell,) in _rows(connection, query) or ()]
-
-
-def _rows(connection: sqlite3.Connection, query: str) -> list[tuple[object, ...]] | None:
-    """Return a query's rows; None for a broken or endless view, cells that are no text, or too much work."""
-    steps = iter(range(_MOST_STEPS))
-    connection.set_progress_handler(lambda: next(steps, None) is None, 1000)
-    try:
-        return connection.execute(query).fetchall()
-    except SQLITE_ERRORS:
-        return None
-    finally:
-        connection.set_progress_handler(None, 0)
+    return [cell for (cell,) in bounded_rows(connection, query) or ()]
 
 
 def _form_of(connection: sqlite3.Connection, schema: Schema, number: int, cells: Sequence[object]) -> DateForm | None:
@@ -129,7 +115,7 @@ def _confirms(connection: sqlite3.Connection, schema: Schema, number: int, form:
     name, table = quoted(column.name), quoted(schema.tables[column.table].name)
     rows = f"SELECT t.{name} AS c FROM {table} AS t LIMIT {_CONFIRMED}"
     query = f"SELECT 1 FROM ({rows}) WHERE c IS NOT NULL AND c != '' AND date({form.day_of('c')}) IS NULL LIMIT 1"
-    return _rows(connection, query) == []
+    return bounded_rows(connection, query) == []
 
 
 def _says_time(schema: Schema, number: int) -> bool:

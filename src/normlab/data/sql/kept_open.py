@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from normlab.data.sql.sqlite import open_readonly
+from normlab.data.sql.sqlite import SQLITE_ERRORS, open_readonly
+
+_MOST_STEPS = 10_000  # of SQLite's machine, in thousands, for one look: a second or less
 
 # Of each thread, since SQLite's connections belong to one: path -> its connection, None until the first look.
 _kept = threading.local()
@@ -45,3 +47,15 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
     if connection is None:
         connection = connections[path] = open_readonly(path)
     yield connection
+
+
+def bounded_rows(connection: sqlite3.Connection, query: str) -> list[tuple[object, ...]] | None:
+    """Return a query's rows; None for a broken or endless view, cells that are no text, or too much work."""
+    steps = iter(range(_MOST_STEPS))
+    connection.set_progress_handler(lambda: next(steps, None) is None, 1000)
+    try:
+        return connection.execute(query).fetchall()
+    except SQLITE_ERRORS:
+        return None
+    finally:
+        connection.set_progress_handler(None, 0)

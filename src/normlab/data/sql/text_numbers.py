@@ -11,15 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from normlab.data.sql.kept_open import kept_open, reading
+from normlab.data.sql.kept_open import bounded_rows, kept_open, reading
 from normlab.data.sql.schema import Schema
-from normlab.data.sql.sqlite import SQLITE_ERRORS
 from normlab.data.sql.sqlite_schema import quoted
 from normlab.data.text.word_forms import words_of
 
 _LOOKED_AT = 50_000
 """Rows of a column, its first ones, each of which must hold a number or no value."""
-_MOST_STEPS = 10_000  # of SQLite's machine, in thousands, for one column: a second or less
 _BLANKS = frozenset(("", "-", "--", "\u2013", "\u2014", "n/a", "#n/a", "na", "n.a.", "nan", "null", "none", "nil", "?"))
 """What people write where there is no number."""
 _MOST_BLANKS = 8
@@ -161,13 +159,7 @@ class NumberColumns:
         return self._cells[key]
 
     def _read(self, table: str, column: str, rows: int) -> list[object]:
+        first = f"SELECT t.{quoted(column)} AS c FROM {quoted(table)} AS t LIMIT {rows}"
         with reading(self._path) as connection:
-            steps = iter(range(_MOST_STEPS))
-            connection.set_progress_handler(lambda: next(steps, None) is None, 1000)
-            try:
-                first = f"SELECT t.{quoted(column)} AS c FROM {quoted(table)} AS t LIMIT {rows}"
-                return [cell for (cell,) in connection.execute(f"SELECT DISTINCT c FROM ({first}) WHERE c IS NOT NULL")]
-            except SQLITE_ERRORS:
-                return []
-            finally:
-                connection.set_progress_handler(None, 0)
+            found = bounded_rows(connection, f"SELECT DISTINCT c FROM ({first}) WHERE c IS NOT NULL")
+        return [cell for (cell,) in found or ()]

@@ -22,9 +22,10 @@ from normlab.tasks.text2sql.corrections.clauses import (
     is_aggregate,
 )
 from normlab.tasks.text2sql.corrections.comparing import said_sign
-from normlab.tasks.text2sql.corrections.evidence import Evidence
+from normlab.tasks.text2sql.corrections.evidence import EACH, Evidence
 from normlab.tasks.text2sql.corrections.idle_tables import without_idle_table
-from normlab.tasks.text2sql.corrections.superlatives import BIRTH, is_age
+from normlab.tasks.text2sql.corrections.qualities import BIRTH
+from normlab.tasks.text2sql.corrections.superlatives import is_age
 from normlab.tasks.text2sql.grammar.automaton import word
 from normlab.tasks.text2sql.linking.linker import PARTIAL, STEM
 
@@ -241,7 +242,7 @@ def _asked(clauses: Clauses, place: int, birth: _Birth, evidence: Evidence) -> C
         mean: Unit = (("value", f"avg({sql})"),)
         return replace(clauses, order=(mean,), direction=direction) if clauses.group and clauses.order else None
     if functions:
-        if evidence.says("each", "every", "per") and not clauses.group:
+        if evidence.says(*EACH) and not clauses.group:
             return None
         shown = list(dict.fromkeys(unit for unit in clauses.select if _is_kept(unit, clauses, evidence)))
         ages: list[Unit] = [(("value", f"{function}({sql}) AS {_TITLES[function]}"),) for function in functions]

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from normlab.data.text.word_forms import words_of
 from normlab.tasks.text2sql.corrections.clauses import Clauses, Condition, Unit, bare_column, column_unit, function_unit
-from normlab.tasks.text2sql.corrections.evidence import Evidence
+from normlab.tasks.text2sql.corrections.evidence import CERTAIN, EACH, Evidence
 from normlab.tasks.text2sql.corrections.idle_tables import without_idle_table
 from normlab.tasks.text2sql.corrections.superlatives import measuring
 
@@ -67,7 +67,7 @@ def days_between(clauses: Clauses, evidence: Evidence) -> Clauses | None:
 def _over_named(clauses: Clauses, evidence: Evidence) -> Clauses:
     """The one table that the question names and that has a start and an end, where no value is compared."""
     named = evidence.tables_at(range(len(evidence.words)))
-    values = any(v.kind in ("cell", "number", "quoted", "date") and v.end for v in evidence.linked.values)
+    values = any(v.kind in CERTAIN and v.end for v in evidence.linked.values)
     if values or len(named) != 1 or _start_and_end(named[0], evidence) is None:
         return clauses
     return Clauses(named, (column_unit(0),))
@@ -77,8 +77,7 @@ def _groups(evidence: Evidence, pair: tuple[int, int]) -> bool:
     """Whether groups are asked for; "each project" is a list of projects."""
     table = evidence.schema.columns[pair[0]].table
     return any(
-        said in ("each", "every", "per") and table not in evidence.tables_at([at + 1])
-        for at, said in enumerate(evidence.words[:-1])
+        said in EACH and table not in evidence.tables_at([at + 1]) for at, said in enumerate(evidence.words[:-1])
     )
 
 

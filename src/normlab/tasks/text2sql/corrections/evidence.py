@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +11,7 @@ from functools import cached_property
 from normlab.data.sql.schema import Schema
 from normlab.data.text.word_forms import Token, is_word, words_of
 from normlab.tasks.text2sql.corrections.contents import Contents
+from normlab.tasks.text2sql.corrections.ways import shortest_ways
 from normlab.tasks.text2sql.linking.linker import PARTIAL, STEM, Linked
 from normlab.tasks.text2sql.linking.numbers import numbers_in
 from normlab.tasks.text2sql.linking.values import ValueCandidate
@@ -44,6 +44,9 @@ _VERBS = frozenset(
         """,
     )
 )
+EACH = ("each", "every", "per")
+CERTAIN = ("cell", "number", "quoted", "date")
+"""Kinds of values that are not merely words which may be one."""
 WHOLE_ROWS = frozenset(
     re.findall(
         r"\w+",
@@ -227,27 +230,8 @@ class Evidence:
 
     def way(self, tables: tuple[int, ...], target: int) -> tuple[int, ...] | None:
         """Return the tables with the fewest others added so that keys join `target` to them; None if none do."""
-        if target in tables:
-            return tables
-        neighbours: dict[int, dict[int, None]] = {}
-        for a, b in self.schema.foreign_keys:
-            first, second = self.schema.columns[a].table, self.schema.columns[b].table
-            neighbours.setdefault(first, {})[second] = None
-            neighbours.setdefault(second, {})[first] = None
-        before: dict[int, int] = {}
-        waiting = deque(tables)
-        while waiting:
-            here = waiting.popleft()
-            if here == target:
-                added = [here]
-                while before[added[-1]] not in tables:
-                    added.append(before[added[-1]])
-                return (*tables, *reversed(added)) if len(added) <= _LONGEST_WAY else None
-            for other in neighbours.get(here, ()):
-                if other not in before and other not in tables:
-                    before[other] = here
-                    waiting.append(other)
-        return None
+        ways = shortest_ways(self.schema, tables, target)
+        return (*tables, *ways[0]) if ways else None
 
     def values_of(self, sql: str) -> list[ValueCandidate]:
         """Return the candidates of the question with an SQL text, those in words first."""
@@ -266,7 +250,6 @@ class Evidence:
         return f"{self.schema.tables[one.table].name}.{one.name}" if one.table >= 0 else one.name
 
 
-_LONGEST_WAY = 3
 _PARTS = ("percentage", "percent", "%", "share", "proportion", "fraction")
 _LABELS = ("name", "title", "label", "description", "caption", "designation")
 _NO_LABELS = frozenset(

@@ -9,28 +9,25 @@ from __future__ import annotations
 from dataclasses import replace
 
 from normlab.tasks.text2sql.corrections.clauses import Clauses, Condition, Unit, column_unit
-from normlab.tasks.text2sql.corrections.evidence import Evidence
-from normlab.tasks.text2sql.corrections.superlatives import PAY, Superlative, measuring, superlative_of
+from normlab.tasks.text2sql.corrections.evidence import CERTAIN, EACH, Evidence
+from normlab.tasks.text2sql.corrections.superlatives import Superlative, superlative_of
 from normlab.tasks.text2sql.grammar.automaton import word
 from normlab.tasks.text2sql.linking.linker import EXACT, STEM
 
-_EACH = ("each", "every", "per")
-_EARNING = {"most": True, "least": False}
-_CERTAIN = ("cell", "number", "quoted", "date")
 _HAVING = ("with", "has", "have", "having", "of", "the", "whose")
 
 
 def extreme_of_each(clauses: Clauses, evidence: Evidence) -> Clauses | None:
     """Show of each group the row with the most or the least, the value beside it."""
     wanted, words = evidence.wanted, evidence.words
-    places = [at for at, said in enumerate(words) if said in _EACH]
+    places = [at for at, said in enumerate(words) if said in EACH]
     if wanted is None or wanted.by == "how many" or len(places) != 1 or not clauses.only_and or clauses.doubt:
         return None
     [each] = places
     subject = _subject(each, clauses, evidence)
     if subject is None:
         return None
-    superlative = superlative_of(evidence, (subject,)) or _earning(subject, evidence)
+    superlative = superlative_of(evidence, (subject,))
     if superlative is None or not _is_of_rows(superlative, subject, evidence) or _has_more(superlative, each, evidence):
         return None
     if superlative.rows > 1:
@@ -62,16 +59,6 @@ def _subject(each: int, clauses: Clauses, evidence: Evidence) -> int | None:
     if not named and wanted.by == "who":  # "the youngest woman in each department"
         named = list({evidence.schema.columns[one.column].table for one in clauses.where if one.column is not None})
     return named[0] if len(named) == 1 else None
-
-
-def _earning(subject: int, evidence: Evidence) -> Superlative | None:
-    """ "Who earns the most", which names no column."""
-    words = evidence.words
-    for at, said in enumerate(words):
-        if said in _EARNING and {"earn", "earns", "earning", "paid"} & set(words[max(0, at - 2) : at]):
-            columns = measuring(evidence, (subject,), PAY)
-            return Superlative(at, columns[0], _EARNING[said], 1) if len(columns) == 1 else None
-    return None
 
 
 def _is_of_rows(superlative: Superlative, subject: int, evidence: Evidence) -> bool:
@@ -133,5 +120,5 @@ def _all_said(where: tuple[Condition, ...], superlative: Superlative, evidence: 
         for value in evidence.values_of(text)
         for place in range(value.start, value.end)
     }
-    values = [v for v in evidence.linked.values if v.kind in _CERTAIN and v.end]
+    values = [v for v in evidence.linked.values if v.kind in CERTAIN and v.end]
     return all(set(range(v.start, v.end)) & compared for v in values if not v.start <= superlative.place < v.end)

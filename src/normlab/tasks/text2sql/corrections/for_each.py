@@ -14,19 +14,17 @@ from normlab.tasks.text2sql.corrections.clauses import (
     function_unit,
     is_aggregate,
 )
-from normlab.tasks.text2sql.corrections.evidence import Evidence
+from normlab.tasks.text2sql.corrections.evidence import EACH, Evidence
 from normlab.tasks.text2sql.grammar.automaton import word
 from normlab.tasks.text2sql.linking.linker import EXACT, STEM
 from normlab.tasks.text2sql.periods.choosing import choose_date_column
-
-_EACH = ("each", "every", "per")
 
 
 def for_each(clauses: Clauses, evidence: Evidence) -> Clauses | None:
     """ "How many Y does each X have", "the total price per X": grouped by X, which is shown beside the aggregate."""
     words = evidence.words
     places = [
-        at for at, one in enumerate(words) if (one in _EACH or _parts(at, clauses, evidence)) and at + 1 < len(words)
+        at for at, one in enumerate(words) if (one in EACH or _parts(at, clauses, evidence)) and at + 1 < len(words)
     ]
     if len(places) != 1 or clauses.having or clauses.nests or (clauses.order and clauses.limit):
         return None

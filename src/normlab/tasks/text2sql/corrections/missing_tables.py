@@ -6,18 +6,16 @@ that fit alike none is taken: which one is meant changes the answer.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import replace
 
 import numpy as np
 
 from normlab.data.sql.schema import Schema
 from normlab.tasks.text2sql.corrections.clauses import read_clauses
+from normlab.tasks.text2sql.corrections.ways import shortest_ways
 from normlab.tasks.text2sql.grammar.linearize import joined_without_key, to_sql
 from normlab.tasks.text2sql.linking.linker import PARTIAL, Linked
 from normlab.tasks.text2sql.model.decoding import Answer
-
-_LONGEST = 3
 
 
 def with_missing_tables(answer: Answer, linked: Linked, schema: Schema) -> Answer:
@@ -46,19 +44,7 @@ def with_missing_tables(answer: Answer, linked: Linked, schema: Schema) -> Answe
 
 
 def _way(tables: tuple[int, ...], target: int, named: set[int], schema: Schema) -> tuple[int, ...] | None:
-    """The tables from some to another one, that one last; None without a way, or where several are alike."""
-    if target in tables:
-        return ()
-    neighbours: defaultdict[int, dict[int, None]] = defaultdict(dict)
-    for a, b in schema.foreign_keys:
-        first, second = schema.columns[a].table, schema.columns[b].table
-        neighbours[first][second] = neighbours[second][first] = None
-    ways: list[tuple[int, ...]] = [(table,) for table in tables]
-    for _ in range(_LONGEST):
-        ways = [(*way, other) for way in ways for other in neighbours[way[-1]] if other not in way + tables]
-        found = {way[1:] for way in ways if way[-1] == target}
-        if found:
-            meant = {way for way in found if {*way[:-1]} <= named}
-            chosen = meant if len(found) > 1 else found
-            return next(iter(chosen)) if len(chosen) == 1 else None
-    return None
+    """The one shortest way, or the one whose tables are named; None without a way, or where several are alike."""
+    found = shortest_ways(schema, tables, target)
+    chosen = found if len(found) == 1 else [way for way in found if {*way[:-1]} <= named]
+    return chosen[0] if len(chosen) == 1 else None

@@ -18,7 +18,7 @@ from normlab.tasks.text2sql.corrections.clauses import (
     function_unit,
     is_aggregate,
 )
-from normlab.tasks.text2sql.corrections.evidence import Evidence
+from normlab.tasks.text2sql.corrections.evidence import EACH, Evidence
 from normlab.tasks.text2sql.corrections.idle_tables import without_idle_table
 from normlab.tasks.text2sql.corrections.relating import shown_of
 from normlab.tasks.text2sql.corrections.superlatives import Superlative, superlative_of
@@ -43,7 +43,6 @@ _ORDINALS = {
     for said in texts.split()
 }
 _SUPERLATIVE = ("most", "least", "highest", "lowest", "best", "worst", "largest", "smallest", "biggest", "fewest")
-_EACH = ("each", "every", "per")
 
 
 def nth(clauses: Clauses, evidence: Evidence) -> Clauses | None:
@@ -56,7 +55,7 @@ def nth(clauses: Clauses, evidence: Evidence) -> Clauses | None:
     superlative = superlative_of(evidence, clauses.tables)
     if superlative is not None and superlative.place not in (place, place + 1):
         return None
-    if evidence.says(*_EACH):
+    if evidence.says(*EACH):
         about = f"number {rank} of each group has no query here"
         return replace(clauses, doubt=about) if superlative or clauses.limit == str(rank) else None
     if clauses.nests or clauses.having or (wanted is None and superlative is None):

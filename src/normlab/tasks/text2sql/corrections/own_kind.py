@@ -10,13 +10,12 @@ from dataclasses import replace
 
 from normlab.data.text.word_forms import words_of
 from normlab.tasks.text2sql.corrections.clauses import COUNT, Clauses, Condition, column_unit, function_unit
-from normlab.tasks.text2sql.corrections.evidence import Evidence
+from normlab.tasks.text2sql.corrections.evidence import CERTAIN, Evidence
 from normlab.tasks.text2sql.corrections.keys import root_of
 from normlab.tasks.text2sql.grammar.automaton import CLOSE, OPEN
 
 _NONE = ("no", "without")
 _IS = ("is", "was", "are", "named", "called", ":")
-_CERTAIN = ("cell", "number", "quoted", "date")
 _REACH = 4
 
 
@@ -60,7 +59,7 @@ def by_own_kind(clauses: Clauses, evidence: Evidence) -> Clauses | None:
 def _all_said(evidence: Evidence, kept: tuple[Condition, ...], used: set[tuple[int, int]]) -> bool:
     """Whether conditions compare with each value of the question but those that are used already."""
     compared = {constant for one in kept for constant in one.constants}
-    spans = {(v.start, v.end) for v in evidence.linked.values if v.kind in _CERTAIN and v.end} - used
+    spans = {(v.start, v.end) for v in evidence.linked.values if v.kind in CERTAIN and v.end} - used
     return all(compared & {v.sql for v in evidence.linked.values if (v.start, v.end) == span} for span in spans)
 
 

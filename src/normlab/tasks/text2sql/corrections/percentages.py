@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from normlab.tasks.text2sql.corrections.ages import age_mentions
 from normlab.tasks.text2sql.corrections.clauses import COUNT, Clauses, Condition, Unit
-from normlab.tasks.text2sql.corrections.evidence import Evidence
+from normlab.tasks.text2sql.corrections.evidence import CERTAIN, Evidence
 from normlab.tasks.text2sql.grammar.automaton import word
 from normlab.tasks.text2sql.linking.linker import PARTIAL, STEM
 from normlab.tasks.text2sql.linking.stop_words import STOP_WORDS
@@ -39,7 +39,6 @@ _VERBS = frozenset(
     re.findall(r"\w+", "are is were was have has had earn earns make makes cost costs do does work live come")
 )
 _BEHIND = frozenset(("in", "from", "of", "at", "on", "with", "for", "who", "that", "which", "whose"))
-_KINDS = ("cell", "number", "quoted", "date")
 Span = tuple[int, int]
 
 
@@ -137,7 +136,7 @@ def _all_said(clauses: Clauses, spans: list[Span], evidence: Evidence) -> bool:
             return False
         if not here and words[at] not in _SAID:
             return False
-    values = [v for v in evidence.linked.values if v.kind in _KINDS and v.end and v.start >= start]
+    values = [v for v in evidence.linked.values if v.kind in CERTAIN and v.end and v.start >= start]
     return all(set(range(v.start, v.end)) & covered for v in values)
 
 

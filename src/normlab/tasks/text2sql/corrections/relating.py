@@ -14,7 +14,7 @@ from normlab.tasks.text2sql.corrections.clauses import (
     Condition,
     column_unit,
 )
-from normlab.tasks.text2sql.corrections.evidence import Evidence
+from normlab.tasks.text2sql.corrections.evidence import CERTAIN, Evidence
 from normlab.tasks.text2sql.corrections.keys import said_key
 from normlab.tasks.text2sql.grammar.automaton import CLOSE, OPEN, word
 from normlab.tasks.text2sql.linking.linker import PARTIAL
@@ -101,7 +101,7 @@ def said_of(
     values = evidence.linked.values if values is None else values
     mine = [c for c in clauses.where if c.column is not None and evidence.schema.columns[c.column].table == table]
     found: dict[tuple[int, int], Condition] = {}
-    spans = {(v.start, v.end) for v in values if v.kind in _CERTAIN and v.end}
+    spans = {(v.start, v.end) for v in values if v.kind in CERTAIN and v.end}
     for start, stop in sorted(spans):
         if start > end:
             return None
@@ -119,10 +119,6 @@ def said_of(
         else:
             return None
     return tuple(dict.fromkeys(found.values()))
-
-
-_CERTAIN = ("cell", "number", "quoted", "date")
-"""Kinds of values that are not merely words which may be one."""
 
 
 def with_most(clauses: Clauses, evidence: Evidence) -> Clauses | None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from normlab.data.text.word_forms import words_of
 from normlab.tasks.text2sql.corrections.clauses import COUNT, Clauses, Condition, Unit, column_unit
-from normlab.tasks.text2sql.corrections.evidence import Evidence
+from normlab.tasks.text2sql.corrections.evidence import EACH, Evidence
 from normlab.tasks.text2sql.corrections.superlatives import is_number
 from normlab.tasks.text2sql.grammar.automaton import word
 
@@ -34,11 +34,7 @@ def as_sold(clauses: Clauses, evidence: Evidence) -> Clauses | None:
 
 def _best_selling(clauses: Clauses, evidence: Evidence, *, downward: bool) -> Clauses | None:
     named = evidence.tables_at(range(len(evidence.words)))
-    if (
-        len(named) != 1
-        or evidence.says("each", "per", "every")
-        or any(len(v) > 1 for c in clauses.where for v in c.values)
-    ):
+    if len(named) != 1 or evidence.says(*EACH) or clauses.nests or not clauses.only_and:
         return None
     [things] = named
     label, sale = evidence.label(things), _sale_of(things, evidence)
@@ -53,7 +49,7 @@ def _best_selling(clauses: Clauses, evidence: Evidence, *, downward: bool) -> Cl
         order=(_sum(amount),),
         direction="desc" if downward else "asc",
         limit=limit,
-    ).with_where(clauses.where if clauses.only_and else ())
+    ).with_where(clauses.where)
 
 
 def _units(evidence: Evidence) -> Clauses | None:

@@ -84,7 +84,10 @@ def _at(evidence: Evidence, place: int, tables: Sequence[int]) -> Superlative | 
 def says_earned(evidence: Evidence, place: int) -> bool:
     """Tell whether "earned the" stands before a place."""
     before = evidence.words[max(0, place - 2) : place]
-    return before in (("earned", "the"), ("earns", "the"), ("earn", "the"), ("grossed", "the"))
+    return bool({*before} & _EARNED) and before[-1] in ("the", *_EARNED)
+
+
+_EARNED = frozenset(("earned", "earns", "earn", "earning", "grossed", "paid"))
 
 
 def _one(columns: Sequence[int], downward: bool) -> tuple[int, bool] | None:

@@ -8,8 +8,14 @@ from __future__ import annotations
 import datetime
 import re
 
-_UNITS = "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth"
-_ORDINALS = f"{_UNITS} fifteenth sixteenth seventeenth eighteenth nineteenth twentieth twenty-first".split()
+from normlab.tasks.text2sql.linking.numbers import MONTHS
+
+_ORDINALS = {
+    said: number
+    for number, said in enumerate(
+        ("sixteenth", "seventeenth", "eighteenth", "nineteenth", "twentieth", "twenty-first"), start=16
+    )
+}
 _DECADES = {
     "thirties": 30,
     "forties": 40,
@@ -19,7 +25,7 @@ _DECADES = {
     "eighties": 80,
     "nineties": 90,
 }
-_WORDS = "|".join(sorted(_ORDINALS, key=len, reverse=True))
+_WORDS = "|".join(_ORDINALS)
 _SPAN = re.compile(
     r"(?:\b(?P<before>in|during|within|of|from|since|after|before|until|till)\s+)?(?:\bthe\s+)?(?<!-)"
     r"(?:(?P<part>\b(?:early|mid|late)[\s-]+)?(?:\b(?P<decade>1[5-9]\d0|20\d0)'?s\b|(?<!\d)'?(?P<short>[3-9]0)'?s\b"
@@ -73,7 +79,7 @@ def _years(match: re.Match[str]) -> tuple[int, int] | None:
         from_year, to_year = _PARTS[(match["part"] or "").strip(" -").lower()]
         is_century = first % 100 == 0 and first < 2000 and not match["part"]
         return (first, first + 99) if is_century else (first + from_year, first + to_year)
-    number = int(match["number"] or 0) or _ORDINALS.index(match["ordinal"].lower()) + 1
+    number = int(match["number"] or 0) or _ORDINALS[match["ordinal"].lower()]
     return (100 * number - 99, 100 * number) if 16 <= number <= 21 else None
 
 
@@ -88,16 +94,12 @@ def impossible_day(question: str) -> str:
     for pattern in _NAMED:
         for match in pattern.finditer(question):
             year = int(match["year"]) if match["year"] else 2000  # a leap year
-            if not _exists(year, _MONTHS.index(match["month"].lower()[:3]) + 1, int(match["day"])):
+            if not _exists(year, MONTHS[match["month"].lower()], int(match["day"])):
                 return match.group()
     return ""
 
 
-_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
-_MONTH = (
-    r"(?P<month>jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
-    r"|nov(?:ember)?|dec(?:ember)?)\b\.?"
-)
+_MONTH = rf"(?P<month>{'|'.join(sorted(MONTHS, key=len, reverse=True))})\b\.?"
 _ISO = re.compile(r"(?<![\w-])(\d{4})-(\d\d)-(\d\d)(?![\w-])")
 _NAMED = (
     re.compile(
