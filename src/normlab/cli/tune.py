@@ -10,7 +10,7 @@ from typing import Any
 
 from normlab.cli.parser import add_fields, add_verb, field_values
 from normlab.cli.reports import warn_of_left_out
-from normlab.cli.studies import add_axis, given_axes, refuse_small, study_config_class, study_values
+from normlab.cli.study_options import add_axis, given_axes, refuse_small, study_config_class, study_values
 from normlab.plurals import plural
 from normlab.runs import RunState
 
